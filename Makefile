@@ -1,0 +1,196 @@
+# WaveChat. `make run` builds and starts it, `make test` tests it, `make help` lists the rest.
+# Settings: on the command line, in the environment, or in config.mak (ignored by git).
+-include config.mak
+
+BASE_VERSION := 0.1.0
+MODE    ?= release
+# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan: dynamic. Each has its own folder in build/.
+CC      ?= gcc
+AR      ?= ar
+OBJCOPY ?= objcopy
+NODE    ?= node
+PREFIX  ?= /usr/local
+BINDIR  ?= $(PREFIX)/bin
+MANDIR  ?= $(PREFIX)/share/man
+DESTDIR ?=
+CIVETWEB_SRC ?=
+export CIVETWEB_SRC
+
+Q := $(if $(V),,@)
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(shell nproc)
+endif
+MAKEFLAGS += --no-builtin-rules
+
+ifeq ($(filter $(MODE),release debug asan tsan),)
+$(error MODE=$(MODE): release, debug, asan or tsan)
+endif
+
+# --- Version: the last tag, else the base version and the commit. Nothing in a build depends on when or where it is made.
+GIT     := $(shell GIT_OPTIONAL_LOCKS=0 git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)
+VERSION ?= $(if $(filter v%,$(GIT)),$(GIT:v%=%),$(BASE_VERSION)$(if $(GIT),+g$(GIT)))
+
+# --- Flags
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 $(if $(WERROR),-Werror)
+CPPFLAGS_ALL := -D_GNU_SOURCE -Icore -MMD -MP $(CPPFLAGS)
+CFLAGS_BASE  := -std=gnu11 -g -fPIE -pthread -fno-omit-frame-pointer -ffile-prefix-map=$(CURDIR)=.
+HARDEN       := -fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
+CFLAGS_release := -O2 $(HARDEN) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -ffunction-sections -fdata-sections
+CFLAGS_debug   := -O0 $(HARDEN)
+CFLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_tsan    := -O1 -fsanitize=thread
+CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
+# PIE=1 links a static-pie instead: the same code at a random address, 0.6 MB larger, and file(1) calls it "static-pie linked".
+STATIC         := $(if $(PIE),-static-pie,-static -no-pie) -DWC_STATIC
+LDFLAGS_ALL    := -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
+LDFLAGS_SAN    := $(filter -fsanitize=%,$(CFLAGS_$(MODE)))
+IS_STATIC      := $(filter release debug,$(MODE))
+LIBS           := -ljson-c -lsqlite3 -lssl -lcrypto -lutf8proc -lz -lm
+CIVETWEB_DEFS  := -DUSE_WEBSOCKET -DUSE_IPV6 -DNO_CGI -DNO_FILES -DNO_CACHING -DUSE_X_DOM_SOCKET -DNO_SSL_DL -DOPENSSL_API_3_0
+
+# --- What there is. core/static.c replaces what a static program must not use of libc; it goes into programs only.
+OUT   := build/$(MODE)
+BIN   := $(if $(filter release,$(MODE)),build,$(OUT))
+LIB   := $(OUT)/libwavechat.a
+EMBED := $(if $(wildcard tools/embed.c),build/tools/embed)
+CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/static.c,$(wildcard core/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o)
+NAMES := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard cmd/*/*.c)))))
+UNIT  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
+BENCH := $(if $(wildcard tools/wavebench*.c),$(BIN)/wavebench)
+NPM   := tests/node_modules/.package-lock.json
+export WAVECHATD := $(CURDIR)/$(BIN)/wavechatd
+export WAVECHATCTL := $(CURDIR)/$(BIN)/wavechatctl
+export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all setup run test unit net browser check-asan check-tsan fmt lint install uninstall clean distclean help
+
+all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
+
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
+	@echo "  variables: MODE=release|debug|asan|tsan V=1 WERROR=1 PREFIX= DESTDIR= CIVETWEB_SRC= PIE=1"
+
+setup: ## install the Debian packages that a build needs (asks for root if some are missing)
+	$(Q)tools/setup.sh build
+
+# setup is done before anything is compiled, also under -j: hence a make of its own
+run: ## install what is missing, build, start the chat: ARGS="--port 8081" passes options
+	$(Q)tools/setup.sh build
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)exec $(BIN)/wavechatd $(ARGS)
+
+test: ## install what is missing, then all tests: unit, net, browser
+	$(Q)tools/setup.sh test
+	$(Q)$(MAKE) --no-print-directory unit net browser
+
+# Those asked for together run one after another, cheapest first.
+after = $(filter $(1),$(MAKECMDGOALS))
+unit: $(UNIT) ## C unit tests
+	$(Q)tests/unit/run $(UNIT)
+
+net: all $(NPM) | $(call after,unit) ## the real server, over sockets
+	$(Q)cd tests && $(NODE) $(NODE_TEST) net/*.test.mjs
+
+browser: all $(NPM) | $(call after,unit net) ## the page in a real browser
+	$(Q)cd tests && $(NODE) $(NODE_TEST) browser/*.test.mjs
+NODE_TEST := --test --test-reporter=spec --test-concurrency=1
+
+check-asan: ## unit and net tests under AddressSanitizer and UBSan
+	$(Q)$(MAKE) --no-print-directory MODE=asan unit net
+check-tsan: ## unit and net tests under ThreadSanitizer
+	$(Q)$(MAKE) --no-print-directory MODE=tsan unit net
+check-asan: export ASAN_OPTIONS := detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1
+check-asan: export UBSAN_OPTIONS := print_stacktrace=1
+check-tsan: export TSAN_OPTIONS := second_deadlock_stack=1:history_size=4
+
+$(NPM): tests/package-lock.json
+	@echo "  NPM     ws, playwright-core, axe-core"
+	$(Q)cd tests && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json
+
+fmt: ## format the C sources (clang-format 14)
+	clang-format -i $(wildcard core/*.[ch] cmd/*/*.[ch] tools/*.[ch] tests/unit/*.[ch])
+
+lint: $(LIB) ## clang's warnings, the layers' rules, shell and script syntax
+	$(Q)tools/lint.sh $(CPPFLAGS_ALL) $(WARN)
+
+install: all ## PREFIX=/usr/local DESTDIR=
+	install -d $(DESTDIR)$(BINDIR)
+	install -m 755 $(NAMES:%=$(BIN)/%) $(DESTDIR)$(BINDIR)/
+	$(foreach page,$(wildcard man/*.[1-8]),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page));)
+uninstall: ## what install put there
+	rm -f $(NAMES:%=$(DESTDIR)$(BINDIR)/%)
+	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
+
+clean: ## all that was built; keeps what was downloaded
+	rm -rf $(addprefix build/,release debug asan tsan gen tools version probed wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
+distclean: ## everything that is not in git
+	rm -rf build tests/node_modules
+
+# --- Rules
+ifneq ($(file <build/version),$(VERSION))
+$(shell mkdir -p build; printf '%s\n' '$(VERSION)' >build/version)
+endif
+# Flags changed, or the compiler: everything is made again.
+FLAGS := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(STATIC) $(LDFLAGS_ALL)
+ifneq ($(file <$(OUT)/flags),$(FLAGS))
+$(shell mkdir -p $(OUT); printf '%s\n' '$(FLAGS)' >$(OUT)/flags)
+endif
+
+HEADERS := json-c/json.h sqlite3.h openssl/ssl.h utf8proc.h zlib.h
+build/probed:
+	@mkdir -p build; for h in $(HEADERS); do echo "#include <$$h>" | $(CC) $(CPPFLAGS) -E -x c -o /dev/null - 2>/dev/null || \
+		{ echo "<$$h> is missing (or no compiler: $(CC)). Run: make setup" >&2; exit 1; }; done; touch $@
+
+build/civetweb/src/civetweb.c:
+	$(Q)tools/fetch-civetweb.sh build/civetweb
+
+$(OUT)/%.o: %.c $(OUT)/flags | build/probed
+	@mkdir -p $(@D); echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS_$(basename $(notdir $@))) $(WARN) $(CFLAGS_ALL) $(CFLAGS_$(basename $(notdir $@))) -c -o $@ $<
+$(OUT)/gen/%.o: build/gen/%.c $(OUT)/flags | build/probed
+	@mkdir -p $(@D); echo "  CC      $<"
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(WARN) $(CFLAGS_ALL) -c -o $@ $<
+
+$(OUT)/core/options.o: build/version
+CPPFLAGS_options := -DWC_VERSION='"$(VERSION)"'
+# Only this file sees civetweb, whose own style is not ours to mend.
+$(OUT)/core/hijack.o: build/civetweb/src/civetweb.c
+CPPFLAGS_hijack := -Ibuild/civetweb/include -Ibuild/civetweb/src $(CIVETWEB_DEFS)
+CFLAGS_hijack := -Wno-shadow -Wno-unused -Wno-unused-parameter -Wno-missing-prototypes -Wno-write-strings -Wno-format-nonliteral \
+	-Wno-sign-compare -Wno-cast-function-type -Wno-missing-field-initializers
+
+$(LIB): $(CORE)
+	@echo "  AR      $@"
+	$(Q)rm -f $@ && $(AR) rcsD $@ $^
+
+build/tools/embed: tools/embed.c | build/probed
+	@mkdir -p $(@D); echo "  HOSTCC  $<"
+	$(Q)$(CC) -std=gnu11 -O1 -g -D_GNU_SOURCE -Icore $(WARN) -o $@ $< -lcrypto -lz
+# Folders too: a file taken away changes its folder's time.
+build/gen/assets.c: $(EMBED) build/version $(shell find assets)
+	@mkdir -p $(@D); echo "  EMBED   assets"
+	$(Q)build/tools/embed assets $@ "$(VERSION)"
+
+# $(1): program. Debug information goes aside in release mode; the sanitizers' runtimes want a dynamic program.
+define program
+$(OUT)/$(1)$(if $(filter release,$(MODE)),.full): $(patsubst %.c,$(OUT)/%.o,$(wildcard cmd/$(1)/*.c)) $(if $(IS_STATIC),$(patsubst %.c,$(OUT)/%.o,$(wildcard core/static.c))) $(LIB)
+	@echo "  LD      $$@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(if $(IS_STATIC),$(STATIC)) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS)
+build/$(1): build/release/$(1).full
+	@echo "  STRIP   $$@"
+	$(Q)$(OBJCOPY) --only-keep-debug $$< build/$(1).debug && $(OBJCOPY) --strip-all --add-gnu-debuglink=build/$(1).debug $$< $$@
+endef
+$(foreach name,$(NAMES),$(eval $(call program,$(name))))
+
+$(BENCH): $(patsubst %.c,$(OUT)/%.o,$(wildcard tools/wavebench*.c)) $(LIB)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_SAN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(OUT)/unit/%: $(OUT)/tests/unit/%.o $(LIB)
+	@mkdir -p $(@D); echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(LIBS_$*)
+
+.SECONDARY:
+-include $(shell find $(OUT) -name '*.d' 2>/dev/null)

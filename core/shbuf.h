@@ -1,0 +1,30 @@
+/* shbuf.h — reference-counted, immutable byte buffers, shared by many connections and threads.
+ *
+ * Whoever makes one holds the first reference; bytes are written before it is shared and never after.
+ * Any thread may take and drop references. Buffers of SHBUF_LARGE bytes and more are counted while they live, so that
+ * the sum of what slow readers pin can be bounded. */
+#ifndef WC_SHBUF_H
+#define WC_SHBUF_H
+
+#include <stdatomic.h>
+
+#include "wc.h"
+
+#define SHBUF_LARGE (64 * 1024)
+
+struct shbuf {
+	_Atomic uint32_t refs;
+	uint32_t reserved;
+	size_t len;
+	uint8_t data[];
+};
+
+/* NULL when there is no memory: the length may come from a peer. */
+struct shbuf *shbuf_new(size_t len);
+struct shbuf *shbuf_copy(const void *data, size_t len);
+struct shbuf *shbuf_ref(struct shbuf *b);
+void shbuf_unref(struct shbuf *b); /* NULL-safe */
+/* Bytes in living large buffers. */
+size_t shbuf_large_bytes(void);
+
+#endif
