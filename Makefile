@@ -32,13 +32,13 @@ VERSION ?= $(if $(filter v%,$(GIT)),$(GIT:v%=%),$(BASE_VERSION)$(if $(GIT),+g$(G
 
 # --- Flags
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 $(if $(WERROR),-Werror)
-CPPFLAGS_ALL := -D_GNU_SOURCE -Icore -MMD -MP $(CPPFLAGS)
-CFLAGS_BASE  := -std=gnu11 -g -fPIE -pthread -fno-omit-frame-pointer -ffile-prefix-map=$(CURDIR)=.
-HARDEN       := -fstack-protector-strong -fstack-clash-protection -fcf-protection -ftrivial-auto-var-init=zero
+CPPFLAGS_ALL := -D_GNU_SOURCE -Icore -isystem build/civetweb/include -MMD -MP $(CPPFLAGS)
+CFLAGS_BASE  := -std=gnu11 -g -fPIE -pthread -ffile-prefix-map=$(CURDIR)=.
+HARDEN       := -fstack-protector-strong -fstack-clash-protection -fcf-protection
 CFLAGS_release := -O2 $(HARDEN) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -ffunction-sections -fdata-sections
-CFLAGS_debug   := -O0 $(HARDEN)
-CFLAGS_asan    := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
-CFLAGS_tsan    := -O1 -fsanitize=thread
+CFLAGS_debug   := -O0 -fno-omit-frame-pointer $(HARDEN)
+CFLAGS_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
 # PIE=1 links a static-pie instead: the same code at a random address, 0.6 MB larger, and file(1) calls it "static-pie linked".
 STATIC         := $(if $(PIE),-static-pie,-static -no-pie) -DWC_STATIC
@@ -143,21 +143,21 @@ build/probed:
 	@mkdir -p build; for h in $(HEADERS); do echo "#include <$$h>" | $(CC) $(CPPFLAGS) -E -x c -o /dev/null - 2>/dev/null || \
 		{ echo "<$$h> is missing (or no compiler: $(CC)). Run: make setup" >&2; exit 1; }; done; touch $@
 
-build/civetweb/src/civetweb.c:
+CIVETWEB := build/civetweb/src/civetweb.c
+$(CIVETWEB):
 	$(Q)tools/fetch-civetweb.sh build/civetweb
 
-$(OUT)/%.o: %.c $(OUT)/flags | build/probed
+$(OUT)/%.o: %.c $(OUT)/flags | build/probed $(CIVETWEB)
 	@mkdir -p $(@D); echo "  CC      $<"
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CPPFLAGS_$(basename $(notdir $@))) $(WARN) $(CFLAGS_ALL) $(CFLAGS_$(basename $(notdir $@))) -c -o $@ $<
-$(OUT)/gen/%.o: build/gen/%.c $(OUT)/flags | build/probed
+$(OUT)/gen/%.o: build/gen/%.c $(OUT)/flags | build/probed $(CIVETWEB)
 	@mkdir -p $(@D); echo "  CC      $<"
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(WARN) $(CFLAGS_ALL) -c -o $@ $<
 
-$(OUT)/core/options.o: build/version
-CPPFLAGS_options := -DWC_VERSION='"$(VERSION)"'
+$(OUT)/core/wc.o: build/version
+CPPFLAGS_wc := -DWC_VERSION='"$(VERSION)"'
 # Only this file sees civetweb, whose own style is not ours to mend.
-$(OUT)/core/hijack.o: build/civetweb/src/civetweb.c
-CPPFLAGS_hijack := -Ibuild/civetweb/include -Ibuild/civetweb/src $(CIVETWEB_DEFS)
+CPPFLAGS_hijack := -Ibuild/civetweb/src $(CIVETWEB_DEFS)
 CFLAGS_hijack := -Wno-shadow -Wno-unused -Wno-unused-parameter -Wno-missing-prototypes -Wno-write-strings -Wno-format-nonliteral \
 	-Wno-sign-compare -Wno-cast-function-type -Wno-missing-field-initializers
 

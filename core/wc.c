@@ -37,6 +37,11 @@ const char *wc_strerror(int error)
 	return code < WC_LEN(text) && text[code] ? text[code] : "unknown error";
 }
 
+const char *wc_version(void)
+{
+	return WC_VERSION;
+}
+
 bool str_eq(struct str a, struct str b)
 {
 	/* an empty str may have a NULL pointer, which memcmp may not be given */

@@ -33,6 +33,9 @@ enum wc_error {
 };
 const char *wc_strerror(int error); /* accepts -WC_E… and WC_E… */
 
+/* "0.1.0", or between releases "0.1.0+g1a2b3c4", with "-dirty" if the tree was changed. */
+const char *wc_version(void);
+
 /* A borrowed piece of text: not terminated, not owned. */
 struct str {
 	const char *p;

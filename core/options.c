@@ -1,0 +1,402 @@
+/* options.c — the table of wavechatd's options, and everything that follows from it: parsing, --help, errors, the check of the
+ * documentation.
+ *
+ * Owns the table. Opens nothing and starts nothing: values are checked for form and range; what they name is for those who use it.
+ * Main thread, before any other runs. */
+#include "options.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "version.h"
+
+#define PROGRAM "wavechatd"
+#define DATA_DEFAULT "./wavechat-data"
+/* What files may take in memory, where nothing else bounds them. */
+#define MEMORY_STORAGE_MB 256
+
+enum kind {
+	KIND_INT,     /* int, low..high */
+	KIND_CHOICE,  /* an enum, by the words in `choices`, in the enum's order */
+	KIND_DIR,     /* char *, any text but the empty one */
+	KIND_ADDRESS, /* char *, a numeric IPv4 or IPv6 address; kept without brackets */
+	KIND_FLAG,    /* bool; takes no value */
+	KIND_VERSION, /* these end the program; take no value */
+	KIND_HELP,
+	KIND_TABLE,
+};
+
+static const struct option_row {
+	const char *group;      /* heading in --help; rows of a group stand together */
+	const char *name;
+	const char *env;        /* variable, or NULL */
+	const char *value;      /* what --help calls the value */
+	const char *help;       /* NULL: not in --help */
+	const char *unset;      /* how --help names the default, where the value does not say it */
+	enum kind kind;
+	size_t offset;          /* in struct options */
+	int low, high;          /* KIND_INT */
+	int fallback;           /* KIND_INT, KIND_CHOICE */
+	const char *choices[5]; /* KIND_CHOICE, ends with NULL */
+} table[] = {
+#define AT(field) .offset = offsetof(struct options, field)
+	{ "Serving", "port", "PORT", "N", "TCP port; 0 picks a free one", .kind = KIND_INT, AT(port), .high = 65535, .fallback = 8080 },
+	{ "Serving", "listen", "LISTEN", "ADDRESS", "numeric IPv4 or IPv6 address to listen on", "every address", KIND_ADDRESS, AT(listen) },
+	{ "Serving", "threads", "WAVECHAT_THREADS", "N", "I/O threads; 0: by the number of cores", .kind = KIND_INT, AT(threads), .high = 64 },
+
+	{ "Keeping", "data", "WAVECHAT_DATA", "DIR", "folder for all that is kept, made if missing; \":memory:\" keeps nothing",
+	  "$STATE_DIRECTORY, else " DATA_DEFAULT, KIND_DIR, AT(data) },
+	{ "Keeping", "durability", "WAVECHAT_DURABILITY", "LEVEL", "normal: outlives a crash of the server; full: of the machine too",
+	  .kind = KIND_CHOICE, AT(durability), .fallback = DURABILITY_NORMAL, .choices = { "normal", "full" } },
+	{ "Keeping", "retain-days", NULL, "N", "days after which messages are removed; 0: never", .kind = KIND_INT, AT(retain_days),
+	  .high = 36500 },
+	{ "Keeping", "max-storage-mb", NULL, "N", "megabytes of files kept, oldest removed first; 0: no bound",
+	  "0; 256 with :memory:", KIND_INT, AT(max_storage_mb), .high = INT_MAX },
+	{ "Keeping", "name-hold-days", NULL, "N", "days an unused name stays its owner's", .kind = KIND_INT, AT(name_hold_days),
+	  .high = 36500, .fallback = 90 },
+
+	{ "Chatting", "max-file-mb", "MAX_FILE_MB", "N", "megabytes a file may have", .kind = KIND_INT, AT(max_file_mb), .low = 1,
+	  .high = 1024, .fallback = 25 },
+	{ "Chatting", "history-limit", "HISTORY_LIMIT", "N", "messages that somebody joining is shown, and in a page of history",
+	  .kind = KIND_INT, AT(history_limit), .high = 10000, .fallback = 200 },
+
+	{ "Logging", "log-level", "WAVECHAT_LOG_LEVEL", "LEVEL", "how much is logged, on standard error", .kind = KIND_CHOICE,
+	  AT(log_level), .fallback = LOG_INFO, .choices = { "error", "warn", "info", "debug" } },
+	{ "Logging", "log-format", "WAVECHAT_LOG_FORMAT", "FORMAT", "what a line of the log looks like", .kind = KIND_CHOICE,
+	  AT(log_format), .fallback = LOG_TEXT, .choices = { "text", "json" } },
+
+	{ "Other", "check", NULL, NULL, "check options and data, say what is wrong, exit", .kind = KIND_FLAG, AT(check) },
+	{ "Other", "version", NULL, NULL, "print the versions of the program and its libraries, exit", .kind = KIND_VERSION },
+	{ "Other", "help", NULL, NULL, "print this, exit", .kind = KIND_HELP },
+	{ "Other", "help-table", NULL, NULL, .kind = KIND_TABLE },
+#undef AT
+};
+
+static bool takes_value(const struct option_row *row)
+{
+	return row->kind <= KIND_ADDRESS;
+}
+
+static void *field_of(struct options *o, const struct option_row *row)
+{
+	return (char *)o + row->offset;
+}
+
+/* Enums are as wide as int with every compiler this is built with; the table writes them as such. */
+_Static_assert(sizeof(enum durability) == sizeof(int) && sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int),
+               "KIND_CHOICE stores an int");
+
+/* --- Values */
+
+static bool parse_int(const char *s, int low, int high, int *out)
+{
+	char *end;
+	long n;
+
+	/* strtol would take blanks and a plus sign */
+	if ((*s < '0' || *s > '9') && *s != '-')
+		return false;
+	errno = 0;
+	n = strtol(s, &end, 10);
+	if (errno != 0 || *end != '\0' || end == s || n < low || n > high)
+		return false;
+	*out = (int)n;
+	return true;
+}
+
+/* The address without brackets, or NULL. */
+static char *parse_address(const char *s)
+{
+	size_t len = strlen(s);
+	bool is_bracketed = len > 2 && s[0] == '[' && s[len - 1] == ']';
+	struct in6_addr scratch;
+	char *bare = xstrdup(is_bracketed ? s + 1 : s);
+
+	if (is_bracketed)
+		bare[len - 2] = '\0';
+	if (inet_pton(AF_INET6, bare, &scratch) == 1 || (!is_bracketed && inet_pton(AF_INET, bare, &scratch) == 1))
+		return bare;
+	free(bare);
+	return NULL;
+}
+
+/* What a value has to be, in words, for errors and --help. */
+static const char *describe_range(const struct option_row *row, char *out, size_t room)
+{
+	size_t n = 0;
+
+	switch (row->kind) {
+	case KIND_INT:
+		if (row->high == INT_MAX)
+			snprintf(out, room, "%d or more", row->low);
+		else
+			snprintf(out, room, "%d to %d", row->low, row->high);
+		return out;
+	case KIND_CHOICE:
+		for (size_t i = 0; row->choices[i] && n < room; i++)
+			n += (size_t)snprintf(out + n, room - n, "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
+		return out;
+	case KIND_ADDRESS:
+		return "a numeric address such as 127.0.0.1 or ::1";
+	case KIND_DIR:
+		return "a folder, or :memory:";
+	default:
+		return "";
+	}
+}
+
+/* False: the value is not in the row's range, and nothing was changed. */
+static bool set_value(struct options *o, const struct option_row *row, const char *value)
+{
+	void *field = field_of(o, row);
+	char *text;
+
+	switch (row->kind) {
+	case KIND_INT:
+		return parse_int(value, row->low, row->high, field);
+	case KIND_CHOICE:
+		for (int i = 0; row->choices[i]; i++)
+			if (strcmp(row->choices[i], value) == 0) {
+				memcpy(field, &i, sizeof(i));
+				return true;
+			}
+		return false;
+	case KIND_ADDRESS:
+	case KIND_DIR:
+		text = row->kind == KIND_ADDRESS ? parse_address(value) : *value ? xstrdup(value) : NULL;
+		if (!text)
+			return false;
+		free(*(char **)field);
+		*(char **)field = text;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* --- Errors: one line each */
+
+static enum options_result refuse_value(const struct option_row *row, const char *source, const char *value)
+{
+	char quoted[512], range[128];
+
+	fprintf(stderr, PROGRAM ": %s %s: must be %s%s\n", source, log_quote(quoted, (struct str){ value, strlen(value) }),
+	        row->kind == KIND_INT ? "a whole number, " : "", describe_range(row, range, sizeof(range)));
+	return OPTIONS_EXIT_USAGE;
+}
+
+/* Edits that make a into b (Levenshtein). Only as far as any option's name is long; what is longer is not near. */
+static size_t edit_distance(const char *a, size_t a_len, const char *b)
+{
+	enum { LONGEST = 32 };
+	size_t b_len = strlen(b), row[LONGEST + 1];
+
+	if (a_len > LONGEST || b_len > LONGEST)
+		return LONGEST;
+	for (size_t j = 0; j <= b_len; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= a_len; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= b_len; j++) {
+			size_t above = row[j], change = diagonal + (a[i - 1] != b[j - 1]);
+
+			row[j] = WC_MIN(change, WC_MIN(above, row[j - 1]) + 1);
+			diagonal = above;
+		}
+	}
+	return row[b_len];
+}
+
+static enum options_result refuse_unknown(const char *arg)
+{
+	const char *name = arg + strspn(arg, "-"), *nearest = NULL;
+	size_t len = strcspn(name, "="), best = 4; /* further off is no typing error */
+	char quoted[512];
+
+	for (size_t i = 0; i < WC_LEN(table) && arg[0] == '-' && len > 0; i++) {
+		size_t distance = edit_distance(name, len, table[i].name);
+
+		if (table[i].help && strncmp(name, table[i].name, len) == 0)
+			distance = 0;
+		if (table[i].help && distance < best && distance < len) {
+			best = distance;
+			nearest = table[i].name;
+		}
+	}
+	log_quote(quoted, (struct str){ arg, strlen(arg) });
+	if (arg[0] != '-')
+		fprintf(stderr, PROGRAM ": %s: takes options only; see " PROGRAM " --help\n", quoted);
+	else if (nearest)
+		fprintf(stderr, PROGRAM ": no option %s; did you mean --%s?\n", quoted, nearest);
+	else
+		fprintf(stderr, PROGRAM ": no option %s; see " PROGRAM " --help\n", quoted);
+	return OPTIONS_EXIT_USAGE;
+}
+
+/* --- Help */
+
+static void describe_default(const struct option_row *row, char *out, size_t room)
+{
+	if (row->unset)
+		snprintf(out, room, "%s", row->unset);
+	else if (row->kind == KIND_CHOICE)
+		snprintf(out, room, "%s", row->choices[row->fallback]);
+	else
+		snprintf(out, room, "%d", row->fallback);
+}
+
+static void print_help(void)
+{
+	const char *group = "";
+
+	printf("usage: " PROGRAM " [--OPTION VALUE]...\n\n"
+	       "A chat in one program: start it, open the address it prints, talk.\n\n"
+	       "  " PROGRAM "                                   on port 8080, keeping all in " DATA_DEFAULT "\n"
+	       "  " PROGRAM " --port 80 --data /var/lib/wavechat\n"
+	       "  " PROGRAM " --listen 127.0.0.1 --port 0       only for this machine, on any free port\n");
+	for (size_t i = 0; i < WC_LEN(table); i++) {
+		const struct option_row *row = &table[i];
+		char left[64], range[128], fallback[128];
+
+		if (!row->help)
+			continue;
+		if (strcmp(group, row->group) != 0)
+			printf("\n%s\n", group = row->group);
+		snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
+		printf("  %-24s %s\n", left, row->help);
+		if (!takes_value(row))
+			continue;
+		describe_default(row, fallback, sizeof(fallback));
+		printf("  %-24s   [%s%s", "", row->kind == KIND_INT || row->kind == KIND_CHOICE ? describe_range(row, range, sizeof(range)) : "",
+		       row->kind == KIND_INT || row->kind == KIND_CHOICE ? "; " : "");
+		printf("default %s%s%s]\n", fallback, row->env ? "; variable " : "", row->env ? row->env : "");
+	}
+	printf("\nAn option beats its variable, which beats the default. An empty variable counts as unset.\n"
+	       "Exit status: 0 stopped as asked, 1 could not start or run, 2 a wrong option or variable.\n");
+}
+
+void options_print_table(void)
+{
+	for (size_t i = 0; i < WC_LEN(table); i++)
+		if (table[i].help)
+			printf("--%s%s%s%s%s\n", table[i].name, table[i].value ? " " : "", table[i].value ? table[i].value : "",
+			       table[i].env ? " " : "", table[i].env ? table[i].env : "");
+}
+
+/* --- Parsing */
+
+static const struct option_row *find_row(const char *name, size_t len)
+{
+	for (size_t i = 0; i < WC_LEN(table); i++)
+		if (strlen(table[i].name) == len && memcmp(table[i].name, name, len) == 0)
+			return &table[i];
+	return NULL;
+}
+
+/* One argument, and the next if it is its value. given[i]: row i was set, so its variable is not looked at. */
+static enum options_result parse_argument(struct options *o, char **argv, int *at, bool given[WC_LEN(table)])
+{
+	const char *arg = argv[*at], *value;
+	const struct option_row *row = NULL;
+	char source[64];
+	size_t len;
+
+	if (strcmp(arg, "-h") == 0)
+		arg = "--help";
+	if (strcmp(arg, "-V") == 0)
+		arg = "--version";
+	len = strcspn(arg, "=");
+	if (strncmp(arg, "--", 2) == 0 && len > 2)
+		row = find_row(arg + 2, len - 2);
+	if (!row)
+		return refuse_unknown(arg);
+	value = arg[len] == '=' ? arg + len + 1 : NULL;
+
+	snprintf(source, sizeof(source), "--%s", row->name);
+	if (!takes_value(row)) {
+		if (value) {
+			fprintf(stderr, PROGRAM ": %s takes no value\n", source);
+			return OPTIONS_EXIT_USAGE;
+		}
+		switch (row->kind) {
+		case KIND_HELP: print_help(); return OPTIONS_EXIT_OK;
+		case KIND_VERSION: version_print(PROGRAM); return OPTIONS_EXIT_OK;
+		case KIND_TABLE: options_print_table(); return OPTIONS_EXIT_OK;
+		default: *(bool *)field_of(o, row) = true; return OPTIONS_RUN;
+		}
+	}
+	if (!value && !(value = argv[*at + 1])) {
+		char range[128];
+
+		fprintf(stderr, PROGRAM ": %s needs a value: %s\n", source, describe_range(row, range, sizeof(range)));
+		return OPTIONS_EXIT_USAGE;
+	}
+	if (arg[len] != '=')
+		++*at;
+	if (!set_value(o, row, value))
+		return refuse_value(row, source, value);
+	given[row - table] = true;
+	return OPTIONS_RUN;
+}
+
+/* Where --data and its variable say nothing. systemd may name several folders, apart by colons: the first is ours. */
+static char *default_data(void)
+{
+	const char *state = getenv("STATE_DIRECTORY");
+	char *dir;
+
+	if (!state || !*state)
+		return xstrdup(DATA_DEFAULT);
+	dir = xstrdup(state);
+	dir[strcspn(dir, ":")] = '\0';
+	return dir;
+}
+
+enum options_result options_parse(struct options *o, int argc, char **argv)
+{
+	bool given[WC_LEN(table)] = { false };
+	enum options_result result;
+	const struct option_row *row;
+
+	memset(o, 0, sizeof(*o));
+	for (row = table; row < table + WC_LEN(table); row++)
+		if (row->kind == KIND_INT || row->kind == KIND_CHOICE)
+			memcpy(field_of(o, row), &row->fallback, sizeof(row->fallback));
+
+	for (int at = 1; at < argc; at++)
+		if ((result = parse_argument(o, argv, &at, given)) != OPTIONS_RUN)
+			goto out;
+	for (row = table; row < table + WC_LEN(table); row++) {
+		const char *value = row->env && !given[row - table] ? getenv(row->env) : NULL;
+
+		if (!value || !*value)
+			continue;
+		if (!set_value(o, row, value)) {
+			result = refuse_value(row, row->env, value);
+			goto out;
+		}
+		given[row - table] = true;
+	}
+	if (!o->data)
+		o->data = default_data();
+	if (strcmp(o->data, ":memory:") == 0 && !given[find_row("max-storage-mb", 14) - table])
+		o->max_storage_mb = MEMORY_STORAGE_MB;
+	return OPTIONS_RUN;
+out:
+	options_fini(o);
+	return result;
+}
+
+void options_fini(struct options *o)
+{
+	free(o->data);
+	free(o->listen);
+	o->data = o->listen = NULL;
+}

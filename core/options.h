@@ -1,0 +1,40 @@
+/* options.h — every option of wavechatd, declared once: parser, --help, defaults, ranges, errors and the check of the man
+ * page all derive from the table in options.c.
+ *
+ * Flags beat the environment, which beats the default. Main thread, before anything else runs. */
+#ifndef WC_OPTIONS_H
+#define WC_OPTIONS_H
+
+#include "logmsg.h"
+#include "wc.h"
+
+enum durability { DURABILITY_NORMAL, DURABILITY_FULL };
+
+/* Values after parsing; strings belong to the struct. */
+struct options {
+	char *data;          /* --data DIR | WAVECHAT_DATA | $STATE_DIRECTORY | ./wavechat-data ; ":memory:" keeps nothing */
+	char *listen;        /* --listen ADDRESS | LISTEN; NULL: every IPv4 and IPv6 address */
+	int port;            /* --port | PORT; 0 picks a free one */
+	int max_file_mb;     /* --max-file-mb | MAX_FILE_MB, 1..1024 */
+	int history_limit;   /* --history-limit | HISTORY_LIMIT, 0..10000 */
+	int threads;         /* --threads | WAVECHAT_THREADS; I/O threads; 0: chosen from the number of cores */
+	enum durability durability;     /* --durability normal|full | WAVECHAT_DURABILITY */
+	int retain_days;     /* --retain-days; 0: for ever */
+	int max_storage_mb;  /* --max-storage-mb; 0: no bound (256 with :memory:) */
+	int name_hold_days;  /* --name-hold-days 90 */
+	enum log_level log_level;       /* --log-level error|warn|info|debug | WAVECHAT_LOG_LEVEL */
+	enum log_format log_format;     /* --log-format text|json | WAVECHAT_LOG_FORMAT */
+	bool check;          /* --check: validate options and data, say so, exit */
+};
+
+enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_USAGE };
+
+/* Reads argv and the environment. --help and --version print to stdout and give OPTIONS_EXIT_OK. A bad value is one line on
+ * stderr naming the option (or variable), the value and the range, with the nearest option for an unknown one; exit status 2. */
+enum options_result options_parse(struct options *o, int argc, char **argv);
+void options_fini(struct options *o);
+
+/* "--name VALUE" rows for tools that check documentation; one a line on stdout (--help-table, not shown in --help). */
+void options_print_table(void);
+
+#endif

@@ -1,0 +1,8 @@
+/* version.h — what this program is made of, for --version. Main thread. */
+#ifndef WC_VERSION_H
+#define WC_VERSION_H
+
+/* The program's name and version, and those of the libraries linked in, as they themselves report it. */
+void version_print(const char *program);
+
+#endif
