@@ -1,0 +1,510 @@
+/* conn.c — one connection: reading frames, keeping its inserts in order, flushing, closing. Thread: its hub's, throughout. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include "hub_impl.h"
+#include "logmsg.h"
+
+#define FLUSH_IOVECS 64
+#define CLOSE_WRITE_S 5  /* for a close frame to go out */
+#define CLOSE_LINGER_S 2 /* for the peer to close after it */
+#define STALL_S 30       /* output without any progress */
+#define LARGE_SLOW_S 5   /* for a large frame, when memory for those is short */
+#define FRAME_S 900      /* for one frame over WS_SMALL to arrive */
+#define FRAME_SILENT_S 30
+
+void conn_mark_ready(struct conn *c)
+{
+	if (c->is_ready || c->is_dead)
+		return;
+	c->is_ready = true;
+	c->ready_next = NULL;
+	if (c->hub->ready_last)
+		c->hub->ready_last->ready_next = c;
+	else
+		c->hub->ready_first = c;
+	c->hub->ready_last = c;
+}
+
+void conn_mark_dirty(struct conn *c)
+{
+	if (c->is_dirty || c->is_dead)
+		return;
+	c->is_dirty = true;
+	c->dirty_next = c->hub->dirty;
+	c->hub->dirty = c;
+}
+
+void conn_open(struct hub *h, struct conn *c)
+{
+	c->all_next = h->all_conns;
+	if (h->all_conns)
+		h->all_conns->all_prev = c;
+	h->all_conns = c;
+	c->rx_s = h->now_s;
+	c->ping_s = h->now_s + (uint32_t)(h->all->o.ping_interval_ms / 1000);
+	c->deadline_s = h->now_s + (uint32_t)((h->all->o.join_timeout_ms + 999) / 1000);
+	list_add(h, c, LIST_NEW);
+	/* Edge-triggered, both ways, once: no epoll_ctl is ever needed again. */
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
+	if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, c->io.fd, &ev) < 0) {
+		conn_kill(c, M_COUNT, "epoll");
+		return;
+	}
+	if (h->is_stopping)
+		conn_start_close(c, WS_CLOSE_RESTART, NULL, 0);
+	conn_mark_ready(c);
+}
+
+void conn_kill(struct conn *c, enum metric why, const char *reason)
+{
+	if (c->is_dead)
+		return;
+	struct hub *h = c->hub;
+	log_debug("connection closed", "reason=\"%s\"", reason);
+	if (why != M_COUNT)
+		metric_add(why, 1);
+	list_remove(h, c);
+	transport_close(&c->io); /* takes it out of epoll: the descriptor was never duplicated */
+	c->is_dead = true;
+	atomic_fetch_sub_explicit(&h->all->connections, 1, memory_order_relaxed);
+	metric_sub(M_CONNECTIONS, 1);
+	while (c->first) {
+		struct mail *m = c->first;
+		c->first = m->next;
+		mail_free(m);
+	}
+	c->last = NULL;
+	if (c->pause & PAUSE_BUDGET)
+		h->budget_waiters--;
+	ws_in_fini(&c->in, &h->all->o.limits);
+	free(c->stash);
+	c->stash = NULL;
+	c->stash_len = 0;
+	/* While a helper has its frame, an event for it is still to come: closed must be the last. */
+	if (!(c->pause & PAUSE_HELPER))
+		h->all->o.ops.closed(h->all->o.ops.arg, c);
+	c->pause &= PAUSE_HELPER;
+}
+
+void conn_free(struct conn *c)
+{
+	struct hub *h = c->hub;
+	if (c->all_prev)
+		c->all_prev->all_next = c->all_next;
+	else
+		h->all_conns = c->all_next;
+	if (c->all_next)
+		c->all_next->all_prev = c->all_prev;
+	free(c);
+}
+
+/* --- Output */
+
+static bool is_large(const struct shbuf *b)
+{
+	return b->len >= SHBUF_LARGE;
+}
+
+static uint32_t small_bytes(const struct mail *m)
+{
+	size_t sum = 0;
+	for (int i = 0; i < m->nparts; i++)
+		if (!is_large(m->parts[i]))
+			sum += m->parts[i]->len;
+	return (uint32_t)(sum + sizeof *m);
+}
+
+void conn_insert(struct conn *c, struct mail *m)
+{
+	m->next = NULL;
+	if (m->at == MAIL_AT_HEAD)
+		m->at = c->list == LIST_NEW ? 0 : c->hub->heads[c->list];
+	uint32_t bytes = small_bytes(m);
+	if (c->insert_bytes + bytes > c->hub->all->o.insert_cap_bytes) {
+		mail_free(m);
+		conn_kill(c, M_EVICTED_INSERTS, "too much private output waits");
+		return;
+	}
+	c->insert_bytes += bytes;
+	/* Nearly always the end. What the hub itself puts at its head can precede, never follow, what the room puts there later. */
+	if (!c->last) {
+		c->first = c->last = m;
+	} else if (c->last->at <= m->at) {
+		c->last->next = m;
+		c->last = m;
+	} else {
+		struct mail **at = &c->first;
+		while (*at && (*at)->at <= m->at)
+			at = &(*at)->next;
+		m->next = *at;
+		*at = m;
+	}
+	conn_mark_dirty(c);
+}
+
+void conn_fill(struct conn *c, struct mail *fill)
+{
+	for (struct mail *m = c->first; m; m = m->next) {
+		if (m->kind != MAIL_HOLD)
+			continue;
+		m->kind = MAIL_INSERT;
+		c->insert_bytes -= small_bytes(m);
+		m->nparts = fill->nparts;
+		memcpy(m->parts, fill->parts, sizeof m->parts);
+		c->insert_bytes += small_bytes(m);
+		fill->nparts = 0;
+		conn_mark_dirty(c);
+		break;
+	}
+	mail_free(fill);
+}
+
+/* Walks what is due, in order: ranges of the log and parts of inserts. With got < 0 it fills iov and returns how many; otherwise
+ * it takes `got` bytes as sent and moves on past them, and past everything empty behind them. One walk, so that the two cannot disagree. */
+static int output_walk(struct conn *c, struct iovec *iov, ssize_t got)
+{
+	const bool is_taking = got >= 0;
+	const bool is_subscribed = c->list != LIST_NEW;
+	struct bcast *ring = is_subscribed ? c->hub->all->rings[c->list] : NULL;
+	const uint64_t head = is_subscribed ? c->hub->heads[c->list] : 0;
+	uint64_t pos = c->cursor;
+	size_t left = is_taking ? (size_t)got : 0;
+	int n = 0;
+	struct mail *m = c->first;
+	for (;;) {
+		uint64_t stop = m && m->at < head ? m->at : head;
+		if (is_subscribed && pos < stop) {
+			size_t len = (size_t)(stop - pos);
+			if (is_taking) {
+				len = WC_MIN(len, left);
+				left -= len;
+			} else {
+				iov[n++] = (struct iovec){ (void *)bcast_at(ring, pos), len };
+			}
+			pos += len;
+			if (pos < stop || n == FLUSH_IOVECS)
+				break;
+		}
+		if (!m || (is_subscribed && m->at > pos) || m->kind == MAIL_HOLD)
+			break;
+		uint8_t part = m->part;
+		size_t sent = m->sent;
+		while (part < m->nparts && n < FLUSH_IOVECS) {
+			struct shbuf *b = m->parts[part];
+			size_t len = b->len - sent;
+			if (is_taking) {
+				len = WC_MIN(len, left);
+				left -= len;
+				sent += len;
+				if (sent < b->len)
+					break;
+			} else {
+				iov[n++] = (struct iovec){ b->data + sent, len };
+			}
+			sent = 0;
+			part++;
+		}
+		if (is_taking) {
+			m->part = part;
+			m->sent = sent;
+		}
+		if (part < m->nparts)
+			break;
+		if (is_subscribed)
+			pos = WC_MAX(pos, m->at + m->skip);
+		struct mail *next = m->next;
+		if (m->kind == MAIL_CLOSE) {
+			/* Nothing follows a close frame. */
+			if (is_taking)
+				c->is_close_sent = true;
+			break;
+		}
+		if (is_taking) {
+			c->first = next;
+			if (!next)
+				c->last = NULL;
+			c->insert_bytes -= small_bytes(m);
+			mail_free(m);
+		}
+		m = next;
+	}
+	if (is_taking)
+		c->cursor = pos;
+	return n;
+}
+
+static bool has_output(const struct conn *c)
+{
+	return c->first || (c->list != LIST_NEW && c->cursor < c->hub->heads[c->list]);
+}
+
+void conn_flush(struct conn *c)
+{
+	struct iovec iov[FLUSH_IOVECS];
+	while (!c->is_dead && !c->is_blocked && has_output(c)) {
+		int n = output_walk(c, iov, -1);
+		if (n == 0) {
+			output_walk(c, iov, 0); /* pure skips */
+			break;
+		}
+		size_t want = 0;
+		for (int i = 0; i < n; i++)
+			want += iov[i].iov_len;
+		ssize_t got = transport_sendv(&c->io, iov, n);
+		c->hub->sends++;
+		if (got == -WC_EAGAIN) {
+			c->is_blocked = true;
+			c->blocked_s = c->hub->now_s;
+			break;
+		}
+		if (got < 0) {
+			conn_kill(c, M_COUNT, "send failed");
+			return;
+		}
+		c->hub->sent_bytes += (uint64_t)got;
+		output_walk(c, iov, got);
+		if (c->is_close_sent)
+			break;
+		if ((size_t)got < want) {
+			/* The next try would say EAGAIN nearly always; the edge comes when there is room. But only a refused send arms it. */
+			continue;
+		}
+	}
+	if (c->is_dead || !c->is_close_sent)
+		return;
+	while (c->first) {
+		struct mail *m = c->first;
+		c->first = m->next;
+		mail_free(m);
+	}
+	c->last = NULL;
+	c->insert_bytes = 0;
+	if (c->list != LIST_NEW) {
+		/* Out of the log for good: only the peer's end is waited for. */
+		list_remove(c->hub, c);
+		list_add(c->hub, c, LIST_NEW);
+	}
+	c->is_close_sent = false;
+	c->deadline_s = c->hub->now_s + CLOSE_LINGER_S;
+	transport_shutdown(&c->io);
+	conn_mark_ready(c);
+}
+
+void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity)
+{
+	c->identity = identity;
+	c->deadline_s = 0;
+	if (!c->is_closing) {
+		list_remove(c->hub, c);
+		list_add(c->hub, c, ring);
+		c->cursor = at;
+		conn_mark_dirty(c);
+	}
+	conn_resume(c, PAUSE_HELPER);
+}
+
+void conn_start_close(struct conn *c, int code, const void *reason, size_t reason_len)
+{
+	if (c->is_closing || c->is_dead)
+		return;
+	c->is_closing = true;
+	reason_len = WC_MIN(reason_len, 123u);
+	uint8_t frame[WS_HEADER_MAX + 125];
+	bool has_code = code != WS_CLOSE_NO_STATUS;
+	size_t n = ws_header(frame, WS_CLOSE, has_code ? 2 + reason_len : 0);
+	if (has_code) {
+		frame[n++] = (uint8_t)(code >> 8);
+		frame[n++] = (uint8_t)code;
+		if (reason_len)
+			memcpy(frame + n, reason, reason_len);
+		n += reason_len;
+	}
+	struct mail *m = mail_new(MAIL_CLOSE, c);
+	m->at = MAIL_AT_HEAD;
+	mail_part(m, shbuf_copy(frame, n));
+	c->deadline_s = c->hub->now_s + CLOSE_WRITE_S;
+	conn_insert(c, m);
+	conn_resume(c, PAUSE_BUDGET);
+	conn_mark_ready(c);
+}
+
+/* --- Input */
+
+static void send_control(struct conn *c, enum ws_opcode op, const uint8_t *data, size_t len)
+{
+	uint8_t frame[WS_HEADER_MAX + 125];
+	size_t n = ws_header(frame, op, len);
+	memcpy(frame + n, data, len);
+	struct mail *m = mail_new(MAIL_INSERT, c);
+	m->at = MAIL_AT_HEAD;
+	mail_part(m, shbuf_copy(frame, n + len));
+	conn_insert(c, m);
+}
+
+/* Acts on one thing the framing found. */
+static void handle(struct conn *c, const struct ws_out *out)
+{
+	const struct hub_ops *ops = &c->hub->all->o.ops;
+	switch (out->event) {
+	case WS_EV_MESSAGE: {
+		size_t reserved = 0;
+		uint8_t *taken = ws_in_take(&c->in, &reserved);
+		metric_add(M_MESSAGES_IN, 1);
+		c->frame_s = 0;
+		if (ops->message(ops->arg, c, taken ? taken : out->data, out->len, taken != NULL, reserved))
+			c->pause |= PAUSE_HELPER;
+		break;
+	}
+	case WS_EV_OVERSIZE:
+		c->frame_s = 0;
+		if (ops->oversize(ops->arg, c, out->data, out->len))
+			c->pause |= PAUSE_HELPER;
+		break;
+	case WS_EV_PING:
+		send_control(c, WS_PONG, out->data, out->len);
+		break;
+	case WS_EV_CLOSE:
+		conn_start_close(c, out->code, NULL, 0);
+		break;
+	case WS_EV_FAIL:
+		metric_add(M_PROTOCOL_ERRORS, 1);
+		conn_start_close(c, out->code, out->reason, strlen(out->reason));
+		break;
+	case WS_EV_BLOCKED:
+		if (!(c->pause & PAUSE_BUDGET)) {
+			c->pause |= PAUSE_BUDGET;
+			c->hub->budget_waiters++;
+		}
+		break;
+	case WS_EV_PONG:
+	case WS_EV_MORE:
+		break;
+	}
+}
+
+/* Parses data until it is used up, or the connection pauses, closes or dies. Returns how much was used. */
+static size_t parse(struct conn *c, uint8_t *data, size_t n)
+{
+	size_t at = 0;
+	while (at < n && !c->is_dead && !c->is_closing && !c->pause) {
+		struct ws_out out;
+		size_t used = 0;
+		enum ws_event ev = ws_in_feed(&c->in, &c->hub->all->o.limits, data + at, n - at, &used, &out);
+		at += used;
+		if (ev == WS_EV_MORE)
+			break;
+		handle(c, &out);
+	}
+	if (c->is_closing)
+		return n;
+	return at;
+}
+
+void conn_read_turn(struct conn *c)
+{
+	struct hub *h = c->hub;
+	if (c->is_dead || c->pause)
+		return; /* conn_resume marks it ready again */
+	if (c->stash_len && !c->is_closing) {
+		c->stash_at += (uint32_t)parse(c, c->stash + c->stash_at, c->stash_len - c->stash_at);
+		if (c->is_dead)
+			return;
+		if (c->stash_at < c->stash_len && !c->is_closing)
+			return;
+	}
+	if (c->stash) {
+		free(c->stash);
+		c->stash = NULL;
+		c->stash_len = c->stash_at = 0;
+		if (c->pause)
+			return;
+	}
+	ssize_t got = transport_recv(&c->io, h->scratch, SCRATCH_BYTES);
+	if (got == -WC_EAGAIN)
+		return;
+	if (got <= 0) {
+		conn_kill(c, M_COUNT, got == 0 ? "peer closed" : "receive failed");
+		return;
+	}
+	c->rx_s = h->now_s;
+	h->received_bytes += (uint64_t)got;
+	size_t used = c->is_closing ? (size_t)got : parse(c, h->scratch, (size_t)got);
+	if (c->is_dead)
+		return;
+	if (used < (size_t)got) {
+		size_t rest = (size_t)got - used;
+		c->stash = malloc(rest);
+		if (!c->stash) {
+			conn_kill(c, M_COUNT, "no memory");
+			return;
+		}
+		memcpy(c->stash, h->scratch + used, rest);
+		c->stash_len = (uint32_t)rest;
+		c->stash_at = 0;
+	}
+	/* A short read emptied the socket: the next bytes bring a new edge. A hangup brings none, so that is read to its end. */
+	if (got == SCRATCH_BYTES || c->saw_hangup)
+		conn_mark_ready(c);
+}
+
+void conn_resume(struct conn *c, int pause)
+{
+	if (c->is_dead) {
+		if ((pause & PAUSE_HELPER) && (c->pause & PAUSE_HELPER)) {
+			c->pause = 0;
+			c->hub->all->o.ops.closed(c->hub->all->o.ops.arg, c);
+		}
+		return;
+	}
+	if ((pause & PAUSE_BUDGET) && (c->pause & PAUSE_BUDGET))
+		c->hub->budget_waiters--;
+	c->pause &= (uint8_t)~pause;
+	if (!c->pause)
+		conn_mark_ready(c);
+}
+
+/* --- Time */
+
+void conn_tick(struct conn *c)
+{
+	struct hub *h = c->hub;
+	const struct hub_opts *o = &h->all->o;
+	uint32_t now = h->now_s, silent = 2 * (uint32_t)(o->ping_interval_ms / 1000);
+
+	if (c->deadline_s && now >= c->deadline_s) {
+		if (c->is_closing)
+			conn_kill(c, M_COUNT, "close timed out");
+		else if (!(c->pause & PAUSE_HELPER)) {
+			metric_add(M_JOIN_TIMEOUTS, 1);
+			conn_start_close(c, WS_CLOSE_POLICY, "join within 15 s", 16);
+		}
+		return;
+	}
+	if (c->is_blocked && now - c->blocked_s >= STALL_S) {
+		conn_kill(c, M_EVICTED_STALLED, "output stalled");
+		return;
+	}
+	if (c->is_blocked && c->first && now - c->blocked_s >= LARGE_SLOW_S && shbuf_large_bytes() > o->large_cap_bytes) {
+		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame while memory for those is short");
+		return;
+	}
+	if (c->in.reserved && !c->frame_s)
+		c->frame_s = now;
+	if (c->frame_s && c->in.reserved && !c->pause && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
+		conn_kill(c, M_EVICTED_STALLED, "a large frame did not arrive in time");
+		return;
+	}
+	if (now - c->rx_s >= silent && !c->pause) {
+		conn_kill(c, M_EVICTED_SILENT, "no answer to pings");
+		return;
+	}
+	if (now >= c->ping_s && !c->is_closing) {
+		c->ping_s = now + (uint32_t)(o->ping_interval_ms / 1000);
+		struct mail *m = mail_new(MAIL_INSERT, c);
+		m->at = MAIL_AT_HEAD;
+		mail_part(m, shbuf_ref(h->all->ping));
+		conn_insert(c, m);
+	}
+}

@@ -1,0 +1,590 @@
+/* hub.c — the I/O threads: epoll, mailboxes, sweeps, timers. conn.c has what happens to one connection. */
+#include "hub.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "httpd.h"
+#include "hub_impl.h"
+#include "logmsg.h"
+
+#define EVENTS_A_TURN 512
+#define BUDGET_RETRY_MS 20
+
+/* --- Mail */
+
+struct mail *mail_new(enum mail_kind kind, struct conn *c)
+{
+	struct mail *m = xcalloc(1, sizeof *m);
+	m->kind = (uint8_t)kind;
+	m->conn = c;
+	return m;
+}
+
+void mail_part(struct mail *m, struct shbuf *part)
+{
+	if (!part)
+		return;
+	WC_ASSERT(m->nparts < MAIL_PARTS);
+	m->parts[m->nparts++] = part;
+}
+
+void mail_free(struct mail *m)
+{
+	for (int i = 0; i < m->nparts; i++)
+		shbuf_unref(m->parts[i]);
+	free(m);
+}
+
+static void wake(struct hub *h)
+{
+	if (atomic_load(&h->is_sleeping) && atomic_exchange(&h->is_sleeping, false)) {
+		uint64_t one = 1;
+		if (write(h->event, &one, sizeof one) < 0)
+			log_error("eventfd", "error=\"%s\"", strerror(errno));
+	}
+}
+
+void hub_post(struct hub *h, struct mail *newest, struct mail *oldest)
+{
+	struct mail *top = atomic_load_explicit(&h->mailbox, memory_order_relaxed);
+	do {
+		oldest->next = top;
+	} while (!atomic_compare_exchange_weak_explicit(&h->mailbox, &top, newest, memory_order_seq_cst, memory_order_relaxed));
+	wake(h);
+}
+
+void hub_post_one(struct mail *m)
+{
+	hub_post(m->conn->hub, m, m);
+}
+
+void hubs_wake(struct hubs *hs)
+{
+	/* Orders what the caller published before the looks at is_sleeping. */
+	atomic_thread_fence(memory_order_seq_cst);
+	for (int i = 0; i < hs->count; i++)
+		wake(hs->v[i]);
+}
+
+/* --- Lists */
+
+void list_add(struct hub *h, struct conn *c, int list)
+{
+	struct list *l = &h->lists[list];
+	if (l->n == l->room) {
+		l->room = l->room ? l->room * 2 : 64;
+		l->v = xrealloc(l->v, l->room * sizeof *l->v);
+	}
+	c->list = (uint8_t)list;
+	c->slot = l->n;
+	l->v[l->n++] = c;
+}
+
+void list_remove(struct hub *h, struct conn *c)
+{
+	struct list *l = &h->lists[c->list];
+	WC_ASSERT(c->slot < l->n && l->v[c->slot] == c);
+	l->v[c->slot] = l->v[--l->n];
+	l->v[c->slot]->slot = c->slot;
+	if (l->n == 0) { /* the list of a storm is not kept for ever */
+		free(l->v);
+		*l = (struct list){ 0 };
+	}
+}
+
+/* --- One turn's parts */
+
+static void stop_begin(struct hub *h)
+{
+	h->is_stopping = true;
+	h->stop_at_ms = mono_ms() + h->all->stop_timeout_ms;
+	for (int l = 0; l < LISTS; l++)
+		for (uint32_t i = h->lists[l].n; i-- > 0;)
+			conn_start_close(h->lists[l].v[i], WS_CLOSE_RESTART, "server restarts", 15);
+}
+
+/* Takes all mail there is, oldest first. What is to stand at the head waits until the rest is in place: a room's insert in the same drain may
+ * belong before it. */
+static void drain(struct hub *h)
+{
+	struct mail *top = atomic_exchange(&h->mailbox, NULL);
+	struct mail *list = NULL, *late = NULL, **late_end = &late;
+	while (top) {
+		struct mail *next = top->next;
+		top->next = list;
+		list = top;
+		top = next;
+	}
+	while (list) {
+		struct mail *m = list;
+		struct conn *c = m->conn;
+		list = m->next;
+		if (m->kind == MAIL_STOP) {
+			mail_free(m);
+			stop_begin(h);
+			continue;
+		}
+		if (m->kind == MAIL_RELEASE) {
+			WC_ASSERT(c->is_dead);
+			c->is_released = true;
+			if (!c->is_ready && !c->is_dirty)
+				conn_free(c);
+			mail_free(m);
+			continue;
+		}
+		if (m->kind == MAIL_RESUME) {
+			conn_resume(c, PAUSE_HELPER);
+			mail_free(m);
+			continue;
+		}
+		if (c->is_dead) {
+			if (m->kind == MAIL_SUBSCRIBE)
+				conn_resume(c, PAUSE_HELPER);
+			mail_free(m);
+			continue;
+		}
+		switch ((enum mail_kind)m->kind) {
+		case MAIL_ADOPT:
+			conn_open(h, c);
+			mail_free(m);
+			break;
+		case MAIL_SUBSCRIBE:
+			conn_subscribe(c, (int)m->skip, m->at, m->id);
+			mail_free(m);
+			break;
+		case MAIL_INSERT:
+		case MAIL_HOLD:
+			if (c->is_closing) {
+				mail_free(m); /* nothing follows a close frame */
+			} else if (m->at == MAIL_AT_HEAD) {
+				m->next = NULL;
+				*late_end = m;
+				late_end = &m->next;
+			} else {
+				conn_insert(c, m);
+			}
+			break;
+		case MAIL_FILL:
+			conn_fill(c, m);
+			break;
+		case MAIL_CLOSE: /* queued like an insert at the head, so that what was posted before it goes out before it */
+			m->next = NULL;
+			*late_end = m;
+			late_end = &m->next;
+			break;
+		case MAIL_DROP:
+			conn_kill(c, M_COUNT, "dropped by the room");
+			mail_free(m);
+			break;
+		case MAIL_RELEASE:
+		case MAIL_RESUME:
+		case MAIL_STOP:
+			break;
+		}
+	}
+	while (late) {
+		struct mail *m = late;
+		struct conn *c = m->conn;
+		late = m->next;
+		if (c->is_dead || c->is_closing) {
+			mail_free(m);
+		} else if (m->kind == MAIL_CLOSE) {
+			conn_start_close(c, (int)m->skip, m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
+			mail_free(m);
+		} else {
+			conn_insert(c, m);
+		}
+	}
+}
+
+/* Sends everyone on the ring what is new, and drops who would be overtaken. */
+static void sweep(struct hub *h, int ring)
+{
+	struct bcast *b = h->all->rings[ring];
+	const uint64_t head = h->heads[ring];
+	const uint64_t lag_max = bcast_lag_max(b);
+	struct list *l = &h->lists[ring];
+	for (uint32_t i = l->n; i-- > 0;) {
+		if (i >= 8)
+			__builtin_prefetch(l->v[i - 8]);
+		struct conn *c = l->v[i];
+		if (!c->is_blocked)
+			conn_flush(c);
+		if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
+			conn_kill(c, M_EVICTED_LAG, "too slow");
+		if (i > l->n) /* kills shrank the list below where we are */
+			i = l->n;
+	}
+	bcast_swept(b, h->number, head);
+	metric_add(M_SWEEPS, 1);
+}
+
+static void flush_dirty(struct hub *h)
+{
+	while (h->dirty) {
+		struct conn *c = h->dirty;
+		h->dirty = c->dirty_next;
+		c->is_dirty = false;
+		if (!c->is_dead)
+			conn_flush(c);
+		else if (c->is_released && !c->is_ready)
+			conn_free(c);
+	}
+}
+
+/* Reads what is readable, each connection at most a scratch buffer a turn. */
+static void read_ready(struct hub *h)
+{
+	const struct hub_ops *ops = &h->all->o.ops;
+	struct conn *last = h->ready_last;
+	while (h->ready_first && !ops->is_full(ops->arg)) {
+		struct conn *c = h->ready_first;
+		h->ready_first = c->ready_next;
+		if (!h->ready_first)
+			h->ready_last = NULL;
+		c->is_ready = false;
+		bool was_last = c == last;
+		if (!c->is_dead)
+			conn_read_turn(c);
+		else if (c->is_released && !c->is_dirty)
+			conn_free(c);
+		if (was_last)
+			break;
+	}
+	ops->flush(ops->arg, h);
+}
+
+static void tick(struct hub *h)
+{
+	for (int l = 0; l < LISTS; l++)
+		for (uint32_t i = h->lists[l].n; i-- > 0;) {
+			conn_tick(h->lists[l].v[i]);
+			if (i > h->lists[l].n)
+				i = h->lists[l].n;
+		}
+}
+
+static void retry_budget(struct hub *h)
+{
+	for (int l = 0; l < LISTS; l++)
+		for (uint32_t i = h->lists[l].n; i-- > 0;)
+			if (h->lists[l].v[i]->pause & PAUSE_BUDGET)
+				conn_resume(h->lists[l].v[i], PAUSE_BUDGET);
+}
+
+static bool has_work(const struct hub *h)
+{
+	if (atomic_load(&h->mailbox))
+		return true;
+	for (int r = 0; r < HUB_RINGS; r++)
+		if (bcast_head(h->all->rings[r]) != h->heads[r])
+			return true;
+	return h->dirty || (h->ready_first && !h->all->o.ops.is_full(h->all->o.ops.arg));
+}
+
+static void take_events(struct hub *h, const struct epoll_event *evs, int n)
+{
+	for (int i = 0; i < n; i++) {
+		struct conn *c = evs[i].data.ptr;
+		if (!c) {
+			uint64_t count;
+			if (read(h->event, &count, sizeof count) < 0 && errno != EAGAIN)
+				log_error("eventfd", "error=\"%s\"", strerror(errno));
+			continue;
+		}
+		if (c->is_dead)
+			continue;
+		if (evs[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			c->saw_hangup = true;
+		if (evs[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+			conn_mark_ready(c);
+		if ((evs[i].events & EPOLLOUT) && c->is_blocked) {
+			c->is_blocked = false;
+			conn_mark_dirty(c);
+		}
+	}
+}
+
+static bool is_done_stopping(const struct hub *h)
+{
+	if (!h->is_stopping)
+		return false;
+	return h->lists[LIST_NEW].n + h->lists[LIST_RING_0].n + h->lists[LIST_RING_1].n == 0 || mono_ms() >= h->stop_at_ms;
+}
+
+static void count_turn(struct hub *h)
+{
+	if (h->sends)
+		metric_add(M_SENDS, h->sends);
+	if (h->sent_bytes)
+		metric_add(M_SENT_BYTES, h->sent_bytes);
+	if (h->received_bytes)
+		metric_add(M_RECEIVED_BYTES, h->received_bytes);
+	h->sends = h->sent_bytes = h->received_bytes = 0;
+}
+
+static void *hub_main(void *arg)
+{
+	struct hub *h = arg;
+	char name[16];
+	snprintf(name, sizeof name, "io/%d", h->number);
+	wc_thread_is(ROLE_IO, name);
+	struct epoll_event evs[EVENTS_A_TURN];
+	while (!is_done_stopping(h)) {
+		int timeout = h->budget_waiters ? BUDGET_RETRY_MS : h->is_stopping ? 50 : 1000;
+		/* Sleep only if nothing came between the last look and the flag: a waker sets its work first and looks at the flag after. */
+		atomic_store(&h->is_sleeping, true);
+		atomic_thread_fence(memory_order_seq_cst);
+		if (has_work(h))
+			timeout = 0;
+		int n = epoll_wait(h->epoll, evs, EVENTS_A_TURN, timeout);
+		atomic_store(&h->is_sleeping, false);
+		take_events(h, evs, n);
+		if (h->budget_waiters)
+			retry_budget(h);
+		read_ready(h);
+
+		/* The heads first, the mail after: see bcast.h. */
+		bool has_moved[HUB_RINGS];
+		for (int r = 0; r < HUB_RINGS; r++) {
+			uint64_t head = bcast_head(h->all->rings[r]);
+			has_moved[r] = head != h->heads[r];
+			h->heads[r] = head;
+		}
+		drain(h);
+		for (int r = 0; r < HUB_RINGS; r++)
+			if (has_moved[r])
+				sweep(h, r);
+		flush_dirty(h);
+
+		uint32_t now_s = (uint32_t)((mono_ms() - h->all->start_ms) / 1000) + 1;
+		if (now_s != h->now_s) {
+			h->now_s = now_s;
+			tick(h);
+		}
+		h->all->o.ops.flush(h->all->o.ops.arg, h); /* closings of this turn */
+		count_turn(h);
+	}
+	for (int l = 0; l < LISTS; l++)
+		while (h->lists[l].n)
+			conn_kill(h->lists[l].v[h->lists[l].n - 1], M_COUNT, "server stops");
+	h->all->o.ops.flush(h->all->o.ops.arg, h);
+	/* The room must never wait for a sweep of a thread that is no more. */
+	for (int r = 0; r < HUB_RINGS; r++)
+		bcast_swept(h->all->rings[r], h->number, UINT64_MAX / 2);
+	return NULL;
+}
+
+/* --- Life */
+
+static struct hub *hub_new(struct hubs *hs, int number)
+{
+	struct hub *h = aligned_alloc(64, (sizeof *h + 63) / 64 * 64);
+	WC_ASSERT(h);
+	memset(h, 0, sizeof *h);
+	h->all = hs;
+	h->number = number;
+	h->now_s = 1;
+	h->epoll = epoll_create1(EPOLL_CLOEXEC);
+	h->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+	if (h->epoll < 0 || h->event < 0 || epoll_ctl(h->epoll, EPOLL_CTL_ADD, h->event, &ev) < 0) {
+		if (h->epoll >= 0)
+			close(h->epoll);
+		if (h->event >= 0)
+			close(h->event);
+		free(h);
+		return NULL;
+	}
+	return h;
+}
+
+struct hubs *hubs_start(const struct hub_opts *opts, char **cause)
+{
+	struct hubs *hs = xcalloc(1, sizeof *hs);
+	hs->o = *opts;
+	hs->start_ms = mono_ms();
+	hs->v = xcalloc((size_t)opts->threads, sizeof *hs->v);
+	uint8_t ping[WS_HEADER_MAX];
+	size_t n = ws_header(ping, WS_PING, 0);
+	hs->ping = shbuf_copy(ping, n);
+	WC_ASSERT(hs->ping);
+	for (int r = 0; r < HUB_RINGS; r++) {
+		hs->rings[r] = bcast_new(opts->ring_bytes, opts->threads);
+		if (!hs->rings[r]) {
+			wc_cause(cause, "cannot map the broadcast log (%zu bytes): %s", opts->ring_bytes, strerror(errno));
+			goto fail;
+		}
+	}
+	for (; hs->count < opts->threads; hs->count++) {
+		struct hub *h = hs->v[hs->count] = hub_new(hs, hs->count);
+		if (!h) {
+			wc_cause(cause, "cannot set up an I/O thread: %s; raise the limit of open files (ulimit -n)", strerror(errno));
+			goto fail;
+		}
+	}
+	for (int i = 0; i < hs->count; i++) {
+		int rc = pthread_create(&hs->v[i]->thread, NULL, hub_main, hs->v[i]);
+		if (rc) {
+			wc_cause(cause, "cannot start an I/O thread: %s", strerror(rc));
+			hs->stop_timeout_ms = 0;
+			for (int j = i; j < hs->count; j++)
+				hs->v[j]->thread = 0;
+			hubs_stop(hs, 0);
+			goto fail;
+		}
+	}
+	return hs;
+fail:
+	hubs_free(hs);
+	return NULL;
+}
+
+void hubs_stop(struct hubs *hs, int timeout_ms)
+{
+	if (atomic_exchange(&hs->is_stopped, true))
+		return;
+	hs->stop_timeout_ms = timeout_ms;
+	for (int i = 0; i < hs->count; i++)
+		if (hs->v[i]->thread) {
+			struct mail *m = mail_new(MAIL_STOP, NULL);
+			hub_post(hs->v[i], m, m);
+		}
+	for (int i = 0; i < hs->count; i++)
+		if (hs->v[i]->thread)
+			pthread_join(hs->v[i]->thread, NULL);
+}
+
+void hubs_free(struct hubs *hs)
+{
+	if (!hs)
+		return;
+	for (int i = 0; i < hs->count; i++) {
+		struct hub *h = hs->v[i];
+		for (struct mail *m = atomic_load(&h->mailbox), *next; m; m = next) {
+			next = m->next;
+			if (m->kind == MAIL_ADOPT) { /* came after the end */
+				transport_close(&m->conn->io);
+				free(m->conn->stash);
+				free(m->conn);
+			}
+			mail_free(m);
+		}
+		while (h->all_conns)
+			conn_free(h->all_conns);
+		for (int l = 0; l < LISTS; l++)
+			free(h->lists[l].v);
+		close(h->epoll);
+		close(h->event);
+		free(h);
+	}
+	for (int r = 0; r < HUB_RINGS; r++)
+		bcast_free(hs->rings[r]);
+	shbuf_unref(hs->ping);
+	free(hs->v);
+	free(hs);
+}
+
+int hubs_adopt(struct hubs *hs, struct taken *t)
+{
+	int rc = -WC_ECLOSED;
+	struct conn *c = atomic_load(&hs->is_stopped) ? NULL : calloc(1, sizeof *c);
+	if (!c) {
+		struct transport io = { t->fd, t->tls };
+		transport_close(&io);
+		free(t->early);
+		return rc;
+	}
+	c->io = (struct transport){ t->fd, t->tls };
+	c->stash = t->early;
+	c->stash_len = (uint32_t)t->early_len;
+	c->list = LIST_NEW;
+	if (t->peer.ss_family == AF_INET6) {
+		const struct sockaddr_in6 *a = (const void *)&t->peer;
+		memcpy(c->addr, &a->sin6_addr, 16);
+		c->port = ntohs(a->sin6_port);
+	} else {
+		const struct sockaddr_in *a = (const void *)&t->peer;
+		memcpy(c->addr, &a->sin_addr, 4);
+		c->port = ntohs(a->sin_port);
+		c->is_v4 = true;
+	}
+	struct hub *h = hs->v[atomic_fetch_add_explicit(&hs->next, 1, memory_order_relaxed) % (uint32_t)hs->count];
+	c->hub = h;
+	atomic_fetch_add_explicit(&hs->connections, 1, memory_order_relaxed);
+	metric_add(M_CONNECTIONS, 1);
+	metric_add(M_CONNECTS, 1);
+	hub_post_one(mail_new(MAIL_ADOPT, c));
+	return 0;
+}
+
+struct bcast *hubs_ring(struct hubs *hs, int ring)
+{
+	return hs->rings[ring];
+}
+
+int hubs_count(const struct hubs *hs)
+{
+	return hs->count;
+}
+
+int hub_number(const struct hub *h)
+{
+	return h->number;
+}
+
+size_t hubs_connections(const struct hubs *hs)
+{
+	return atomic_load_explicit(&hs->connections, memory_order_relaxed);
+}
+
+/* --- A connection as others see it */
+
+struct hub *conn_hub(const struct conn *c)
+{
+	return c->hub;
+}
+
+void conn_peer(const struct conn *c, struct sockaddr_storage *out)
+{
+	memset(out, 0, sizeof *out);
+	if (c->is_v4) {
+		struct sockaddr_in *a = (void *)out;
+		a->sin_family = AF_INET;
+		memcpy(&a->sin_addr, c->addr, 4);
+		a->sin_port = htons(c->port);
+	} else {
+		struct sockaddr_in6 *a = (void *)out;
+		a->sin6_family = AF_INET6;
+		memcpy(&a->sin6_addr, c->addr, 16);
+		a->sin6_port = htons(c->port);
+	}
+}
+
+uint64_t conn_identity(const struct conn *c)
+{
+	return c->identity;
+}
+
+bool conn_is_subscribed(const struct conn *c)
+{
+	return c->list != LIST_NEW;
+}
+
+void *conn_session(const struct conn *c)
+{
+	return c->session;
+}
+
+void conn_set_session(struct conn *c, void *session)
+{
+	c->session = session;
+}

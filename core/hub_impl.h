@@ -1,0 +1,114 @@
+/* hub_impl.h — what hub.c (threads, mail, timers) and conn.c (one connection's reading, flushing, closing) share. Nobody else includes it. */
+#ifndef WC_HUB_IMPL_H
+#define WC_HUB_IMPL_H
+
+#include <pthread.h>
+
+#include "hub.h"
+#include "metrics.h"
+#include "transport.h"
+
+#define SCRATCH_BYTES (64 * 1024)
+
+/* Why a connection is not read at the moment. */
+enum {
+	PAUSE_HELPER = 1, /* a helper or the room has its frame: MAIL_RESUME or MAIL_SUBSCRIBE ends it */
+	PAUSE_BUDGET = 2, /* the frame budget is spent: tried again on a short timer */
+};
+
+/* Lists of a hub's connections; a connection is in exactly one while its socket lives. */
+enum { LIST_RING_0, LIST_RING_1, LIST_NEW /* not subscribed */, LISTS };
+_Static_assert(HUB_RINGS == 2, "a list a ring");
+
+struct conn {
+	/* What a sweep touches comes first. */
+	uint64_t cursor;
+	struct mail *first, *last; /* inserts, ordered by `at` */
+	struct transport io;
+	uint8_t list;
+	bool is_blocked : 1;  /* output waits for EPOLLOUT */
+	bool is_dead : 1;     /* the socket is gone */
+	bool is_dirty : 1;    /* in hub->dirty */
+	bool is_ready : 1;    /* in hub->ready: there may be input */
+	bool is_closing : 1;  /* a close frame is queued; input is thrown away */
+	bool is_close_sent : 1;
+	bool saw_hangup : 1;  /* read until the end even after a short read */
+	bool is_released : 1; /* free it as soon as no list holds it */
+	uint8_t pause;
+	uint32_t slot;        /* index in its list */
+	uint32_t insert_bytes; /* of small parts waiting */
+
+	struct hub *hub;
+	struct conn *ready_next, *dirty_next;
+	struct conn *all_prev, *all_next; /* every connection whose memory lives */
+	struct ws_in in;
+	uint8_t *stash;       /* input that came before a pause and is still to be parsed */
+	uint32_t stash_at, stash_len;
+	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s; /* hub seconds: last input, next ping, output stuck since, hard end, big frame since */
+	uint64_t identity;
+	void *session;        /* the room's */
+	uint8_t addr[16];
+	uint16_t port;
+	bool is_v4;
+};
+
+struct list {
+	struct conn **v;
+	uint32_t n, room;
+};
+
+struct hub {
+	struct hubs *all;
+	int number;
+	pthread_t thread;
+	int epoll, event; /* event: eventfd that wakes the thread */
+	_Alignas(64) _Atomic(struct mail *) mailbox;
+	_Atomic bool is_sleeping;
+	_Alignas(64) struct list lists[LISTS];
+	struct conn *ready_first, *ready_last;
+	struct conn *dirty;
+	struct conn *all_conns;
+	uint64_t heads[HUB_RINGS]; /* as of this turn */
+	uint32_t now_s;            /* seconds since start, monotonic */
+	uint32_t budget_waiters;
+	bool is_stopping;
+	int64_t stop_at_ms;
+	/* Counted here, added to the metrics once a turn. */
+	uint64_t sends, sent_bytes, received_bytes;
+	uint8_t scratch[SCRATCH_BYTES];
+};
+
+struct hubs {
+	struct hub_opts o;
+	struct hub **v;
+	int count;
+	struct bcast *rings[HUB_RINGS];
+	_Atomic size_t connections;
+	_Atomic uint32_t next;     /* round robin */
+	_Atomic bool is_stopped;
+	int stop_timeout_ms;
+	struct shbuf *ping;
+	int64_t start_ms;
+};
+
+/* conn.c. Thread: the hub's. */
+void conn_open(struct hub *h, struct conn *c);               /* a new one: into epoll and LIST_NEW, its early bytes readable */
+void conn_read_turn(struct conn *c);                          /* at most one scratch buffer of input */
+void conn_flush(struct conn *c);
+void conn_insert(struct conn *c, struct mail *m);             /* takes m; ordered; marks dirty */
+void conn_fill(struct conn *c, struct mail *m);               /* MAIL_FILL: takes m */
+void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity);
+void conn_resume(struct conn *c, int pause);
+void conn_start_close(struct conn *c, int code, const void *reason, size_t reason_len);
+void conn_kill(struct conn *c, enum metric why, const char *reason); /* the one way a socket ends; why M_COUNT: nothing to count */
+void conn_mark_ready(struct conn *c);
+void conn_mark_dirty(struct conn *c);
+void conn_tick(struct conn *c);                               /* once a second */
+void conn_free(struct conn *c);
+
+/* hub.c */
+void mail_free(struct mail *m);
+void list_add(struct hub *h, struct conn *c, int list);
+void list_remove(struct hub *h, struct conn *c);
+
+#endif

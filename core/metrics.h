@@ -1,0 +1,68 @@
+/* metrics.h — every counter and gauge of the server, declared once: name, kind, help.
+ *
+ * Relaxed atomics; any thread. Hot loops add up locally and call metric_add once a turn. */
+#ifndef WC_METRICS_H
+#define WC_METRICS_H
+
+#include <stdatomic.h>
+
+#include "wc.h"
+
+#define METRICS(X) \
+	X(CONNECTIONS, gauge, "connections", "WebSocket connections open now") \
+	X(CONNECTS, counter, "connects_total", "WebSocket connections ever accepted") \
+	X(ONLINE, gauge, "online", "people online now") \
+	X(MESSAGES_IN, counter, "messages_in_total", "frames received that were whole messages") \
+	X(MESSAGES, counter, "messages_total", "messages stored and published") \
+	X(PUBLISHED_FRAMES, counter, "published_frames_total", "frames written to the broadcast logs") \
+	X(PUBLISHED_BYTES, counter, "published_bytes_total", "bytes written to the broadcast logs") \
+	X(INSERTS, counter, "inserts_total", "private frames handed to connections") \
+	X(SENDS, counter, "sends_total", "send system calls on WebSocket connections") \
+	X(SENT_BYTES, counter, "sent_bytes_total", "bytes sent on WebSocket connections") \
+	X(RECEIVED_BYTES, counter, "received_bytes_total", "bytes received on WebSocket connections") \
+	X(SWEEPS, counter, "sweeps_total", "passes over all connections of a log") \
+	X(BATCHES, counter, "batches_total", "batches the room worked off") \
+	X(BATCH_EVENTS, counter, "batch_events_total", "events in those batches") \
+	X(COMMITS, counter, "commits_total", "transactions committed") \
+	X(COMMIT_US, counter, "commit_microseconds_total", "time spent committing") \
+	X(COMMIT_FAILURES, counter, "commit_failures_total", "transactions that failed") \
+	X(LOG_WAITS, counter, "log_waits_total", "times the room waited for a sweep to make room in a log") \
+	X(EVICTED_LAG, counter, "evicted_lag_total", "connections dropped because the log would have overtaken them") \
+	X(EVICTED_INSERTS, counter, "evicted_inserts_total", "connections dropped because too much private output waited") \
+	X(EVICTED_STALLED, counter, "evicted_stalled_total", "connections dropped because their output made no progress") \
+	X(EVICTED_LARGE, counter, "evicted_large_total", "slow readers of large frames dropped because memory for those ran short") \
+	X(EVICTED_SILENT, counter, "evicted_silent_total", "connections dropped because pings went unanswered") \
+	X(JOIN_TIMEOUTS, counter, "join_timeouts_total", "connections dropped because they did not join in time") \
+	X(PROTOCOL_ERRORS, counter, "protocol_errors_total", "connections closed for breaking RFC 6455") \
+	X(ERRORS, counter, "errors_total", "error frames sent")
+
+enum metric {
+#define METRIC_ENUM(id, kind, name, help) M_##id,
+	METRICS(METRIC_ENUM)
+#undef METRIC_ENUM
+	M_COUNT
+};
+
+extern _Atomic uint64_t metric_values[M_COUNT];
+
+static inline void metric_add(enum metric m, uint64_t n)
+{
+	atomic_fetch_add_explicit(&metric_values[m], n, memory_order_relaxed);
+}
+
+static inline void metric_sub(enum metric m, uint64_t n)
+{
+	atomic_fetch_sub_explicit(&metric_values[m], n, memory_order_relaxed);
+}
+
+static inline void metric_set(enum metric m, uint64_t n)
+{
+	atomic_store_explicit(&metric_values[m], n, memory_order_relaxed);
+}
+
+static inline uint64_t metric_get(enum metric m)
+{
+	return atomic_load_explicit(&metric_values[m], memory_order_relaxed);
+}
+
+#endif
