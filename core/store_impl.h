@@ -1,0 +1,94 @@
+/* store_impl.h — what store.c (opening, schema), store_write.c (the writer), store_read.c (readers, checkpoints) and store_gate.c share.
+ * Nobody else includes it, but the store's own tests. */
+#ifndef WC_STORE_IMPL_H
+#define WC_STORE_IMPL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+
+#include "store.h"
+
+#define STORE_FILE "wavechat.db"
+#define STORE_APPLICATION_ID 0x57764368 /* "WvCh": an SQLite file of somebody else is refused, not migrated */
+#define STORE_PAGE_BYTES 4096
+#define STORE_BUSY_MS 2000
+/* Past this the log is not only copied into the database but started over. */
+#define STORE_WAL_RESTART_BYTES (64 << 20)
+
+/* In memory there is no WAL: one writer or many readers. This lock is phase-fair: a reader that comes while the writer waits or works
+ * waits for exactly one transaction, and the writer for the readers that were let in before it, so neither starves. */
+struct store_gate {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	int readers, readers_waiting;
+	bool is_writing, is_writer_waiting;
+	uint64_t phase; /* counts the writer's turns */
+};
+
+enum writer_stmt {
+	W_BEGIN, W_COMMIT, W_ROLLBACK, W_SAVEPOINT, W_RELEASE, W_ROLLBACK_TO,
+	W_PUT_MSG, W_PUT_FILE, W_PUT_PEER, W_FIND_CID,
+	W_PUT_IDENTITY, W_PUT_TOKEN, W_TOUCH, W_DROP_IDENTITY, W_GET_META, W_SET_META, W_LAST_ID,
+	W_OLDEST, W_DELETE_FILE, W_DELETE_MSG, W_DELETE_PEER, W_COUNT_ROWS,
+	W_OLDEST_FILE, W_FILE_GONE, W_MSG_GONE,
+	W_EACH_IDENTITY, W_EACH_TOKEN, W_TAIL_LOW, W_TAIL,
+	W_LAST,
+};
+
+struct store {
+	sqlite3 *db;
+	sqlite3_stmt *stmt[W_LAST];
+	char *path; /* or the URI of the in-memory database */
+	bool is_memory;
+	int lock_fd;
+	/* in_txn: store_begin succeeded and nothing ended it. is_poisoned: a step failed, and until it is rolled back nothing more is
+	 * accepted. SQLite itself ends a transaction on some errors; without this what follows would be stored outside any. */
+	bool in_txn, is_poisoned;
+	int64_t rows, rows_at_begin, rows_at_savepoint; /* messages; -1: not counted yet */
+	int64_t logged_ms;
+	int fail_after, fail_rc; /* store_test_fail_after */
+	struct store_gate gate;
+};
+
+extern const char *const store_writer_sql[W_LAST];
+
+/* Columns of a message in the order store_row_msg reads them. */
+#define MSG_COLUMNS \
+	"m.id, m.at, m.kind, m.flags, m.from_id, m.from_name, m.to_id, m.to_name, m.cid, m.text, " \
+	"f.filename, f.mime, f.waveform, f.size, f.duration, f.width, f.height, f.sha, f.secret"
+#define MSG_FROM(index) " FROM messages m " index " LEFT JOIN files f ON f.msg_id = m.id "
+
+/* Parameters in order; a failed bind (no memory) is remembered, because a statement run without it would store something else. */
+struct binder {
+	sqlite3_stmt *stmt;
+	int next, rc;
+};
+struct binder bind_to(sqlite3_stmt *stmt);
+void bind_int(struct binder *b, int64_t v);
+void bind_real(struct binder *b, double v);
+void bind_str(struct binder *b, struct str s);         /* borrowed until the statement is reset */
+void bind_str_or_null(struct binder *b, struct str s); /* empty: NULL */
+void bind_blob(struct binder *b, const void *data, size_t n);
+void bind_null(struct binder *b);
+
+struct str store_column_str(sqlite3_stmt *stmt, int column);
+void store_row_msg(sqlite3_stmt *stmt, struct msg *m); /* strings live until the statement moves on */
+
+/* Opens a connection of the process's own kind and sets what every connection has set. Returns an SQLite code; *out is closed on error. */
+int store_connect(const char *path, int flags, sqlite3 **out);
+int store_exec(sqlite3 *db, const char *sql);
+int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out);
+
+/* Brings db from its user_version to n; one transaction for all steps. -WC_ESTORAGE and *cause on failure, then nothing has changed. */
+int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path, char **cause) WC_MUSTCHECK;
+extern const char *const store_migrations[];
+extern const int store_version; /* how many there are */
+
+void gate_init(struct store_gate *g);
+void gate_fini(struct store_gate *g);
+int gate_write_enter(struct store_gate *g) WC_MUSTCHECK; /* -WC_ESTORAGE: a reader sits in it */
+void gate_write_leave(struct store_gate *g);
+void gate_read_enter(struct store_gate *g);
+void gate_read_leave(struct store_gate *g);
+
+#endif
