@@ -41,7 +41,7 @@ CFLAGS_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-
 CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
 # PIE=1 links a static-pie instead: the same code at a random address, 0.6 MB larger, and file(1) calls it "static-pie linked".
-STATIC         := $(if $(PIE),-static-pie,-static -no-pie) -DWC_STATIC
+STATIC         := $(if $(PIE),-static-pie,-static -no-pie) -Wl,--wrap=dlopen
 LDFLAGS_ALL    := -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 LDFLAGS_SAN    := $(filter -fsanitize=%,$(CFLAGS_$(MODE)))
 IS_STATIC      := $(filter release debug,$(MODE))
@@ -124,7 +124,7 @@ uninstall: ## what install put there
 	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
 clean: ## all that was built; keeps what was downloaded
-	rm -rf $(addprefix build/,release debug asan tsan gen tools version probed wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
+	rm -rf $(addprefix build/,release debug asan tsan gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
 distclean: ## everything that is not in git
 	rm -rf build tests/node_modules
 
@@ -138,10 +138,14 @@ ifneq ($(file <$(OUT)/flags),$(FLAGS))
 $(shell mkdir -p $(OUT); printf '%s\n' '$(FLAGS)' >$(OUT)/flags)
 endif
 
-HEADERS := json-c/json.h sqlite3.h openssl/ssl.h utf8proc.h zlib.h
-build/probed:
-	@mkdir -p build; for h in $(HEADERS); do echo "#include <$$h>" | $(CC) $(CPPFLAGS) -E -x c -o /dev/null - 2>/dev/null || \
-		{ echo "<$$h> is missing (or no compiler: $(CC)). Run: make setup" >&2; exit 1; }; done; touch $@
+build/probed: HEADERS := json-c/json.h sqlite3.h openssl/ssl.h utf8proc.h zlib.h
+build/probed: REMEDY := make setup
+build/probed-tests: HEADERS := cmocka.h
+build/probed-tests: REMEDY := tools/setup.sh test
+build/probed build/probed-tests:
+	@mkdir -p build; command -v $(firstword $(CC)) >/dev/null || { echo "no compiler $(CC). Run: $(REMEDY)" >&2; exit 1; }
+	@for h in $(HEADERS); do echo "#include <$$h>" | $(CC) $(CPPFLAGS) -E -x c -o /dev/null - 2>/dev/null || \
+		{ echo "<$$h> is missing. Run: $(REMEDY)" >&2; exit 1; }; done; touch $@
 
 CIVETWEB := build/civetweb/src/civetweb.c
 $(CIVETWEB):
@@ -169,7 +173,7 @@ build/tools/embed: tools/embed.c | build/probed
 	@mkdir -p $(@D); echo "  HOSTCC  $<"
 	$(Q)$(CC) -std=gnu11 -O1 -g -D_GNU_SOURCE -Icore $(WARN) -o $@ $< -lcrypto -lz
 # Folders too: a file taken away changes its folder's time.
-build/gen/assets.c: $(EMBED) build/version $(shell find assets)
+build/gen/assets.c: $(EMBED) build/version $(shell find assets 2>/dev/null)
 	@mkdir -p $(@D); echo "  EMBED   assets"
 	$(Q)build/tools/embed assets $@ "$(VERSION)"
 
@@ -188,6 +192,7 @@ $(BENCH): $(patsubst %.c,$(OUT)/%.o,$(wildcard tools/wavebench*.c)) $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_SAN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+$(UNIT:$(OUT)/unit/%=$(OUT)/tests/unit/%.o): | build/probed-tests
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(LIBS_$*)
