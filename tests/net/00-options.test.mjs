@@ -1,0 +1,123 @@
+// Options: --help, --version, --check, bad values, and who beats whom. No client connects here.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { once } from 'node:events';
+import test from 'node:test';
+import { run, serverTest } from './lib.mjs';
+
+const tmp = () => fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
+
+test('--help names every option and goes to stdout', async () => {
+	const r = await run(['--help']);
+	assert.equal(r.status, 0);
+	assert.equal(r.stderr, '');
+	for (const option of ['--data', '--port', '--listen', '--max-file-mb', '--history-limit', '--threads', '--log-level', '--version', '--help', '--check'])
+		assert.ok(r.stdout.includes(option), `${option} in --help`);
+	for (const variable of ['PORT', 'MAX_FILE_MB', 'HISTORY_LIMIT', 'WAVECHAT_DATA']) assert.ok(r.stdout.includes(variable), `${variable} in --help`);
+});
+
+test('--version says what this is', async () => {
+	const r = await run(['--version']);
+	assert.equal(r.status, 0);
+	assert.match(r.stdout, /^wavechatd \d/);
+	assert.equal(r.stderr, '');
+});
+
+const refused = [
+	[['--port', '65536'], {}, /--port.*65536.*65535/],
+	[['--port', '-1'], {}, /--port.*-1/],
+	[['--port', '80x'], {}, /--port.*80x/],
+	[['--port', ''], {}, /--port/],
+	[['--max-file-mb', '0'], {}, /--max-file-mb.*0.*1/],
+	[['--max-file-mb', '99999999999999999999'], {}, /--max-file-mb.*99999999999999999999/],
+	[['--history-limit', '10001'], {}, /--history-limit.*10001.*10000/],
+	[['--log-level', 'loud'], {}, /--log-level.*loud.*info/],
+	[['--listen', 'not an address'], {}, /--listen.*not an address/],
+	[['--port'], {}, /--port/],
+	[['--prot', '80'], {}, /--prot.*--port/],
+	[['stray'], {}, /stray/],
+	[[], { PORT: 'web' }, /PORT.*web/],
+	[[], { MAX_FILE_MB: '2000' }, /MAX_FILE_MB.*2000/],
+	[[], { HISTORY_LIMIT: '-5' }, /HISTORY_LIMIT.*-5/],
+];
+for (const [args, env, line] of refused) {
+	test(`refused in one line: ${args.join(' ') || JSON.stringify(env)}`, async () => {
+		const r = await run(args, { env });
+		assert.equal(r.status, 2, r.stderr);
+		assert.equal(r.stdout, '');
+		assert.match(r.stderr, line);
+		assert.equal(r.stderr.trimEnd().split('\n').length, 1, r.stderr);
+	});
+}
+
+test('--check validates and starts nothing', async () => {
+	const dir = tmp();
+	const r = await run(['--check', '--data', path.join(dir, 'data')]);
+	assert.equal(r.status, 0, r.stderr);
+	assert.equal((await run(['--check', '--port', 'x'])).status, 2);
+	fs.rmSync(dir, { recursive: true });
+});
+
+test('a taken port is one clear line and exit 1', async () => {
+	const holder = net.createServer().listen(0, '127.0.0.1');
+	await once(holder, 'listening');
+	const { port } = holder.address();
+	const dir = tmp();
+	const r = await run(['--listen', '127.0.0.1', '--port', String(port), '--data', path.join(dir, 'data')]);
+	holder.close();
+	fs.rmSync(dir, { recursive: true });
+	assert.equal(r.status, 1, r.stderr);
+	assert.match(r.stderr, new RegExp(String(port)));
+	assert.equal(r.stderr.trimEnd().split('\n').length, 1, r.stderr);
+});
+
+test('a data directory that cannot be made is one clear line and exit 1', async () => {
+	const r = await run(['--listen', '127.0.0.1', '--port', '0', '--data', '/dev/null/data']);
+	assert.equal(r.status, 1, r.stderr);
+	assert.match(r.stderr, /\/dev\/null\/data/);
+	assert.equal(r.stderr.trimEnd().split('\n').length, 1, r.stderr);
+});
+
+serverTest('starts on a port of its own and says where', async s => {
+	assert.ok(s.port > 0);
+	assert.ok(s.output.includes(path.join(s.dir, 'data')), 'it says where the data is');
+	assert.ok(fs.statSync(path.join(s.dir, 'data')).isDirectory(), 'the data directory is made');
+	assert.ok(/Ctrl.?C|SIGTERM|stop/i.test(s.output), 'it says how to stop');
+	assert.equal(await (await s.get('/health')).text(), 'ok');
+});
+
+serverTest('the environment sets what no flag does', { env: { HISTORY_LIMIT: '1', MAX_FILE_MB: '1' } }, async s => {
+	const a = await s.join('env');
+	a.text('first');
+	a.text('second');
+	await a.next({ text: 'second' });
+	const b = await s.join('late');
+	assert.deepEqual(b.init.history.map(m => m.text), ['second']);
+	a.send({ type: 'file', filename: 'x', data: Buffer.alloc((1 << 20) + 1).toString('base64') });
+	assert.equal((await a.next('error')).text, 'Max 1MB');
+});
+
+serverTest('a flag beats the environment', { env: { HISTORY_LIMIT: '1' }, args: ['--history-limit', '2'] }, async s => {
+	const a = await s.join('flag');
+	for (const text of ['one', 'two', 'three']) a.text(text);
+	await a.next({ text: 'three' });
+	const b = await s.join('late');
+	assert.deepEqual(b.init.history.map(m => m.text), ['two', 'three']);
+});
+
+serverTest('listens on IPv6 when told to', { listen: '::1' }, async s => {
+	assert.equal(await (await s.get('/health')).text(), 'ok');
+	const a = await s.join('six');
+	a.text('over six');
+	await a.next({ text: 'over six', self: true });
+});
+
+serverTest('--data :memory: touches no disk', { args: ['--data', ':memory:'] }, async s => {
+	const a = await s.join('memory');
+	a.text('kept nowhere');
+	await a.next({ text: 'kept nowhere' });
+	assert.deepEqual(fs.readdirSync(s.dir), []);
+});
