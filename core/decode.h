@@ -1,0 +1,32 @@
+/* decode.h — from a client's JSON frame to an event. With the admin unit the only place that knows json-c.
+ *
+ * Pure but for memory; any thread. The text is valid UTF-8 already (framing saw to it). */
+#ifndef WC_DECODE_H
+#define WC_DECODE_H
+
+#include "event.h"
+
+#define WC_TEXT_POINTS 4000
+#define WC_FILENAME_POINTS 200
+#define WC_MIME_BYTES 127
+#define WC_WAVEFORM_BYTES 128
+#define WC_VOICE_BYTES (10 * 1024 * 1024)
+
+/* Frames longer than this are decoded by a helper, not on an I/O thread. */
+#define WC_DECODE_INLINE 65536
+
+/* 0 and *out: an event (EV_BAD for what deserves an error), owned by the caller. 0 and NULL: to be ignored (unknown type, empty text).
+ * -WC_ENOMEM: no memory for what the peer sent. */
+int decode_frame(const char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
+/* An EV_BAD of one's own. cid may be empty. */
+struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid);
+/* What to say of a message that was too long to keep: its first bytes tell a voice from a file. */
+struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb);
+
+/* The blocking half of EV_FILE and EV_VOICE. Thread: helper. Decodes data, or resolves blob for identity_id (0: none, so -> error); checks
+ * size against max_file_mb or the voice limit; stores the bytes; sets sha, size, and data64 if `want_data64` (dialect-1 readers exist).
+ * *e may be replaced by an EV_BAD. */
+struct blobs;
+void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, bool want_data64);
+
+#endif

@@ -1,0 +1,197 @@
+/* prepare.c — the blocking half of a file or voice message: its bytes into the blob store (see decode.h).
+ *
+ * Owns the event while it works on it. Never touches the room or a connection. Thread: helper.
+ *
+ * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, so that nothing is added until the bytes are stored; then,
+ * if dialect-1 readers exist, the canonical base64 joins it for a moment: 8n/3 at the peak, 4n/3 afterwards, and next to nothing if there
+ * are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
+#include "decode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base64.h"
+#include "blob.h"
+
+#define PIECE_BYTES (48 * 1024) /* a multiple of 3, so that pieces of base64 join without padding */
+
+static void replace_bad(struct event **e, enum error_code code, const char *text)
+{
+	struct event *bad = event_bad((*e)->conn, code, (struct str){ text, strlen(text) }, (*e)->cid);
+
+	bad->next = (*e)->next;
+	event_free(*e);
+	*e = bad;
+}
+
+static void replace_storage(struct event **e)
+{
+	replace_bad(e, ERR_STORAGE, "The server could not store this: its disk is full or failing");
+}
+
+static void replace_memory(struct event **e)
+{
+	replace_bad(e, ERR_BUSY, "The server is short of memory; try again later");
+}
+
+/* Is `size` a size we take? Replaces *e if not. */
+static bool check_size(struct event **e, uint64_t size, int max_file_mb)
+{
+	char text[32];
+
+	if (size == 0) {
+		replace_bad(e, ERR_BAD_REQUEST, "empty file");
+		return false;
+	}
+	if ((*e)->kind == EV_VOICE && size > WC_VOICE_BYTES) {
+		replace_bad(e, ERR_TOO_LARGE, "Voice max 10MB");
+		return false;
+	}
+	if ((*e)->kind == EV_FILE && size > (uint64_t)max_file_mb * 1024 * 1024) {
+		snprintf(text, sizeof(text), "Max %dMB", max_file_mb);
+		replace_bad(e, ERR_TOO_LARGE, text);
+		return false;
+	}
+	return true;
+}
+
+static struct str move_str(char **at, struct str s)
+{
+	struct str moved = { *at, s.len };
+
+	if (s.len > 0)
+		memcpy(*at, s.p, s.len);
+	*at += s.len;
+	return moved;
+}
+
+/* The same event without the bytes of its data, which are as good as stored. false: no memory. */
+static bool drop_data(struct event **e)
+{
+	struct event *old = *e, *small;
+	size_t extra = old->cid.len + old->file.filename.len + old->file.mime.len + old->file.waveform.len + old->file.blob.len;
+	char *at;
+
+	small = event_new(old->kind, old->conn, extra);
+	if (!small)
+		return false;
+	at = (char *)(small + 1);
+	small->next = old->next;
+	small->has_to = old->has_to;
+	small->to_id = old->to_id;
+	small->file = old->file;
+	small->cid = move_str(&at, old->cid);
+	small->file.filename = move_str(&at, old->file.filename);
+	small->file.mime = move_str(&at, old->file.mime);
+	small->file.waveform = move_str(&at, old->file.waveform);
+	small->file.blob = move_str(&at, old->file.blob);
+	small->file.data = (struct str){ NULL, 0 };
+	old->file.data64 = NULL; /* moved */
+	event_free(old);
+	if (small->file.data64)
+		small->cost += small->file.data64->len;
+	*e = small;
+	return true;
+}
+
+static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb, bool want_data64)
+{
+	struct str data = (*e)->file.data;
+	char *bytes = (char *)*e + (data.p - (const char *)*e); /* within *e, which is ours to write to */
+	ssize_t size = 0;
+
+	if (data.len > 0)
+		size = base64_decode(bytes, data);
+	if (size < 0) {
+		replace_bad(e, ERR_BAD_REQUEST, "data is not base64");
+		return;
+	}
+	if (!check_size(e, (uint64_t)size, max_file_mb))
+		return;
+	if (blob_put(blobs, bytes, (size_t)size, (*e)->file.sha) < 0) {
+		replace_storage(e);
+		return;
+	}
+	(*e)->file.size = (uint64_t)size;
+	if (want_data64) {
+		(*e)->file.data64 = shbuf_new(BASE64_LEN(size));
+		if (!(*e)->file.data64) {
+			replace_memory(e);
+			return;
+		}
+		base64_encode((char *)(*e)->file.data64->data, bytes, (size_t)size);
+	}
+	if (!drop_data(e))
+		replace_memory(e);
+}
+
+/* Fills b with the base64 of the whole of fd. Returns 0, or -WC_EIO if there are fewer bytes than was said. */
+static int encode_file(int fd, uint64_t size, struct shbuf *b)
+{
+	char piece[PIECE_BYTES];
+	char *out = (char *)b->data;
+	uint64_t offset = 0;
+	size_t want, have;
+	ssize_t n;
+
+	while (offset < size) {
+		want = (size_t)WC_MIN(size - offset, (uint64_t)PIECE_BYTES);
+		for (have = 0; have < want; have += (size_t)n) {
+			n = pread(fd, piece + have, want - have, (off_t)(offset + have));
+			if (n < 0 && errno == EINTR)
+				n = 0;
+			else if (n <= 0)
+				return -WC_EIO;
+		}
+		base64_encode(out, piece, want);
+		out += BASE64_LEN(want);
+		offset += want;
+	}
+	return 0;
+}
+
+static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, bool want_data64)
+{
+	struct event *ev = *e;
+	uint64_t size = 0;
+	int rc = -WC_ENOENT, fd = -1;
+
+	if (identity_id != 0)
+		rc = upload_resolve(blobs, identity_id, ev->file.blob, ev->file.sha, &size);
+	if (rc == 0 && !check_size(e, size, max_file_mb))
+		return;
+	if (rc == 0 && want_data64)
+		fd = rc = blob_get(blobs, ev->file.sha, &size);
+	if (rc < 0) {
+		if (rc == -WC_ESTORAGE || rc == -WC_EIO)
+			replace_storage(e);
+		else
+			replace_bad(e, ERR_BAD_REQUEST, "unknown upload");
+		return;
+	}
+	ev->file.size = size;
+	if (fd < 0)
+		return;
+	ev->file.data64 = shbuf_new(BASE64_LEN(size));
+	if (!ev->file.data64) {
+		replace_memory(e);
+	} else if (encode_file(fd, size, ev->file.data64) < 0) {
+		replace_storage(e);
+	} else {
+		ev->cost += ev->file.data64->len;
+	}
+	close(fd);
+}
+
+void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, bool want_data64)
+{
+	ASSERT_THREAD(HELPER);
+	WC_ASSERT((*e)->kind == EV_FILE || (*e)->kind == EV_VOICE);
+	if ((*e)->file.blob.len > 0)
+		prepare_blob(e, blobs, identity_id, max_file_mb, want_data64);
+	else
+		prepare_data(e, blobs, max_file_mb, want_data64);
+}
