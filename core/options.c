@@ -276,9 +276,9 @@ static void print_help(void)
 		describe_default(row, fallback, sizeof(fallback));
 		printf("  %-24s   [%s%s", "", row->kind == KIND_INT || row->kind == KIND_CHOICE ? describe_range(row, range, sizeof(range)) : "",
 		       row->kind == KIND_INT || row->kind == KIND_CHOICE ? "; " : "");
-		printf("default %s%s%s]\n", fallback, row->env ? "; variable " : "", row->env ? row->env : "");
+		printf("default %s%s%s]\n", fallback, row->env ? "; $" : "", row->env ? row->env : "");
 	}
-	printf("\nAn option beats its variable, which beats the default. An empty variable counts as unset.\n"
+	printf("\nAn option beats its $VARIABLE, which beats the default. An empty variable counts as unset.\n"
 	       "Exit status: 0 stopped as asked, 1 could not start or run, 2 a wrong option or variable.\n");
 }
 

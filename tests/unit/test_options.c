@@ -1,0 +1,329 @@
+/* test_options.c — options_parse against argv and environment: values, precedence, every refusal and its one line. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "options.h"
+
+static const char *const variables[] = {
+	"PORT", "LISTEN", "MAX_FILE_MB", "HISTORY_LIMIT", "STATE_DIRECTORY", "WAVECHAT_DATA", "WAVECHAT_THREADS", "WAVECHAT_DURABILITY",
+	"WAVECHAT_LOG_LEVEL", "WAVECHAT_LOG_FORMAT",
+};
+
+/* What options_parse printed last, both streams. */
+static char printed_out[8192], printed_err[2048];
+
+static int capture(FILE *stream, int fd, FILE **file)
+{
+	int saved;
+
+	fflush(stream);
+	*file = tmpfile();
+	assert_non_null(*file);
+	saved = dup(fd);
+	assert_true(saved >= 0 && dup2(fileno(*file), fd) == fd);
+	return saved;
+}
+
+static void release(FILE *stream, int fd, FILE *file, int saved, char *out, size_t room)
+{
+	size_t n;
+
+	fflush(stream);
+	dup2(saved, fd);
+	close(saved);
+	rewind(file);
+	n = fread(out, 1, room - 1, file);
+	out[n] = '\0';
+	fclose(file);
+}
+
+/* env and args: words apart by blanks; env as NAME=VALUE, a lone NAME= sets it empty. */
+static enum options_result parse(struct options *o, const char *env, const char *args)
+{
+	char env_words[256], arg_words[512], *argv[32] = { (char *)"wavechatd" }, *save;
+	int argc = 1, saved_out, saved_err;
+	FILE *out, *err;
+	enum options_result result;
+
+	for (size_t i = 0; i < WC_LEN(variables); i++)
+		unsetenv(variables[i]);
+	snprintf(env_words, sizeof(env_words), "%s", env);
+	for (char *word = strtok_r(env_words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		char *equals = strchr(word, '=');
+
+		*equals = '\0';
+		setenv(word, equals + 1, 1);
+	}
+	snprintf(arg_words, sizeof(arg_words), "%s", args);
+	for (char *word = strtok_r(arg_words, " ", &save); word; word = strtok_r(NULL, " ", &save))
+		argv[argc++] = word;
+	argv[argc] = NULL;
+
+	saved_out = capture(stdout, STDOUT_FILENO, &out);
+	saved_err = capture(stderr, STDERR_FILENO, &err);
+	result = options_parse(o, argc, argv);
+	release(stderr, STDERR_FILENO, err, saved_err, printed_err, sizeof(printed_err));
+	release(stdout, STDOUT_FILENO, out, saved_out, printed_out, sizeof(printed_out));
+	return result;
+}
+
+static void test_defaults(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "", ""), OPTIONS_RUN);
+	assert_string_equal(o.data, "./wavechat-data");
+	assert_null(o.listen);
+	assert_int_equal(o.port, 8080);
+	assert_int_equal(o.max_file_mb, 25);
+	assert_int_equal(o.history_limit, 200);
+	assert_int_equal(o.threads, 0);
+	assert_int_equal(o.durability, DURABILITY_NORMAL);
+	assert_int_equal(o.retain_days, 0);
+	assert_int_equal(o.max_storage_mb, 0);
+	assert_int_equal(o.name_hold_days, 90);
+	assert_int_equal(o.log_level, LOG_INFO);
+	assert_int_equal(o.log_format, LOG_TEXT);
+	assert_false(o.check);
+	assert_string_equal(printed_out, "");
+	assert_string_equal(printed_err, "");
+	options_fini(&o);
+}
+
+static void test_ports(void **state)
+{
+	static const struct {
+		const char *env, *args;
+		int port;
+	} rows[] = {
+		{ "", "--port 9000", 9000 },
+		{ "", "--port=9000", 9000 },
+		{ "", "--port 0", 0 },
+		{ "", "--port 65535", 65535 },
+		{ "", "--port 1 --port 2", 2 },
+		{ "PORT=7000", "", 7000 },
+		{ "PORT=7000", "--port 9000", 9000 },
+		/* a flag beats the variable: what is wrong with it is then nobody's concern */
+		{ "PORT=junk", "--port 9000", 9000 },
+		{ "PORT=", "", 8080 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		struct options o;
+
+		assert_int_equal(parse(&o, rows[i].env, rows[i].args), OPTIONS_RUN);
+		assert_int_equal(o.port, rows[i].port);
+		options_fini(&o);
+	}
+}
+
+static void test_every_option(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "",
+	                       "--data /srv/x --listen ::1 --port 1 --max-file-mb 1024 --history-limit 0 --threads 64 --durability full "
+	                       "--retain-days 7 --max-storage-mb 2000000000 --name-hold-days 0 --log-level debug --log-format json --check"),
+	                 OPTIONS_RUN);
+	assert_string_equal(o.data, "/srv/x");
+	assert_string_equal(o.listen, "::1");
+	assert_int_equal(o.port, 1);
+	assert_int_equal(o.max_file_mb, 1024);
+	assert_int_equal(o.history_limit, 0);
+	assert_int_equal(o.threads, 64);
+	assert_int_equal(o.durability, DURABILITY_FULL);
+	assert_int_equal(o.retain_days, 7);
+	assert_int_equal(o.max_storage_mb, 2000000000);
+	assert_int_equal(o.name_hold_days, 0);
+	assert_int_equal(o.log_level, LOG_DEBUG);
+	assert_int_equal(o.log_format, LOG_JSON);
+	assert_true(o.check);
+	options_fini(&o);
+
+	assert_int_equal(parse(&o,
+	                       "WAVECHAT_DATA=/srv/y LISTEN=10.0.0.1 PORT=2 MAX_FILE_MB=3 HISTORY_LIMIT=4 WAVECHAT_THREADS=5 "
+	                       "WAVECHAT_DURABILITY=full WAVECHAT_LOG_LEVEL=error WAVECHAT_LOG_FORMAT=json",
+	                       ""),
+	                 OPTIONS_RUN);
+	assert_string_equal(o.data, "/srv/y");
+	assert_string_equal(o.listen, "10.0.0.1");
+	assert_int_equal(o.port, 2);
+	assert_int_equal(o.max_file_mb, 3);
+	assert_int_equal(o.history_limit, 4);
+	assert_int_equal(o.threads, 5);
+	assert_int_equal(o.durability, DURABILITY_FULL);
+	assert_int_equal(o.log_level, LOG_ERROR);
+	assert_int_equal(o.log_format, LOG_JSON);
+	options_fini(&o);
+}
+
+static void test_data(void **state)
+{
+	static const struct {
+		const char *env, *args, *data;
+		int max_storage_mb;
+	} rows[] = {
+		{ "STATE_DIRECTORY=/var/lib/wavechat", "", "/var/lib/wavechat", 0 },
+		{ "STATE_DIRECTORY=/var/lib/a:/var/lib/b", "", "/var/lib/a", 0 },
+		{ "STATE_DIRECTORY=", "", "./wavechat-data", 0 },
+		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "", "/w", 0 },
+		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "--data /f", "/f", 0 },
+		/* memory is bounded unless somebody says otherwise */
+		{ "", "--data :memory:", ":memory:", 256 },
+		{ "WAVECHAT_DATA=:memory:", "", ":memory:", 256 },
+		{ "", "--data :memory: --max-storage-mb 0", ":memory:", 0 },
+		{ "", "--max-storage-mb 10 --data=:memory:", ":memory:", 10 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		struct options o;
+
+		assert_int_equal(parse(&o, rows[i].env, rows[i].args), OPTIONS_RUN);
+		assert_string_equal(o.data, rows[i].data);
+		assert_int_equal(o.max_storage_mb, rows[i].max_storage_mb);
+		options_fini(&o);
+	}
+}
+
+static void test_addresses(void **state)
+{
+	static const struct {
+		const char *given, *kept; /* kept NULL: refused */
+	} rows[] = {
+		{ "127.0.0.1", "127.0.0.1" }, { "0.0.0.0", "0.0.0.0" }, { "::", "::" }, { "::1", "::1" }, { "[::1]", "::1" },
+		{ "[fe80::1]", "fe80::1" },   { "localhost", NULL },    { "1.2.3", NULL }, { "1.2.3.256", NULL }, { "[127.0.0.1]", NULL },
+		{ "[]", NULL },               { "::1]", NULL },         { "127.0.0.1:80", NULL }, { "::g", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		char args[64];
+		struct options o;
+
+		snprintf(args, sizeof(args), "--listen %s", rows[i].given);
+		assert_int_equal(parse(&o, "", args), rows[i].kept ? OPTIONS_RUN : OPTIONS_EXIT_USAGE);
+		if (!rows[i].kept)
+			continue;
+		assert_string_equal(o.listen, rows[i].kept);
+		options_fini(&o);
+	}
+}
+
+static void test_refusals(void **state)
+{
+	static const struct {
+		const char *env, *args;
+		const char *says[3]; /* each must be in the line */
+	} rows[] = {
+		{ "", "--port 65536", { "--port ", "\"65536\"", "0 to 65535" } },
+		{ "", "--port=-1", { "--port ", "\"-1\"", "0 to 65535" } },
+		{ "", "--port 80x", { "--port ", "\"80x\"", "0 to 65535" } },
+		{ "", "--port +80", { "--port ", "\"+80\"" } },
+		{ "", "--port 0x50", { "--port ", "\"0x50\"" } },
+		{ "", "--port=", { "--port ", "\"\"", "0 to 65535" } },
+		{ "", "--port 99999999999999999999", { "--port ", "0 to 65535" } },
+		{ "", "--port", { "--port ", "needs a value", "0 to 65535" } },
+		{ "PORT=http", "", { " PORT ", "\"http\"", "0 to 65535" } },
+		{ "MAX_FILE_MB=0", "", { "MAX_FILE_MB", "\"0\"", "1 to 1024" } },
+		{ "", "--max-file-mb 1025", { "--max-file-mb", "\"1025\"", "1 to 1024" } },
+		{ "HISTORY_LIMIT=10001", "", { "HISTORY_LIMIT", "\"10001\"", "0 to 10000" } },
+		{ "", "--threads 65", { "--threads", "0 to 64" } },
+		{ "", "--max-storage-mb -5", { "--max-storage-mb", "\"-5\"", "0 or more" } },
+		{ "", "--max-storage-mb 2147483648", { "--max-storage-mb", "0 or more" } },
+		{ "", "--durability most", { "--durability", "\"most\"", "normal or full" } },
+		{ "WAVECHAT_LOG_LEVEL=loud", "", { "WAVECHAT_LOG_LEVEL", "\"loud\"", "error, warn, info or debug" } },
+		{ "", "--log-level INFO", { "--log-level", "\"INFO\"" } },
+		{ "", "--listen localhost", { "--listen", "\"localhost\"", "127.0.0.1 or ::1" } },
+		{ "", "--data=", { "--data", "\"\"", "a folder" } },
+		{ "", "--check=yes", { "--check takes no value" } },
+		{ "", "--prot 1", { "\"--prot\"", "did you mean --port?" } },
+		{ "", "--max-file 1", { "\"--max-file\"", "did you mean --max-file-mb?" } },
+		{ "", "-port 1", { "\"-port\"", "did you mean --port?" } },
+		{ "", "--history_limit=1", { "did you mean --history-limit?" } },
+		{ "", "--frobnicate", { "\"--frobnicate\"", "see wavechatd --help" } },
+		{ "", "--", { "\"--\"", "see wavechatd --help" } },
+		{ "", "8080", { "\"8080\"", "takes options only" } },
+		/* what a terminal would act on is shown, not sent */
+		{ "", "--port \x1b[31m", { "\"\\x1b[31m\"" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		struct options o;
+
+		assert_int_equal(parse(&o, rows[i].env, rows[i].args), OPTIONS_EXIT_USAGE);
+		assert_string_equal(printed_out, "");
+		assert_ptr_equal(strchr(printed_err, '\n'), printed_err + strlen(printed_err) - 1);
+		assert_ptr_equal(strstr(printed_err, "wavechatd: "), printed_err);
+		for (size_t k = 0; k < WC_LEN(rows[i].says) && rows[i].says[k]; k++)
+			if (!strstr(printed_err, rows[i].says[k]))
+				fail_msg("%s %s: no %s in: %s", rows[i].env, rows[i].args, rows[i].says[k], printed_err);
+	}
+}
+
+/* --help shows each option that the table for the documentation's check has, in lines of 100 columns at most. */
+static void test_help(void **state)
+{
+	char rows[sizeof(printed_out)], *save;
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "", "--help-table"), OPTIONS_EXIT_OK);
+	assert_string_equal(printed_err, "");
+	snprintf(rows, sizeof(rows), "%s", printed_out);
+	assert_int_equal(parse(&o, "PORT=junk", "-h"), OPTIONS_EXIT_OK);
+	assert_string_equal(printed_err, "");
+	assert_ptr_equal(strstr(printed_out, "usage: wavechatd"), printed_out);
+	assert_null(strstr(printed_out, "help-table"));
+
+	int count = 0;
+	for (char *row = strtok_r(rows, "\n", &save); row; row = strtok_r(NULL, "\n", &save), count++) {
+		char *env = strrchr(row, ' '), needle[64];
+
+		snprintf(needle, sizeof(needle), "  %.*s ", (int)strcspn(row, " "), row);
+		if (!strstr(printed_out, needle))
+			fail_msg("--help lacks %s", row);
+		if (env && strcspn(row, " ") != (size_t)(env - row) && !strstr(printed_out, env + 1))
+			fail_msg("--help lacks the variable of %s", row);
+	}
+	assert_true(count >= 14);
+	for (char *line = strtok_r(printed_out, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		assert_true(strlen(line) <= 100);
+}
+
+static void test_version(void **state)
+{
+	static const char *const parts[] = { "civetweb 1.15", "json-c 0.", "zlib 1.", "SQLite 3.", "OpenSSL 3.", "utf8proc 2." };
+	char first[128];
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, "", "--version"), OPTIONS_EXIT_OK);
+	snprintf(first, sizeof(first), "wavechatd %s\n", wc_version());
+	assert_ptr_equal(strstr(printed_out, first), printed_out);
+	for (size_t i = 0; i < WC_LEN(parts); i++)
+		assert_non_null(strstr(printed_out, parts[i]));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_ports),    cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_data),      cmocka_unit_test(test_addresses), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_help),      cmocka_unit_test(test_version),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
