@@ -5,7 +5,8 @@
  *
  * Memory, for a frame of n bytes: json_scan takes none. The value of "data" is never given to json-c (the tokener gets what is before it
  * and what is after it, one after the other) and is copied once, into the event: 2n in all until the caller drops the frame. Any other
- * huge string goes through json-c, whose buffer doubles as it grows, and is then copied once: less than 5n, for as long as this call takes;
+ * huge string goes through json-c, whose buffer doubles as it grows, and is then copied once: less than 5n,
+  for as long as this call takes;
  * what stays is bounded, since nothing but data is kept beyond its limit. */
 #include "decode.h"
 
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "filefield.h"
 #include "jsonscan.h"
 #include "utf8.h"
 
@@ -316,143 +318,10 @@ static void decode_text(struct in *in)
 	e->has_to = to_id != 0;
 }
 
-/* Control characters, and those that reorder a line so that "exe.txt" reads "txt.exe". */
-static bool is_unsafe_in_filename(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2066 && c <= 0x2069) || c == 0xfeff;
-}
-
-static uint32_t code_point(const char *s, size_t *len)
-{
-	const unsigned char *p = (const unsigned char *)s;
-
-	if (p[0] < 0x80) {
-		*len = 1;
-		return p[0];
-	}
-	if (p[0] < 0xe0) {
-		*len = 2;
-		return (p[0] & 0x1fu) << 6 | (p[1] & 0x3fu);
-	}
-	if (p[0] < 0xf0) {
-		*len = 3;
-		return (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
-	}
-	*len = 4;
-	return (p[0] & 0x07u) << 18 | (p[1] & 0x3fu) << 12 | (p[2] & 0x3fu) << 6 | (p[3] & 0x3fu);
-}
-
-#define FILENAME_BYTES (WC_FILENAME_POINTS * 4)
-
-/* The bare name, fit to be shown and saved under. Lies in out, or is a constant. */
-static struct str filename_clean(char out[FILENAME_BYTES], struct str raw)
-{
-	size_t points = 0, len = 0, n;
-	struct str name;
-
-	for (size_t i = raw.len; i > 0; i--) {
-		if (raw.p[i - 1] == '/' || raw.p[i - 1] == '\\') {
-			raw.p += i;
-			raw.len -= i;
-			break;
-		}
-	}
-	raw = utf8_trim(raw);
-	for (size_t i = 0; i < raw.len && points < WC_FILENAME_POINTS; i += n) {
-		if (is_unsafe_in_filename(code_point(raw.p + i, &n)))
-			continue;
-		memcpy(out + len, raw.p + i, n);
-		len += n;
-		points++;
-	}
-	name = utf8_trim((struct str){ out, len });
-	if (name.len == 0 || str_eq(name, STR(".")) || str_eq(name, STR("..")))
-		return STR("file");
-	return name;
-}
-
-/* type/subtype in lower case, without parameters: readers compare it, and some decide by it. Lies in out, or is `fallback`. */
-static struct str mime_clean(char out[WC_MIME_BYTES], struct str raw, struct str fallback)
-{
-	const char *params = raw.len ? memchr(raw.p, ';', raw.len) : NULL;
-	size_t slash = 0;
-
-	if (params)
-		raw.len = (size_t)(params - raw.p);
-	raw = utf8_trim(raw);
-	if (raw.len > WC_MIME_BYTES)
-		return fallback;
-	for (size_t i = 0; i < raw.len; i++) {
-		char c = raw.p[i];
-
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
-		if (c == '/' && slash == 0 && i > 0)
-			slash = i;
-		else if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("!#$&-^_.+", c))))
-			return fallback;
-		out[i] = c;
-	}
-	if (slash == 0 || slash + 1 == raw.len)
-		return fallback;
-	return (struct str){ out, raw.len };
-}
-
-/* A waveform is a decoration: a bad one is left out. */
-static struct str waveform_clean(struct str s)
-{
-	if (s.len > WC_WAVEFORM_BYTES)
-		return (struct str){ NULL, 0 };
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '+' || c == '/'))
-			return (struct str){ NULL, 0 };
-	}
-	return s;
-}
-
-/* Base64 needs no escapes, but some encoders write "\/". Whatever else an escape stands for becomes what no base64 has; white space
- * stays. json_scan has checked the escapes. Room for s.len bytes; returns how many there are. */
-static size_t unescape_base64(char *out, struct str s)
-{
-	const char *p = s.p, *end = s.p + s.len, *slash;
-	char *at = out;
-
-	while (p < end) {
-		slash = memchr(p, '\\', (size_t)(end - p));
-		if (!slash)
-			slash = end;
-		memcpy(at, p, (size_t)(slash - p));
-		at += slash - p;
-		p = slash;
-		if (p == end)
-			break;
-		switch (p[1]) {
-		case '/': *at++ = '/'; break;
-		case 'n': *at++ = '\n'; break;
-		case 'r': *at++ = '\r'; break;
-		case 't': *at++ = '\t'; break;
-		case 'u': {
-			uint8_t code[2];
-
-			*at++ = wc_unhex(code, 2, (struct str){ p + 2, 4 }) == 0 && code[0] == 0 && code[1] > 0 && code[1] < 0x80 ?
-			        (char)code[1] : '*';
-			p += 4;
-			break;
-		}
-		default: *at++ = '*';
-		}
-		p += 2;
-	}
-	return (size_t)(at - out);
-}
-
 static void decode_file(struct in *in, enum event_kind kind)
 {
 	bool is_voice = kind == EV_VOICE, has_data = in->data.p != NULL;
-	char name_out[FILENAME_BYTES], mime_out[WC_MIME_BYTES];
+	char name_out[WC_FILENAME_BYTES], mime_out[WC_MIME_BYTES];
 	struct str filename = { NULL, 0 }, mime, waveform = { NULL, 0 }, data = in->data, blob;
 	uint32_t width = 0, height = 0;
 	double duration = 0;
@@ -492,7 +361,7 @@ static void decode_file(struct in *in, enum event_kind kind)
 	e->file.waveform = place(&at, waveform);
 	e->file.blob = place(&at, blob);
 	if (has_data && data.p)
-		e->file.data = (struct str){ at, unescape_base64(at, data) };
+		e->file.data = (struct str){ at, base64_unescape(at, data) };
 	else
 		e->file.data = place(&at, data);
 	e->file.duration = duration;

@@ -2,9 +2,9 @@
  *
  * Owns the event while it works on it. Never touches the room or a connection. Thread: helper.
  *
- * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, so that nothing is added until the bytes are stored; then,
- * if dialect-1 readers exist, the canonical base64 joins it for a moment: 8n/3 at the peak, 4n/3 afterwards, and next to nothing if there
- * are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
+ * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, so that nothing is added until the bytes are
+ * stored; then, if dialect-1 readers exist, the canonical base64 joins it for a moment: 8n/3 at the peak, 4n/3 afterwards, and next to
+ * nothing if there are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
 #include "decode.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* fuzz_decode.c — any bytes as a frame: decode_frame never crashes, leaks or answers with what must not go out.
  *
- * clang -g -O1 -std=gnu11 -D_GNU_SOURCE -DWC_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all tests/fuzz/fuzz_decode.c
- *     core/decode.c core/jsonscan.c core/event.c core/utf8.c core/wc.c core/shbuf.c -o build/fuzz_decode -ljson-c -lutf8proc -lm -pthread
+ * clang -g -O1 -std=gnu11 -D_GNU_SOURCE -DWC_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+ *     tests/fuzz/fuzz_decode.c core/{decode,filefield,jsonscan,event,utf8,wc,shbuf}.c -o build/fuzz_decode -ljson-c -lutf8proc -lm -pthread
  * build/fuzz_decode -max_len=4096 tests/fuzz/corpus/decode
  *
  * Also held: what the strict scan lets pass json-c takes as well, and the data cut out of the frame is what json-c would have read. */

@@ -147,14 +147,16 @@ static void not_json(void **state)
 		{ "{\"type\":\"ping\"}}", NOT_JSON }, { "{\"type\":\"ping\",}", NOT_JSON }, { "{,\"type\":\"ping\"}", NOT_JSON },
 		{ "{\"type\":\"ping\"]", NOT_JSON }, { "{\"type\"}", NOT_JSON }, { "{\"type\":}", NOT_JSON }, { "{\"type\",\"ping\"}", NOT_JSON },
 		{ "{\"type\":\"ping\"/**/}", NOT_JSON }, { "/**/{\"type\":\"ping\"}", NOT_JSON }, { "{\"type\":\"ping\"}//", NOT_JSON },
-		{ "{\"type\":\"ping\"}#", NOT_JSON }, { "{'type':'ping'}", NOT_JSON }, { "{\"type\":'ping'}", NOT_JSON }, { "{type:\"ping\"}", NOT_JSON },
+		{ "{\"type\":\"ping\"}#", NOT_JSON }, { "{'type':'ping'}", NOT_JSON }, { "{\"type\":'ping'}", NOT_JSON },
+		{ "{type:\"ping\"}", NOT_JSON },
 		{ "{\"type\":ping}", NOT_JSON }, { "{\"type\":\"ping\" \"a\":1}", NOT_JSON }, { "{\"type\":\"pi\nng\"}", NOT_JSON },
 		{ "{\"type\":\"pi\tng\"}", NOT_JSON }, { "{\"type\":\"pi\x1fng\"}", NOT_JSON }, { "{\"type\":\"ping}", NOT_JSON },
 		{ "{\"type\":\"ping\",\"a\":\"1234567\x01\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\", NOT_JSON },
 		{ "{\"type\":\"ping\",\"a\":\"\\\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\x41\"}", NOT_JSON },
 		{ "{\"type\":\"ping\",\"a\":\"\\'\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\u12\"}", NOT_JSON },
 		{ "{\"type\":\"ping\",\"a\":\"\\u12G4\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\U0041\"}", NOT_JSON },
-		{ "{\"type\":\"ping\",\"a\":\"\\u", NOT_JSON }, { "{\"data\":\"", NOT_JSON }, { "{\"data\":\"AA", NOT_JSON }, { "{\"data\":", NOT_JSON },
+		{ "{\"type\":\"ping\",\"a\":\"\\u", NOT_JSON }, { "{\"data\":\"", NOT_JSON }, { "{\"data\":\"AA", NOT_JSON },
+		{ "{\"data\":", NOT_JSON },
 		{ "{\"data\"", NOT_JSON }, { "{\"data\":\"AA\\", NOT_JSON }, { "{\"data\":\"A\x05\"}", NOT_JSON },
 		{ "{\"type\":\"ping\"}\v", NOT_JSON }, { "\f{\"type\":\"ping\"}", NOT_JSON }, { "{\"type\":\xc2\xa0\"ping\"}", NOT_JSON },
 		{ "[]", "bad bad_request says=not a JSON object" }, { "1", "bad bad_request says=not a JSON object" },
@@ -173,7 +175,8 @@ static void values_of_unknown_members(void **state)
 		const char *value;
 		const char *wrong; /* NULL: JSON */
 	} cases[] = {
-		{ "0", NULL }, { "-0", NULL }, { "10", NULL }, { "-1", NULL }, { "1.5", NULL }, { "-0.25", NULL }, { "1e5", NULL }, { "1E+5", NULL },
+		{ "0", NULL }, { "-0", NULL }, { "10", NULL }, { "-1", NULL }, { "1.5", NULL }, { "-0.25", NULL }, { "1e5", NULL },
+		{ "1E+5", NULL },
 		{ "1.0e-5", NULL }, { "0e0", NULL }, { "1e308", NULL }, { "1e-999", NULL }, { "123456789012345678901234567890", NULL },
 		{ "-123456789012345678901234567890", NULL }, { "9223372036854775808", NULL }, { "18446744073709551616", NULL },
 		{ "true", NULL }, { "false", NULL }, { "null", NULL }, { "[]", NULL }, { "{}", NULL }, { "[1,[2,{\"a\":[]}],\"\"]", NULL },
@@ -184,10 +187,13 @@ static void values_of_unknown_members(void **state)
 		{ "[1e309]", "a number is too large" },
 		{ "1234567890123456789012345678901234567890123456789012345678901234", "a number is too long" },
 		{ "0.00000000000000000000000000000000000000000000000000000000000001e1", "a number is too long" },
-		{ "NaN", "" }, { "nan", "" }, { "-NaN", "" }, { "Infinity", "" }, { "-Infinity", "" }, { "inf", "" }, { "True", "" }, { "TRUE", "" },
+		{ "NaN", "" }, { "nan", "" }, { "-NaN", "" }, { "Infinity", "" }, { "-Infinity", "" }, { "inf", "" }, { "True", "" },
+		{ "TRUE", "" },
 		{ "NULL", "" }, { "nul", "" }, { "truex", "" }, { "undefined", "" }, { "01", "" }, { "-01", "" }, { "00", "" }, { "+1", "" },
-		{ ".5", "" }, { "1.", "" }, { "1.e5", "" }, { "-", "" }, { "--1", "" }, { "1e", "" }, { "1e+", "" }, { "0x10", "" }, { "1_0", "" },
-		{ "1 2", "" }, { "[1,]", "" }, { "[,1]", "" }, { "[1 2]", "" }, { "[1", "" }, { "[1}", "" }, { "{\"a\"}", "" }, { "{\"a\":1,}", "" },
+		{ ".5", "" }, { "1.", "" }, { "1.e5", "" }, { "-", "" }, { "--1", "" }, { "1e", "" }, { "1e+", "" }, { "0x10", "" },
+		{ "1_0", "" },
+		{ "1 2", "" }, { "[1,]", "" }, { "[,1]", "" }, { "[1 2]", "" }, { "[1", "" }, { "[1}", "" }, { "{\"a\"}", "" },
+		{ "{\"a\":1,}", "" },
 		{ "{1:2}", "" }, { "{\"a\" 1}", "" }, { "\"", "" }, { "", "" },
 	};
 	char json[256], want[128];
@@ -279,13 +285,17 @@ static void types(void **state)
 static void joins(void **state)
 {
 	static const struct frame frames[] = {
-		{ "{\"type\":\"join\"}", "join v=1" }, { "{\"type\":\"join\",\"name\":null}", "join v=1" }, { "{\"type\":\"join\",\"name\":\"\"}", "join v=1" },
-		{ "{\"type\":\"join\",\"name\":\"Ann\"}", "join v=1 name=Ann" }, { "{\"type\":\"join\",\"name\":\" A\\u0000n \"}", "join v=1 name=An" },
+		{ "{\"type\":\"join\"}", "join v=1" }, { "{\"type\":\"join\",\"name\":null}", "join v=1" },
+		{ "{\"type\":\"join\",\"name\":\"\"}", "join v=1" },
+		{ "{\"type\":\"join\",\"name\":\"Ann\"}", "join v=1 name=Ann" },
+		{ "{\"type\":\"join\",\"name\":\" A\\u0000n \"}", "join v=1 name=An" },
 		{ "{\"type\":\"join\",\"name\":\"\\ud83d\\ude00\\ud83d\"}", "join v=1 name=\xf0\x9f\x98\x80\xef\xbf\xbd" },
 		{ "{\"type\":\"join\",\"name\":5}", "bad bad_request says=name must be a string" },
 		{ "{\"type\":\"join\",\"name\":[]}", "bad bad_request says=name must be a string" },
-		{ "{\"type\":\"join\",\"v\":2}", "join v=2" }, { "{\"type\":\"join\",\"v\":2.0}", "join v=2" }, { "{\"type\":\"join\",\"v\":3}", "join v=3" },
-		{ "{\"type\":\"join\",\"v\":1}", "join v=1" }, { "{\"type\":\"join\",\"v\":0}", "join v=1" }, { "{\"type\":\"join\",\"v\":null}", "join v=1" },
+		{ "{\"type\":\"join\",\"v\":2}", "join v=2" }, { "{\"type\":\"join\",\"v\":2.0}", "join v=2" },
+		{ "{\"type\":\"join\",\"v\":3}", "join v=3" },
+		{ "{\"type\":\"join\",\"v\":1}", "join v=1" }, { "{\"type\":\"join\",\"v\":0}", "join v=1" },
+		{ "{\"type\":\"join\",\"v\":null}", "join v=1" },
 		{ "{\"type\":\"join\",\"v\":\"2\"}", "bad bad_request says=v must be a whole number" },
 		{ "{\"type\":\"join\",\"v\":1.5}", "bad bad_request says=v must be a whole number" },
 		{ "{\"type\":\"join\",\"v\":-1}", "bad bad_request says=v must be a whole number" },
@@ -320,10 +330,12 @@ static void ids(void **state)
 	} cases[] = {
 		{ "null", 0 }, { "0", 0 }, { "-0", 0 }, { "0.0", 0 }, { "-0.0", 0 }, { "\"0\"", 0 }, { "1", 1 }, { "3.0", 3 }, { "1e3", 1000 },
 		{ "\"12\"", 12 }, { "\" 12\\n\"", 12 }, { "\"\\u00a012\\u3000\"", 12 }, { "\"007\"", 7 }, { "\"1\\u00002\"", 12 },
-		{ "9007199254740992", 9007199254740992 }, { "\"9007199254740992\"", 9007199254740992 }, { "9007199254740992.0", 9007199254740992 },
+		{ "9007199254740992", 9007199254740992 }, { "\"9007199254740992\"", 9007199254740992 },
+		{ "9007199254740992.0", 9007199254740992 },
 		{ "9007199254740993", -1 }, { "\"9007199254740993\"", -1 }, { "1e16", -1 }, { "18446744073709551617", -1 },
 		{ "\"18446744073709551617\"", -1 }, { "-9223372036854775809", -1 }, { "1e308", -1 },
-		{ "\"x\"", -1 }, { "-1", -1 }, { "-1.0", -1 }, { "1.5", -1 }, { "true", -1 }, { "false", -1 }, { "[]", -1 }, { "{}", -1 }, { "[1]", -1 },
+		{ "\"x\"", -1 }, { "-1", -1 }, { "-1.0", -1 }, { "1.5", -1 }, { "true", -1 }, { "false", -1 }, { "[]", -1 },
+		{ "{}", -1 }, { "[1]", -1 },
 		{ "\"\"", -1 }, { "\" \"", -1 }, { "\"1.0\"", -1 }, { "\"-1\"", -1 }, { "\"+1\"", -1 }, { "\"1 2\"", -1 }, { "\"0x1\"", -1 },
 		{ "\"\xd9\xa1\"", -1 },
 	};
@@ -362,16 +374,20 @@ static void texts(void **state)
 {
 	static const struct frame frames[] = {
 		{ "{\"type\":\"text\"}", "-" }, { "{\"type\":\"text\",\"text\":null}", "-" }, { "{\"type\":\"text\",\"text\":\"\"}", "-" },
-		{ "{\"type\":\"text\",\"text\":\" \\n\\u00a0\\u3000\\u001f\"}", "-" }, { "{\"type\":\"text\",\"text\":\"\\u0000 \\u0000\"}", "-" },
-		{ "{\"type\":\"text\",\"text\":\"  a b\\n\"}", "text text=a b" }, { "{\"type\":\"text\",\"text\":\"\\u0000a\\u0000b\"}", "text text=ab" },
+		{ "{\"type\":\"text\",\"text\":\" \\n\\u00a0\\u3000\\u001f\"}", "-" },
+		{ "{\"type\":\"text\",\"text\":\"\\u0000 \\u0000\"}", "-" },
+		{ "{\"type\":\"text\",\"text\":\"  a b\\n\"}", "text text=a b" },
+		{ "{\"type\":\"text\",\"text\":\"\\u0000a\\u0000b\"}", "text text=ab" },
 		{ "{\"type\":\"text\",\"text\":\"<\\/b>\\\"\\\\\"}", "text text=</b>\"\\" },
 		{ "{\"type\":\"text\",\"text\":5}", "bad bad_request says=text must be a string" },
 		{ "{\"type\":\"text\",\"text\":true,\"cid\":\"c\"}", "bad bad_request says=text must be a string cid=c" },
-		{ "{\"cid\":\"c\",\"type\":\"text\",\"text\":\"a\",\"to_id\":\"x\"}", "bad bad_request says=to_id must be a positive whole number cid=c" },
+		{ "{\"cid\":\"c\",\"type\":\"text\",\"text\":\"a\",\"to_id\":\"x\"}",
+		  "bad bad_request says=to_id must be a positive whole number cid=c" },
 		{ "{\"type\":\"text\",\"text\":\"a\",\"text\":\"b\"}", "text text=b" },
 		{ "{\"type\":\"text\",\"text\":\"a\",\"data\":\"QUJD\",\"to_id\":\"\\u0033\"}", "text to=3 text=a" },
 		{ "{\"type\":\"text\",\"text\":\"a\",\"size\":\"x\",\"filename\":[],\"duration\":\"x\"}", "text text=a" },
-		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"c1\"}", "text text=a cid=c1" }, { "{\"type\":\"text\",\"text\":\"a\",\"cid\":null}", "text text=a" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"c1\"}", "text text=a cid=c1" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":null}", "text text=a" },
 		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"\"}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
 		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":7}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
 		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"a\\u0000b\"}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
@@ -400,9 +416,11 @@ static void text_lengths(void **state)
 		int count;
 		bool is_good;
 	} cases[] = {
-		{ "x", "", 3999, true }, { "x", "", 4000, true }, { "x", "", 4001, false }, { "x", " ", 4000, true }, { "x", "\\n\\u2003", 4001, false },
+		{ "x", "", 3999, true }, { "x", "", 4000, true }, { "x", "", 4001, false }, { "x", " ", 4000, true },
+		{ "x", "\\n\\u2003", 4001, false },
 		{ "\xf0\x9f\x98\x80", "", 4000, true }, { "\xf0\x9f\x98\x80", "", 4001, false }, { "\\ud83d\\ude00", "", 4000, true },
-		{ "\\ud83d\\ude00", "", 4001, false }, { "\\ud800", "", 4000, true }, { "\\ud800", "", 4001, false }, { "\\u0000", "", 9000, true },
+		{ "\\ud83d\\ude00", "", 4001, false }, { "\\ud800", "", 4000, true }, { "\\ud800", "", 4001, false },
+		{ "\\u0000", "", 9000, true },
 		{ "\\u0000x", "", 4000, true }, { "x", "", 3000000, false }, { " ", "", 3000000, true },
 	};
 
@@ -480,11 +498,15 @@ static void files(void **state)
 static void filenames(void **state)
 {
 	static const char *const cases[][2] = {
-		{ "a.txt", "a.txt" }, { "", "file" }, { "  ", "file" }, { " a b.txt ", "a b.txt" }, { "/etc/passwd", "passwd" }, { "../../x", "x" },
-		{ "C:\\\\dir\\\\x.doc", "x.doc" }, { "a/b\\\\c", "c" }, { "dir/", "file" }, { "dir/ x ", "x" }, { "/", "file" }, { ".", "file" }, { "..", "file" },
+		{ "a.txt", "a.txt" }, { "", "file" }, { "  ", "file" }, { " a b.txt ", "a b.txt" }, { "/etc/passwd", "passwd" },
+		{ "../../x", "x" },
+		{ "C:\\\\dir\\\\x.doc", "x.doc" }, { "a/b\\\\c", "c" }, { "dir/", "file" }, { "dir/ x ", "x" }, { "/", "file" },
+		{ ".", "file" }, { "..", "file" },
 		{ " .. ", "file" }, { "x/..", "file" }, { "...", "..." }, { ".profile", ".profile" }, { "a\\u0000b\\nc\\u007f\\u0085d", "abcd" },
-		{ "gpj\\u202eexe", "gpjexe" }, { "\\u2066a\\u2069\\u200e\\u200f\\u061c\\u2028\\ufeff", "a" }, { "\\u0001 a", "a" }, { ".\\u0001.", "file" },
-		{ "\xd1\x84\xd0\xb0\xd0\xb9\xd0\xbb.\xf0\x9f\x98\x80", "\xd1\x84\xd0\xb0\xd0\xb9\xd0\xbb.\xf0\x9f\x98\x80" }, { "\\ud800", "\xef\xbf\xbd" },
+		{ "gpj\\u202eexe", "gpjexe" }, { "\\u2066a\\u2069\\u200e\\u200f\\u061c\\u2028\\ufeff", "a" }, { "\\u0001 a", "a" },
+		{ ".\\u0001.", "file" },
+		{ "\xd1\x84\xd0\xb0\xd0\xb9\xd0\xbb.\xf0\x9f\x98\x80", "\xd1\x84\xd0\xb0\xd0\xb9\xd0\xbb.\xf0\x9f\x98\x80" },
+		{ "\\ud800", "\xef\xbf\xbd" },
 		{ "a\\\"<b>&", "a\"<b>&" },
 	};
 	static const char *const units[] = { "n", "\xf0\x9f\x98\x80" };
@@ -520,7 +542,8 @@ static void mimes(void **state)
 		{ "audio/webm; codecs=opus", "audio/webm" }, { "image/svg+xml", "image/svg+xml" },
 		{ "application/vnd.ms-excel.sheet_x-1!#$&^", "application/vnd.ms-excel.sheet_x-1!#$&^" },
 		{ "", "" }, { "image", "" }, { "/png", "" }, { "image/", "" }, { "image/png/x", "" }, { "image//png", "" }, { "ima ge/png", "" },
-		{ "image/p\\u0000ng", "image/png" }, { "image/png\\r\\nx:y", "" }, { "im\xc3\xa4ge/png", "" }, { "image/\\\"png", "" }, { ";image/png", "" },
+		{ "image/p\\u0000ng", "image/png" }, { "image/png\\r\\nx:y", "" }, { "im\xc3\xa4ge/png", "" }, { "image/\\\"png", "" },
+		{ ";image/png", "" },
 		{ "image/<png>", "" },
 	};
 	char json[400], want[400], mime[140];
@@ -551,8 +574,10 @@ static void voices(void **state)
 {
 	static const struct frame frames[] = {
 		{ "{\"type\":\"voice\"}", "bad bad_request says=data must be there, in base64" },
-		{ "{\"type\":\"voice\",\"data\":\"AA\"}", VOICE " data=AA" }, { "{\"type\":\"voice\",\"blob\":\"h\",\"mime\":null}", VOICE " blob=h" },
-		{ "{\"type\":\"voice\",\"data\":\"AA\",\"mime\":\"audio/mp4\",\"cid\":\"c\",\"to_id\":\"9\"}", "voice to=9 mime=audio/mp4 data=AA cid=c" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\"}", VOICE " data=AA" },
+		{ "{\"type\":\"voice\",\"blob\":\"h\",\"mime\":null}", VOICE " blob=h" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"mime\":\"audio/mp4\",\"cid\":\"c\",\"to_id\":\"9\"}",
+		  "voice to=9 mime=audio/mp4 data=AA cid=c" },
 		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":3}", VOICE " data=AA duration=3" },
 		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":2.75}", VOICE " data=AA duration=2.75" },
 		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":null}", VOICE " data=AA" },
@@ -592,14 +617,17 @@ static void pages(void **state)
 		{ "{\"type\":\"sync\"}", "bad bad_request says=since must be a whole number" },
 		{ "{\"type\":\"sync\",\"since\":null}", "bad bad_request says=since must be a whole number" },
 		{ "{\"type\":\"sync\",\"since\":{}}", "bad bad_request says=since must be a positive whole number" },
-		{ "{\"type\":\"history\"}", "history" }, { "{\"type\":\"history\",\"before\":9,\"limit\":50,\"peer_id\":2}", "history to=2 before=9 limit=50" },
+		{ "{\"type\":\"history\"}", "history" },
+		{ "{\"type\":\"history\",\"before\":9,\"limit\":50,\"peer_id\":2}", "history to=2 before=9 limit=50" },
 		{ "{\"type\":\"history\",\"before\":\"x\"}", "bad bad_request says=before must be a positive whole number" },
 		{ "{\"type\":\"history\",\"limit\":3000000000}", "history limit=2147483648" },
-		{ "{\"type\":\"history\",\"limit\":2147483649}", "history limit=2147483648" }, { "{\"type\":\"history\",\"limit\":null}", "history" },
+		{ "{\"type\":\"history\",\"limit\":2147483649}", "history limit=2147483648" },
+		{ "{\"type\":\"history\",\"limit\":null}", "history" },
 		{ "{\"type\":\"history\",\"limit\":-1}", "bad bad_request says=limit must be a whole number" },
 		{ "{\"type\":\"history\",\"limit\":\"5\"}", "bad bad_request says=limit must be a whole number" },
 		{ "{\"type\":\"history\",\"limit\":1.5}", "bad bad_request says=limit must be a whole number" },
-		{ "{\"type\":\"who\"}", "who" }, { "{\"type\":\"who\",\"q\":\"  a  b\\u0000\\u202e \",\"after\":7,\"limit\":10}", "who after=7 limit=10 q=a b" },
+		{ "{\"type\":\"who\"}", "who" },
+		{ "{\"type\":\"who\",\"q\":\"  a  b\\u0000\\u202e \",\"after\":7,\"limit\":10}", "who after=7 limit=10 q=a b" },
 		{ "{\"type\":\"who\",\"q\":null}", "who" }, { "{\"type\":\"who\",\"q\":\"\"}", "who" },
 		{ "{\"type\":\"who\",\"q\":5}", "bad bad_request says=q must be a string" },
 		{ "{\"type\":\"who\",\"after\":-5}", "bad bad_request says=after must be a positive whole number" },
@@ -650,7 +678,8 @@ static void surrogates(void **state)
 	} parts[] = {
 		{ "", 0, "" }, { "a", 0, "a" }, { "\xc3\xa9", 0, "\xc3\xa9" }, { "\\n", 0, "\n" }, { "\\\\", 0, "\\" }, { "u", 0, "u" },
 		{ "\\ud83d", 0xd83d, NULL }, { "\\uDBFF", 0xdbff, NULL }, { "\\ud800", 0xd800, NULL }, { "\\ude00", 0xde00, NULL },
-		{ "\\udfff", 0xdfff, NULL }, { "\\uDC00", 0xdc00, NULL }, { "\\u0041", 0x41, NULL }, { "\\u00e9", 0xe9, NULL }, { "\\ue000", 0xe000, NULL },
+		{ "\\udfff", 0xdfff, NULL }, { "\\uDC00", 0xdc00, NULL }, { "\\u0041", 0x41, NULL }, { "\\u00e9", 0xe9, NULL },
+		{ "\\ue000", 0xe000, NULL },
 		{ "\\ud7ff", 0xd7ff, NULL }, { "\\u0000", 0, NULL },
 	};
 	const size_t n = WC_LEN(parts);
@@ -813,7 +842,8 @@ static void oversize(void **state)
 		bool is_voice;
 	} cases[] = {
 		{ "", false }, { "{\"type\":\"file\",\"data\":\"AAAA", false }, { "{\"type\":\"voice\",\"data\":\"AAAA", true },
-		{ "{\"duration\":3, \"type\" : \n\"voice\" , \"data\":\"", true }, { "{\"type\":\"type\",\"type\":\"voice\"", true }, { "{\"type\":\"voice", false },
+		{ "{\"duration\":3, \"type\" : \n\"voice\" , \"data\":\"", true }, { "{\"type\":\"type\",\"type\":\"voice\"", true },
+		{ "{\"type\":\"voice", false },
 		{ "{\"type\"", false }, { "{\"type\":", false }, { "\"type\" \"voice\"", false }, { "{\"filename\":\"voice\"", false },
 	};
 	char far[400];
@@ -848,7 +878,8 @@ static void oversize(void **state)
 
 static void bad_events_and_codes(void **state)
 {
-	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "no_such_user", "cid_reused", "storage",
+	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "no_such_user",
+	  "cid_reused", "storage",
 	                                     "rate_limited", "muted", "not_ready", "busy" };
 	char cid[100];
 	struct event *e;
