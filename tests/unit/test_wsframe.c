@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "../../core/wsframe.h"
+#include "../ws_naive.h"
 
 static const struct ws_limits roomy = { .soft_bytes = 1 << 20, .hard_bytes = 2 << 20 };
 
@@ -75,40 +76,6 @@ static void fill(uint8_t *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		p[i] = (uint8_t)('a' + i * 7 % 26);
-}
-
-/* --- what happened, as text: one line an event */
-
-struct log {
-	char *p;
-	size_t len;
-};
-
-static void note(struct log *l, const char *what, int code, const uint8_t *data, size_t n)
-{
-	uint64_t hash = 14695981039346656037u;
-	char line[80];
-
-	for (size_t i = 0; i < n; i++)
-		hash = (hash ^ data[i]) * 1099511628211u;
-	int len = snprintf(line, sizeof(line), "%s %d %zu %016llx\n", what, code, n, (unsigned long long)hash);
-	l->p = xrealloc(l->p, l->len + (size_t)len + 1);
-	memcpy(l->p + l->len, line, (size_t)len + 1);
-	l->len += (size_t)len;
-}
-
-static const char *log_text(const struct log *l)
-{
-	return l->p ? l->p : "";
-}
-
-static void note_event(struct log *l, const struct ws_out *out)
-{
-	static const char *names[] = { "more", "message", "oversize", "ping", "pong", "close", "blocked", "fail" };
-
-	if (out->event == WS_EV_FAIL)
-		assert_non_null(out->reason);
-	note(l, names[out->event], out->code, out->data, out->len);
 }
 
 /* --- the reader under test, fed in pieces, each a heap block of its own so that a step outside is seen */
@@ -199,165 +166,11 @@ static void check_every_split(const struct stream *s, const struct ws_limits *li
 	}
 }
 
-/* --- the naive reader: the whole stream at once, one byte after another, nothing clever */
-
-/* Can these 1..4 bytes begin a character, and which lengths are whole? By value, not by ranges of bytes. */
-static int naive_character(const uint8_t *p, size_t n)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t len = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
-
-	if (!len)
-		return -1;
-	if (len == 1)
-		return 1;
-	uint32_t low = p[0] & (0xff >> (len + 1)), high = low;
-	for (size_t i = 1; i < len; i++) {
-		if (i < n && (p[i] & 0xc0) != 0x80)
-			return -1;
-		low = low << 6 | (i < n ? p[i] & 0x3f : 0);
-		high = high << 6 | (i < n ? p[i] & 0x3f : 0x3f);
-	}
-	low = WC_MAX(low, least[len]);
-	high = WC_MIN(high, 0x10ffff);
-	if (low > high || (low >= 0xd800 && high <= 0xdfff))
-		return -1;
-	return n == len ? 1 : 0;
-}
-
-struct naive_text {
-	uint8_t pending[4];
-	size_t n;
-};
-
-static bool naive_feed(struct naive_text *t, uint8_t c)
-{
-	t->pending[t->n++] = c;
-	int verdict = naive_character(t->pending, t->n);
-	if (verdict > 0)
-		t->n = 0;
-	return verdict >= 0;
-}
-
-static void naive_fail(struct log *l, int code)
-{
-	note(l, "fail", code, NULL, 0);
-}
-
-static void naive_read(const struct stream *s, const struct ws_limits *limits, struct log *l)
-{
-	const uint8_t *p = s->p, *end = s->p + s->len;
-	uint8_t *message = xmalloc(s->len + 1);
-	uint64_t message_len = 0; /* what its headers claim */
-	size_t have = 0;
-	bool in_message = false, is_oversize = false;
-	struct naive_text text = { .n = 0 };
-
-	while (p < end) {
-		uint8_t first = *p++;
-		int opcode = first & 15;
-		bool is_final = first >= 0x80, is_control = opcode >= 8;
-		if (first & 0x70 || (opcode > 2 && opcode < 8) || opcode > 10 || (is_control && !is_final) ||
-		    (opcode == 0 && !in_message) || (in_message && (opcode == 1 || opcode == 2))) {
-			naive_fail(l, 1002);
-			break;
-		}
-		if (opcode == 2) {
-			naive_fail(l, 1003);
-			break;
-		}
-		if (p == end)
-			break;
-		uint8_t second = *p++;
-		uint64_t len = second & 0x7f;
-		if (second < 0x80 || (is_control && len > 125)) {
-			naive_fail(l, 1002);
-			break;
-		}
-		int more = len == 126 ? 2 : len == 127 ? 8 : 0;
-		if (end - p < more + 4)
-			break;
-		if (more) {
-			len = 0;
-			for (int i = 0; i < more; i++)
-				len = len * 256 + *p++;
-			if (len < 126 || (more == 8 && len < 65536) || len > INT64_MAX) {
-				naive_fail(l, 1002);
-				break;
-			}
-		}
-		const uint8_t *mask = p;
-		p += 4;
-		uint64_t avail = WC_MIN(len, (uint64_t)(end - p));
-		if (is_control) {
-			uint8_t body[125];
-			if (avail < len)
-				break;
-			for (uint64_t i = 0; i < len; i++)
-				body[i] = p[i] ^ mask[i % 4];
-			p += len;
-			if (opcode == 9 || opcode == 10) {
-				note(l, opcode == 9 ? "ping" : "pong", 0, body, len);
-				continue;
-			}
-			int code = len >= 2 ? body[0] * 256 + body[1] : 1005;
-			if (len == 1 || (len && (code < 1000 || code == 1004 || code == 1005 || code == 1006 ||
-						 (code > 1014 && code < 3000) || code > 4999))) {
-				naive_fail(l, 1002);
-				break;
-			}
-			bool is_text = true;
-			struct naive_text reason = { .n = 0 };
-			for (uint64_t i = 2; i < len && is_text; i++)
-				is_text = naive_feed(&reason, body[i]);
-			if (!is_text || reason.n)
-				naive_fail(l, 1007);
-			else
-				note(l, "close", code, len ? body + 2 : body, len ? len - 2 : 0);
-			break;
-		}
-		if (opcode == 1) {
-			in_message = true;
-			is_oversize = false;
-			message_len = have = text.n = 0;
-		}
-		if (len > limits->hard_bytes || message_len + len > limits->hard_bytes) {
-			naive_fail(l, 1009);
-			break;
-		}
-		message_len += len;
-		if (message_len > limits->soft_bytes)
-			is_oversize = true;
-		bool is_text = true;
-		for (uint64_t i = 0; i < avail && is_text; i++) {
-			message[have] = p[i] ^ mask[i % 4];
-			is_text = naive_feed(&text, message[have++]);
-		}
-		p += avail;
-		if (is_text && (avail < len || !is_final))
-			continue;
-		if (!is_text || text.n) {
-			naive_fail(l, 1007);
-			break;
-		}
-		in_message = false;
-		if (is_oversize) {
-			size_t shown = WC_MIN(have, WS_HEAD_KEPT);
-			while (shown < have && (message[shown] & 0xc0) == 0x80)
-				shown--;
-			note(l, "oversize", 0, message, shown);
-		} else {
-			note(l, "message", 0, message, have);
-		}
-	}
-	free(message);
-}
-
 static void check_against_naive(const struct stream *s, const struct ws_limits *limits)
 {
 	struct log want = { 0 };
 
-	naive_read(s, limits, &want);
+	naive_read(s->p, s->len, limits, &want);
 	const char *text = log_text(&want);
 	if (s->len < 400) {
 		check_every_split(s, limits, text);
@@ -536,7 +349,7 @@ static void rule_table(void **state)
 		struct log want = { 0 };
 		char begins[40];
 		put(&s, r->bytes, r->len);
-		naive_read(&s, &roomy, &want);
+		naive_read(s.p, s.len, &roomy, &want);
 		snprintf(begins, sizeof(begins), "%s %d ", r->last, r->code);
 		/* The naive reader must hold to the table, and the real one to the naive one. */
 		const char *last = log_text(&want);
@@ -903,7 +716,7 @@ static void random_noise(void **state)
 		s.len = 0;
 		put(&s, noise, n);
 		struct log want = { 0 };
-		naive_read(&s, &roomy, &want);
+		naive_read(s.p, s.len, &roomy, &want);
 		check_whole(&s, &roomy, log_text(&want));
 		check_pieces(&s, &roomy, 1, 0, log_text(&want));
 		free(want.p);
