@@ -1,0 +1,52 @@
+#!/bin/sh
+# What the compiler of the build does not say: clang's warnings, the layers' rules, the syntax of scripts. Arguments: the
+# compiler's flags. Says what it could not check for want of a tool, and fails for what it found.
+set -u
+failed=0
+complain() {
+	printf '%s\n' "$*" >&2
+	failed=1
+}
+
+# --- clang. hijack.c is compiled together with civetweb, whose warnings are not ours.
+if command -v clang >/dev/null; then
+	for f in core/*.c cmd/*/*.c tools/*.c tests/unit/*.c; do
+		[ -f "$f" ] && [ "$f" != core/hijack.c ] || continue
+		clang -std=gnu11 "$@" -DWC_VERSION='"lint"' -Werror -Wno-unused-command-line-argument -MF /dev/null -fsyntax-only "$f" || failed=1
+	done
+else
+	echo "lint: no clang here; its warnings were not looked at" >&2
+fi
+
+# --- Layers. Each: pattern, where it may be.
+only_in() {
+	found=$(grep -lE "$1" core/*.[ch] cmd/*/*.[ch] tools/*.c 2>/dev/null | grep -vxE "$2")
+	[ -z "$found" ] || complain "lint: $1 outside $2: $(echo "$found" | tr '\n' ' ')"
+}
+only_in '#include [<"]sqlite3\.h' 'core/store(_[a-z]+)?\.[ch]|core/store_impl\.h'
+only_in '#include [<"]civetweb\.c' 'core/hijack\.c'
+only_in '#include [<"]json-c/json(_object|_tokener)?\.h' 'core/(decode|encode|admin[a-z_]*)\.[ch]|cmd/wavechatctl/[a-z_]+\.c'
+for unit in buf utf8 base64 wsframe shbuf; do
+	above=$(grep -hE '^#include "' core/$unit.c core/$unit.h 2>/dev/null | grep -vE '"(buf|utf8|base64|wsframe|shbuf|wc)\.h"')
+	[ -z "$above" ] || complain "lint: $unit includes what lies above it: $above"
+done
+
+# --- What must not be used at all.
+unsafe=$(grep -nE '\b(strcpy|strcat|gets|vsprintf|strtok|alloca)\(' core/*.[ch] cmd/*/*.[ch] 2>/dev/null)
+[ -z "$unsafe" ] || complain "lint: unbounded or stateful libc: $unsafe"
+when=$(grep -nE '__(DATE|TIME)__' core/*.[ch] cmd/*/*.[ch] tools/*.c 2>/dev/null)
+[ -z "$when" ] || complain "lint: not reproducible: $when"
+
+# --- Scripts
+for f in $(git ls-files tools tests .ci | grep -E '\.sh$|/run$'); do
+	case $(head -n 1 "$f") in *bash*) bash -n "$f" ;; *sh*) sh -n "$f" ;; esac || failed=1
+	! command -v shellcheck >/dev/null || shellcheck -S warning "$f" || failed=1
+done
+if command -v node >/dev/null; then
+	for f in $(git ls-files 'tests/*.mjs'); do
+		node --check "$f" || failed=1
+	done
+fi
+
+[ $failed -eq 0 ] && echo "lint: clean"
+exit $failed
