@@ -1,0 +1,448 @@
+/* gate.c — the epoll gate. Owns the listening sockets and every connection that waits for a request header. Never answers, never parses more
+ * than httpcheck does, never blocks but on a civetweb queue that is full (workers do not block, so it drains). Thread: gate, but for gifts.
+ *
+ * A connection is registered once and disarmed by each event (EPOLLONESHOT): while a worker has it, nothing can fire, and giving it back is one
+ * EPOLL_CTL_MOD. All deadlines of one kind are equally long, so a list in order of arrival is a timer queue. */
+#include "gate.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "listener.h"
+#include "logmsg.h"
+
+#define ACCEPTS_A_WAKE 512    /* then those inside get their turn */
+#define ACCEPT_PAUSE_MS 100   /* when descriptors or memory ran out */
+#define QUIET_MS 10000        /* such a shortage is over after that long without one, and may be logged again */
+#define TAG_KICK 0            /* event tags below any pointer; 1 + i is listener i */
+
+struct gate {
+	struct gate_opts o;
+	int epoll, kick;
+	pthread_t thread;
+	atomic_size_t open;
+
+	/* The gate thread's own. */
+	struct hconn_list waiting;  /* part of a header, or nothing yet: deadline GATE_HEAD_MS */
+	int64_t resume_ms;          /* accepting is paused until then; 0: it is not */
+	int64_t last_shortage_ms;
+	uint8_t scratch[HTTP_HEAD_BYTES + 1];
+
+	pthread_mutex_t lock;       /* the rest */
+	pthread_cond_t paused_cond;
+	struct hconn_list idle;     /* between requests: deadline GATE_IDLE_MS */
+	struct hconn_list ready;    /* given back with a further request already in hand */
+	bool wants_pause, is_paused, wants_stop, is_stopped;
+};
+
+static void kick(struct gate *g)
+{
+	uint64_t one = 1;
+	ssize_t ignored = write(g->kick, &one, sizeof(one));
+
+	(void)ignored; /* full means that it is awake already */
+}
+
+bool gate_admit(struct gate *g, const struct sockaddr_storage *peer)
+{
+	(void)peer;
+	if (g->o.max_connections && atomic_load_explicit(&g->open, memory_order_relaxed) >= (size_t)g->o.max_connections)
+		return false;
+	atomic_fetch_add_explicit(&g->open, 1, memory_order_relaxed);
+	return true;
+}
+
+void gate_leave(struct gate *g, const struct sockaddr_storage *peer)
+{
+	(void)peer;
+	atomic_fetch_sub_explicit(&g->open, 1, memory_order_relaxed);
+}
+
+size_t gate_connections(const struct gate *g)
+{
+	return atomic_load_explicit(&g->open, memory_order_relaxed);
+}
+
+void gate_close(struct hconn *c)
+{
+	transport_close(&c->io);
+	gate_leave(c->gate, &c->peer);
+	free(c->buf);
+	free(c);
+}
+
+void gate_release(struct hconn *c)
+{
+	if (c->is_registered)
+		epoll_ctl(c->gate->epoll, EPOLL_CTL_DEL, c->io.fd, NULL);
+	gate_leave(c->gate, &c->peer);
+	free(c->buf);
+	free(c);
+}
+
+/* False: the kernel has no memory for it. After true, an event may already have come. */
+static bool arm(struct gate *g, struct hconn *c)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c };
+	int op = c->is_registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+
+	c->is_registered = true;
+	return epoll_ctl(g->epoll, op, c->io.fd, &ev) == 0;
+}
+
+void gate_give(struct gate *g, struct hconn *c)
+{
+	bool must_kick = false, must_close = false;
+
+	hconn_next_request(c);
+	pthread_mutex_lock(&g->lock);
+	if (g->is_stopped) {
+		must_close = true;
+	} else if (c->len) {
+		TAILQ_INSERT_TAIL(&g->ready, c, link);
+		must_kick = true;
+	} else {
+		/* The gate sleeps without a timeout while there is nothing to time. */
+		must_kick = TAILQ_EMPTY(&g->idle);
+		c->place = HCONN_IDLE;
+		c->deadline_ms = mono_ms() + GATE_IDLE_MS;
+		TAILQ_INSERT_TAIL(&g->idle, c, link);
+		if (!arm(g, c)) {
+			TAILQ_REMOVE(&g->idle, c, link);
+			must_close = true;
+		}
+	}
+	pthread_mutex_unlock(&g->lock);
+	if (must_close)
+		gate_close(c);
+	else if (must_kick)
+		kick(g);
+}
+
+/* --- The gate thread. */
+
+static void stop_waiting(struct gate *g, struct hconn *c)
+{
+	if (c->place == HCONN_WAITING)
+		TAILQ_REMOVE(&g->waiting, c, link);
+	c->place = HCONN_OUT;
+}
+
+/* The deadline runs from here the first time, and stays however many pieces follow: so the list stays in order, and a trickle is no life line. */
+static void wait_more(struct gate *g, struct hconn *c)
+{
+	if (c->place != HCONN_WAITING) {
+		c->place = HCONN_WAITING;
+		c->deadline_ms = mono_ms() + GATE_HEAD_MS;
+		TAILQ_INSERT_TAIL(&g->waiting, c, link);
+	}
+	if (!arm(g, c)) {
+		stop_waiting(g, c);
+		gate_close(c);
+	}
+}
+
+/* c is waiting or in no list. Its bytes are a whole header, the beginning of one, or no header at all. */
+static void judge(struct gate *g, struct hconn *c)
+{
+	int n, status;
+
+	/* RFC 9112 2.2: an empty line before the request is skipped; old clients send one after a body. */
+	if (c->scan.at == 0 && c->len >= 2 && memcmp(c->buf, "\r\n", 2) == 0)
+		memmove(c->buf, c->buf + 2, c->len -= 2);
+	if (c->len == 0 || (c->len == 1 && c->buf[0] == '\r')) {
+		wait_more(g, c);
+		return;
+	}
+	n = httpcheck_scan(&c->scan, c->buf, c->len);
+	if (n == 0) {
+		wait_more(g, c);
+		return;
+	}
+	stop_waiting(g, c);
+	if (n < 0) {
+		g->o.on_bad(g->o.arg, c, -n);
+		return;
+	}
+	c->head_len = (uint32_t)n;
+	status = httpcheck_head(c->buf, c->head_len, &c->check);
+	if (status) {
+		g->o.on_bad(g->o.arg, c, status);
+		return;
+	}
+	c->body_left = c->check.content_length > 0 ? (uint64_t)c->check.content_length : 0;
+	g->o.on_head(g->o.arg, c);
+}
+
+static void on_readable(struct gate *g, struct hconn *c)
+{
+	ssize_t n;
+
+	pthread_mutex_lock(&g->lock);
+	if (c->place == HCONN_IDLE) {
+		TAILQ_REMOVE(&g->idle, c, link);
+		c->place = HCONN_OUT;
+	}
+	pthread_mutex_unlock(&g->lock);
+
+	n = transport_recv(&c->io, g->scratch, sizeof(g->scratch) - c->len);
+	if (n == -WC_EAGAIN) {
+		wait_more(g, c);
+	} else if (n <= 0 || !hconn_append(c, g->scratch, (size_t)n)) {
+		stop_waiting(g, c);
+		gate_close(c);
+	} else {
+		judge(g, c);
+	}
+}
+
+static void admit(struct gate *g, int fd, struct sockaddr_storage *peer)
+{
+	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+	struct hconn *c;
+
+	address_unmap(peer);
+	if (!gate_admit(g, peer)) {
+		send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		close(fd);
+		return;
+	}
+	c = calloc(1, sizeof(*c));
+	if (!c) {
+		gate_leave(g, peer);
+		close(fd);
+		return;
+	}
+	c->io.fd = fd;
+	c->gate = g;
+	c->peer = *peer;
+	wait_more(g, c);
+}
+
+static void listen_events(struct gate *g, int op, uint32_t events)
+{
+	for (int i = 0; i < GATE_LISTENERS; i++) {
+		struct epoll_event ev = { .events = events, .data.u64 = (uint64_t)i + 1 };
+
+		if (g->o.listeners[i] >= 0)
+			epoll_ctl(g->epoll, op, g->o.listeners[i], &ev);
+	}
+}
+
+/* A listener that cannot be served stays readable: without a pause the thread would spin until somebody closes a socket. */
+static void pause_accepting(struct gate *g, int error)
+{
+	int64_t now = mono_ms();
+
+	if (!g->last_shortage_ms || now - g->last_shortage_ms > QUIET_MS)
+		log_warn("cannot accept", "error=\"%s\" remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"", strerror(error));
+	g->last_shortage_ms = now;
+	g->resume_ms = now + ACCEPT_PAUSE_MS;
+	listen_events(g, EPOLL_CTL_MOD, 0);
+}
+
+static void accept_many(struct gate *g, int listener)
+{
+	for (int i = 0; i < ACCEPTS_A_WAKE; i++) {
+		struct sockaddr_storage peer;
+		socklen_t len = sizeof(peer);
+		int fd;
+
+		memset(&peer, 0, sizeof(peer));
+		fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			admit(g, fd, &peer);
+		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			return;
+		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			pause_accepting(g, errno);
+			return;
+		}
+		/* Anything else is the trouble of that one connection, gone before we took it. */
+	}
+}
+
+static void close_listeners(struct gate *g)
+{
+	for (int i = 0; i < GATE_LISTENERS; i++) {
+		if (g->o.listeners[i] >= 0)
+			close(g->o.listeners[i]);
+		g->o.listeners[i] = -1;
+	}
+}
+
+/* Returns true when the thread is to end. */
+static bool on_kick(struct gate *g)
+{
+	struct hconn_list ready = TAILQ_HEAD_INITIALIZER(ready);
+	struct hconn *c;
+	uint64_t count;
+	bool stop;
+	ssize_t ignored = read(g->kick, &count, sizeof(count));
+
+	(void)ignored;
+	pthread_mutex_lock(&g->lock);
+	if (g->wants_pause && !g->is_paused) {
+		close_listeners(g);
+		g->is_paused = true;
+		pthread_cond_broadcast(&g->paused_cond);
+	}
+	TAILQ_CONCAT(&ready, &g->ready, link);
+	stop = g->wants_stop;
+	pthread_mutex_unlock(&g->lock);
+
+	while ((c = TAILQ_FIRST(&ready))) {
+		TAILQ_REMOVE(&ready, c, link);
+		judge(g, c);
+	}
+	return stop;
+}
+
+/* Closes or answers what is overdue; returns how long to sleep, -1: until something happens. */
+static int expire(struct gate *g)
+{
+	int64_t now = mono_ms(), next = INT64_MAX;
+	struct hconn *c;
+
+	while ((c = TAILQ_FIRST(&g->waiting)) && c->deadline_ms <= now) {
+		stop_waiting(g, c);
+		/* Who sent nothing gets no answer: browsers open spare connections and expect them to be closed silently. */
+		if (c->len)
+			g->o.on_bad(g->o.arg, c, 408);
+		else
+			gate_close(c);
+	}
+	if (c)
+		next = c->deadline_ms;
+
+	pthread_mutex_lock(&g->lock);
+	while ((c = TAILQ_FIRST(&g->idle)) && c->deadline_ms <= now) {
+		TAILQ_REMOVE(&g->idle, c, link);
+		gate_close(c);
+	}
+	pthread_mutex_unlock(&g->lock);
+	if (c)
+		next = WC_MIN(next, c->deadline_ms);
+
+	if (g->resume_ms && g->resume_ms <= now) {
+		g->resume_ms = 0;
+		listen_events(g, EPOLL_CTL_MOD, EPOLLIN);
+	}
+	if (g->resume_ms)
+		next = WC_MIN(next, g->resume_ms);
+	return next == INT64_MAX ? -1 : (int)(next - now);
+}
+
+static void *gate_main(void *arg)
+{
+	struct gate *g = arg;
+	struct epoll_event events[256];
+	bool stop = false;
+
+	wc_thread_is(ROLE_HTTP, "gate");
+	while (!stop) {
+		int n = epoll_wait(g->epoll, events, WC_LEN(events), expire(g));
+
+		for (int i = 0; i < n; i++) {
+			uint64_t tag = events[i].data.u64;
+
+			if (tag == TAG_KICK)
+				stop = on_kick(g);
+			else if (tag > GATE_LISTENERS)
+				on_readable(g, events[i].data.ptr);
+			else if (g->o.listeners[tag - 1] >= 0 && !g->resume_ms)
+				accept_many(g, g->o.listeners[tag - 1]);
+		}
+	}
+	return NULL;
+}
+
+/* --- The main thread. */
+
+int gate_start(struct gate **out, const struct gate_opts *opts, char **cause)
+{
+	struct gate *g = xcalloc(1, sizeof(*g));
+	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = TAG_KICK };
+
+	g->o = *opts;
+	TAILQ_INIT(&g->waiting);
+	TAILQ_INIT(&g->idle);
+	TAILQ_INIT(&g->ready);
+	pthread_mutex_init(&g->lock, NULL);
+	pthread_cond_init(&g->paused_cond, NULL);
+	g->is_stopped = true;
+	g->epoll = epoll_create1(EPOLL_CLOEXEC);
+	g->kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (g->epoll < 0 || g->kick < 0 || epoll_ctl(g->epoll, EPOLL_CTL_ADD, g->kick, &ev)) {
+		wc_cause(cause, "cannot start the gate: %s; raise the limit of open files (ulimit -n)", strerror(errno));
+		goto fail;
+	}
+	listen_events(g, EPOLL_CTL_ADD, EPOLLIN);
+	g->is_stopped = false;
+	if (pthread_create(&g->thread, NULL, gate_main, g)) {
+		g->is_stopped = true;
+		wc_cause(cause, "cannot start the gate's thread; raise the limit of processes (ulimit -u)");
+		goto fail;
+	}
+	*out = g;
+	return 0;
+fail:
+	gate_free(g);
+	return -WC_EIO;
+}
+
+void gate_pause(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->wants_pause = true;
+	kick(g);
+	while (!g->is_paused && !g->is_stopped)
+		pthread_cond_wait(&g->paused_cond, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void close_all(struct hconn_list *list)
+{
+	struct hconn *c;
+
+	while ((c = TAILQ_FIRST(list))) {
+		TAILQ_REMOVE(list, c, link);
+		gate_close(c);
+	}
+}
+
+void gate_stop(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->wants_stop = true;
+	pthread_mutex_unlock(&g->lock);
+	kick(g);
+	pthread_join(g->thread, NULL);
+	pthread_mutex_lock(&g->lock);
+	g->is_stopped = true;
+	close_all(&g->waiting);
+	close_all(&g->idle);
+	close_all(&g->ready);
+	close_listeners(g);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void gate_free(struct gate *g)
+{
+	if (!g)
+		return;
+	WC_ASSERT(g->is_stopped && atomic_load(&g->open) == 0);
+	close_listeners(g);
+	if (g->epoll >= 0)
+		close(g->epoll);
+	if (g->kick >= 0)
+		close(g->kick);
+	pthread_mutex_destroy(&g->lock);
+	pthread_cond_destroy(&g->paused_cond);
+	free(g);
+}

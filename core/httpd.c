@@ -1,0 +1,601 @@
+/* httpd.c — routes and replies: what is between the gate, civetweb's workers and the transfer thread. Owns those three, and every request until its
+ * answer. Never waits for a peer. Threads: routes on workers; replies from any. */
+#include "httpd.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "gate.h"
+#include "hijack.h"
+#include "listener.h"
+#include "logmsg.h"
+#include "utf8.h"
+#include "xfer.h"
+
+struct httpd {
+	struct httpd_opts o;
+	struct http_route *routes;
+	char *unix_path;
+	struct gate *gate;
+	struct hijack *hijack;
+	struct xfer *xfer;
+	int port;
+	atomic_bool is_closing;
+	atomic_uint refs; /* one is httpd_start's, one each request's */
+};
+
+/* One block: the struct, its headers, the text they point into, the path. */
+struct http_req {
+	struct httpd *h;
+	struct hconn *c;
+	struct http_body body;
+	const char *method, *path, *query;
+	int header_count;
+	struct hijack_header headers[];
+};
+
+static void unref(struct httpd *h)
+{
+	if (atomic_fetch_sub(&h->refs, 1) != 1)
+		return;
+	gate_free(h->gate);
+	xfer_free(h->xfer);
+	free(h->routes);
+	free(h->unix_path);
+	free(h);
+}
+
+/* --- Replies. */
+
+/* What every reply carries unless the route says otherwise. A page that needs more (scripts, WebSocket) brings its own policy, with hashes. */
+static const struct {
+	const char *name, *value;
+} defaults[] = {
+	{ "Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
+	{ "Referrer-Policy", "no-referrer" },
+	{ "Permissions-Policy", "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(self), "
+				"midi=(), payment=(), usb=()" },
+	{ "Cross-Origin-Opener-Policy", "same-origin" },
+	/* Nothing here is meant to be embedded by another site; links and downloads are not affected. */
+	{ "Cross-Origin-Resource-Policy", "same-origin" },
+};
+
+static bool has_header(const char *lines, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = lines; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
+		if (strncasecmp(p, name, n) == 0 && p[n] == ':')
+			return true;
+	return false;
+}
+
+/* RFC 9110's format; made once a second. */
+static const char *http_date(void)
+{
+	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec" };
+	static _Thread_local char text[64];
+	static _Thread_local time_t made;
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != made && gmtime_r(&now, &tm)) {
+		snprintf(text, sizeof(text), "%s, %02d %s %d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
+			 tm.tm_hour, tm.tm_min, tm.tm_sec);
+		made = now;
+	}
+	return text;
+}
+
+#define HEAD_CAP 2048
+
+static size_t write_head(char out[HEAD_CAP], const struct http_reply *r, const struct hconn *c, uint64_t body_len, bool keeps_alive)
+{
+	bool has_length = r->status >= 200 && r->status != 204 && r->status != 304;
+	size_t n = (size_t)snprintf(out, HEAD_CAP, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n", r->status,
+				    http_phrase(r->status), http_date());
+
+	if (has_length)
+		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Content-Type: %.200s\r\nContent-Length: %llu\r\n",
+				      r->content_type ? r->content_type : "text/plain; charset=utf-8", (unsigned long long)body_len);
+	for (size_t i = 0; i < WC_LEN(defaults); i++)
+		if (!has_header(r->headers, defaults[i].name))
+			n += (size_t)snprintf(out + n, HEAD_CAP - n, "%s: %s\r\n", defaults[i].name, defaults[i].value);
+	if (r->status >= 400 && !has_header(r->headers, "Cache-Control"))
+		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Cache-Control: no-store\r\n");
+	if (!keeps_alive)
+		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Connection: close\r\n");
+	else if (c->check.is_http10)
+		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Connection: keep-alive\r\n");
+	WC_ASSERT(n < HEAD_CAP);
+	return n;
+}
+
+/* The answer is with the kernel: what becomes of the connection? */
+static void after_answer(struct httpd *h, struct hconn *c, bool keeps_alive)
+{
+	if (keeps_alive)
+		gate_give(h->gate, c);
+	else if (c->head_len && !hconn_extra(c) && !c->body_left)
+		gate_close(c); /* all that was sent was read, so closing resets nothing */
+	else
+		xfer_linger(h->xfer, c);
+}
+
+/* Copies what of the parts is left after `sent` bytes; NULL: no memory. */
+static uint8_t *copy_rest(const struct iovec *iov, int parts, size_t sent, size_t *len)
+{
+	size_t total = 0, at = 0;
+	uint8_t *copy;
+
+	for (int i = 0; i < parts; i++)
+		total += iov[i].iov_len;
+	*len = total - WC_MIN(sent, total);
+	copy = malloc(*len + 1);
+	for (int i = 0; copy && i < parts; i++) {
+		size_t skip = WC_MIN(sent, iov[i].iov_len);
+
+		memcpy(copy + at, (const uint8_t *)iov[i].iov_base + skip, iov[i].iov_len - skip);
+		at += iov[i].iov_len - skip;
+		sent -= skip;
+	}
+	return copy;
+}
+
+/* Takes c and the reply's descriptor. */
+static void answer(struct httpd *h, struct hconn *c, const struct http_reply *r, bool keeps_alive)
+{
+	bool is_file = !r->body && r->body_fd > 0;
+	uint64_t body_len = is_file ? r->fd_len : r->body ? r->body_len : 0;
+	bool sends_body = !c->check.is_head && r->status != 204 && r->status != 304 && body_len > 0;
+	char head[HEAD_CAP];
+	struct iovec iov[4] = { { head, write_head(head, r, c, body_len, keeps_alive) } };
+	struct xfer_send rest = { .fd = -1, .keeps_alive = keeps_alive };
+	size_t before_body, total;
+	ssize_t sent = 0;
+	int parts = 1;
+
+	if (r->headers)
+		iov[parts++] = (struct iovec){ (void *)(uintptr_t)r->headers, strlen(r->headers) };
+	iov[parts++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
+	before_body = iov[0].iov_len + 2 + (parts == 3 ? iov[1].iov_len : 0);
+	total = before_body;
+	if (is_file && sends_body) {
+		/* Reading a file can wait for a disk; a worker does not. */
+		rest.fd = r->body_fd;
+		rest.fd_offset = r->fd_offset;
+		rest.fd_len = r->fd_len;
+	} else {
+		if (is_file)
+			close(r->body_fd);
+		if (sends_body) {
+			iov[parts++] = (struct iovec){ (void *)(uintptr_t)r->body, (size_t)body_len };
+			total += (size_t)body_len;
+		}
+		sent = transport_sendv(&c->io, iov, parts);
+		if (sent == (ssize_t)total) {
+			after_answer(h, c, keeps_alive);
+			return;
+		}
+		if (sent < 0 && sent != -WC_EAGAIN) {
+			gate_close(c);
+			return;
+		}
+		sent = WC_MAX(sent, 0);
+		if (sends_body && r->body_is_static) {
+			size_t body_sent = (size_t)sent > before_body ? (size_t)sent - before_body : 0;
+
+			parts--;
+			rest.body = (const uint8_t *)r->body + body_sent;
+			rest.body_len = (size_t)body_len - body_sent;
+		}
+	}
+	rest.copy = copy_rest(iov, parts, (size_t)sent, &rest.copy_len);
+	if (!rest.copy) {
+		if (rest.fd >= 0)
+			close(rest.fd);
+		gate_close(c);
+		return;
+	}
+	xfer_send(h->xfer, c, &rest);
+}
+
+static void req_free(struct http_req *r)
+{
+	struct httpd *h = r->h;
+
+	free(r);
+	unref(h);
+}
+
+void http_reply(struct http_req *r, const struct http_reply *reply)
+{
+	struct hconn *c = r->c;
+	/* A body that nobody received and that is not all in hand: the next request could only be found by reading it. */
+	bool keeps_alive = c->check.keeps_alive && c->body_left <= hconn_extra(c) && !atomic_load_explicit(&r->h->is_closing, memory_order_relaxed);
+
+	answer(r->h, c, reply, keeps_alive);
+	req_free(r);
+}
+
+void http_text(struct http_req *r, int status, const char *text)
+{
+	http_reply(r, &(struct http_reply){ .status = status, .body = text, .body_len = strlen(text) });
+}
+
+void http_json(struct http_req *r, int status, const char *json)
+{
+	http_reply(r, &(struct http_reply){ .status = status, .content_type = "application/json", .body = json, .body_len = strlen(json) });
+}
+
+/* For what never became a request. */
+static void refuse(struct httpd *h, struct hconn *c, int status)
+{
+	const char *phrase = http_phrase(status);
+	struct http_reply r = { .status = status, .body = phrase, .body_len = strlen(phrase) };
+
+	if (status == 426)
+		r.headers = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+	else if (status == 503)
+		r.headers = "Retry-After: 5\r\n";
+	answer(h, c, &r, false);
+}
+
+/* --- What a route asks. */
+
+const char *http_method(const struct http_req *r)
+{
+	return r->method;
+}
+
+const char *http_path(const struct http_req *r)
+{
+	return r->path;
+}
+
+const char *http_header(const struct http_req *r, const char *name)
+{
+	for (int i = 0; i < r->header_count; i++)
+		if (strcasecmp(r->headers[i].name, name) == 0)
+			return r->headers[i].value;
+	return NULL;
+}
+
+int64_t http_content_length(const struct http_req *r)
+{
+	return r->c->check.content_length;
+}
+
+const struct sockaddr_storage *http_peer(const struct http_req *r)
+{
+	return &r->c->peer;
+}
+
+bool http_peer_uid(const struct http_req *r, uid_t *uid)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	if (r->c->peer.ss_family != AF_UNIX || getsockopt(r->c->io.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		return false;
+	*uid = cred.uid;
+	return true;
+}
+
+static int hex_digit(char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return ch - '0';
+	ch |= 0x20;
+	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+/* Decodes from p up to a stop character into out, terminated. Returns what follows, or NULL if it does not fit. Every % has its two digits and none is a
+ * NUL: httpcheck saw to that. */
+static const char *query_decode(const char *p, const char *stops, char *out, size_t room)
+{
+	size_t n = 0;
+
+	for (; *p && !strchr(stops, *p); p++) {
+		char ch = *p == '+' ? ' ' : *p;
+
+		if (*p == '%') {
+			ch = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+			p += 2;
+		}
+		if (n + 1 >= room)
+			return NULL;
+		out[n++] = ch;
+	}
+	out[n] = '\0';
+	return p;
+}
+
+const char *http_query(const struct http_req *r, const char *name, char *out, size_t room)
+{
+	char key[64];
+
+	for (const char *p = r->query; p && *p; p = strchr(p, '&') ? strchr(p, '&') + 1 : NULL) {
+		const char *end = query_decode(p, "=&", key, sizeof(key));
+
+		if (!end || strcmp(key, name) != 0)
+			continue;
+		return query_decode(*end == '=' ? end + 1 : end, "&", out, room) ? out : NULL;
+	}
+	return NULL;
+}
+
+/* --- Bodies. */
+
+static int body_write(void *arg, const void *data, size_t n)
+{
+	struct http_req *r = arg;
+
+	return r->body.write(r->body.arg, data, n);
+}
+
+static void body_done(void *arg, struct hconn *c, bool ok)
+{
+	struct http_req *r = arg;
+
+	r->body.done(r->body.arg, r, ok);
+	if (!ok) {
+		gate_close(c);
+		req_free(r);
+	}
+}
+
+void http_receive(struct http_req *r, uint64_t length, const struct http_body *body)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	struct xfer_body job = { .length = length, .arg = r, .write = body_write, .done = body_done };
+	struct iovec iov = { (void *)(uintptr_t)go_on, sizeof(go_on) - 1 };
+
+	r->body = *body;
+	/* A peer that began with the body needs no word. One that does not read 25 bytes will not see the answer either: no matter if it fails. */
+	if (r->c->check.expects_continue && length > 0 && !hconn_extra(r->c)) {
+		ssize_t ignored = transport_sendv(&r->c->io, &iov, 1);
+
+		(void)ignored;
+	}
+	xfer_receive(r->h->xfer, r->c, &job);
+}
+
+/* --- From the gate, through civetweb, to a route. */
+
+static void on_head(void *arg, struct hconn *c)
+{
+	struct httpd *h = arg;
+
+	hijack_submit(h->hijack, c);
+}
+
+static void on_bad(void *arg, struct hconn *c, int status)
+{
+	c->head_len = 0; /* where its request ends is unknown, so it is not closed without lingering */
+	refuse(arg, c, status);
+}
+
+static void on_worker_head(void *arg, void *conn, const void **p, size_t *n)
+{
+	struct hconn *c = conn;
+
+	(void)arg;
+	*p = c->buf;
+	*n = c->head_len;
+}
+
+static void on_refused(void *arg, void *conn, int status)
+{
+	refuse(arg, conn, status);
+}
+
+static void on_upgraded(void *arg, void *conn, const void *answered, size_t n)
+{
+	struct httpd *h = arg;
+	struct hconn *c = conn;
+	struct taken t = { .fd = c->io.fd, .tls = c->io.tls, .early_len = hconn_extra(c), .peer = c->peer };
+	struct iovec iov = { (void *)(uintptr_t)answered, n };
+
+	/* The socket is as good as new: 130 bytes that do not fit mean that it is broken. */
+	if (transport_sendv(&c->io, &iov, 1) != (ssize_t)n) {
+		gate_close(c);
+		return;
+	}
+	if (t.early_len) {
+		t.early = malloc(t.early_len);
+		if (!t.early) {
+			gate_close(c);
+			return;
+		}
+		memcpy(t.early, c->buf + c->head_len, t.early_len);
+	}
+	gate_release(c);
+	h->o.on_websocket(h->o.arg, &t);
+}
+
+static bool path_matches(const struct http_route *route, const char *path)
+{
+	size_t n = strlen(route->path);
+
+	return strcmp(route->path, path) == 0 || (n > 1 && route->path[n - 1] == '/' && strncmp(route->path, path, n) == 0);
+}
+
+static bool method_matches(const struct http_route *route, const char *method)
+{
+	return strcmp(route->method, method) == 0 || (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* A copy that lives until the answer, whatever thread gives it; NULL: no memory. */
+static struct http_req *req_new(struct httpd *h, struct hconn *c, const struct hijack_request *q)
+{
+	size_t headers = (size_t)q->header_count * sizeof(struct hijack_header), path_len = strlen(q->path) + 1;
+	struct http_req *r = malloc(sizeof(*r) + headers + q->text_len + path_len);
+	char *text, *path;
+
+	if (!r)
+		return NULL;
+	text = (char *)r + sizeof(*r) + headers;
+	path = text + q->text_len;
+	memcpy(text, q->text, q->text_len);
+	memcpy(path, q->path, path_len);
+	*r = (struct http_req){ .h = h, .c = c, .path = path, .header_count = q->header_count };
+	r->method = text + (q->method - q->text);
+	r->query = q->query ? text + (q->query - q->text) : NULL;
+	for (int i = 0; i < q->header_count; i++)
+		r->headers[i] = (struct hijack_header){ text + (q->headers[i].name - q->text), text + (q->headers[i].value - q->text) };
+	atomic_fetch_add(&h->refs, 1);
+	return r;
+}
+
+static void refuse_method(struct http_req *r)
+{
+	char allow[128] = "Allow: ";
+
+	for (const struct http_route *route = r->h->routes; route->method; route++) {
+		bool is_get = strcmp(route->method, "GET") == 0;
+
+		if (path_matches(route, r->path) && strlen(allow) + strlen(route->method) + 12 < sizeof(allow)) {
+			strcat(allow, strlen(allow) > 7 ? ", " : "");
+			strcat(allow, route->method);
+			strcat(allow, is_get ? ", HEAD" : "");
+		}
+	}
+	strcat(allow, "\r\n");
+	http_reply(r, &(struct http_reply){ .status = 405, .headers = allow, .body = "Method Not Allowed", .body_len = 18 });
+}
+
+static void dispatch(struct http_req *r)
+{
+	bool has_path = false;
+
+	for (const struct http_route *route = r->h->routes; route->method; route++) {
+		if (!path_matches(route, r->path))
+			continue;
+		if (method_matches(route, r->method)) {
+			route->handle(r->h->o.arg, r);
+			return;
+		}
+		has_path = true;
+	}
+	if (has_path)
+		refuse_method(r);
+	else
+		http_text(r, 404, "Not Found");
+}
+
+/* True: answered or to be answered. False: civetweb shakes hands. */
+static bool on_request(void *arg, void *conn, const struct hijack_request *q)
+{
+	struct httpd *h = arg;
+	struct hconn *c = conn;
+	struct http_req *r;
+
+	if (h->o.on_websocket && strcmp(q->path, WC_WS_PATH) == 0) {
+		int status = !c->check.is_websocket || !q->is_upgrade ? 426 : c->check.ws_status;
+
+		if (!status)
+			return false;
+		refuse(h, c, status);
+		return true;
+	}
+	if (!utf8_valid(q->path, strlen(q->path))) {
+		refuse(h, c, 400);
+		return true;
+	}
+	r = req_new(h, c, q);
+	if (r)
+		dispatch(r);
+	else
+		refuse(h, c, 503);
+	return true;
+}
+
+/* --- The main thread. */
+
+static int default_workers(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	/* They never wait for a peer, so more than the cores would only add switches; two keep one slow look-up from being everybody's. */
+	return (int)WC_MIN(WC_MAX(cores, 2), 8);
+}
+
+int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
+{
+	struct httpd *h = xcalloc(1, sizeof(*h));
+	struct hijack_ops ops = { .arg = h, .head = on_worker_head, .request = on_request, .upgraded = on_upgraded, .refused = on_refused };
+	struct gate_opts gate = { .listeners = { -1, -1 }, .max_connections = opts->max_connections, .arg = h, .on_head = on_head, .on_bad = on_bad };
+	size_t count = 0;
+	int error;
+
+	h->o = *opts;
+	atomic_init(&h->refs, 1);
+	while (opts->routes[count].method)
+		count++;
+	h->routes = xcalloc(count + 1, sizeof(*h->routes));
+	memcpy(h->routes, opts->routes, count * sizeof(*h->routes));
+
+	if (opts->unix_path) {
+		error = listener_unix(opts->unix_path, &gate.listeners[0], cause);
+		if (!error)
+			h->unix_path = xstrdup(opts->unix_path);
+	} else {
+		error = listener_tcp(opts->listen, opts->port, &gate.listeners[0], &h->port, cause);
+	}
+	if (!error)
+		error = xfer_start(&h->xfer, cause);
+	if (!error)
+		error = hijack_start(&h->hijack, opts->workers ? opts->workers : default_workers(), opts->on_websocket ? WC_WS_PATH : NULL, &ops, cause);
+	/* Last: from here on connections come in. It takes the listener, also if it fails. */
+	if (!error) {
+		error = gate_start(&h->gate, &gate, cause);
+		gate.listeners[0] = -1;
+	}
+	if (!error) {
+		*out = h;
+		return 0;
+	}
+	if (gate.listeners[0] >= 0)
+		close(gate.listeners[0]);
+	httpd_stop(h);
+	return error;
+}
+
+int httpd_port(const struct httpd *h)
+{
+	return h->port;
+}
+
+size_t httpd_connections(const struct httpd *h)
+{
+	return gate_connections(h->gate);
+}
+
+void httpd_pause(struct httpd *h)
+{
+	atomic_store(&h->is_closing, true);
+	gate_pause(h->gate);
+}
+
+void httpd_stop(struct httpd *h)
+{
+	if (!h)
+		return;
+	atomic_store(&h->is_closing, true);
+	if (h->unix_path)
+		unlink(h->unix_path);
+	/* Nobody new comes in; then the workers end; then what they left to the transfer thread. */
+	if (h->gate)
+		gate_stop(h->gate);
+	hijack_stop(h->hijack);
+	if (h->xfer)
+		xfer_stop(h->xfer);
+	unref(h);
+}

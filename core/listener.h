@@ -1,0 +1,19 @@
+/* listener.h — listening sockets: TCP on one address or all, and a unix socket for the admin door. Main thread, at start. */
+#ifndef WC_LISTENER_H
+#define WC_LISTENER_H
+
+#include <sys/socket.h>
+
+#include "wc.h"
+
+/* address: numeric, or NULL for every IPv6 and IPv4 address through one socket (IPv4 alone where there is no IPv6). Port 0: a free one.
+ * Returns 0, *fd listening, non-blocking, and *bound the port; or an error and *cause: one line with the remedy. */
+int listener_tcp(const char *address, int port, int *fd, int *bound, char **cause) WC_MUSTCHECK;
+
+/* A socket of mode 0600 at path. A stale one is replaced; one that answers is respected, and that is an error. */
+int listener_unix(const char *path, int *fd, char **cause) WC_MUSTCHECK;
+
+/* ::ffff:a.b.c.d becomes a.b.c.d, so that one peer has one address. */
+void address_unmap(struct sockaddr_storage *a);
+
+#endif
