@@ -102,11 +102,14 @@ static size_t valid_run(const uint8_t *p, size_t n)
 			if (pairs < 4)
 				break;
 		}
-		if (i < n && p[i] >= 0x80) {
+		while (i < n && p[i] >= 0x80) {
 			size_t step = utf8_step(p + i, n - i);
 			if (!step)
 				return i;
 			i += step;
+			/* Among longer ones stay here; a pair is the outer loop's. */
+			if (step == 2)
+				break;
 		}
 	}
 	return i;

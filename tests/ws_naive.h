@@ -28,7 +28,7 @@ static inline void note(struct log *l, const char *what, int code, const uint8_t
 	l->len += (size_t)len;
 }
 
-static const char *log_text(const struct log *l)
+static inline const char *log_text(const struct log *l)
 {
 	return l->p ? l->p : "";
 }
