@@ -1,0 +1,56 @@
+/* blob.h — files and voices, named by their SHA-256, and uploads on their way to become such.
+ *
+ * On disk: DIR/blobs/ab/cdef… (written to DIR/tmp, fsynced, renamed, directory fsynced); in memory mode each blob is a memfd and the sum is
+ * bounded. Thread: helpers, HTTP workers and the transfer thread; never room or I/O (they would wait for a disk). Internally locked. */
+#ifndef WC_BLOB_H
+#define WC_BLOB_H
+
+#include "store.h"
+#include "wc.h"
+
+struct blobs;
+
+/* dir NULL: in memory, at most cap_bytes (0: 256 MB); the oldest unreferenced go first, then the oldest. */
+int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **cause) WC_MUSTCHECK;
+void blobs_close(struct blobs *b);
+
+/* Stores data, once. The same bytes again take no more room but the same time: whether they were there is nobody's to know.
+ * -WC_ESTORAGE if the disk refuses. A blob no message refers to stays for at least an hour, for the message it was put for. */
+int blob_put(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
+/* An open, read-only descriptor the caller closes, and its size; or -WC_ENOENT, -WC_ESTORAGE. Read it with pread or with sendfile's own
+ * offset: in memory, descriptors of one blob share their position. */
+int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+/* For bytes no message refers to any more. -WC_EAGAIN: put, or named by a handle, within the last ten minutes, so that a message with it may be
+ * under way; blobs_collect takes it later. Else 0, -WC_ENOENT, -WC_ESTORAGE. */
+int blob_remove(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
+/* Every stored blob with its size and age (since it was last put or named by a handle); fn non-zero stops. */
+typedef int (*blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms);
+int blobs_each(struct blobs *b, blob_fn fn, void *arg);
+uint64_t blobs_bytes(struct blobs *b); /* stored in all; kept up to date, cheap */
+
+/* --- Uploads. Keyed by (identity, key): the key is the client's own, so that it can ask how far it got after any kind of loss, a restart of
+ * the server included. One writer at a time per upload: a second upload_begin takes over, the first one's next write gets -WC_ECLOSED. */
+struct upload;
+struct upload_state {
+	uint64_t size;    /* announced */
+	uint64_t offset;  /* stored so far; size: complete */
+	char handle[64];  /* when complete: good for its uploader alone, random, terminated; else "" */
+};
+/* Starts at `offset`, which must be what is stored (0 starts over); -WC_ECONFLICT and *state says where to go on. Complete already: 0, *out NULL and
+ * *state has the handle. size is checked by the caller against the limit; at most WC_UPLOADS_OPEN per identity (-WC_ETOOBIG). */
+#define WC_UPLOADS_OPEN 16
+int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t size, uint64_t offset, struct upload **out,
+                 struct upload_state *state) WC_MUSTCHECK;
+int upload_write(struct upload *u, const void *data, size_t n) WC_MUSTCHECK; /* never past size: -WC_ETOOBIG */
+/* All bytes are there (else -WC_ECONFLICT and *state): fsync, hash, name, hand out the handle. May take long (hash and fsync): a helper's work. Frees u. */
+int upload_finish(struct upload *u, struct upload_state *state) WC_MUSTCHECK;
+void upload_suspend(struct upload *u); /* the connection broke: what came stays for WC_UPLOAD_HOURS. Frees u */
+#define WC_UPLOAD_HOURS 24
+int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct upload_state *state) WC_MUSTCHECK; /* or -WC_ENOENT */
+/* What a handle stands for; -WC_ENOENT if there is none, it is another's, or too old. Stays valid (a message may be sent again). */
+int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+/* Removes dead uploads and old handles; `is_used` says whether a message refers to a blob; ones older than an hour that neither a message nor
+ * a living handle refers to go. is_used must say true when it does not know. Thread: a helper's, one at a time. */
+void blobs_collect(struct blobs *b, bool (*is_used)(void *arg, const uint8_t sha[WC_SHA_BYTES]), void *arg);
+
+#endif
