@@ -35,6 +35,12 @@ enum writer_stmt {
 	W_LAST,
 };
 
+enum reader_stmt {
+	R_BEGIN, R_END, R_FLOOR, R_PEERS, R_TOKEN, R_FILE, R_BLOB_REFS,
+	R_SINCE_PUBLIC, R_SINCE_FROM, R_SINCE_TO, R_LOW_PUBLIC, R_PAGE_PUBLIC, R_LOW_PAIR, R_PAGE_PAIR,
+	R_LAST,
+};
+
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[W_LAST];
@@ -50,7 +56,7 @@ struct store {
 	struct store_gate gate;
 };
 
-extern const char *const store_writer_sql[W_LAST];
+extern const char *const store_writer_sql[W_LAST], *const store_reader_sql[R_LAST];
 
 /* Columns of a message in the order store_row_msg reads them. */
 #define MSG_COLUMNS \

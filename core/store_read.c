@@ -12,15 +12,9 @@
 #include "logmsg.h"
 #include "store_impl.h"
 
-enum reader_stmt {
-	R_BEGIN, R_END, R_FLOOR, R_PEERS, R_TOKEN, R_FILE, R_BLOB_REFS,
-	R_SINCE_PUBLIC, R_SINCE_FROM, R_SINCE_TO, R_LOW_PUBLIC, R_PAGE_PUBLIC, R_LOW_PAIR, R_PAGE_PAIR,
-	R_LAST,
-};
-
 #define PAIR " m.to_id IS NOT NULL AND min(m.from_id, m.to_id) = ?1 AND max(m.from_id, m.to_id) = ?2 "
 
-static const char *const reader_sql[R_LAST] = {
+const char *const store_reader_sql[R_LAST] = {
 	[R_BEGIN] = "BEGIN",
 	[R_END] = "COMMIT",
 	[R_FLOOR] = "SELECT value FROM meta WHERE name = 'floor'",
@@ -201,7 +195,7 @@ int store_reader_open(struct store *s, struct store_reader **out)
 	if (rc == SQLITE_OK)
 		rc = store_exec(r->db, "PRAGMA cache_size=-1024; PRAGMA query_only=ON");
 	if (rc == SQLITE_OK)
-		rc = store_prepare_all(r->db, reader_sql, R_LAST, r->stmt);
+		rc = store_prepare_all(r->db, store_reader_sql, R_LAST, r->stmt);
 	if (rc != SQLITE_OK) {
 		log_error("store", "step=open_reader error=\"%s\"", sqlite3_errstr(rc));
 		store_reader_close(r);
