@@ -273,7 +273,7 @@ size_t name_clean(char out[WC_NAME_BYTES + 1], struct str raw)
 		if (i < raw.len)
 			next_point(raw, i, &next);
 		if (c == ZWJ) {
-			if (is_space_due || prev == ZWJ || !is_pictograph(base) || !is_pictograph(next))
+			if (is_space_due || !is_pictograph(base) || !is_pictograph(next))
 				continue;
 		} else if (c == EMOJI_STYLE) {
 			if (is_space_due || !(is_pictograph(prev) || (is_keycap_base(prev) && next == KEYCAP)))

@@ -564,6 +564,16 @@ static void oversize_messages(void **state)
 		feeder_fini(&f);
 	}
 	free(want.p);
+	/* What was held before the message became oversize counts as well. */
+	s.len = 0;
+	struct log sum = { 0 };
+	frame(&s, 0x01, text, 1000);
+	frame(&s, 0x00, text, 1000);
+	frame(&s, 0x80, text, 1001);
+	note(&sum, "fail", 1009, NULL, 0);
+	check_whole(&s, &limits, sum.p);
+	check_against_naive(&s, &limits);
+	free(sum.p);
 	/* Hard: judged from the header, before a byte of it. */
 	s.len = 0;
 	frame_as(&s, 0x81, -1, text, "", 0, 3001);
@@ -633,8 +643,13 @@ static void a_dead_reader_stays_dead(void **state)
 		assert_int_equal(used, 7);
 	}
 	ws_in_fini(&in, &roomy);
+	/* Closed: nothing of an unfinished message is kept, and nothing more is read. */
 	in = (struct ws_in){ 0 };
+	uint8_t begun[] = "\x01\x81" M4 "a";
+	assert_int_equal(ws_in_feed(&in, &roomy, begun, 7, &used, &out), WS_EV_MORE);
+	assert_non_null(in.msg);
 	assert_int_equal(ws_in_feed(&in, &roomy, close_it, 6, &used, &out), WS_EV_CLOSE);
+	assert_null(in.msg);
 	assert_int_equal(ws_in_feed(&in, &roomy, bad, 2, &used, &out), WS_EV_MORE);
 	assert_int_equal(used, 2);
 	ws_in_fini(&in, &roomy);
