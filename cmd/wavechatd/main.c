@@ -1,0 +1,110 @@
+/* wavechatd — the chat server: options, start, a few lines for the admin, signals, stop. */
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "logmsg.h"
+#include "options.h"
+#include "server.h"
+#include "store.h"
+
+/* http://localhost and, when every address is listened on, how others on the network reach it. */
+static void print_addresses(const struct options *o, int port)
+{
+	if (o->listen) {
+		bool is_v6 = strchr(o->listen, ':') != NULL;
+		printf("  open      http://%s%s%s:%d\n", is_v6 ? "[" : "", o->listen, is_v6 ? "]" : "", port);
+		return;
+	}
+	printf("  open      http://localhost:%d\n", port);
+	struct ifaddrs *list = NULL;
+	if (getifaddrs(&list) < 0)
+		return;
+	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
+		char text[INET_ADDRSTRLEN];
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP))
+			continue;
+		if (inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, text, sizeof text))
+			printf("            http://%s:%d from other machines (no microphone there: browsers want HTTPS for it)\n", text, port);
+	}
+	freeifaddrs(list);
+}
+
+static void print_banner(const struct options *o, int port)
+{
+	bool in_memory = strcmp(o->data, ":memory:") == 0;
+	printf("WaveChat %s\n", wc_version());
+	print_addresses(o, port);
+	printf("  data      %s\n", in_memory ? "in memory: nothing is kept when the server ends" : o->data);
+	printf("  stop      Ctrl+C, or kill %d\n", (int)getpid());
+	fflush(stdout);
+}
+
+static int check(const struct options *o)
+{
+	char *cause = NULL;
+	if (strcmp(o->data, ":memory:") != 0 && store_check(o->data, &cause) < 0) {
+		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the data cannot be checked");
+		free(cause);
+		return 1;
+	}
+	printf("wavechatd: options and data are in order\n");
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	switch (options_parse(&o, argc, argv)) {
+	case OPTIONS_EXIT_OK:
+		options_fini(&o);
+		return 0;
+	case OPTIONS_EXIT_USAGE:
+		options_fini(&o);
+		return 2;
+	case OPTIONS_RUN:
+		break;
+	}
+	log_setup(o.log_level, o.log_format);
+	if (o.check) {
+		int status = check(&o);
+		options_fini(&o);
+		return status;
+	}
+	wc_thread_is(ROLE_MAIN, "wavechatd");
+
+	/* Signals are waited for here; no other thread gets them, for they inherit the mask. */
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+
+	struct server *server = NULL;
+	char *cause = NULL;
+	if (server_start(&server, &o, &cause) < 0) {
+		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "cannot start");
+		free(cause);
+		options_fini(&o);
+		return 1;
+	}
+	print_banner(&o, server_port(server));
+	log_info("ready", "port=%d data=%s", server_port(server), o.data);
+	int sig = 0;
+	do {
+		sigwait(&set, &sig);
+	} while (sig == SIGHUP); /* nothing to read again yet; a closed terminal must not end a daemon started from it */
+	log_info("stopping", "signal=%s", sig == SIGINT ? "SIGINT" : "SIGTERM");
+	server_stop(server);
+	log_info("stopped", "status=0");
+	options_fini(&o);
+	return 0;
+}

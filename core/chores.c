@@ -1,0 +1,179 @@
+/* chores.c — what keeps the store from growing or ageing: retention, names whose hold is over, last-seen times, checkpoints, the collector.
+ *
+ * The room does its part in small slices, each a transaction of its own between batches; all that may wait for a disk beyond a commit is a
+ * helper's job. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "logmsg.h"
+#include "metrics.h"
+#include "room_impl.h"
+
+#define TURN_MS 1000
+#define COLLECT_MS (10 * 60 * 1000)
+#define SEEN_MS (60 * 1000)
+#define EXPIRE_SLICE 200            /* messages a turn */
+#define MEMORY_MESSAGES 100000      /* kept with :memory: */
+#define MEMORY_SLICE 2000
+#define VACUUM_PAGES 64
+#define DAY_MS (24 * 3600 * 1000LL)
+
+struct chore {
+	struct room *room;
+	bool collects;
+};
+
+static bool is_used(void *arg, const uint8_t sha[WC_SHA_BYTES])
+{
+	/* In doubt it is in use. */
+	return store_read_blob_refs(arg, sha) != 0;
+}
+
+static void chore_done(void *arg)
+{
+	struct chore *c = arg;
+	c->room->chores_run = false;
+	free(c);
+}
+
+static void run_chore(void *arg, struct store_reader *r)
+{
+	struct chore *c = arg;
+	if (store_checkpoint(r) < 0)
+		log_debug("checkpoint failed", "retry=\"in %d ms\"", TURN_MS);
+	if (c->collects)
+		blobs_collect(c->room->o.blobs, is_used, r);
+	struct event *e = event_new(EV_CALL, NULL, 0);
+	WC_ASSERT(e);
+	e->call.fn = chore_done;
+	e->call.arg = c;
+	inbox_push_one(c->room->o.inbox, e);
+}
+
+/* A message was removed or lost its file: the tail must not show otherwise. */
+static int on_expired(void *arg, const struct msg *m)
+{
+	struct room *r = arg;
+	r->floor = WC_MAX(r->floor, m->id);
+	tail_drop_through(r->tail, m->id);
+	return 0;
+}
+
+static int on_evicted(void *arg, const struct msg *m)
+{
+	struct room *r = arg;
+	tail_set_flags(r->tail, m->id, m->flags | MSG_GONE);
+	r->evicted = true;
+	return 0;
+}
+
+static uint64_t storage_cap(const struct room *r)
+{
+	const struct options *o = r->o.options;
+	if (o->max_storage_mb)
+		return (uint64_t)o->max_storage_mb * 1024 * 1024;
+	return 0;
+}
+
+static bool is_in_memory(const struct room *r)
+{
+	return strcmp(r->o.options->data, ":memory:") == 0;
+}
+
+static void retain(struct room *r)
+{
+	const struct options *o = r->o.options;
+	uint64_t cap = storage_cap(r);
+	if (!o->retain_days && !cap && !is_in_memory(r))
+		return;
+	if (store_begin(r->o.store) < 0)
+		return;
+	int touched = 0, n = 0;
+	if (o->retain_days)
+		n = store_expire(r->o.store, r->now_ms - o->retain_days * DAY_MS, EXPIRE_SLICE, on_expired, r);
+	touched += WC_MAX(n, 0);
+	if (n >= 0 && cap)
+		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, r);
+	touched += WC_MAX(n, 0);
+	if (n >= 0 && is_in_memory(r))
+		n = store_trim(r->o.store, MEMORY_MESSAGES, MEMORY_SLICE);
+	touched += WC_MAX(n, 0);
+	if (n < 0 || touched == 0) {
+		store_rollback(r->o.store);
+		return;
+	}
+	if (store_commit(r->o.store) < 0)
+		log_warn("retention failed", "retry=\"in %d ms\"", TURN_MS);
+	else if (store_vacuum_some(r->o.store, VACUUM_PAGES) < 0)
+		log_debug("vacuum failed", "retry=later");
+}
+
+/* Last-seen times, a name's hold: written now and then, not at every join. */
+static void note_seen(struct room *r, bool is_last)
+{
+	struct user **expired = NULL;
+	int expired_count = 0, written = 0;
+	const int64_t hold_ms = r->o.options->name_hold_days * DAY_MS;
+	if (store_begin(r->o.store) < 0)
+		return;
+	size_t at = 0;
+	for (struct user *u; (u = map_next(&r->users.by_id, &at));) {
+		if (!u->is_identity)
+			continue;
+		if (u->sessions)
+			u->seen_ms = r->now_ms;
+		bool is_stale = u->seen_ms - u->stored_seen_ms > (u->sessions && !is_last ? DAY_MS : 0);
+		if (is_stale && written < 1000 + (is_last ? 1000000 : 0) && store_touch(r->o.store, u->id, u->seen_ms) == 0) {
+			u->stored_seen_ms = u->seen_ms;
+			written++;
+		}
+		if (!u->sessions && !u->is_online && r->now_ms - u->seen_ms > hold_ms && expired_count < 100 && !is_last) {
+			expired = xrealloc(expired, (size_t)(expired_count + 1) * sizeof *expired);
+			expired[expired_count++] = u;
+		}
+	}
+	for (int i = 0; i < expired_count; i++)
+		if (store_drop_identity(r->o.store, expired[i]->id) < 0)
+			expired_count = i;
+	if (written + expired_count == 0)
+		store_rollback(r->o.store);
+	else if (store_commit(r->o.store) < 0)
+		expired_count = 0; /* the times are written again when they have moved on */
+	for (int i = 0; i < expired_count; i++)
+		user_forget(&r->users, expired[i]);
+	users_bury(&r->users);
+	free(expired);
+}
+
+void chores_tick(struct room *r)
+{
+	if (r->mono_now_ms < r->chores_next_ms)
+		return;
+	r->chores_next_ms = r->mono_now_ms + TURN_MS;
+	r->now_ms = WC_MAX(real_ms(), r->now_ms);
+	retain(r);
+	if (r->mono_now_ms >= r->seen_next_ms) {
+		r->seen_next_ms = r->mono_now_ms + SEEN_MS;
+		note_seen(r, false);
+	}
+	if (r->chores_run)
+		return;
+	uint64_t commits = metric_get(M_COMMITS);
+	bool collects = r->evicted || r->mono_now_ms >= r->collect_next_ms;
+	if (commits == r->commits_seen && !collects)
+		return;
+	r->commits_seen = commits;
+	r->evicted = false;
+	if (collects)
+		r->collect_next_ms = r->mono_now_ms + COLLECT_MS;
+	struct chore *c = xmalloc(sizeof *c);
+	*c = (struct chore){ r, collects };
+	r->chores_run = true;
+	helpers_submit(r->o.helpers, run_chore, c);
+}
+
+void chores_stop(struct room *r)
+{
+	r->now_ms = WC_MAX(real_ms(), r->now_ms);
+	note_seen(r, true);
+}

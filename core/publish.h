@@ -1,0 +1,32 @@
+/* publish.h — the room's one way out: frames into the broadcast logs, private mail to connections, then the release of both.
+ *
+ * Nothing here is seen by anybody before publish_flush: mail goes first, then the heads (bcast.h says why). Several nodes would be joined
+ * here. Thread: room. */
+#ifndef WC_PUBLISH_H
+#define WC_PUBLISH_H
+
+#include "encode.h"
+#include "hub.h"
+#include "user.h"
+
+struct publisher;
+
+struct publisher *publisher_new(struct hubs *hubs);
+void publisher_free(struct publisher *p);
+
+/* Where the next frame of a dialect goes. */
+uint64_t publish_position(struct publisher *p, enum dialect d);
+/* A text frame with this payload into the log; may release what is there and wait for a sweep. Payload at most publish_frame_max bytes.
+ * Returns its position, *len its length with the header. */
+uint64_t publish_frame(struct publisher *p, enum dialect d, const void *payload, size_t payload_len, size_t *len);
+size_t publish_frame_max(struct publisher *p, enum dialect d);
+
+/* Collects a mail. */
+void publish_mail(struct publisher *p, struct mail *m);
+/* Up to three parts, in place of `skip` bytes of the session's log at `at`. References are taken over; NULL parts are left out. */
+void publish_insert(struct publisher *p, const struct session *s, uint64_t at, size_t skip, struct shbuf *a, struct shbuf *b, struct shbuf *c);
+void publish_close(struct publisher *p, struct conn *c, int code, const char *reason);
+
+void publish_flush(struct publisher *p);
+
+#endif

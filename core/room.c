@@ -1,0 +1,382 @@
+/* room.c — the room's thread: takes batches from the inbox, one transaction each, applies and publishes what was committed. */
+#include "room.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base64.h"
+#include "logmsg.h"
+#include "metrics.h"
+#include "room_impl.h"
+
+#define GROUP_MAX 4096 /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
+
+struct session *room_session(const struct conn *c)
+{
+	return conn_session(c);
+}
+
+static struct str default_words(enum error_code code)
+{
+	switch (code) {
+	case ERR_STORAGE:
+		return STR("The server cannot save messages now: its disk is full or failing. Tell its admin, and send again later");
+	case ERR_BAD_TOKEN:
+		return STR("This sign-in is not known here. Join as new");
+	case ERR_BAD_CODE:
+		return STR("This sign-in link was used already or has expired. Make a new one on the other device");
+	case ERR_NO_SUCH_USER:
+		return STR("There is nobody with this id");
+	case ERR_CID_REUSED:
+		return STR("This cid was used for another message; that one stands");
+	case ERR_BUSY:
+		return STR("Too many requests at once. Wait for the answers");
+	default:
+		return STR("Bad request");
+	}
+}
+
+void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid)
+{
+	const struct session *s = room_session(c);
+	struct buf b;
+	buf_init(&b, 4096);
+	/* Before a join nothing says which dialect it is; `code` is what a dialect-2 client needs then, and an old one ignores it. */
+	encode_error(&b, s ? s->dialect : DIALECT_2, code, text.len ? text : default_words(code), cid);
+	struct mail *m = mail_new(MAIL_INSERT, c);
+	m->at = s ? publish_position(r->pub, s->dialect) : MAIL_AT_HEAD;
+	mail_part(m, frame_of_buf(&b));
+	publish_mail(r->pub, m);
+	buf_fini(&b);
+	metric_add(M_ERRORS, 1);
+}
+
+/* --- A group: events that share a transaction */
+
+static void storage_result(struct room *r, bool is_well)
+{
+	if (!is_well && !r->storage_failed)
+		log_error("storage failed", "remedy=\"free disk space in the data directory or check its permissions; messages are refused meanwhile\"");
+	if (is_well && r->storage_failed)
+		log_warn("storage works again", "messages=accepted");
+	r->storage_failed = !is_well;
+}
+
+static bool wants_store(const struct event *e)
+{
+	return e->kind == EV_TEXT || e->kind == EV_FILE || e->kind == EV_VOICE || e->kind == EV_JOIN;
+}
+
+static void prepare(struct room *r, struct action *a)
+{
+	if (a->e->kind == EV_JOIN)
+		join_prepare(r, a);
+	else
+		message_prepare(r, a);
+}
+
+static void undo(struct room *r, struct action *a)
+{
+	if (a->e->kind == EV_JOIN)
+		join_undo(r, a);
+	a->is_repeat = a->is_stored = a->has_token = false;
+}
+
+/* Runs every event's store work inside one transaction. After it, each action either is committed or has its error. */
+static void commit_group(struct room *r)
+{
+	bool needs_commit = false, is_open = false;
+	for (int i = 0; i < r->action_count; i++) {
+		struct action *a = &r->actions[i];
+		if (!wants_store(a->e))
+			continue;
+		if (!is_open && store_begin(r->o.store) < 0) {
+			storage_result(r, false);
+			a->rc = -WC_ESTORAGE;
+			a->error = ERR_STORAGE;
+			continue;
+		}
+		is_open = true;
+		/* One bad event must not take its batch along. */
+		if (store_savepoint(r->o.store) < 0) {
+			a->rc = -WC_ESTORAGE;
+			a->error = ERR_STORAGE;
+			continue;
+		}
+		prepare(r, a);
+		if (a->rc == 0 && store_release(r->o.store) == 0) {
+			needs_commit |= a->is_stored;
+			continue;
+		}
+		store_rollback_to(r->o.store);
+		undo(r, a);
+		if (a->rc == 0) {
+			a->rc = -WC_ESTORAGE;
+			a->error = ERR_STORAGE;
+		}
+	}
+	if (!is_open)
+		return;
+	int64_t start_us = mono_us();
+	int rc = 0;
+	if (needs_commit)
+		rc = store_commit(r->o.store);
+	else
+		store_rollback(r->o.store);
+	if (rc == 0) {
+		if (needs_commit) {
+			metric_add(M_COMMITS, 1);
+			metric_add(M_COMMIT_US, (uint64_t)(mono_us() - start_us));
+			storage_result(r, true);
+		}
+		return;
+	}
+	metric_add(M_COMMIT_FAILURES, 1);
+	storage_result(r, false);
+	for (int i = 0; i < r->action_count; i++) {
+		struct action *a = &r->actions[i];
+		if (!a->is_stored)
+			continue;
+		undo(r, a);
+		a->rc = -WC_ESTORAGE;
+		a->error = ERR_STORAGE;
+	}
+}
+
+static void apply(struct room *r, struct action *a)
+{
+	struct event *e = a->e;
+	switch (e->kind) {
+	case EV_JOIN:
+		join_apply(r, a);
+		break;
+	case EV_TEXT:
+	case EV_FILE:
+	case EV_VOICE:
+		message_apply(r, a);
+		break;
+	case EV_TYPING:
+		typing_apply(r, a);
+		break;
+	case EV_DM_HISTORY:
+	case EV_SYNC:
+	case EV_HISTORY:
+		page_apply(r, a);
+		break;
+	case EV_WHO:
+		presence_who(r, a);
+		break;
+	case EV_LINK:
+		link_apply(r, a);
+		break;
+	case EV_PING:
+		if (a->session && a->session->dialect == DIALECT_2)
+			publish_insert(r->pub, a->session, publish_position(r->pub, DIALECT_2), 0, frame_of("{\"type\":\"pong\"}", 15), NULL, NULL);
+		break;
+	case EV_BAD:
+		if (a->session)
+			room_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
+		else
+			publish_close(r->pub, e->conn, WS_CLOSE_POLICY, "join first");
+		break;
+	case EV_CLOSED:
+		leave_apply(r, e->conn);
+		break;
+	case EV_CALL:
+		e->call.fn(e->call.arg);
+		break;
+	case EV_STOP:
+		r->is_stopping = true;
+		break;
+	}
+	/* A file's frame is paused for while it was prepared; everything else of its kind resumed with the mail of the helper. */
+}
+
+static void run_group(struct room *r)
+{
+	commit_group(r);
+	for (int i = 0; i < r->action_count; i++) {
+		struct action *a = &r->actions[i];
+		apply(r, a);
+		free(a->copy);
+		event_free(a->e);
+	}
+	r->action_count = 0;
+	users_bury(&r->users);
+}
+
+static void add_action(struct room *r, struct event *e)
+{
+	if (r->action_count == r->action_room) {
+		r->action_room = r->action_room ? r->action_room * 2 : 256;
+		r->actions = xrealloc(r->actions, (size_t)r->action_room * sizeof *r->actions);
+	}
+	struct action *a = &r->actions[r->action_count++];
+	memset(a, 0, sizeof *a);
+	a->e = e;
+	if (e->conn)
+		a->session = room_session(e->conn);
+}
+
+static void run_batch(struct room *r, struct event *list)
+{
+	uint64_t events = 0;
+	bool has_leave = false;
+	r->now_ms = WC_MAX(real_ms(), r->now_ms); /* a clock that steps back must not disorder the history */
+	r->mono_now_ms = mono_ms();
+	while (list) {
+		struct event *e = list;
+		list = e->next;
+		/* A name that frees up within the batch is free for a join behind it; and a join's session exists for what follows it. */
+		if ((e->kind == EV_JOIN && has_leave) || r->action_count == GROUP_MAX) {
+			run_group(r);
+			has_leave = false;
+		}
+		has_leave |= e->kind == EV_CLOSED;
+		add_action(r, e);
+		events++;
+	}
+	run_group(r);
+	metric_add(M_BATCHES, 1);
+	metric_add(M_BATCH_EVENTS, events);
+}
+
+static void *room_main(void *arg)
+{
+	struct room *r = arg;
+	wc_thread_is(ROLE_ROOM, "room");
+	while (!r->is_stopping) {
+		struct event *batch = inbox_take(r->o.inbox, presence_timeout_ms(r));
+		if (batch)
+			run_batch(r, batch);
+		r->mono_now_ms = mono_ms();
+		presence_tick(r);
+		chores_tick(r);
+		publish_flush(r->pub);
+		if (inbox_done(r->o.inbox))
+			hubs_wake(r->o.hubs);
+	}
+	return NULL;
+}
+
+bool room_has_dialect_1(const struct room *r)
+{
+	return atomic_load_explicit(&r->dialect_1_count, memory_order_relaxed) > 0;
+}
+
+/* --- Start and end */
+
+static int load_identity(void *arg, const struct identity *who)
+{
+	struct room *r = arg;
+	if (user_get(&r->users, who->id) || map_get(&r->users.by_key, who->key.p, who->key.len))
+		return 0; /* cannot be: both are unique in the store; the first one stands */
+	struct user *u = user_new(&r->users, who->id, who->name, true);
+	u->created_ms = who->created_ms;
+	u->seen_ms = u->stored_seen_ms = who->seen_ms;
+	u->has_dms = who->has_dms;
+	u->peers_are_known = !who->has_dms;
+	return 0;
+}
+
+static int load_token(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES])
+{
+	struct room *r = arg;
+	struct user *u = user_get(&r->users, identity_id);
+	if (u && !user_by_token(&r->users, hash))
+		user_add_token(&r->users, u, hash);
+	return 0;
+}
+
+struct tail_load {
+	struct room *r;
+	int n;
+};
+
+static int load_message(void *arg, const struct msg *m)
+{
+	struct tail_load *l = arg;
+	struct room *r = l->r;
+	struct shbuf *data64 = NULL;
+	if (m->kind != MSG_TEXT && !(m->flags & (MSG_GONE | MSG_DELETED)) && BASE64_LEN(m->size) <= TAIL_INLINE_BYTES)
+		data64 = read_data64(r->o.blobs, m->sha, m->size);
+	tail_add(r->tail, m, data64);
+	shbuf_unref(data64);
+	l->n++;
+	return 0;
+}
+
+static int load(struct room *r, char **cause)
+{
+	if (store_each_identity(r->o.store, load_identity, r) < 0 || store_each_token(r->o.store, load_token, r) < 0)
+		goto fail;
+	struct tail_load l = { r, 0 };
+	int want = WC_MAX(r->o.options->history_limit, TAIL_PAGE);
+	if (store_tail(r->o.store, want, load_message, &l) < 0)
+		goto fail;
+	tail_set_complete(r->tail, l.n < want);
+	r->applied_id = store_last_id(r->o.store);
+	/* Never an id twice: not after a restore of an old copy, not with nothing stored. */
+	r->next_id = WC_MAX(r->applied_id + 1, (uint64_t)(real_ms() / 1000) << 20);
+	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), 1u);
+	r->user_id_reserved = r->next_user_id;
+	struct store_reader *reader = NULL;
+	if (store_reader_open(r->o.store, &reader) < 0)
+		goto fail;
+	r->floor = store_read_floor(reader);
+	store_reader_close(reader);
+	return 0;
+fail:
+	wc_cause(cause, "cannot read the database: it may be damaged; restore a backup made by wavechatctl backup");
+	return -WC_ESTORAGE;
+}
+
+static void room_free(struct room *r)
+{
+	presence_fini(r);
+	users_fini(&r->users);
+	tail_free(r->tail);
+	publisher_free(r->pub);
+	buf_fini(&r->scratch);
+	buf_fini(&r->scratch_2);
+	free(r->actions);
+	free(r);
+}
+
+int room_start(struct room **out, const struct room_opts *opts, char **cause)
+{
+	struct room *r = xcalloc(1, sizeof *r);
+	r->o = *opts;
+	r->now_ms = real_ms();
+	r->mono_now_ms = mono_ms();
+	users_init(&r->users);
+	r->tail = tail_new(opts->options->history_limit);
+	r->pub = publisher_new(opts->hubs);
+	buf_init(&r->scratch, FRAME_CAP);
+	buf_init(&r->scratch_2, FRAME_CAP);
+	int rc = load(r, cause);
+	if (rc == 0) {
+		rc = -pthread_create(&r->thread, NULL, room_main, r);
+		if (rc)
+			wc_cause(cause, "cannot start the room's thread: %s", strerror(-rc));
+	}
+	if (rc) {
+		room_free(r);
+		return -WC_ESTORAGE;
+	}
+	*out = r;
+	return 0;
+}
+
+void room_stop(struct room *r)
+{
+	if (!r)
+		return;
+	struct event *stop = event_new(EV_STOP, NULL, 0);
+	WC_ASSERT(stop);
+	inbox_push_one(r->o.inbox, stop);
+	pthread_join(r->thread, NULL);
+	/* What helpers and I/O threads sent while they ended was before the stop: they were joined first. */
+	chores_stop(r);
+	room_free(r);
+}

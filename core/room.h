@@ -1,0 +1,34 @@
+/* room.h — the room: the only owner of chat state, one thread, fed by its inbox.
+ *
+ * One batch of events is one transaction; memory changes and publishing come after its commit, so nothing anybody has seen can be missing
+ * after a crash. The room waits for nothing but the commit (and for a sweep when a log is full). */
+#ifndef WC_ROOM_H
+#define WC_ROOM_H
+
+#include "blob.h"
+#include "helper.h"
+#include "hub.h"
+#include "inbox.h"
+#include "options.h"
+#include "store.h"
+
+struct room;
+
+struct room_opts {
+	const struct options *options;
+	struct hubs *hubs;
+	struct inbox *inbox;
+	struct helpers *helpers;
+	struct store *store;
+	struct blobs *blobs;
+};
+
+/* Loads identities and the recent messages, then starts the thread. */
+int room_start(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
+/* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */
+void room_stop(struct room *r);
+
+/* Are there dialect-1 readers, for whom a file's bytes must be encoded? Any thread. */
+bool room_has_dialect_1(const struct room *r);
+
+#endif

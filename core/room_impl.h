@@ -1,0 +1,147 @@
+/* room_impl.h — what the room's files share: room.c (thread, batches), room_join.c (arriving and leaving), room_message.c (messages), presence.c (who
+ * is here), pages.c (history by helpers), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
+#ifndef WC_ROOM_IMPL_H
+#define WC_ROOM_IMPL_H
+
+#include <pthread.h>
+
+#include "decode.h"
+#include "encode.h"
+#include "publish.h"
+#include "room.h"
+#include "tail.h"
+#include "user.h"
+
+#define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
+
+/* One event on its way through a batch. */
+struct action {
+	struct event *e;
+	struct session *session; /* of e->conn; NULL before it joined */
+	int rc;                  /* of the preparation: 0, or why it gets an error */
+	enum error_code error;   /* if rc */
+	struct msg msg;          /* EV_TEXT, EV_FILE, EV_VOICE; strings borrowed from the event and from users */
+	bool is_stored;
+	bool is_repeat;          /* the cid was there: msg is the first one, strings in `copy` */
+	char *copy;
+	struct user *user;       /* EV_JOIN: who it is */
+	bool is_new;             /* made by this batch */
+	bool has_token;          /* token: to be told */
+	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
+};
+
+struct link_code {
+	char code[17];
+	uint64_t user_id;
+	int64_t expires_ms; /* monotonic */
+};
+#define LINK_CODES 256
+#define LINK_CODE_S 300
+
+struct change { /* a join or a leave not yet told */
+	uint64_t id;
+	char *name;
+	bool is_join;
+};
+
+struct grace {
+	uint64_t id;
+	int64_t at_ms;
+};
+
+struct presence {
+	struct change *lines; /* dialect 1: this tick's, in order */
+	int line_count, line_room;
+	bool list_is_due;     /* dialect 1: the whole list changed */
+	int64_t list_next_ms; /* and may be sent from then on */
+	int64_t tick_next_ms; /* lines and presence frames */
+	struct change *people; /* dialect 2: joined and left since the last frame */
+	int people_count, people_room;
+	bool count_is_due;
+	int64_t budget_at_ms; /* token bucket of presence bytes a client */
+	double budget_bytes;
+	struct grace *grace;  /* identities whose last session went, by time */
+	int grace_count, grace_room;
+};
+
+struct room {
+	struct room_opts o;
+	pthread_t thread;
+	struct users users;
+	struct tail *tail;
+	struct publisher *pub;
+	struct presence presence;
+	struct link_code codes[LINK_CODES];
+	int next_code;
+	struct action *actions;
+	int action_count, action_room;
+	struct buf scratch, scratch_2;   /* frames under construction */
+	uint64_t next_id;                /* of the next message */
+	uint64_t applied_id;             /* of the last published one: what a page may show */
+	uint64_t next_user_id, user_id_reserved;
+	uint64_t floor;                  /* a since below it was cut by retention */
+	int64_t now_ms, mono_now_ms;     /* of this batch: Unix, monotonic */
+	_Atomic uint32_t dialect_1_count;
+	bool is_stopping;
+	bool storage_failed;             /* said so in the log; says when it is well again */
+	int64_t chores_next_ms, seen_next_ms, collect_next_ms; /* monotonic */
+	uint64_t commits_seen;           /* at the last checkpoint */
+	bool chores_run;                 /* a helper is at it */
+	bool evicted;                    /* files went since the last collection */
+};
+
+/* room.c */
+void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid);
+struct session *room_session(const struct conn *c);
+void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
+
+/* room_join.c. prepare: store only; apply: after the commit. */
+void join_prepare(struct room *r, struct action *a);
+void join_undo(struct room *r, struct action *a); /* the batch failed */
+void join_apply(struct room *r, struct action *a);
+void leave_apply(struct room *r, struct conn *c);
+void link_apply(struct room *r, struct action *a);
+
+/* room_message.c */
+void message_prepare(struct room *r, struct action *a);
+void message_apply(struct room *r, struct action *a);
+void typing_apply(struct room *r, struct action *a);
+
+/* presence.c */
+void presence_joined(struct room *r, struct user *u);
+void presence_left(struct room *r, struct user *u); /* the last session went; an identity gets its grace */
+void presence_tick(struct room *r);
+int presence_timeout_ms(const struct room *r);
+void presence_put_users(struct room *r, struct buf *b, enum dialect d, struct user *me); /* `"users":[…],` of init */
+void presence_who(struct room *r, struct action *a);
+void presence_fini(struct room *r);
+
+/* pages.c */
+void page_apply(struct room *r, struct action *a); /* dm_history, history, sync */
+/* An identity's peers and, if asked, the page after since, read by a helper; goes on with join_page_ready. */
+struct join_page {
+	struct room *room;
+	struct session *session;
+	uint64_t me, since, upto;
+	bool wants_page;
+	bool is_new_token;
+	uint8_t token[WC_TOKEN_BYTES];
+	/* found */
+	uint64_t peer_ids[200], peer_last[200];
+	char *peer_names[200];
+	int peer_count;
+	struct buf history; /* "history":[…]} */
+	struct shbuf *ready; /* the same, where the tail had it */
+	bool gap, reset;
+	int rc;
+};
+void join_page_submit(struct room *r, struct join_page *p);
+void join_page_ready(void *join_page); /* room_join.c */
+
+/* chores.c: retention, checkpoints, vacuum, collecting blobs. */
+void chores_tick(struct room *r);
+void chores_stop(struct room *r); /* what is to be written at the end; the room's thread is gone. Thread: main */
+/* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */
+struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
+
+#endif

@@ -1,0 +1,152 @@
+/* server.c — starts the parts in the order in which they need each other, and stops them in the order in which events flow. */
+#include "server.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base64.h"
+#include "blob.h"
+#include "helper.h"
+#include "httpd.h"
+#include "hub.h"
+#include "inbox.h"
+#include "ingest.h"
+#include "logmsg.h"
+#include "room.h"
+#include "site.h"
+#include "store.h"
+
+#define RING_BYTES (8u * 1024 * 1024)       /* a dialect */
+#define INBOX_BYTES (16u * 1024 * 1024)     /* events waiting for the room before I/O threads stop reading */
+#define JOIN_TIMEOUT_MS 15000
+#define PING_MS 30000
+#define INSERT_CAP_BYTES (1024u * 1024)     /* small private output waiting on one connection */
+#define HELPERS 2
+#define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
+#define STOP_MS 3000                        /* for clients to take their close frame */
+#define LARGE_FRAMES 8                      /* of the largest kind may wait in memory, each way */
+
+struct server {
+	struct options o;
+	struct ws_budget budget;
+	struct store *store;
+	struct blobs *blobs;
+	struct helpers *helpers;
+	struct inbox *inbox;
+	struct ingest *ingest;
+	struct hubs *hubs;
+	struct room *room;
+	struct site site;
+	struct httpd *httpd;
+};
+
+static void on_websocket(void *arg, struct taken *t)
+{
+	struct server *s = arg;
+	(void)hubs_adopt(s->hubs, t); /* on failure the socket is closed already */
+}
+
+static void site_websocket(void *site, struct taken *t)
+{
+	on_websocket((char *)site - offsetof(struct server, site), t);
+}
+
+static int io_threads(const struct options *o)
+{
+	if (o->threads)
+		return o->threads;
+	/* One I/O thread fans out more than a network takes; more pay when cores are plenty and TLS or many readers keep it busy. */
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	return cores >= 8 ? 4 : cores >= 4 ? 2 : 1;
+}
+
+static struct ws_limits frame_limits(struct server *s)
+{
+	/* A file of the limit passes as base64, padded or not; twice that is read to its end and refused; more closes. A voice has its own limit. */
+	size_t file = BASE64_LEN((size_t)s->o.max_file_mb * 1024 * 1024);
+	size_t voice = BASE64_LEN((size_t)10 * 1024 * 1024);
+	size_t soft = WC_MAX(file, voice) + FRAME_SLACK;
+	s->budget.cap_bytes = LARGE_FRAMES * soft;
+	return (struct ws_limits){ .soft_bytes = soft, .hard_bytes = 2 * soft, .budget = &s->budget };
+}
+
+/* As many descriptors as we are allowed: each client is one. */
+static void raise_descriptors(void)
+{
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+int server_start(struct server **out, const struct options *o, char **cause)
+{
+	struct server *s = xcalloc(1, sizeof *s);
+	const bool in_memory = strcmp(o->data, ":memory:") == 0;
+	const char *dir = in_memory ? NULL : o->data;
+	s->o = *o;
+	raise_descriptors();
+	if (store_open(&s->store, dir, o->durability, cause) < 0)
+		goto fail;
+	if (blobs_open(&s->blobs, dir, in_memory ? (uint64_t)o->max_storage_mb * 1024 * 1024 : 0, cause) < 0)
+		goto fail;
+	s->helpers = helpers_start(HELPERS, s->store, cause);
+	if (!s->helpers)
+		goto fail;
+	s->inbox = inbox_new(INBOX_BYTES);
+	struct ws_limits limits = frame_limits(s);
+	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, o->max_file_mb);
+	struct hub_opts hub = {
+		.threads = io_threads(o),
+		.ring_bytes = RING_BYTES,
+		.limits = limits,
+		.join_timeout_ms = JOIN_TIMEOUT_MS,
+		.ping_interval_ms = PING_MS,
+		.insert_cap_bytes = INSERT_CAP_BYTES,
+		.large_cap_bytes = LARGE_FRAMES * limits.soft_bytes,
+		.ops = ingest_ops(s->ingest),
+	};
+	s->hubs = hubs_start(&hub, cause);
+	if (!s->hubs)
+		goto fail;
+	struct room_opts room = { &s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs };
+	if (room_start(&s->room, &room, cause) < 0)
+		goto fail;
+	ingest_set_room(s->ingest, s->room);
+	s->site = (struct site){ &s->o, s->store, s->blobs, s->helpers };
+	struct httpd_opts http = { .listen = o->listen, .port = o->port, .routes = site_routes(), .arg = &s->site, .on_websocket = site_websocket };
+	if (httpd_start(&s->httpd, &http, cause) < 0)
+		goto fail;
+	*out = s;
+	return 0;
+fail:
+	server_stop(s);
+	return -WC_EIO;
+}
+
+int server_port(const struct server *s)
+{
+	return httpd_port(s->httpd);
+}
+
+void server_stop(struct server *s)
+{
+	if (!s)
+		return;
+	if (s->httpd)
+		httpd_pause(s->httpd);
+	if (s->hubs)
+		hubs_stop(s->hubs, STOP_MS);
+	httpd_stop(s->httpd);
+	helpers_stop(s->helpers); /* their last events reach a room that still runs */
+	room_stop(s->room);
+	hubs_free(s->hubs);
+	ingest_free(s->ingest);
+	inbox_free(s->inbox);
+	blobs_close(s->blobs);
+	store_close(s->store);
+	free(s);
+}

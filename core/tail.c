@@ -1,0 +1,273 @@
+/* tail.c — a ring of entries, each with its dialect-2 object ready; whole histories are built once per change and shared by all who join. */
+#include "tail.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define PAGE_CACHE 4 /* sinces remembered: after a restart nearly all have the same one */
+
+struct entry {
+	struct msg m;         /* strings lie in `text` */
+	char *text;
+	char *json2;          /* dialect 2, without self and cid */
+	size_t json2_len;
+	struct shbuf *data64; /* kept while it may be inlined */
+};
+
+struct page {
+	uint64_t since, version;
+	struct shbuf *buf;
+};
+
+struct tail {
+	struct entry *v;
+	size_t room, first, n; /* first: slot of the oldest */
+	int history_limit;
+	bool is_complete;
+	uint64_t version;      /* changes with the content */
+	struct page history[DIALECTS];
+	struct page pages[PAGE_CACHE];
+	int next_page;
+};
+
+struct tail *tail_new(int history_limit)
+{
+	struct tail *t = xcalloc(1, sizeof *t);
+	t->history_limit = history_limit;
+	t->room = (size_t)WC_MAX(history_limit, TAIL_PAGE);
+	t->v = xcalloc(t->room, sizeof *t->v);
+	t->version = 1;
+	return t;
+}
+
+static struct entry *at(const struct tail *t, size_t i) /* 0: the oldest */
+{
+	return &t->v[(t->first + i) % t->room];
+}
+
+static void entry_drop(struct entry *e)
+{
+	free(e->text);
+	free(e->json2);
+	shbuf_unref(e->data64);
+	*e = (struct entry){ 0 };
+}
+
+void tail_free(struct tail *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; i < t->n; i++)
+		entry_drop(at(t, i));
+	for (int d = 0; d < DIALECTS; d++)
+		shbuf_unref(t->history[d].buf);
+	for (int i = 0; i < PAGE_CACHE; i++)
+		shbuf_unref(t->pages[i].buf);
+	free(t->v);
+	free(t);
+}
+
+static void keep(struct str *s, char **to)
+{
+	if (s->len)
+		memcpy(*to, s->p, s->len);
+	s->p = *to;
+	*to += s->len;
+}
+
+static void copy_msg(struct entry *e, const struct msg *m)
+{
+	e->m = *m;
+	struct str *all[] = { &e->m.from_name, &e->m.to_name, &e->m.cid, &e->m.text, &e->m.filename, &e->m.mime, &e->m.waveform };
+	size_t sum = 1;
+	for (size_t i = 0; i < WC_LEN(all); i++)
+		sum += all[i]->len;
+	char *to = e->text = xmalloc(sum);
+	for (size_t i = 0; i < WC_LEN(all); i++)
+		keep(all[i], &to);
+}
+
+#define OBJECT_CAP (256 * 1024) /* of one message without its data; 4000 characters, escaped, are far below */
+
+static void encode_entry(struct entry *e)
+{
+	struct buf b;
+	buf_init(&b, OBJECT_CAP);
+	encode_msg(&b, DIALECT_2, &e->m, false, NULL);
+	free(e->json2);
+	e->json2 = buf_take(&b, &e->json2_len);
+	WC_ASSERT(e->json2);
+}
+
+/* Base64 is kept for the newest files alone, as far as a dialect-1 history may carry it. */
+static void trim_data(struct tail *t)
+{
+	size_t sum = 0;
+	size_t limit = WC_MIN(t->n, (size_t)t->history_limit);
+	for (size_t i = 0; i < t->n; i++) {
+		struct entry *e = at(t, t->n - 1 - i);
+		if (!e->data64)
+			continue;
+		sum += e->data64->len;
+		if (i >= limit || sum > TAIL_INLINE_BYTES) {
+			shbuf_unref(e->data64);
+			e->data64 = NULL;
+			sum = TAIL_INLINE_BYTES + 1; /* newest first: nothing older slips in behind one that did not fit */
+		}
+	}
+}
+
+void tail_add(struct tail *t, const struct msg *m, struct shbuf *data64)
+{
+	t->version++;
+	if (t->n == t->room) {
+		entry_drop(at(t, 0));
+		t->first = (t->first + 1) % t->room;
+		t->n--;
+		t->is_complete = false;
+	}
+	struct entry *e = at(t, t->n++);
+	copy_msg(e, m);
+	encode_entry(e);
+	e->data64 = data64 && data64->len <= TAIL_INLINE_BYTES ? shbuf_ref(data64) : NULL;
+	if (m->kind != MSG_TEXT)
+		trim_data(t);
+}
+
+void tail_set_flags(struct tail *t, uint64_t id, uint32_t flags)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		struct entry *e = at(t, i);
+		if (e->m.id != id)
+			continue;
+		e->m.flags = flags;
+		shbuf_unref(e->data64);
+		e->data64 = NULL;
+		encode_entry(e);
+		t->version++;
+	}
+}
+
+void tail_drop_through(struct tail *t, uint64_t id)
+{
+	while (t->n && at(t, 0)->m.id <= id) {
+		entry_drop(at(t, 0));
+		t->first = (t->first + 1) % t->room;
+		t->n--;
+		t->version++;
+	}
+}
+
+uint64_t tail_last_id(const struct tail *t)
+{
+	return t->n ? at(t, t->n - 1)->m.id : 0;
+}
+
+bool tail_covers(const struct tail *t, uint64_t since)
+{
+	return t->is_complete || (t->n && at(t, 0)->m.id <= since);
+}
+
+void tail_set_complete(struct tail *t, bool is_complete)
+{
+	t->is_complete = is_complete;
+}
+
+static struct shbuf *share(struct buf *b)
+{
+	struct shbuf *s = b->failed ? NULL : shbuf_copy(b->p, b->len);
+	buf_fini(b);
+	return s;
+}
+
+static bool is_own(const struct entry *e, uint64_t me)
+{
+	return me && e->m.from_id == me;
+}
+
+/* from: index of the first entry. */
+static struct shbuf *build_2(const struct tail *t, size_t from, uint64_t me)
+{
+	struct buf b;
+	buf_init(&b, SIZE_MAX / 2); /* bounded by the entries, which are */
+	buf_puts(&b, "\"history\":[");
+	for (size_t i = from; i < t->n; i++) {
+		const struct entry *e = at(t, i);
+		if (i > from)
+			buf_putc(&b, ',');
+		if (is_own(e, me)) {
+			encode_msg(&b, DIALECT_2, &e->m, true, NULL);
+		} else {
+			buf_put(&b, e->json2, e->json2_len);
+		}
+	}
+	buf_puts(&b, "]}");
+	return share(&b);
+}
+
+static struct shbuf *build_1(const struct tail *t, size_t from)
+{
+	struct buf b;
+	buf_init(&b, SIZE_MAX / 2);
+	buf_puts(&b, "\"history\":[");
+	bool is_first = true;
+	for (size_t i = from; i < t->n; i++) {
+		const struct entry *e = at(t, i);
+		if (e->m.flags & MSG_DELETED)
+			continue;
+		if (!is_first)
+			buf_putc(&b, ',');
+		is_first = false;
+		struct str data = e->data64 ? (struct str){ (const char *)e->data64->data, e->data64->len } : STR("");
+		encode_msg(&b, DIALECT_1, &e->m, false, e->data64 ? &data : NULL);
+	}
+	buf_puts(&b, "]}");
+	return share(&b);
+}
+
+static bool has_own(const struct tail *t, size_t from, uint64_t me)
+{
+	for (size_t i = from; me && i < t->n; i++)
+		if (at(t, i)->m.from_id == me)
+			return true;
+	return false;
+}
+
+struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me)
+{
+	size_t from = t->n - WC_MIN(t->n, (size_t)t->history_limit);
+	if (d == DIALECT_2 && has_own(t, from, me))
+		return build_2(t, from, me);
+	struct page *p = &t->history[d];
+	if (!p->buf || p->version != t->version) {
+		shbuf_unref(p->buf);
+		p->buf = d == DIALECT_1 ? build_1(t, from) : build_2(t, from, 0);
+		p->version = t->version;
+	}
+	return p->buf ? shbuf_ref(p->buf) : NULL;
+}
+
+struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me)
+{
+	size_t low = 0, high = t->n; /* the first entry with id > since */
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (at(t, mid)->m.id > since)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	/* Clients whose sinces lie between the same two messages share a page. */
+	uint64_t key = low ? at(t, low - 1)->m.id : 0;
+	if (has_own(t, low, me))
+		return build_2(t, low, me);
+	for (int i = 0; i < PAGE_CACHE; i++)
+		if (t->pages[i].buf && t->pages[i].since == key && t->pages[i].version == t->version)
+			return shbuf_ref(t->pages[i].buf);
+	struct page *p = &t->pages[t->next_page++ % PAGE_CACHE];
+	shbuf_unref(p->buf);
+	p->buf = build_2(t, low, 0);
+	p->since = key;
+	p->version = t->version;
+	return p->buf ? shbuf_ref(p->buf) : NULL;
+}

@@ -1,0 +1,94 @@
+/* user.h — who there is: people (guests of Part 1, identities with tokens), their names, their sessions, who was active last.
+ *
+ * Memory only; what must survive the room writes to the store. Thread: room. */
+#ifndef WC_USER_H
+#define WC_USER_H
+
+#include "encode.h"
+#include "map.h"
+#include "wc.h"
+
+struct session {
+	struct conn *conn;
+	struct user *user;
+	enum dialect dialect;
+	uint32_t slot;                /* in users.sessions[dialect] */
+	struct session *next;         /* of the same user */
+	int jobs;                     /* helpers' jobs that still name this session */
+	bool is_closed;               /* the connection is gone; freed when jobs is 0 */
+	int64_t typing_ms;            /* last typing passed on */
+};
+
+struct peer;
+struct token;
+
+struct user {
+	uint64_t id;
+	char *name, *key;             /* key: name_key() */
+	size_t name_len, json_len;
+	char *json;                   /* {"id":…,"name":…} */
+	bool is_identity;             /* has a token, is stored */
+	bool is_online;               /* as others see it: stays so for a few seconds after the last session of an identity */
+	bool is_listed;               /* scratch of a list under construction */
+	bool is_told;                 /* some dialect-2 client was told of this person */
+	bool has_dms;                 /* the store may have DMs of this identity */
+	bool is_tentative;            /* made by a batch that is not committed yet */
+	struct session *sessions;
+	struct user *newer, *older;   /* online people by activity */
+	struct user *next_gone;       /* the graveyard of this batch */
+	int64_t seen_ms, stored_seen_ms, created_ms;
+	struct token *tokens;
+	int64_t leave_at_ms;          /* when the grace ends; 0: not waiting */
+	struct peer *peers;           /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
+	int peer_count;
+	bool peers_are_known;         /* read from the store, or there is nothing to read */
+};
+
+#define USER_PEERS 200
+struct peer {
+	uint64_t id, last_id;
+	char *name;
+};
+
+struct token {
+	uint8_t hash[WC_SHA_BYTES];
+	struct user *user;
+	struct token *next; /* of the same user */
+};
+
+struct users {
+	struct map by_id, by_key, tokens; /* tokens: hash -> struct token */
+	struct user *newest, *oldest;     /* online, by activity */
+	size_t online;
+	struct session **sessions[DIALECTS];
+	uint32_t session_count[DIALECTS], session_room[DIALECTS];
+	struct user *gone;
+	uint32_t suffix_hint;             /* where the search for a free "name N" goes on in a crowd */
+};
+
+void users_init(struct users *us);
+void users_fini(struct users *us);
+
+/* name must be clean and free (user_free_name). Neither online nor in a list of the active yet. */
+struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_identity);
+struct user *user_get(const struct users *us, uint64_t id);
+/* Out of every map; the memory goes at users_bury. Must have no sessions. */
+void user_remove(struct users *us, struct user *u);
+void user_forget(struct users *us, struct user *u); /* the same for an identity whose hold is over: its tokens go, too */
+void users_bury(struct users *us); /* end of a batch: nothing refers to removed users any more */
+
+/* The name this person gets: `wanted` cleaned, "User<id>" if nothing is left, with " 2", " 3" … if it is taken. */
+void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1]);
+
+void user_set_online(struct users *us, struct user *u, bool is_online);
+/* u has a DM with this peer: newest from now on. No-op for guests and while the peers are not known. */
+void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint64_t last_id);
+void user_active(struct users *us, struct user *u); /* moves to the front of the active */
+
+void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES]);
+struct user *user_by_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES]);
+
+struct session *session_new(struct users *us, struct user *u, struct conn *c, enum dialect d);
+void session_unlink(struct users *us, struct session *s); /* from its user and the lists; s stays */
+
+#endif
