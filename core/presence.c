@@ -33,6 +33,8 @@ static void change_add(struct change **v, int *n, int *room, const struct user *
 
 static void changes_drop(struct change *v, int *n, int upto)
 {
+	if (!upto)
+		return;
 	for (int i = 0; i < upto; i++)
 		free(v[i].name);
 	memmove(v, v + upto, (size_t)(*n - upto) * sizeof *v);
@@ -119,6 +121,8 @@ static void end_graces(struct room *r)
 		}
 		done++;
 	}
+	if (!done)
+		return;
 	memmove(p->grace, p->grace + done, (size_t)(p->grace_count - done) * sizeof *p->grace);
 	p->grace_count -= done;
 }
