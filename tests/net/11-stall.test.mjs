@@ -4,7 +4,7 @@ import { serverTest, slack, sleep } from './lib.mjs';
 import { Raw } from './raw.mjs';
 
 const MB = 1 << 20;
-const line = '🌊'.repeat(3990); // 16 KB on the wire
+const line = '🌊'.repeat(3960); // 16 KB on the wire
 const now = () => Number(process.hrtime.bigint()) / 1e6;
 
 /** `sender` says n lines, never more than `window` ahead of what `reader` has seen; the worst of the delays. */
