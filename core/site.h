@@ -1,0 +1,22 @@
+/* site.h — the HTTP routes of the public door: the page and its parts, /health, uploads, files.
+ *
+ * Runs on civetweb's workers, helpers and the transfer thread; no chat state, it sees the store through readers. */
+#ifndef WC_SITE_H
+#define WC_SITE_H
+
+#include "blob.h"
+#include "helper.h"
+#include "httpd.h"
+#include "options.h"
+
+struct site {
+	const struct options *options;
+	struct store *store;
+	struct blobs *blobs;
+	struct helpers *helpers; /* every read of the database and every finish of an upload is a job here */
+};
+
+/* For httpd_opts.routes, with a struct site * as arg. Ends with a NULL method; lives as long as the program (made once). Thread: main. */
+const struct http_route *site_routes(void);
+
+#endif
