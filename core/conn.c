@@ -13,6 +13,7 @@
 #define LARGE_SLOW_S 5   /* for a large frame, when memory for those is short */
 #define FRAME_S 900      /* for one frame over WS_SMALL to arrive */
 #define FRAME_SILENT_S 30
+#define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
 
 void conn_mark_ready(struct conn *c)
 {
@@ -352,7 +353,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 		size_t reserved = 0;
 		uint8_t *taken = ws_in_take(&c->in, &reserved);
 		metric_add(M_MESSAGES_IN, 1);
-		c->frame_s = 0;
+		c->frame_s = c->budget_s = 0;
 		if (ops->message(ops->arg, c, taken ? taken : out->data, out->len, taken != NULL, reserved))
 			c->pause |= PAUSE_HELPER;
 		break;
@@ -376,6 +377,8 @@ static void handle(struct conn *c, const struct ws_out *out)
 		if (!(c->pause & PAUSE_BUDGET)) {
 			c->pause |= PAUSE_BUDGET;
 			c->hub->budget_waiters++;
+			if (!c->budget_s)
+				c->budget_s = c->hub->now_s;
 		}
 		break;
 	case WS_EV_PONG:
@@ -494,6 +497,12 @@ void conn_tick(struct conn *c)
 		c->frame_s = now;
 	if (c->frame_s && c->in.reserved && !c->pause && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
 		conn_kill(c, M_EVICTED_STALLED, "a large frame did not arrive in time");
+		return;
+	}
+	if ((c->pause & PAUSE_BUDGET) && !h->budget_was_freed && now - c->budget_s > BUDGET_WAIT_S) {
+		h->budget_was_freed = true; /* one a second: what it held may let the others finish */
+		conn_start_close(c, WS_CLOSE_TRY_LATER, "too many large frames at once", 29);
+		ws_in_fini(&c->in, &o->limits);
 		return;
 	}
 	if (now - c->rx_s >= silent && !c->pause) {

@@ -11,6 +11,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "httpd.h"
 #include "hub_impl.h"
 #include "logmsg.h"
@@ -216,6 +217,8 @@ static void sweep(struct hub *h, int ring)
 		if (i >= 8)
 			__builtin_prefetch(l->v[i - 8]);
 		struct conn *c = l->v[i];
+		if (fault("lost-cursor") && c->cursor < head && !c->first && random() % 2000 == 0)
+			c->cursor = head;
 		if (!c->is_blocked)
 			conn_flush(c);
 		if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
@@ -264,6 +267,7 @@ static void read_ready(struct hub *h)
 
 static void tick(struct hub *h)
 {
+	h->budget_was_freed = false;
 	for (int l = 0; l < LISTS; l++)
 		for (uint32_t i = h->lists[l].n; i-- > 0;) {
 			conn_tick(h->lists[l].v[i]);

@@ -44,7 +44,8 @@ struct conn {
 	struct ws_in in;
 	uint8_t *stash;       /* input that came before a pause and is still to be parsed */
 	uint32_t stash_at, stash_len;
-	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s; /* hub seconds: last input, next ping, output stuck since, hard end, big frame since */
+	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s; /* hub seconds: last input, next ping, output stuck since, hard end, big
+	                                                                   frame since, waiting for the frame budget since */
 	uint64_t identity;
 	void *session;        /* the room's */
 	uint8_t addr[16];
@@ -71,6 +72,7 @@ struct hub {
 	uint64_t heads[HUB_RINGS]; /* as of this turn */
 	uint32_t now_s;            /* seconds since start, monotonic */
 	uint32_t budget_waiters;
+	bool budget_was_freed;     /* this tick already ended one who waited for it */
 	bool is_stopping;
 	int64_t stop_at_ms;
 	/* Counted here, added to the metrics once a turn. */

@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base64.h"
+#include "fault.h"
 #include "logmsg.h"
 #include "metrics.h"
 #include "room_impl.h"
@@ -82,53 +84,58 @@ static void undo(struct room *r, struct action *a)
 	a->is_repeat = a->is_stored = a->has_token = false;
 }
 
-/* Runs every event's store work inside one transaction. After it, each action either is committed or has its error. */
-static void commit_group(struct room *r)
+static void refuse(struct action *a)
 {
-	bool needs_commit = false, is_open = false;
+	a->rc = -WC_ESTORAGE;
+	a->error = ERR_STORAGE;
+}
+
+enum txn { TXN_NONE, TXN_READ /* open, nothing written */, TXN_WRITTEN };
+
+/* Runs every event's store work inside one transaction, a savepoint each: one bad event must not take its batch along. */
+static enum txn prepare_group(struct room *r)
+{
+	enum txn txn = TXN_NONE;
 	for (int i = 0; i < r->action_count; i++) {
 		struct action *a = &r->actions[i];
 		if (!wants_store(a->e))
 			continue;
-		if (!is_open && store_begin(r->o.store) < 0) {
+		if (txn == TXN_NONE && store_begin(r->o.store) < 0) {
 			storage_result(r, false);
-			a->rc = -WC_ESTORAGE;
-			a->error = ERR_STORAGE;
+			refuse(a);
 			continue;
 		}
-		is_open = true;
-		/* One bad event must not take its batch along. */
+		txn = WC_MAX(txn, TXN_READ);
 		if (store_savepoint(r->o.store) < 0) {
-			a->rc = -WC_ESTORAGE;
-			a->error = ERR_STORAGE;
+			refuse(a);
 			continue;
 		}
 		prepare(r, a);
 		if (a->rc == 0 && store_release(r->o.store) == 0) {
-			needs_commit |= a->is_stored;
+			if (a->is_stored)
+				txn = TXN_WRITTEN;
 			continue;
 		}
 		store_rollback_to(r->o.store);
 		undo(r, a);
-		if (a->rc == 0) {
-			a->rc = -WC_ESTORAGE;
-			a->error = ERR_STORAGE;
-		}
+		if (a->rc == 0)
+			refuse(a);
 	}
-	if (!is_open)
+	return txn;
+}
+
+/* After it, each action either is committed or has its error. */
+static void commit_group(struct room *r, enum txn txn)
+{
+	if (txn == TXN_READ)
+		store_rollback(r->o.store);
+	if (txn != TXN_WRITTEN)
 		return;
 	int64_t start_us = mono_us();
-	int rc = 0;
-	if (needs_commit)
-		rc = store_commit(r->o.store);
-	else
-		store_rollback(r->o.store);
-	if (rc == 0) {
-		if (needs_commit) {
-			metric_add(M_COMMITS, 1);
-			metric_add(M_COMMIT_US, (uint64_t)(mono_us() - start_us));
-			storage_result(r, true);
-		}
+	if (store_commit(r->o.store) == 0) {
+		metric_add(M_COMMITS, 1);
+		metric_add(M_COMMIT_US, (uint64_t)(mono_us() - start_us));
+		storage_result(r, true);
 		return;
 	}
 	metric_add(M_COMMIT_FAILURES, 1);
@@ -138,8 +145,7 @@ static void commit_group(struct room *r)
 		if (!a->is_stored)
 			continue;
 		undo(r, a);
-		a->rc = -WC_ESTORAGE;
-		a->error = ERR_STORAGE;
+		refuse(a);
 	}
 }
 
@@ -189,17 +195,29 @@ static void apply(struct room *r, struct action *a)
 		r->is_stopping = true;
 		break;
 	}
-	/* A file's frame is paused for while it was prepared; everything else of its kind resumed with the mail of the helper. */
+}
+
+static void apply_group(struct room *r)
+{
+	for (int i = 0; i < r->action_count; i++)
+		apply(r, &r->actions[i]);
 }
 
 static void run_group(struct room *r)
 {
-	commit_group(r);
+	enum txn txn = prepare_group(r);
+	if (fault("publish-early") && txn == TXN_WRITTEN) {
+		apply_group(r);
+		publish_flush(r->pub);
+		usleep(20000);
+		commit_group(r, txn);
+	} else {
+		commit_group(r, txn);
+		apply_group(r);
+	}
 	for (int i = 0; i < r->action_count; i++) {
-		struct action *a = &r->actions[i];
-		apply(r, a);
-		free(a->copy);
-		event_free(a->e);
+		free(r->actions[i].copy);
+		event_free(r->actions[i].e);
 	}
 	r->action_count = 0;
 	users_bury(&r->users);

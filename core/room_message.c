@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "metrics.h"
 #include "room_impl.h"
 
@@ -108,7 +109,7 @@ void message_prepare(struct room *r, struct action *a)
 		m->to_name = name_of(to);
 	}
 	/* A guest is known as long as its connection: it has nobody to be recognised by, and no cid to repeat. */
-	if (!a->session->user->is_identity)
+	if (!a->session->user->is_identity || fault("no-dedup"))
 		m->cid = STR("");
 	m->id = r->next_id;
 	int rc = store_put_msg(r->o.store, m);
@@ -247,6 +248,8 @@ static void publish_msg(struct room *r, struct user *from, const struct msg *m, 
 		return;
 	}
 	struct user *to = m->id ? user_get(&r->users, m->to_id) : NULL;
+	if (fault("leak-dm") && random() % 50 == 0 && r->users.oldest)
+		send_user(r, r->users.oldest, DIALECT_2, m, false, data64);
 	for (enum dialect d = DIALECT_1; d < DIALECTS; d++) {
 		send_user(r, from, d, m, true, data64);
 		if (to && to != from)
