@@ -1,0 +1,82 @@
+// Building the DOM. Everything becomes text nodes and attributes: there is no path from a string to markup here.
+const SVG = 'http://www.w3.org/2000/svg';
+
+function append(el, kids) {
+	for (const kid of kids.flat(Infinity)) {
+		if (kid != null && kid !== false) el.append(kid);
+	}
+	return el;
+}
+
+// h('button', {class: 'x', onclick: fn, 'aria-label': '…'}, 'text', child, [more])
+export function h(tag, props, ...kids) {
+	const el = document.createElement(tag);
+	for (const [key, value] of Object.entries(props ?? {})) {
+		if (value == null || value === false) continue;
+		if (key.startsWith('on')) el.addEventListener(key.slice(2), value);
+		else if (key === 'data') Object.assign(el.dataset, value);
+		else if (key === 'vars') for (const [name, v] of Object.entries(value)) el.style.setProperty(name, v);
+		else el.setAttribute(key, value === true ? '' : value);
+	}
+	return append(el, kids);
+}
+
+export function svg(tag, props, ...kids) {
+	const el = document.createElementNS(SVG, tag);
+	for (const [key, value] of Object.entries(props ?? {})) el.setAttribute(key, value);
+	return append(el, kids);
+}
+
+// An icon of the sprite in index.html. Always decoration: its control carries the label.
+export function icon(name, cls = '') {
+	return svg('svg', { class: `icon ${cls}`, viewBox: '0 0 24 24', 'aria-hidden': 'true' }, svg('use', { href: `#i-${name}` }));
+}
+
+export const $ = (selector, root = document) => root.querySelector(selector);
+
+export function fill(el, ...kids) {
+	el.replaceChildren();
+	return append(el, kids);
+}
+
+export function toggle(el, isShown) {
+	el.hidden = !isShown;
+}
+
+// At most one call per `ms`, the last one always kept.
+export function throttle(fn, ms) {
+	let timer = 0, last = 0;
+	return () => {
+		if (timer) return;
+		const wait = Math.max(0, last + ms - Date.now());
+		timer = setTimeout(() => {
+			timer = 0;
+			last = Date.now();
+			fn();
+		}, wait);
+	};
+}
+
+export function debounce(fn, ms) {
+	let timer = 0;
+	return (...args) => {
+		clearTimeout(timer);
+		timer = setTimeout(fn, ms, ...args);
+	};
+}
+
+export const clamp = (n, lo, hi) => Math.min(hi, Math.max(lo, n));
+
+// A stable hue for a person, spread so that neighbouring ids differ clearly.
+export const hueOf = (id) => Math.round((id * 137.508) % 360);
+
+export function avatar(id, name, cls = '') {
+	const first = [...name.replace(/^[^\p{L}\p{N}\p{Extended_Pictographic}]+/u, '')][0] ?? [...name][0] ?? '?';
+	return h('span', { class: `avatar ${cls}`, 'aria-hidden': 'true', vars: { '--hue': hueOf(id) } }, first.toUpperCase());
+}
+
+// The latest random source wins over Math.random: these become keys that the server remembers for long.
+export function randomId() {
+	const bytes = crypto.getRandomValues(new Uint8Array(15));
+	return btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_');
+}

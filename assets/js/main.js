@@ -1,0 +1,236 @@
+// Where it all comes together: which screen is shown, which conversation is open, keys, the service worker.
+// The parts find each other through bus.js; the generator inlines all of them in the order of their imports.
+import { $, h, fill, icon, toggle } from './dom.js';
+import { on, emit } from './bus.js';
+import { initLang, t } from './i18n.js';
+import { recall } from './prefs.js';
+import { conv, GENERAL, keyOf, me, takeReadMarks, users, world } from './model.js';
+import { connect, watchNetwork } from './net.js';
+import { initSession, leave, neighbours, openHistory, start, token } from './session.js';
+import { forgetOutbox, initOutbox } from './outbox.js';
+import { initPlayer, togglePlay } from './player.js';
+import { urlOf } from './ui/message.js';
+import { ask, initToasts, toast } from './ui/toast.js';
+import { initComposer, openComposer } from './ui/composer.js';
+import { initVoice, isRecording } from './ui/voice.js';
+import { initTimeline, leaveTimeline, openTimeline } from './ui/timeline.js';
+import { initSidebar, siblingTalk } from './ui/sidebar.js';
+import { initHeader } from './ui/header.js';
+import { initViewer } from './ui/viewer.js';
+import { initNotify } from './ui/notify.js';
+import { initSettings } from './ui/settings.js';
+
+const VERSION = '__VERSION__';
+const narrow = matchMedia('(max-width: 759px)');
+
+// Screens
+
+function showEntry() {
+	toggle($('#app'), false);
+	toggle($('#entry'), true);
+	$('#entry-form').classList.remove('busy');
+	$('#name').value = recall('me')?.name ?? '';
+	$('#name').focus();
+}
+
+function showApp() {
+	toggle($('#entry'), false);
+	if (!$('#app').hidden) return;
+	toggle($('#app'), true);
+	open(world.openKey ?? GENERAL, narrow.matches);
+}
+
+function showPane(pane) {
+	document.body.dataset.pane = pane;
+}
+
+// On a phone the open conversation is a step of its own in the history, so that "back" leads to the list.
+function open(key, isQuiet = false) {
+	showPane('chat');
+	if (narrow.matches && !isQuiet && history.state?.pane !== 'chat') history.pushState({ pane: 'chat' }, '');
+	if (world.openKey !== key) {
+		openTimeline(key);
+		openComposer(key);
+		openHistory(conv(key));
+	}
+	$('#chat').focus({ preventScroll: true });
+	if (!narrow.matches) emit('focus-composer');
+	emit('opened', key);
+	emit('people');
+}
+
+function showList() {
+	if (history.state?.pane === 'chat') return history.back();
+	showPane('list');
+	if (narrow.matches) closeTalk();
+}
+
+// With the list alone on the screen nothing is being read.
+function closeTalk() {
+	leaveTimeline();
+	emit('opened', null);
+}
+
+function expelled(isBan, reason) {
+	const text = t(isBan ? 'bannedText' : 'kickedText');
+	fill($('#expelled'), h('div', { class: 'card', role: 'alertdialog', 'aria-labelledby': 'expelled-title' }, icon('wave', 'still-mark'),
+		h('h1', { id: 'expelled-title' }, t(isBan ? 'bannedTitle' : 'kickedTitle')), h('p', {}, text), reason && h('p', { dir: 'auto' }, t('reason', { text: reason })),
+		!isBan && h('button', { class: 'button primary', type: 'button', onclick: () => {
+			toggle($('#expelled'), false);
+			connect();
+		} }, t('comeBack'))));
+	toggle($('#expelled'), true);
+	$('#expelled button')?.focus();
+}
+
+function onInit({ isResumed, isNewHere, askedName }) {
+	$('#entry-form').classList.remove('busy');
+	showApp();
+	if (!isResumed && world.openKey != null) {
+		const key = world.openKey;
+		leaveTimeline();
+		openTimeline(key);
+		openHistory(conv(key));
+		emit('opened', key);
+	}
+	if (isNewHere && askedName && askedName.trim() !== me.name) toast(t('nameTaken', { name: me.name }));
+	watchVersion();
+}
+
+// The server was updated while this page stayed open: a page nobody is writing in takes the new one, else it offers to.
+function watchVersion() {
+	const server = world.server.replace(/^wavechatd /, '');
+	if (!server || VERSION.startsWith('__') || server === VERSION) return;
+	try {
+		if (sessionStorage.getItem('wave.reloaded') === server) return;
+		sessionStorage.setItem('wave.reloaded', server);
+	} catch {
+		return;
+	}
+	if (document.hidden && !$('#input').value && !isRecording()) return location.reload();
+	toast(t('updated'), { label: t('reload'), run: () => location.reload() });
+}
+
+// Keyboard
+
+function onKey(event) {
+	if ($('#app').hidden || document.querySelector('dialog[open]')) return;
+	const command = event.ctrlKey || event.metaKey;
+	if (command && event.key.toLowerCase() === 'k') {
+		event.preventDefault();
+		showPane('list');
+		$('#search').focus();
+	} else if (event.altKey && (event.key === 'ArrowUp' || event.key === 'ArrowDown')) {
+		event.preventDefault();
+		const key = siblingTalk(event.key === 'ArrowDown' ? 1 : -1);
+		if (Number.isSafeInteger(key)) open(key);
+	} else if (event.key === 'Escape' && !event.defaultPrevented && !isRecording()) {
+		if (document.activeElement !== $('#input')) emit('focus-composer');
+	}
+}
+
+// The height that the soft keyboard leaves.
+function watchHeight() {
+	const { visualViewport: view } = window;
+	if (!view) return;
+	const fit = () => {
+		// Pinch zoom also changes the visual viewport; that is no keyboard.
+		if (view.scale > 1.01) return;
+		document.documentElement.style.setProperty('--app-height', `${Math.round(view.height)}px`);
+		if (view.offsetTop) scrollTo(0, 0);
+	};
+	view.addEventListener('resize', fit);
+	view.addEventListener('scroll', fit);
+	fit();
+}
+
+// Trusted Types allow a worker's URL only from a named policy; this one knows a single URL.
+function startWorker() {
+	if (!navigator.serviceWorker || !window.isSecureContext) return;
+	const policy = window.trustedTypes?.createPolicy('wave', { createScriptURL: () => '/sw.js' });
+	navigator.serviceWorker.register(policy ? policy.createScriptURL('') : '/sw.js').catch(() => {});
+}
+
+async function takeLinkCode() {
+	const code = /^#link=(.{1,200})$/.exec(location.hash)?.[1];
+	if (!code) return '';
+	history.replaceState(null, '', location.pathname);
+	const old = recall('me');
+	if (token() && old && !await ask(t('linkReplaceTitle'), t('linkReplace', { name: old.name }), t('continue'), t('stay', { name: old.name }))) return '';
+	return decodeURIComponent(code);
+}
+
+async function enter() {
+	const code = await takeLinkCode();
+	if (code) {
+		start('', code);
+	} else if (token()) {
+		start(recall('me')?.name ?? '');
+		// The shell at once, and the messages as soon as they are here.
+		me.id = recall('me')?.id ?? 0;
+		me.name = recall('me')?.name ?? '';
+		showApp();
+	} else showEntry();
+}
+
+function boot() {
+	initLang();
+	initSettings();
+	initToasts();
+	initSession();
+	initOutbox();
+	initPlayer();
+	initComposer();
+	initVoice();
+	initTimeline();
+	initSidebar();
+	initHeader();
+	initViewer();
+	initNotify();
+	watchNetwork();
+	watchHeight();
+
+	$('#entry-form').addEventListener('submit', (event) => {
+		event.preventDefault();
+		const name = $('#name').value.trim();
+		if (!name || $('#entry-form').classList.contains('busy')) return;
+		$('#entry-form').classList.add('busy');
+		start(name);
+	});
+	on('init', onInit);
+	on('needName', showEntry);
+	on('open', open);
+	on('open-dm', (id) => {
+		if (id === me.id || users.has(id)) open(id);
+	});
+	on('show-list', showList);
+	on('expelled', expelled);
+	on('notice', (key) => toast(t(key)));
+	on('refused', (f) => !f.cid && f.code !== 'rate_limited' && typeof f.text === 'string' && toast(f.text));
+	on('played', (m) => {
+		const { after } = neighbours(conv(keyOf(m)), m.id, (other) => other.type === 'voice' && !!urlOf(other));
+		if (m.id && after) togglePlay({ ...after, url: urlOf(after) });
+	});
+	on('sign-out', () => {
+		forgetOutbox();
+		leave();
+		leaveTimeline();
+		location.reload();
+	});
+	addEventListener('popstate', (event) => {
+		if (!narrow.matches) return;
+		if (event.state?.pane === 'chat') return open(world.openKey ?? GENERAL, true);
+		showPane('list');
+		closeTalk();
+	});
+	narrow.addEventListener('change', () => {
+		if (!narrow.matches && world.openKey == null) open(GENERAL, true);
+	});
+	addEventListener('storage', (event) => event.key === 'wave.read' && takeReadMarks());
+	addEventListener('keydown', onKey);
+	addEventListener('hashchange', () => location.hash.startsWith('#link=') && location.reload());
+	enter();
+	startWorker();
+}
+
+boot();

@@ -1,0 +1,225 @@
+// What is written and not yet confirmed: queued → (uploading) → sending → gone by its echo, or failed with a reason and a way to retry.
+// The same cid goes with every attempt, so that the server stores it once however often it is tried; also after the tab was closed.
+import { emit, on } from './bus.js';
+import { net, send } from './net.js';
+import { conv, isDm, limits, me } from './model.js';
+import { randomId } from './dom.js';
+import { shelfAll, shelfDrop, shelfPut } from './idb.js';
+import { uploadOnce } from './upload.js';
+
+const UPLOADS_AT_ONCE = 2;
+const all = new Map();         // cid → entry, oldest first
+const echoed = new Set();      // cids the server has confirmed to this tab
+export const previews = new Map();   // cid → object URL of a file sent from this tab: its echo shows without a download
+
+// What survives in the shelf; the rest of an entry is this tab's business.
+const KEPT = ['cid', 'key', 'conv', 'type', 'text', 'blob', 'filename', 'mime', 'width', 'height', 'duration', 'waveform', 'at', 'state', 'error', 'isBegun'];
+
+function keep(entry) {
+	const row = {};
+	for (const field of KEPT) if (entry[field] !== undefined) row[field] = entry[field];
+	if (row.state !== 'failed') row.state = 'queued';
+	shelfPut(row);
+}
+
+function show(entry) {
+	const c = conv(entry.conv);
+	c.version++;
+	emit('conv', c);
+	emit('list');
+}
+
+function set(entry, state, error) {
+	entry.state = state;
+	entry.error = error;
+	entry.rev = (entry.rev ?? 0) + 1;
+	show(entry);
+}
+
+function adopt(entry) {
+	all.set(entry.cid, entry);
+	const c = conv(entry.conv);
+	if (!c.pending.includes(entry)) c.pending.push(entry);
+	if (entry.blob && !previews.has(entry.cid)) previews.set(entry.cid, URL.createObjectURL(entry.blob));
+}
+
+function forget(entry) {
+	all.delete(entry.cid);
+	const c = conv(entry.conv);
+	c.pending = c.pending.filter((other) => other !== entry);
+	shelfDrop(entry.cid);
+	entry.release?.();
+}
+
+// Posts {type, text | blob, …} to the conversation `key`.
+export function post(key, body) {
+	const cid = randomId();
+	const entry = { ...body, cid, key: cid, conv: key, at: Date.now(), state: 'queued', rev: 0, progress: 0 };
+	adopt(entry);
+	keep(entry);
+	claim(entry);
+	show(entry);
+	emit('posted', conv(key), entry);
+	pump();
+	return entry;
+}
+
+export function retry(entry) {
+	if (entry.state !== 'failed') return;
+	// A refused upload must not go on under its old key.
+	entry.key = randomId();
+	entry.isBegun = false;
+	entry.handle = null;
+	entry.progress = 0;
+	set(entry, 'queued');
+	keep(entry);
+	pump();
+}
+
+export function discard(entry) {
+	entry.isCancelled = true;
+	entry.abort?.();
+	forget(entry);
+	const url = previews.get(entry.cid);
+	if (url) URL.revokeObjectURL(url);
+	previews.delete(entry.cid);
+	show(entry);
+}
+
+// A leftover belongs to the tab that holds its lock; without locks (an insecure context) the cid alone keeps it from doubling.
+function claim(entry) {
+	if (!navigator.locks) return Promise.resolve(true);
+	return new Promise((decided) => {
+		navigator.locks.request('wave:' + entry.cid, { ifAvailable: true }, (lock) => {
+			decided(!!lock);
+			return lock && new Promise((release) => entry.release = release);
+		}).catch(() => decided(true));
+	});
+}
+
+async function takeLeftovers() {
+	const rows = (await shelfAll()).filter((row) => !all.has(row.cid)).sort((a, b) => a.at - b.at);
+	for (const row of rows) {
+		if (echoed.has(row.cid)) {
+			shelfDrop(row.cid);
+			continue;
+		}
+		const entry = { ...row, rev: 0, progress: 0 };
+		if (!await claim(entry)) continue;
+		if (all.has(entry.cid)) continue;
+		adopt(entry);
+		show(entry);
+	}
+	pump();
+}
+
+function frameOf(entry) {
+	const frame = { type: entry.type, cid: entry.cid };
+	if (isDm(entry.conv)) frame.to_id = entry.conv;
+	if (entry.type === 'text') frame.text = entry.text;
+	else frame.blob = entry.handle;
+	for (const field of ['filename', 'mime', 'width', 'height', 'duration', 'waveform']) {
+		if (entry[field] !== undefined && entry[field] !== '') frame[field] = entry[field];
+	}
+	return frame;
+}
+
+async function upload(entry) {
+	set(entry, 'uploading');
+	let outcome;
+	const wasBegun = entry.isBegun;
+	try {
+		const going = uploadOnce(entry, (sent) => {
+			entry.progress = entry.blob.size ? sent / entry.blob.size : 0;
+			emit('progress', entry);
+		});
+		if (!wasBegun) keep(entry);
+		outcome = await going;
+	} catch (e) {
+		if (entry.isCancelled) return;
+		outcome = { retry: 2000 };
+	}
+	if (entry.isCancelled) return;
+	if (outcome.blob) {
+		entry.handle = outcome.blob;
+		set(entry, 'queued');
+	} else if (outcome.error) {
+		fail(entry, outcome.error);
+	} else {
+		set(entry, 'queued');
+		entry.notBefore = Date.now() + outcome.retry;
+		setTimeout(pump, outcome.retry);
+	}
+	pump();
+}
+
+// Sends whatever may go now. Texts go in the order written; a file goes when its bytes are there.
+function pump() {
+	if (net.state !== 'ready') return;
+	const now = Date.now();
+	let uploads = 0;
+	for (const entry of all.values()) if (entry.state === 'uploading') uploads++;
+	for (const entry of all.values()) {
+		if (entry.state !== 'queued' || entry.notBefore > now) continue;
+		if (entry.blob && !entry.handle) {
+			if (uploads < UPLOADS_AT_ONCE) {
+				uploads++;
+				upload(entry);
+			}
+			continue;
+		}
+		if (!send(frameOf(entry))) return;
+		set(entry, 'sending');
+	}
+}
+
+function fail(entry, code) {
+	set(entry, 'failed', code);
+	keep(entry);
+}
+
+function onRefused(f) {
+	const entry = all.get(f.cid);
+	if (!entry) return;
+	if (f.code === 'rate_limited' || f.code === 'not_ready') {
+		const wait = Math.min(60000, Math.max(250, f.retry_ms ?? 1000));
+		entry.notBefore = Date.now() + wait;
+		set(entry, 'queued');
+		setTimeout(pump, wait + 20);
+		return;
+	}
+	fail(entry, f.code ?? 'unknown');
+}
+
+function onEcho(m) {
+	echoed.add(m.cid);
+	const entry = all.get(m.cid);
+	if (entry) forget(entry);
+}
+
+// What was on the wire when it broke may or may not have arrived: it goes again, and its cid settles the matter.
+function onLost() {
+	for (const entry of all.values()) if (entry.state === 'sending') set(entry, 'queued');
+}
+
+export function maxBytes(type) {
+	return (type === 'voice' ? limits.max_voice_mb : limits.max_file_mb) * 1048576;
+}
+
+export function initOutbox() {
+	on('echo', onEcho);
+	on('refused', onRefused);
+	on('lost', onLost);
+	on('init', takeLeftovers);
+}
+
+export function forgetOutbox() {
+	for (const entry of [...all.values()]) discard(entry);
+}
+
+// An entry in the shape of a message, for the views.
+export function asMessage(entry) {
+	return { id: 0, type: entry.type, at: entry.at, dm: isDm(entry.conv), from_id: me.id, from_name: me.name, text: entry.text, filename: entry.filename,
+		mime: entry.mime, size: entry.blob?.size, width: entry.width, height: entry.height, duration: entry.duration, waveform: entry.waveform,
+		url: previews.get(entry.cid), cid: entry.cid, entry, self: true };
+}

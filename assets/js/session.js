@@ -1,0 +1,280 @@
+// The talk with the server in dialect 2: join, resume, history pages, presence. Turns frames into changes of the model.
+import { emit, on } from './bus.js';
+import { recall, remember, forgetIdentity } from './prefs.js';
+import { net, connect, disconnect, send, setReady } from './net.js';
+import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages,
+	forgetEverything, lowerBound } from './model.js';
+
+const PAGE = 50;
+const PREVIEWS = 12;          // private conversations whose last messages are fetched ahead of opening them
+const TYPING_SHOWN_MS = 5000;
+
+let syncedTo = 0;             // everything up to this id is here (public, and my own private)
+let liveMax = 0;              // newest id seen while a gap is still open
+let inGap = false;
+let wantedName = '', linkCode = '';
+let joinedAs = 0;             // the identity whose messages the model holds
+
+export const session = { get isSyncing() { return inGap; } };
+
+export const token = () => recall('token');
+
+export function start(name, code = '') {
+	wantedName = name;
+	linkCode = code;
+	connect();
+}
+
+export function leave() {
+	disconnect();
+	forgetIdentity();
+	forgetEverything();
+	joinedAs = syncedTo = 0;
+}
+
+function join() {
+	const frame = { type: 'join', v: 2, name: wantedName || recall('me')?.name || '' };
+	if (linkCode) frame.code = linkCode;
+	else if (token()) frame.token = token();
+	if (joinedAs && syncedTo && !linkCode) frame.since = syncedTo;
+	send(frame);
+}
+
+function onInit(f) {
+	const isResumed = joinedAs === f.my_id && !f.reset && syncedTo > 0;
+	// Another identity than this browser's last: what was remembered for that one is not this one's.
+	const last = recall('me');
+	if (f.token && last && last.id !== f.my_id) forgetIdentity();
+	if (f.token) remember('token', f.token);
+	if (joinedAs && joinedAs !== f.my_id) forgetEverything();
+	const before = me.name;
+	me.id = f.my_id;
+	me.name = f.my_name;
+	linkCode = '';
+	remember('me', { id: me.id, name: me.name });
+	Object.assign(limits, f.limits);
+	world.server = f.server ?? '';
+
+	for (const u of users.values()) u.online = false;
+	knowUser({ id: me.id, name: me.name }, true);
+	for (const u of f.users ?? []) knowUser(u, true);
+	world.online = f.online ?? 1;
+	for (const p of f.peers ?? []) {
+		if (!knowUser(p, !!p.online)) continue;
+		const c = conv(p.id);
+		c.lastId = Math.max(c.lastId, p.last_id ?? 0);
+	}
+
+	if (!isResumed) forgetMessages();
+	joinedAs = me.id;
+	const events = f.history ?? [];
+	const fresh = events.map(addMessage).filter(Boolean);
+	const general = conv(GENERAL);
+	general.lastId = Math.max(general.lastId, general.items.at(-1)?.id ?? 0);
+	inGap = isResumed && !!f.gap;
+	if (inGap) {
+		syncedTo = events.at(-1)?.id ?? syncedTo;
+		liveMax = f.head ?? 0;
+		askSync();
+	} else {
+		syncedTo = Math.max(f.head ?? 0, events.at(-1)?.id ?? 0, isResumed ? syncedTo : 0);
+	}
+	if (isResumed) takeNews(fresh);
+	else startReading(general, events);
+
+	setReady();
+	emit('init', { isResumed, isNewHere: !!f.token, askedName: wantedName, before });
+	for (const c of convs.values()) emit('conv', c);
+	emit('list');
+	emit('people');
+	if (!isResumed) loadPreviews();
+	else if (world.openKey != null) openHistory(conv(world.openKey));
+}
+
+// Who comes for the first time has nothing unread; who comes back has what came since.
+function startReading(general, events) {
+	general.isLoaded = true;
+	general.isComplete = events.length < limits.history_limit;
+	if (!general.lastRead) setRead(general, general.lastId);
+	recount(general);
+	if (world.openKey != null) openHistory(conv(world.openKey));
+}
+
+function takeNews(messages) {
+	const touched = new Set();
+	for (const m of messages) {
+		const c = conv(m.dm ? (m.from_id === me.id ? m.to_id ?? me.id : m.from_id) : GENERAL);
+		touched.add(c);
+		c.typing.delete(m.from_id);
+		if (countUnread(c, m)) emit('news', c, m);
+	}
+	for (const c of touched) emit('conv', c);
+	if (touched.size) emit('list');
+	trimGeneral();
+}
+
+function onLive(m) {
+	if (Number.isSafeInteger(m.id)) {
+		if (inGap) liveMax = Math.max(liveMax, m.id);
+		else syncedTo = Math.max(syncedTo, m.id);
+	}
+	const added = addMessage(m);
+	if (added) takeNews([added]);
+}
+
+// Gaps
+
+function askSync() {
+	send({ type: 'sync', since: syncedTo });
+	emit('sync');
+}
+
+function onSync(f) {
+	if (!inGap) return;
+	const events = f.events ?? [];
+	takeNews(events.map(addMessage).filter(Boolean));
+	syncedTo = Math.max(syncedTo, events.at(-1)?.id ?? 0);
+	if (f.more && events.length) return askSync();
+	inGap = false;
+	syncedTo = Math.max(syncedTo, liveMax);
+	emit('sync');
+}
+
+// Pages of history
+
+export function loadOlder(c) {
+	if (c.isLoading || c.isComplete || net.state !== 'ready') return false;
+	c.isLoading = true;
+	const frame = { type: 'history', before: c.isLoaded ? c.items[0]?.id ?? 0 : 0, limit: PAGE };
+	if (isDm(c.key)) frame.peer_id = c.key;
+	send(frame);
+	emit('conv', c);
+	return true;
+}
+
+// A conversation that was only heard of gets its newest page when it is opened.
+export function openHistory(c) {
+	if (!c.isLoaded) loadOlder(c);
+}
+
+function onHistory(f) {
+	const c = conv(f.peer_id ?? GENERAL);
+	const isFirstPage = !c.isLoaded;
+	c.isLoading = false;
+	c.isLoaded = true;
+	const messages = f.messages ?? [];
+	messages.forEach(addMessage);
+	if (!f.more) c.isComplete = true;
+	if (isFirstPage && isDm(c.key)) {
+		// Read marks of a browser that has never seen this conversation begin at its end.
+		if (!c.lastRead && recall('read') == null) setRead(c, c.lastId);
+		recount(c);
+		emit('list');
+	}
+	emit('conv', c);
+}
+
+function loadPreviews() {
+	const peers = [...convs.values()].filter((c) => isDm(c.key) && !c.isLoaded).sort((a, b) => b.lastId - a.lastId);
+	for (const c of peers.slice(0, PREVIEWS)) loadOlder(c);
+}
+
+// Presence
+
+function onPresence(f) {
+	world.online = f.online ?? world.online;
+	for (const u of f.joined ?? []) knowUser(u, true);
+	for (const id of f.left ?? []) {
+		const u = users.get(id);
+		if (u && id !== me.id) u.online = false;
+	}
+	emit('people');
+}
+
+export function askWho(q, after = 0) {
+	send({ type: 'who', q, after, limit: 50 });
+}
+
+function onWho(f) {
+	for (const u of f.users ?? []) knowUser(u, true);
+	emit('who', f);
+	emit('people');
+}
+
+function onTyping(f) {
+	if (f.from_id === me.id) return;
+	knowUser({ id: f.from_id, name: f.from_name });
+	const c = conv(f.dm ? f.from_id : GENERAL);
+	c.typing.set(f.from_id, Date.now() + TYPING_SHOWN_MS);
+	emit('typing', c);
+	setTimeout(() => emit('typing', c), TYPING_SHOWN_MS + 50);
+}
+
+export function typingIn(c) {
+	const now = Date.now();
+	for (const [id, until] of c.typing) if (until <= now) c.typing.delete(id);
+	return [...c.typing.keys()];
+}
+
+let typedAt = 0, typedKey = null;
+
+export function sendTyping(key) {
+	const now = Date.now();
+	if (typedKey === key && now - typedAt < 3000) return;
+	typedAt = now;
+	typedKey = key;
+	send(isDm(key) ? { type: 'typing', to_id: key } : { type: 'typing' });
+}
+
+function onError(f) {
+	if (f.code === 'bad_token') {
+		// The server has forgotten this identity: come in as new under the same name, and say so.
+		remember('token', null);
+		emit('notice', 'tokenLost');
+		syncedTo = joinedAs = 0;
+		forgetEverything();
+		return join();
+	}
+	if (f.code === 'bad_code') {
+		linkCode = '';
+		emit('notice', 'linkExpired');
+		if (token() || wantedName || recall('me')) return join();
+		disconnect();
+		return emit('needName');
+	}
+	emit('refused', f);
+}
+
+const handlers = {
+	init: onInit,
+	text: onLive,
+	file: onLive,
+	voice: onLive,
+	delete: onLive,
+	sync: onSync,
+	history: onHistory,
+	presence: onPresence,
+	who: onWho,
+	typing: onTyping,
+	error: onError,
+	link: (f) => emit('link', f),
+	system: (f) => typeof f.text === 'string' && emit('system', f),
+};
+
+export function initSession() {
+	on('socket-open', join);
+	on('frame', (f) => Object.hasOwn(handlers, f.type) && handlers[f.type](f));
+	on('lost', () => {
+		for (const c of convs.values()) c.isLoading = false;
+		if (world.openKey != null) emit('conv', conv(world.openKey));
+	});
+}
+
+// The messages of a conversation around `id`, for whoever needs neighbours: [before, after] of the same type.
+export function neighbours(c, id, isWanted) {
+	const at = lowerBound(c.items, id);
+	let before = null, after = null;
+	for (let i = at - 1; i >= 0 && !before; i--) if (isWanted(c.items[i])) before = c.items[i];
+	for (let i = at + 1; i < c.items.length && !after; i++) if (isWanted(c.items[i])) after = c.items[i];
+	return { before, after };
+}

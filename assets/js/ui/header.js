@@ -1,0 +1,103 @@
+// The bar above the messages: whom one talks to, who is typing, mute; below it, what the connection is doing and announcements.
+import { $, h, fill, icon, avatar, toggle } from '../dom.js';
+import { on, emit } from '../bus.js';
+import { t, tn } from '../i18n.js';
+import { conv, GENERAL, isDm, isMuted, me, nameOf, setMuted, users, world } from '../model.js';
+import { net, retryNow } from '../net.js';
+import { session, typingIn } from '../session.js';
+
+const title = $('#chat-title'), sub = $('#chat-sub'), face = $('#chat-face'), mute = $('#mute'), status = $('#status');
+
+function typingText(c) {
+	const names = typingIn(c).map(nameOf);
+	if (!names.length) return null;
+	if (isDm(c.key)) return t('typingDm');
+	if (names.length === 1) return t('typingOne', { a: names[0] });
+	if (names.length === 2) return t('typingTwo', { a: names[0], b: names[1] });
+	return tn('typingMany', names.length);
+}
+
+function renderSub() {
+	const c = conv(world.openKey ?? GENERAL);
+	const typing = typingText(c);
+	const state = !isDm(c.key) ? tn('onlineCount', world.online) : c.key === me.id ? t('youSuffix')
+		: t('privateWith', { state: users.get(c.key)?.online ? t('online') : t('offline') });
+	const text = typing ?? state;
+	sub.classList.toggle('typing', !!typing);
+	if (sub.dataset.text === text) return;
+	sub.dataset.text = text;
+	fill(sub, !typing && isDm(c.key) && icon('lock', 'mini'), typing && h('span', { class: 'dots', 'aria-hidden': 'true' }, h('i'), h('i'), h('i')), text);
+}
+
+function renderHead() {
+	const key = world.openKey ?? GENERAL;
+	const name = !isDm(key) ? t('general') : key === me.id ? t('notes') : nameOf(key);
+	title.textContent = name;
+	fill(face, isDm(key) ? avatar(key, name) : h('span', { class: 'avatar wave-face', 'aria-hidden': 'true' }, icon('wave')));
+	face.classList.toggle('online', isDm(key) && !!users.get(key)?.online);
+	$('#app').dataset.kind = isDm(key) ? 'dm' : 'general';
+	const isOff = isMuted(key);
+	fill(mute, icon(isOff ? 'muted' : 'bell'));
+	mute.setAttribute('aria-label', t(isOff ? 'unmute' : 'mute'));
+	mute.title = t(isOff ? 'unmute' : 'mute');
+	mute.setAttribute('aria-pressed', isOff);
+	renderSub();
+}
+
+let shownSince = 0, timer = 0;
+
+function renderStatus() {
+	clearTimeout(timer);
+	const { state } = net;
+	const isBad = state !== 'ready' && state !== 'stopped';
+	$('#app').dataset.net = state;
+	$('#net-dot').dataset.state = state;
+	$('#net-dot').title = t(state === 'ready' ? 'connected' : state === 'offline' ? 'offline' : 'connecting');
+	if (!isBad && !session.isSyncing) {
+		shownSince = 0;
+		return toggle(status, false);
+	}
+	// A blink of a reconnect is not worth alarming anybody.
+	shownSince ||= Date.now();
+	if (net.everReady && Date.now() - shownSince < 700) {
+		timer = setTimeout(renderStatus, 750);
+		return;
+	}
+	toggle(status, true);
+	status.dataset.state = state;
+	const seconds = Math.max(1, Math.ceil((net.retryAt - Date.now()) / 1000));
+	const text = state === 'ready' ? t('syncing') : state === 'offline' ? t('netOffline') : state === 'waiting' && seconds > 1
+		? t('waitingRetry', { s: seconds }) : t(net.everReady ? 'reconnecting' : 'connecting');
+	const label = $('#status-text');
+	if (label.textContent !== text) label.textContent = text;
+	toggle($('#status-try'), state === 'waiting' || state === 'offline');
+	if (state === 'waiting') timer = setTimeout(renderStatus, 500);
+}
+
+function announce(f) {
+	const bar = h('div', { class: 'announce', role: 'status' }, icon('wave'), h('span', { dir: 'auto' }, f.text),
+		h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onclick: () => bar.remove() }, icon('close')));
+	const shelf = $('#announcements');
+	while (shelf.children.length > 1) shelf.firstChild.remove();
+	shelf.append(bar);
+}
+
+export function initHeader() {
+	on('opened', renderHead);
+	on('people', renderHead);
+	on('typing', (c) => c.key === world.openKey && renderSub());
+	on('conv', (c) => c.key === world.openKey && renderSub());
+	on('net', renderStatus);
+	on('sync', renderStatus);
+	on('system', announce);
+	on('lang', () => {
+		renderHead();
+		renderStatus();
+	});
+	$('#status-try').addEventListener('click', retryNow);
+	mute.addEventListener('click', () => {
+		setMuted(world.openKey, !isMuted(world.openKey));
+		renderHead();
+	});
+	$('#back').addEventListener('click', () => emit('show-list'));
+}

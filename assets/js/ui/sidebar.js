@@ -1,0 +1,155 @@
+// The list at the side: conversations, people who are here, and the search among them.
+import { $, h, fill, icon, avatar, throttle, debounce, toggle } from '../dom.js';
+import { on, emit } from '../bus.js';
+import { t, tn, fmtWhen, fmtNumber } from '../i18n.js';
+import { conv, convs, GENERAL, isDm, isMine, isMuted, me, nameOf, users, world } from '../model.js';
+import { askWho, typingIn } from '../session.js';
+import { asMessage } from '../outbox.js';
+import { net } from '../net.js';
+import { summary } from './message.js';
+import { draftOf } from './composer.js';
+
+const talks = $('#talks'), people = $('#people'), search = $('#search'), more = $('#more-people'), clear = $('#search-clear');
+const SHOWN_PEOPLE = 300;      // more than anybody scrolls through; the rest is found by name
+
+let query = '';
+let afterId = 0, hasMore = false;
+
+const shows = (name) => !query || name.toLowerCase().includes(query);
+
+function lastOf(c) {
+	const entry = c.pending.at(-1);
+	return entry ? asMessage(entry) : c.items.at(-1) ?? null;
+}
+
+function lastAt(c) {
+	// Ids begin with the time (Unix seconds × 2^20), good enough for order where the message itself is not loaded.
+	const m = lastOf(c);
+	return m ? m.at : c.lastId / 1048.576;
+}
+
+function previewOf(c) {
+	const typing = typingIn(c);
+	if (typing.length) return h('span', { class: 'typing' }, isDm(c.key) ? t('typingDm') : t('typingOne', { a: nameOf(typing[0]) }), '…');
+	const draft = c.key === world.openKey ? '' : draftOf(c.key);
+	if (draft) return [icon('pencil', 'mini'), draft];
+	const m = lastOf(c);
+	if (!m) return isDm(c.key) ? '' : t('generalSub');
+	const from = isMine(m) ? t('you') : isDm(c.key) ? '' : m.from_name;
+	return [from && h('span', { class: 'from' }, from + ': '), summary(m)];
+}
+
+function talkRow(c) {
+	const name = c.key === GENERAL ? t('general') : c.key === me.id ? t('notes') : nameOf(c.key);
+	const m = lastOf(c);
+	const isOnline = isDm(c.key) && users.get(c.key)?.online;
+	const face = c.key === GENERAL ? h('span', { class: 'avatar wave-face', 'aria-hidden': 'true' }, icon('wave')) : avatar(c.key, name);
+	const badge = c.unread ? h('span', { class: `badge ${isMuted(c.key) ? 'quiet' : ''}` }, c.mentions && !isDm(c.key) ? '@' : null, fmtNumber(c.unread)) : null;
+	return h('button', { class: `talk ${isDm(c.key) ? 'is-dm' : ''}`, type: 'button', 'aria-current': c.key === world.openKey ? 'page' : null,
+		data: { key: c.key }, onclick: () => emit('open', c.key) },
+	h('span', { class: `face ${isOnline ? 'online' : ''}` }, face),
+	h('span', { class: 'talk-body' },
+		h('span', { class: 'talk-top' }, h('span', { class: 'talk-name', dir: 'auto' }, name, isOnline && h('span', { class: 'vh' }, ` (${t('online')})`)),
+			isMuted(c.key) && icon('muted', 'mini'), m && h('time', { class: 'talk-time' }, fmtWhen(m.at))),
+		h('span', { class: 'talk-bottom' }, h('span', { class: 'talk-last', dir: 'auto' }, previewOf(c)),
+			badge, badge && h('span', { class: 'vh' }, tn('unread', c.unread)))));
+}
+
+function personRow(u) {
+	return h('button', { class: 'person', type: 'button', data: { user: u.id }, title: t('writePrivately', { name: u.name }), onclick: () => emit('open-dm', u.id) },
+		h('span', { class: `face ${u.online ? 'online' : ''}` }, avatar(u.id, u.name, 'small')), h('span', { class: 'person-name', dir: 'auto' }, u.name),
+		u.id === me.id && h('span', { class: 'person-note' }, t('youSuffix')));
+}
+
+// Replaces the rows but keeps the focus where it was.
+function refill(box, rows, attr) {
+	const held = document.activeElement?.closest?.(`#${box.id} button`)?.dataset[attr];
+	fill(box, rows);
+	if (held !== undefined) box.querySelector(`[data-${attr}="${held}"]`)?.focus({ preventScroll: true });
+}
+
+function renderTalks() {
+	const dms = [...convs.values()].filter((c) => isDm(c.key) && (c.items.length || c.pending.length || c.lastId || c.key === world.openKey || draftOf(c.key)));
+	dms.sort((a, b) => (b.items.length || b.pending.length || b.lastId ? lastAt(b) : Infinity) - (a.items.length || a.pending.length || a.lastId ? lastAt(a) : Infinity));
+	const list = [conv(GENERAL), ...dms].filter((c) => shows(c.key === GENERAL ? t('general') : nameOf(c.key)));
+	refill(talks, list.map(talkRow), 'key');
+}
+
+function renderPeople() {
+	const found = [...users.values()].filter((u) => u.online && shows(u.name));
+	found.sort((a, b) => (b.id === me.id) - (a.id === me.id) || a.name.localeCompare(b.name));
+	refill(people, found.slice(0, SHOWN_PEOPLE).map(personRow), 'user');
+	$('#people-title').textContent = query ? t('peopleFound') : t('people');
+	$('#people-count').textContent = query ? fmtNumber(found.length) : fmtNumber(world.online);
+	const isAlone = !query && world.online <= 1 && net.everReady;
+	toggle($('#alone'), isAlone);
+	toggle($('#nobody'), !!query && !found.length);
+	toggle(more, found.length < SHOWN_PEOPLE && (query ? hasMore : users.size < world.online));
+	toggle(clear, !!query);
+}
+
+const ask = debounce(() => {
+	afterId = 0;
+	askWho(query);
+}, 200);
+
+function setQuery(text) {
+	query = text.trim().toLowerCase();
+	hasMore = false;
+	if (query) ask();
+	renderTalks();
+	renderPeople();
+}
+
+// Arrows walk through both lists as one.
+function walk(event) {
+	if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
+	const rows = [...$('#sidebar').querySelectorAll('.talk, .person')];
+	const at = rows.indexOf(document.activeElement);
+	const next = event.key === 'ArrowDown' ? rows[at + 1] : at > 0 ? rows[at - 1] : search;
+	if (!next) return;
+	event.preventDefault();
+	next.focus();
+}
+
+export function initSidebar() {
+	const later = throttle(renderTalks, 150), laterPeople = throttle(renderPeople, 400);
+	for (const type of ['list', 'conv', 'draft', 'typing']) on(type, later);
+	on('people', () => {
+		later();
+		laterPeople();
+	});
+	on('lang', () => {
+		renderTalks();
+		renderPeople();
+	});
+	on('opened', renderTalks);
+	on('who', (f) => {
+		if ((f.q ?? '').toLowerCase() !== query) return;
+		hasMore = !!f.more;
+		afterId = f.users?.at(-1)?.id ?? afterId;
+	});
+	search.addEventListener('input', () => setQuery(search.value));
+	search.addEventListener('keydown', (event) => {
+		if (event.key === 'Escape' && search.value) {
+			event.stopPropagation();
+			search.value = '';
+			setQuery('');
+		} else if (event.key === 'Enter') {
+			$('#sidebar').querySelector('.talk, .person')?.click();
+		}
+	});
+	clear.addEventListener('click', () => {
+		search.value = '';
+		setQuery('');
+		search.focus();
+	});
+	more.addEventListener('click', () => askWho(query, afterId));
+	$('#sidebar').addEventListener('keydown', walk);
+}
+
+// The conversation `step` places from the open one, as the list shows them.
+export function siblingTalk(step) {
+	const keys = [...talks.children].map((el) => Number(el.dataset.key));
+	return keys[(keys.indexOf(world.openKey) + step + keys.length) % keys.length];
+}
