@@ -1,8 +1,9 @@
-/* gate.c — the epoll gate. Owns the listening sockets and every connection that waits for a request header. Never answers, never parses more
- * than httpcheck does, never blocks but on a civetweb queue that is full (workers do not block, so it drains). Thread: gate, but for gifts.
+/* gate.c — the epoll gate. Owns the listening sockets and every connection that waits for a request header. Never answers, never parses
+ * more than httpcheck does, never blocks but on a civetweb queue that is full (workers do not block, so it drains). Thread: gate, but for
+ * gifts.
  *
- * A connection is registered once and disarmed by each event (EPOLLONESHOT): while a worker has it, nothing can fire, and giving it back is one
- * EPOLL_CTL_MOD. All deadlines of one kind are equally long, so a list in order of arrival is a timer queue. */
+ * A connection is registered once and disarmed by each event (EPOLLONESHOT): while a worker has it, nothing can fire, and giving it back
+ * is one EPOLL_CTL_MOD. All deadlines of one kind are equally long, so a list in order of arrival is a timer queue. */
 #include "gate.h"
 
 #include <errno.h>
@@ -16,10 +17,10 @@
 #include "listener.h"
 #include "logmsg.h"
 
-#define ACCEPTS_A_WAKE 512    /* then those inside get their turn */
-#define ACCEPT_PAUSE_MS 100   /* when descriptors or memory ran out */
-#define QUIET_MS 10000        /* such a shortage is over after that long without one, and may be logged again */
-#define TAG_KICK 0            /* event tags below any pointer; 1 + i is listener i */
+#define ACCEPTS_A_WAKE 512  /* then those inside get their turn */
+#define ACCEPT_PAUSE_MS 100 /* when descriptors or memory ran out */
+#define QUIET_MS 10000      /* such a shortage is over after that long without one, and may be logged again */
+#define TAG_KICK 0          /* event tags below any pointer; 1 + i is listener i */
 
 struct gate {
 	struct gate_opts o;
@@ -28,15 +29,15 @@ struct gate {
 	atomic_size_t open;
 
 	/* The gate thread's own. */
-	struct hconn_list waiting;  /* part of a header, or nothing yet: deadline GATE_HEAD_MS */
-	int64_t resume_ms;          /* accepting is paused until then; 0: it is not */
+	struct hconn_list waiting; /* part of a header, or nothing yet: deadline head_ms */
+	int64_t resume_ms;         /* accepting is paused until then; 0: it is not */
 	int64_t last_shortage_ms;
 	uint8_t scratch[HTTP_HEAD_BYTES + 1];
 
-	pthread_mutex_t lock;       /* the rest */
+	pthread_mutex_t lock; /* the rest */
 	pthread_cond_t paused_cond;
-	struct hconn_list idle;     /* between requests: deadline GATE_IDLE_MS */
-	struct hconn_list ready;    /* given back with a further request already in hand */
+	struct hconn_list idle;  /* between requests: deadline idle_ms */
+	struct hconn_list ready; /* given back with a further request already in hand */
 	bool wants_pause, is_paused, wants_stop, is_stopped;
 };
 
@@ -110,7 +111,7 @@ void gate_give(struct gate *g, struct hconn *c)
 		/* The gate sleeps without a timeout while there is nothing to time. */
 		must_kick = TAILQ_EMPTY(&g->idle);
 		c->place = HCONN_IDLE;
-		c->deadline_ms = mono_ms() + GATE_IDLE_MS;
+		c->deadline_ms = mono_ms() + g->o.idle_ms;
 		TAILQ_INSERT_TAIL(&g->idle, c, link);
 		if (!arm(g, c)) {
 			TAILQ_REMOVE(&g->idle, c, link);
@@ -133,12 +134,13 @@ static void stop_waiting(struct gate *g, struct hconn *c)
 	c->place = HCONN_OUT;
 }
 
-/* The deadline runs from here the first time, and stays however many pieces follow: so the list stays in order, and a trickle is no life line. */
+/* The deadline runs from here the first time, and stays however many pieces follow: so the list stays in order, and a trickle is no life
+ * line. */
 static void wait_more(struct gate *g, struct hconn *c)
 {
 	if (c->place != HCONN_WAITING) {
 		c->place = HCONN_WAITING;
-		c->deadline_ms = mono_ms() + GATE_HEAD_MS;
+		c->deadline_ms = mono_ms() + g->o.head_ms;
 		TAILQ_INSERT_TAIL(&g->waiting, c, link);
 	}
 	if (!arm(g, c)) {
@@ -240,7 +242,8 @@ static void pause_accepting(struct gate *g, int error)
 	int64_t now = mono_ms();
 
 	if (!g->last_shortage_ms || now - g->last_shortage_ms > QUIET_MS)
-		log_warn("cannot accept", "error=\"%s\" remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"", strerror(error));
+		log_warn("cannot accept", "error=\"%s\" remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
+		         strerror(error));
 	g->last_shortage_ms = now;
 	g->resume_ms = now + ACCEPT_PAUSE_MS;
 	listen_events(g, EPOLL_CTL_MOD, 0);
@@ -312,10 +315,14 @@ static int expire(struct gate *g)
 	while ((c = TAILQ_FIRST(&g->waiting)) && c->deadline_ms <= now) {
 		stop_waiting(g, c);
 		/* Who sent nothing gets no answer: browsers open spare connections and expect them to be closed silently. */
-		if (c->len)
-			g->o.on_bad(g->o.arg, c, 408);
-		else
+		if (!c->len) {
 			gate_close(c);
+			continue;
+		}
+		/* No event disarmed it, and it is about to be another thread's. */
+		epoll_ctl(g->epoll, EPOLL_CTL_DEL, c->io.fd, NULL);
+		c->is_registered = false;
+		g->o.on_bad(g->o.arg, c, 408);
 	}
 	if (c)
 		next = c->deadline_ms;
@@ -370,6 +377,8 @@ int gate_start(struct gate **out, const struct gate_opts *opts, char **cause)
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = TAG_KICK };
 
 	g->o = *opts;
+	g->o.head_ms = opts->head_ms ? opts->head_ms : GATE_HEAD_MS;
+	g->o.idle_ms = opts->idle_ms ? opts->idle_ms : GATE_IDLE_MS;
 	TAILQ_INIT(&g->waiting);
 	TAILQ_INIT(&g->idle);
 	TAILQ_INIT(&g->ready);

@@ -1,7 +1,7 @@
 /* gate.h — accepts connections and keeps each until a whole request header is there.
  *
- * One epoll thread. A waiting connection costs a small struct and whatever of its header came; it has GATE_HEAD_MS for a whole header, and
- * between two requests GATE_IDLE_MS. Only good headers get through to civetweb (httpcheck.h); everything else is answered by on_bad. */
+ * One epoll thread. A waiting connection costs a small struct and whatever of its header came; it has head_ms for a whole header, and
+ * between two requests idle_ms. Only good headers get through to civetweb (httpcheck.h); everything else is answered by on_bad. */
 #ifndef WC_GATE_H
 #define WC_GATE_H
 
@@ -13,6 +13,7 @@
 
 struct gate_opts {
 	int listeners[GATE_LISTENERS]; /* taken, also on failure; -1: none */
+	int head_ms, idle_ms;          /* deadlines; 0: GATE_HEAD_MS, GATE_IDLE_MS */
 	int max_connections;           /* at the door (handed-on ones count with their taker); 0: no bound of its own */
 	void *arg;
 	/* Both take c. Thread: gate. on_head must not wait long: nobody is let in meanwhile. */
@@ -33,10 +34,10 @@ bool gate_admit(struct gate *g, const struct sockaddr_storage *peer) WC_MUSTCHEC
 void gate_leave(struct gate *g, const struct sockaddr_storage *peer); /* any thread */
 
 /* Any thread, from c's owner; c is gone afterwards. */
-void gate_give(struct gate *g, struct hconn *c);  /* answered: wait for its next request */
-void gate_close(struct hconn *c);                 /* close and free */
-void gate_release(struct hconn *c);               /* free, but the socket lives on elsewhere */
+void gate_give(struct gate *g, struct hconn *c); /* answered: wait for its next request */
+void gate_close(struct hconn *c);                /* close and free */
+void gate_release(struct hconn *c);              /* free, but the socket lives on elsewhere */
 
-size_t gate_connections(const struct gate *g);    /* at the door, wherever they are in it */
+size_t gate_connections(const struct gate *g); /* at the door, wherever they are in it */
 
 #endif

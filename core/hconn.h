@@ -21,17 +21,17 @@ struct xfer_job;
 
 struct hconn {
 	struct transport io;
-	struct gate *gate;        /* counts it */
-	TAILQ_ENTRY(hconn) link;  /* in a list of its owner */
+	struct gate *gate;       /* counts it */
+	TAILQ_ENTRY(hconn) link; /* in a list of its owner */
 	int64_t deadline_ms;
 	enum { HCONN_OUT, HCONN_WAITING, HCONN_IDLE } place; /* which of the gate's lists it is in */
-	bool is_registered;       /* with the gate's epoll */
+	bool is_registered;                                  /* with the gate's epoll */
 	uint8_t *buf;
 	uint32_t len, cap, head_len;
-	uint64_t body_left;       /* bytes of the body that nobody took yet */
+	uint64_t body_left; /* bytes of the body that nobody took yet */
 	struct http_scan scan;
 	struct http_check check;
-	struct xfer_job *job;     /* the transfer thread's */
+	struct xfer_job *job;         /* the transfer thread's */
 	struct sockaddr_storage peer; /* IPv4 as AF_INET, also if it came in through an IPv6 socket */
 };
 TAILQ_HEAD(hconn_list, hconn);
@@ -41,6 +41,9 @@ bool hconn_append(struct hconn *c, const void *data, size_t n) WC_MUSTCHECK;
 /* Forgets the header and body that were answered; what follows them moves to the front. */
 void hconn_next_request(struct hconn *c);
 /* Bytes that came after the header, and the part of them that is body. */
-static inline size_t hconn_extra(const struct hconn *c) { return c->len - c->head_len; }
+static inline size_t hconn_extra(const struct hconn *c)
+{
+	return c->len - c->head_len;
+}
 
 #endif

@@ -1,9 +1,9 @@
 /* hijack.h — civetweb without its sockets: a pool of workers that parse a request, route it, and shake a WebSocket's hand.
  *
  * civetweb owns a connection's socket and blocks on it; ours may never hold a worker. So it gets none. A request's header, received whole
- * and checked by the gate, is put into its buffer as if just read; what it would send is caught and handed out. The connection itself stays
- * with us as an opaque pointer. Nothing a peer does or fails to do can therefore keep a worker waiting, and TLS is no business of civetweb's.
- * hijack.c is the only file that includes its source. */
+ * and checked by the gate, is put into its buffer as if just read; what it would send is caught and handed out. The connection itself
+ * stays with us as an opaque pointer. Nothing a peer does or fails to do can therefore keep a worker waiting, and TLS is no business of
+ * civetweb's. hijack.c is the only file that includes its source. */
 #ifndef WC_HIJACK_H
 #define WC_HIJACK_H
 
@@ -24,7 +24,7 @@ struct hijack_request {
 	const char *query; /* as it came, or NULL */
 	int header_count;
 	const struct hijack_header *headers;
-	bool is_upgrade;   /* civetweb takes it for a WebSocket handshake too */
+	bool is_upgrade; /* civetweb takes it for a WebSocket handshake too */
 };
 
 /* Called on a worker (ROLE_HTTP). Each takes conn but `request` when it returns false and head. */

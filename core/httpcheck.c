@@ -51,7 +51,8 @@ static struct str trim(struct str s)
 	return s;
 }
 
-/* origin-form only. Bytes past ASCII are not legal but common in typed URLs; that the decoded path is UTF-8 is checked where it is decoded. */
+/* origin-form only. Bytes past ASCII are not legal but common in typed URLs; that the decoded path is UTF-8 is checked where it is
+ * decoded. */
 static int check_target(struct str t)
 {
 	bool in_path = true;

@@ -1,7 +1,7 @@
 /* httpcheck.h — the strict reading of a raw request header, before civetweb sees it.
  *
- * civetweb is lenient: it takes "Content-Length: 3x", a bare LF, "Host :", two lengths. What two parsers read differently is how requests are
- * smuggled, so everything that is not plainly one HTTP/1.x request is refused here. Pure functions; any thread; no memory. */
+ * civetweb is lenient: it takes "Content-Length: 3x", a bare LF, "Host :", two lengths. What two parsers read differently is how requests
+ * are smuggled, so everything that is not plainly one HTTP/1.x request is refused here. Pure functions; any thread; no memory. */
 #ifndef WC_HTTPCHECK_H
 #define WC_HTTPCHECK_H
 
@@ -22,9 +22,9 @@ struct http_check {
 	uint16_t ws_status;     /* with is_websocket: 0, or what a bad handshake is refused with */
 	bool is_head;
 	bool is_http10;
-	bool keeps_alive;       /* what the peer asked for, or its version's default */
+	bool keeps_alive; /* what the peer asked for, or its version's default */
 	bool expects_continue;
-	bool is_websocket;      /* asks to upgrade to a WebSocket */
+	bool is_websocket; /* asks to upgrade to a WebSocket */
 };
 
 /* Looks for the end of the header in the n bytes received so far. Returns its length, blank line included; 0: not yet; or the negative

@@ -1,5 +1,5 @@
-/* httpd.c — routes and replies: what is between the gate, civetweb's workers and the transfer thread. Owns those three, and every request until its
- * answer. Never waits for a peer. Threads: routes on workers; replies from any. */
+/* httpd.c — routes and replies: what is between the gate, civetweb's workers and the transfer thread. Owns those three, and every request
+ * until its answer. Never waits for a peer. Threads: routes on workers; replies from any. */
 #include "httpd.h"
 
 #include <stdio.h>
@@ -52,14 +52,16 @@ static void unref(struct httpd *h)
 
 /* --- Replies. */
 
-/* What every reply carries unless the route says otherwise. A page that needs more (scripts, WebSocket) brings its own policy, with hashes. */
+/* What every reply carries unless the route says otherwise. A page that needs more (scripts, WebSocket) brings its own policy, with
+ * hashes. */
 static const struct {
 	const char *name, *value;
 } defaults[] = {
 	{ "Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" },
 	{ "Referrer-Policy", "no-referrer" },
-	{ "Permissions-Policy", "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(self), "
-				"midi=(), payment=(), usb=()" },
+	{ "Permissions-Policy",
+	  "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(self), "
+	  "midi=(), payment=(), usb=()" },
 	{ "Cross-Origin-Opener-Policy", "same-origin" },
 	/* Nothing here is meant to be embedded by another site; links and downloads are not affected. */
 	{ "Cross-Origin-Resource-Policy", "same-origin" },
@@ -86,24 +88,27 @@ static const char *http_date(void)
 	struct tm tm;
 
 	if (now != made && gmtime_r(&now, &tm)) {
-		snprintf(text, sizeof(text), "%s, %02d %s %d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon], tm.tm_year + 1900,
-			 tm.tm_hour, tm.tm_min, tm.tm_sec);
+		snprintf(text, sizeof(text), "%s, %02d %s %d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday, months[tm.tm_mon],
+		         tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
 		made = now;
 	}
 	return text;
 }
 
 #define HEAD_CAP 2048
+/* Of a body, so much is sent by the worker: the page in one go. The kernel would take megabytes, and a crowd that asks for something
+ * large would keep the workers copying; the transfer thread takes turns. */
+#define FIRST_BYTES ((size_t)128 * 1024)
 
 static size_t write_head(char out[HEAD_CAP], const struct http_reply *r, const struct hconn *c, uint64_t body_len, bool keeps_alive)
 {
 	bool has_length = r->status >= 200 && r->status != 204 && r->status != 304;
 	size_t n = (size_t)snprintf(out, HEAD_CAP, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n", r->status,
-				    http_phrase(r->status), http_date());
+	                            http_phrase(r->status), http_date());
 
 	if (has_length)
 		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Content-Type: %.200s\r\nContent-Length: %llu\r\n",
-				      r->content_type ? r->content_type : "text/plain; charset=utf-8", (unsigned long long)body_len);
+		                      r->content_type ? r->content_type : "text/plain; charset=utf-8", (unsigned long long)body_len);
 	for (size_t i = 0; i < WC_LEN(defaults); i++)
 		if (!has_header(r->headers, defaults[i].name))
 			n += (size_t)snprintf(out + n, HEAD_CAP - n, "%s: %s\r\n", defaults[i].name, defaults[i].value);
@@ -163,7 +168,7 @@ static void answer(struct httpd *h, struct hconn *c, const struct http_reply *r,
 
 	if (r->headers)
 		iov[parts++] = (struct iovec){ (void *)(uintptr_t)r->headers, strlen(r->headers) };
-	iov[parts++] = (struct iovec){ (void *)(uintptr_t)"\r\n", 2 };
+	iov[parts++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
 	before_body = iov[0].iov_len + 2 + (parts == 3 ? iov[1].iov_len : 0);
 	total = before_body;
 	if (is_file && sends_body) {
@@ -175,10 +180,11 @@ static void answer(struct httpd *h, struct hconn *c, const struct http_reply *r,
 		if (is_file)
 			close(r->body_fd);
 		if (sends_body) {
-			iov[parts++] = (struct iovec){ (void *)(uintptr_t)r->body, (size_t)body_len };
+			iov[parts++] = (struct iovec){ (void *)(uintptr_t)r->body, WC_MIN((size_t)body_len, FIRST_BYTES) };
 			total += (size_t)body_len;
 		}
 		sent = transport_sendv(&c->io, iov, parts);
+		iov[parts - 1].iov_len = sends_body ? (size_t)body_len : iov[parts - 1].iov_len;
 		if (sent == (ssize_t)total) {
 			after_answer(h, c, keeps_alive);
 			return;
@@ -218,7 +224,8 @@ void http_reply(struct http_req *r, const struct http_reply *reply)
 {
 	struct hconn *c = r->c;
 	/* A body that nobody received and that is not all in hand: the next request could only be found by reading it. */
-	bool keeps_alive = c->check.keeps_alive && c->body_left <= hconn_extra(c) && !atomic_load_explicit(&r->h->is_closing, memory_order_relaxed);
+	bool keeps_alive = c->check.keeps_alive && c->body_left <= hconn_extra(c) &&
+	                   !atomic_load_explicit(&r->h->is_closing, memory_order_relaxed);
 
 	answer(r->h, c, reply, keeps_alive);
 	req_free(r);
@@ -296,8 +303,8 @@ static int hex_digit(char ch)
 	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
 }
 
-/* Decodes from p up to a stop character into out, terminated. Returns what follows, or NULL if it does not fit. Every % has its two digits and none is a
- * NUL: httpcheck saw to that. */
+/* Decodes from p up to a stop character into out, terminated. Returns what follows, or NULL if it does not fit. Every % has its two
+ * digits and none is a NUL: httpcheck saw to that. */
 static const char *query_decode(const char *p, const char *stops, char *out, size_t room)
 {
 	size_t n = 0;
@@ -358,7 +365,8 @@ void http_receive(struct http_req *r, uint64_t length, const struct http_body *b
 	struct iovec iov = { (void *)(uintptr_t)go_on, sizeof(go_on) - 1 };
 
 	r->body = *body;
-	/* A peer that began with the body needs no word. One that does not read 25 bytes will not see the answer either: no matter if it fails. */
+	/* A peer that began with the body needs no word. One that does not read 25 bytes will not see the answer either: no matter if it
+	 * fails. */
 	if (r->c->check.expects_continue && length > 0 && !hconn_extra(r->c)) {
 		ssize_t ignored = transport_sendv(&r->c->io, &iov, 1);
 
@@ -456,19 +464,20 @@ static struct http_req *req_new(struct httpd *h, struct hconn *c, const struct h
 
 static void refuse_method(struct http_req *r)
 {
-	char allow[128] = "Allow: ";
+	struct buf allow;
 
+	buf_init(&allow, 512);
 	for (const struct http_route *route = r->h->routes; route->method; route++) {
-		bool is_get = strcmp(route->method, "GET") == 0;
-
-		if (path_matches(route, r->path) && strlen(allow) + strlen(route->method) + 12 < sizeof(allow)) {
-			strcat(allow, strlen(allow) > 7 ? ", " : "");
-			strcat(allow, route->method);
-			strcat(allow, is_get ? ", HEAD" : "");
-		}
+		if (!path_matches(route, r->path))
+			continue;
+		buf_puts(&allow, allow.len ? ", " : "Allow: ");
+		buf_puts(&allow, route->method);
+		buf_puts(&allow, strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
 	}
-	strcat(allow, "\r\n");
-	http_reply(r, &(struct http_reply){ .status = 405, .headers = allow, .body = "Method Not Allowed", .body_len = 18 });
+	buf_put(&allow, "\r\n", 3);
+	http_reply(r, &(struct http_reply){
+			      .status = 405, .headers = allow.failed ? NULL : allow.p, .body = "Method Not Allowed", .body_len = 18 });
+	buf_fini(&allow);
 }
 
 static void dispatch(struct http_req *r)
@@ -531,7 +540,15 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 {
 	struct httpd *h = xcalloc(1, sizeof(*h));
 	struct hijack_ops ops = { .arg = h, .head = on_worker_head, .request = on_request, .upgraded = on_upgraded, .refused = on_refused };
-	struct gate_opts gate = { .listeners = { -1, -1 }, .max_connections = opts->max_connections, .arg = h, .on_head = on_head, .on_bad = on_bad };
+	struct gate_opts gate = {
+		.listeners = { -1, -1 },
+		.head_ms = opts->head_ms,
+		.idle_ms = opts->idle_ms,
+		.max_connections = opts->max_connections,
+		.arg = h,
+		.on_head = on_head,
+		.on_bad = on_bad,
+	};
 	size_t count = 0;
 	int error;
 
@@ -550,9 +567,10 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 		error = listener_tcp(opts->listen, opts->port, &gate.listeners[0], &h->port, cause);
 	}
 	if (!error)
-		error = xfer_start(&h->xfer, cause);
+		error = xfer_start(&h->xfer, opts->transfer_ms, cause);
 	if (!error)
-		error = hijack_start(&h->hijack, opts->workers ? opts->workers : default_workers(), opts->on_websocket ? WC_WS_PATH : NULL, &ops, cause);
+		error = hijack_start(&h->hijack, opts->workers ? opts->workers : default_workers(), opts->on_websocket ? WC_WS_PATH : NULL,
+		                     &ops, cause);
 	/* Last: from here on connections come in. It takes the listener, also if it fails. */
 	if (!error) {
 		error = gate_start(&h->gate, &gate, cause);

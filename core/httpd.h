@@ -34,19 +34,22 @@ struct taken {
 #define WC_WS_PATH "/ws"
 
 struct http_route {
-	const char *method;  /* "GET" (answers HEAD too), "POST" … */
-	const char *path;    /* exact, or a prefix if it ends in '/' and is longer than "/" */
+	const char *method;                            /* "GET" (answers HEAD too), "POST" … */
+	const char *path;                              /* exact, or a prefix if it ends in '/' and is longer than "/" */
 	void (*handle)(void *arg, struct http_req *r); /* on a worker; must answer exactly once */
 };
 
 struct httpd_opts {
-	const char *listen;  /* numeric address, or NULL: every address, IPv6 and IPv4 */
-	int port;            /* 0: a free one */
-	const char *unix_path; /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
-	int max_connections; /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
-	int workers;         /* civetweb worker threads; 0: a sensible number */
+	const char *listen;              /* numeric address, or NULL: every address, IPv6 and IPv4 */
+	int port;                        /* 0: a free one */
+	const char *unix_path;           /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
+	int max_connections;             /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
+	int head_ms;                     /* for a whole header; 0: 5,000 */
+	int idle_ms;                     /* between two requests of a connection; 0: 30,000 */
+	int transfer_ms;                 /* without any progress of an answer or a body; 0: 30,000 and 60,000 */
+	int workers;                     /* civetweb worker threads; 0: a sensible number */
 	const struct http_route *routes; /* ends with a NULL method */
-	void *arg;           /* passed to routes */
+	void *arg;                       /* passed to routes */
 	void (*on_websocket)(void *arg, struct taken *t); /* takes all of *t; a worker's thread. NULL: no WebSockets here */
 };
 
@@ -55,42 +58,44 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 int httpd_port(const struct httpd *h);
 size_t httpd_connections(const struct httpd *h); /* at the door now */
 void httpd_pause(struct httpd *h); /* closes the listening sockets; what is under way goes on, and then its connection is closed */
-/* Ends everything of its own; bounded: 2 s if no route blocks. A body under way is done(…, false). A request that another thread still has may be
- * answered afterwards, the memory stays that long. NULL is ignored. Thread: main. */
+/* Ends everything of its own; bounded: 2 s if no route blocks. A body under way is done(…, false). A request that another thread still
+ * has may be answered afterwards, the memory stays that long. NULL is ignored. Thread: main. */
 void httpd_stop(struct httpd *h);
 
 /* --- In a route. Strings live until the answer. */
 const char *http_method(const struct http_req *r);
-const char *http_path(const struct http_req *r);  /* decoded, valid UTF-8, no NUL */
-const char *http_query(const struct http_req *r, const char *name, char *out, size_t room); /* decoded value or NULL; too long counts as absent */
+const char *http_path(const struct http_req *r); /* decoded, valid UTF-8, no NUL */
+/* The decoded value, in out; or NULL. One that does not fit counts as absent. */
+const char *http_query(const struct http_req *r, const char *name, char *out, size_t room);
 const char *http_header(const struct http_req *r, const char *name); /* or NULL */
-int64_t http_content_length(const struct http_req *r); /* -1: none given */
-const struct sockaddr_storage *http_peer(const struct http_req *r); /* IPv4 as AF_INET */
-bool http_peer_uid(const struct http_req *r, uid_t *uid); /* on a unix socket: who is at the other end (SO_PEERCRED) */
+int64_t http_content_length(const struct http_req *r);               /* -1: none given */
+const struct sockaddr_storage *http_peer(const struct http_req *r);  /* IPv4 as AF_INET */
+bool http_peer_uid(const struct http_req *r, uid_t *uid);            /* on a unix socket: who is at the other end (SO_PEERCRED) */
 
 struct http_reply {
 	int status;
-	const char *content_type;  /* NULL: text/plain; charset=utf-8 */
-	/* Further "Name: value\r\n" lines, or NULL. Date, Content-Length and the security headers are added to every reply; a Content-Security-Policy,
-	 * Cross-Origin-Resource-Policy, Cross-Origin-Opener-Policy, Referrer-Policy, Permissions-Policy or Cache-Control given here replaces the default one. */
+	const char *content_type; /* NULL: text/plain; charset=utf-8 */
+	/* Further "Name: value\r\n" lines, or NULL. Date, Content-Length and the security headers are added to every reply; a
+	 * Content-Security-Policy, Cross-Origin-Resource-Policy, Cross-Origin-Opener-Policy, Referrer-Policy, Permissions-Policy or
+	 * Cache-Control given here replaces the default one. */
 	const char *headers;
-	const void *body;          /* borrowed until http_reply returns, unless body_is_static: then it lives as long as the program */
+	const void *body; /* borrowed until http_reply returns, unless body_is_static: then it lives as long as the program */
 	size_t body_len;
 	bool body_is_static;
-	int body_fd;               /* used if body is NULL and body_fd > 0: owned, closed when done; sent with sendfile */
+	int body_fd; /* used if body is NULL and body_fd > 0: owned, closed when done; sent with sendfile */
 	uint64_t fd_offset, fd_len;
 };
-/* Answers; HEAD sends no body. Frees r. Any thread. If the request has a body that was not received, the connection is closed after the answer,
- * in a way that lets the peer read it. */
+/* Answers; HEAD sends no body. Frees r. Any thread. If the request has a body that was not received, the connection is closed after the
+ * answer, in a way that lets the peer read it. */
 void http_reply(struct http_req *r, const struct http_reply *reply);
 void http_text(struct http_req *r, int status, const char *text); /* the common short answer */
 void http_json(struct http_req *r, int status, const char *json);
 
-/* Receives exactly `length` body bytes on the transfer thread (early bytes first), then calls done(…, true) and expects the reply through the same
- * r, from there or later from another thread. `write` is called with each piece, on the transfer thread, and must not block longer than a disk
- * write: non-zero ends the transfer and done(…, true) comes at once (the callee knows why and answers accordingly). If the peer breaks off, or the
- * server stops, done is called with ok false and r is dead after it returns. Idle for 60 s, or slower than 1 KB/s over a minute: broken off.
- * `length` is what http_content_length says, or less; `Expect: 100-continue` is seen to. */
+/* Receives exactly `length` body bytes on the transfer thread (early bytes first), then calls done(…, true) and expects the reply through
+ * the same r, from there or later from another thread. `write` is called with each piece, on the transfer thread, and must not block
+ * longer than a disk write: non-zero ends the transfer and done(…, true) comes at once (the callee knows why and answers accordingly). If
+ * the peer breaks off, or the server stops, done is called with ok false and r is dead after it returns. Idle for 60 s, or slower than 1
+ * KB/s over a minute: broken off. `length` is what http_content_length says, or less; `Expect: 100-continue` is seen to. */
 struct http_body {
 	int (*write)(void *arg, const void *data, size_t n);
 	void (*done)(void *arg, struct http_req *r, bool ok); /* may hand r to another thread, which then replies */

@@ -17,20 +17,14 @@
 static const char *remedy(int error)
 {
 	switch (error) {
-	case EADDRINUSE:
-		return "another program listens there; stop it or choose another port with --port";
+	case EADDRINUSE: return "another program listens there; stop it or choose another port with --port";
 	case EACCES:
-	case EPERM:
-		return "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one with --port";
-	case EADDRNOTAVAIL:
-		return "no interface of this machine has that address; choose another with --listen";
-	case EAFNOSUPPORT:
-		return "this machine has no such address family; choose another address with --listen";
+	case EPERM: return "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one with --port";
+	case EADDRNOTAVAIL: return "no interface of this machine has that address; choose another with --listen";
+	case EAFNOSUPPORT: return "this machine has no such address family; choose another address with --listen";
 	case EMFILE:
-	case ENFILE:
-		return "no descriptor is left; raise the limit (ulimit -n)";
-	default:
-		return strerror(error);
+	case ENFILE: return "no descriptor is left; raise the limit (ulimit -n)";
+	default: return strerror(error);
 	}
 }
 
@@ -103,7 +97,9 @@ int listener_tcp(const char *address, int port, int *fd, int *bound, char **caus
 		if (inet_pton(AF_INET, address, &((struct sockaddr_in *)&a)->sin_addr) != 1) {
 			len = fill_in6(&a, port);
 			if (inet_pton(AF_INET6, address, &((struct sockaddr_in6 *)&a)->sin6_addr) != 1) {
-				wc_cause(cause, "cannot listen on %s: not a numeric address; give one such as 127.0.0.1 or ::1 with --listen", address);
+				wc_cause(cause,
+				         "cannot listen on %s: not a numeric address; give one such as 127.0.0.1 or ::1 with --listen",
+				         address);
 				return -WC_EBAD;
 			}
 		}
@@ -138,10 +134,11 @@ int listener_unix(const char *path, int *out, char **cause)
 	int fd, error;
 
 	if (strlen(path) >= sizeof(a.sun_path)) {
-		wc_cause(cause, "cannot listen on %s: a socket's path has at most %zu bytes; choose a shorter one", path, sizeof(a.sun_path) - 1);
+		wc_cause(cause, "cannot listen on %s: a socket's path has at most %zu bytes; choose a shorter one", path,
+		         sizeof(a.sun_path) - 1);
 		return -WC_ETOOBIG;
 	}
-	strcpy(a.sun_path, path);
+	memcpy(a.sun_path, path, strlen(path));
 	if (lstat(path, &st) == 0) {
 		if (!S_ISSOCK(st.st_mode)) {
 			wc_cause(cause, "cannot listen on %s: it exists and is not a socket; remove it or choose another path", path);

@@ -1,19 +1,19 @@
-/* xfer.c — the transfer thread. Owns every connection whose peer is to be waited for, and the file of a running answer. Knows no HTTP. Thread:
- * xfer; the three ways in only leave the connection in its inbox.
+/* xfer.c — the transfer thread. Owns every connection whose peer is to be waited for, and the file of a running answer. Knows no HTTP.
+ * Thread: xfer; the three ways in only leave the connection in its inbox.
  *
- * Jobs of one kind have equal deadlines, counted from their last progress: a job that moves goes to the end of its list, so the head of each list is
- * always the next to expire. A turn is bounded, so that one fast peer with a large file does not keep the others waiting. */
+ * Jobs of one kind have equal deadlines, counted from their last progress: a job that moves goes to the end of its list, so the head of
+ * each list is always the next to expire. A turn is bounded, so that one fast peer with a large file does not keep the others waiting. */
 #include "xfer.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/sendfile.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "gate.h"
@@ -25,7 +25,6 @@
 #define UNSENT_BYTES (128 * 1024)
 
 enum kind { SENDING, RECEIVING, LINGERING, KINDS };
-static const int idle_ms[KINDS] = { XFER_SEND_IDLE_MS, XFER_RECV_IDLE_MS, XFER_LINGER_MS };
 
 struct xfer_job {
 	enum kind kind;
@@ -38,6 +37,7 @@ struct xfer_job {
 
 struct xfer {
 	int epoll, kick;
+	int idle_ms[KINDS];
 	pthread_t thread;
 	struct hconn_list jobs[KINDS]; /* the thread's own */
 	uint8_t chunk[CHUNK_BYTES];
@@ -141,7 +141,7 @@ static bool enter(struct xfer *x, struct hconn *c)
 	struct epoll_event ev = { .events = c->job->kind == SENDING ? EPOLLOUT : EPOLLIN, .data.ptr = c };
 
 	c->job->window_ms = mono_ms();
-	c->deadline_ms = c->job->window_ms + idle_ms[c->job->kind];
+	c->deadline_ms = c->job->window_ms + x->idle_ms[c->job->kind];
 	TAILQ_INSERT_TAIL(&x->jobs[c->job->kind], c, link);
 	if (epoll_ctl(x->epoll, EPOLL_CTL_ADD, c->io.fd, &ev) == 0)
 		return true;
@@ -165,7 +165,7 @@ static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
 		job->window_ms = now;
 		job->window_bytes = 0;
 	}
-	c->deadline_ms = now + idle_ms[job->kind];
+	c->deadline_ms = now + x->idle_ms[job->kind];
 	TAILQ_REMOVE(&x->jobs[job->kind], c, link);
 	TAILQ_INSERT_TAIL(&x->jobs[job->kind], c, link);
 	return true;
@@ -434,13 +434,16 @@ static void *xfer_main(void *arg)
 
 /* --- The main thread. */
 
-int xfer_start(struct xfer **out, char **cause)
+int xfer_start(struct xfer **out, int idle_ms, char **cause)
 {
 	struct xfer *x = xcalloc(1, sizeof(*x));
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 
 	for (int kind = 0; kind < KINDS; kind++)
 		TAILQ_INIT(&x->jobs[kind]);
+	x->idle_ms[SENDING] = idle_ms ? idle_ms : XFER_SEND_IDLE_MS;
+	x->idle_ms[RECEIVING] = idle_ms ? idle_ms : XFER_RECV_IDLE_MS;
+	x->idle_ms[LINGERING] = XFER_LINGER_MS;
 	TAILQ_INIT(&x->inbox);
 	pthread_mutex_init(&x->lock, NULL);
 	x->epoll = epoll_create1(EPOLL_CLOEXEC);

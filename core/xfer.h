@@ -1,5 +1,5 @@
-/* xfer.h — the transfer thread: whatever takes a peer's time. Answers that did not fit the socket at once, files, request bodies, and the last
- * moments of a connection that is closed while its peer may still be sending.
+/* xfer.h — the transfer thread: whatever takes a peer's time. Answers that did not fit the socket at once, files, request bodies, and the
+ * last moments of a connection that is closed while its peer may still be sending.
  *
  * One epoll thread; it may wait for a disk (sendfile, a body's write), so nothing else may live on it. */
 #ifndef WC_XFER_H
@@ -17,13 +17,13 @@ struct xfer;
 
 /* What is still to be sent. */
 struct xfer_send {
-	uint8_t *copy;          /* malloc'd, taken; sent first */
+	uint8_t *copy; /* malloc'd, taken; sent first */
 	size_t copy_len;
-	const void *body;       /* lives as long as the program */
+	const void *body; /* lives as long as the program */
 	size_t body_len;
-	int fd;                 /* taken; -1: none */
+	int fd; /* taken; -1: none */
 	uint64_t fd_offset, fd_len;
-	bool keeps_alive;       /* back to the gate afterwards; else close, lingering */
+	bool keeps_alive; /* back to the gate afterwards; else close, lingering */
 };
 
 struct xfer_body {
@@ -33,7 +33,8 @@ struct xfer_body {
 	void (*done)(void *arg, struct hconn *c, bool ok); /* gives c back; not ok: it is broken, or the server is stopping */
 };
 
-int xfer_start(struct xfer **out, char **cause) WC_MUSTCHECK;
+/* idle_ms: replaces XFER_SEND_IDLE_MS and XFER_RECV_IDLE_MS, unless 0. */
+int xfer_start(struct xfer **out, int idle_ms, char **cause) WC_MUSTCHECK;
 /* Ends the thread; bodies under way are done(…, false), the rest is closed, and so is whatever still comes. */
 void xfer_stop(struct xfer *x);
 void xfer_free(struct xfer *x);
