@@ -2,6 +2,7 @@
  *
  * The room does its part in small slices, each a transaction of its own between batches; all that may wait for a disk beyond a commit is a
  * helper's job. */
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +19,12 @@
 #define VACUUM_PAGES 64
 #define DAY_MS (24 * 3600 * 1000LL)
 
+#define TRIM_CONNECTS 1000          /* connections come since the heap was last trimmed: a storm leaves holes */
+#define TRIM_MS 10000
+
 struct chore {
 	struct room *room;
-	bool collects;
+	bool collects, trims;
 };
 
 static bool is_used(void *arg, const uint8_t sha[WC_SHA_BYTES])
@@ -41,6 +45,8 @@ static void run_chore(void *arg, struct store_reader *r)
 	struct chore *c = arg;
 	if (store_checkpoint(r) < 0)
 		log_debug("checkpoint failed", "retry=\"in %d ms\"", TURN_MS);
+	if (c->trims)
+		malloc_trim(0);
 	if (c->collects)
 		blobs_collect(c->room->o.blobs, is_used, r);
 	struct event *e = event_new(EV_CALL, NULL, 0);
@@ -160,14 +166,20 @@ void chores_tick(struct room *r)
 		return;
 	uint64_t commits = metric_get(M_COMMITS);
 	bool collects = r->evicted || r->mono_now_ms >= r->collect_next_ms;
-	if (commits == r->commits_seen && !collects)
+	uint64_t connects = metric_get(M_CONNECTS);
+	bool trims = connects - r->connects_trimmed >= TRIM_CONNECTS && r->mono_now_ms >= r->trim_next_ms;
+	if (commits == r->commits_seen && !collects && !trims)
 		return;
+	if (trims) {
+		r->connects_trimmed = connects;
+		r->trim_next_ms = r->mono_now_ms + TRIM_MS;
+	}
 	r->commits_seen = commits;
 	r->evicted = false;
 	if (collects)
 		r->collect_next_ms = r->mono_now_ms + COLLECT_MS;
 	struct chore *c = xmalloc(sizeof *c);
-	*c = (struct chore){ r, collects };
+	*c = (struct chore){ r, collects, trims };
 	r->chores_run = true;
 	helpers_submit(r->o.helpers, run_chore, c);
 }

@@ -18,8 +18,6 @@ void users_init(struct users *us)
 static void user_free(struct user *u)
 {
 	free(u->name);
-	free(u->key);
-	free(u->json);
 	for (int i = 0; i < u->peer_count; i++)
 		free(u->peers[i].name);
 	free(u->peers);
@@ -53,16 +51,24 @@ struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_id
 	struct user *u = xcalloc(1, sizeof *u);
 	u->id = id;
 	u->is_identity = is_identity;
-	u->name = xmalloc(name.len + 1);
-	memcpy(u->name, name.p, name.len);
-	u->name[name.len] = 0;
-	u->name_len = name.len;
-	u->key = name_key(name);
+	char *key = name_key(name);
 	struct buf b;
 	buf_init(&b, 4096);
+	buf_put(&b, name.p, name.len);
+	buf_putc(&b, 0);
+	buf_put(&b, key, strlen(key) + 1);
+	size_t json_at = b.len;
 	encode_user(&b, id, name);
-	u->json = buf_take(&b, &u->json_len);
-	WC_ASSERT(u->json);
+	WC_ASSERT(!b.failed);
+	u->name = xmalloc(b.len + 1);
+	memcpy(u->name, b.p, b.len);
+	u->name[b.len] = 0;
+	u->name_len = (uint32_t)name.len;
+	u->key = u->name + name.len + 1;
+	u->json = u->name + json_at;
+	u->json_len = (uint32_t)(b.len - json_at);
+	buf_fini(&b);
+	free(key);
 	map_put(&us->by_id, &u->id, sizeof u->id, u);
 	map_put(&us->by_key, u->key, strlen(u->key), u);
 	return u;

@@ -24,9 +24,8 @@ struct token;
 
 struct user {
 	uint64_t id;
-	char *name, *key;             /* key: name_key() */
-	size_t name_len, json_len;
-	char *json;                   /* {"id":…,"name":…} */
+	char *name, *key, *json;      /* terminated; one allocation, name its start. key: name_key(); json: {"id":…,"name":…} */
+	uint32_t name_len, json_len;
 	bool is_identity;             /* has a token, is stored */
 	bool is_online;               /* as others see it: stays so for a few seconds after the last session of an identity */
 	bool is_listed;               /* scratch of a list under construction */
