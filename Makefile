@@ -4,7 +4,7 @@
 
 BASE_VERSION := 0.1.0
 MODE    ?= release
-# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan: dynamic. Each has its own folder in build/.
+# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz: dynamic. Each has its own folder in build/.
 CC      ?= gcc
 AR      ?= ar
 OBJCOPY ?= objcopy
@@ -22,8 +22,8 @@ MAKEFLAGS += -j$(shell nproc) # a -j on the command line wins
 endif
 MAKEFLAGS += --no-builtin-rules
 
-ifeq ($(filter $(MODE),release debug asan tsan),)
-$(error MODE=$(MODE): release, debug, asan or tsan)
+ifeq ($(filter $(MODE),release debug asan tsan fuzz),)
+$(error MODE=$(MODE): release, debug, asan, tsan or fuzz)
 endif
 
 # --- Version: the last tag, else the base version and the commit. Nothing in a build depends on when or where it is made.
@@ -39,6 +39,7 @@ CFLAGS_release := -O2 $(HARDEN) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -ffunction
 CFLAGS_debug   := -O0 -fno-omit-frame-pointer $(HARDEN)
 CFLAGS_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
+CFLAGS_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
 # PIE=1 links a static-pie instead: the same code at a random address, 0.6 MB larger, and file(1) calls it "static-pie linked".
 STATIC         := $(if $(PIE),-static-pie,-static -no-pie) -Wl,--wrap=dlopen
@@ -56,7 +57,9 @@ EMBED := $(if $(wildcard tools/embed.c),build/tools/embed)
 CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/static.c,$(wildcard core/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o)
 NAMES := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard cmd/*/*.c)))))
 UNIT  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
-BENCH := $(if $(wildcard tools/wavebench*.c),$(BIN)/wavebench)
+FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY := $(FUZZ:%=$(OUT)/fuzz/replay_%)
+BENCH := $(if $(wildcard tools/wavebench.c),$(BIN)/wavebench)
 NPM   := tests/node_modules/.package-lock.json
 export WAVECHATD := $(CURDIR)/$(BIN)/wavechatd
 export WAVECHATCTL := $(CURDIR)/$(BIN)/wavechatctl
@@ -64,7 +67,7 @@ export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup run test unit net browser check-asan check-tsan fmt lint install uninstall clean distclean help
+.PHONY: all setup run test unit net browser check-asan check-tsan fuzz fmt lint install uninstall clean distclean help
 
 all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
@@ -87,8 +90,8 @@ test: ## install what is missing, then all tests: unit, net, browser
 
 # Those asked for together run one after another, cheapest first.
 after = $(filter $(1),$(MAKECMDGOALS))
-unit: $(UNIT) ## C unit tests
-	$(Q)tests/unit/run $(UNIT)
+unit: $(UNIT) $(REPLAY) ## C unit tests, and the fuzz targets over their committed corpora
+	$(Q)tests/unit/run $(UNIT) $(REPLAY)
 
 net: all $(NPM) | $(call after,unit) ## the real server, over sockets
 	$(Q)cd tests && $(NODE) $(NODE_TEST) net/*.test.mjs
@@ -105,6 +108,15 @@ check-tsan: ## unit and net tests under ThreadSanitizer
 check-asan: export ASAN_OPTIONS := detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1
 check-asan: export UBSAN_OPTIONS := print_stacktrace=1
 check-tsan: export TSAN_OPTIONS := second_deadlock_stack=1:history_size=4
+
+fuzz: ## libFuzzer on every target, T=60 seconds each (needs clang)
+	$(Q)tools/setup.sh fuzz
+	$(Q)$(MAKE) --no-print-directory MODE=fuzz CC=clang $(FUZZ:%=fuzz-%)
+T ?= 60
+$(FUZZ:%=fuzz-%): fuzz-%: $(OUT)/fuzz/fuzz_%
+	@mkdir -p build/corpus/$* build/crashes
+	$(Q)$< -max_total_time=$(T) -max_len=65536 -print_final_stats=0 -verbosity=0 -artifact_prefix=build/crashes/$*- build/corpus/$* tests/fuzz/corpus/$*
+	@echo "fuzz: $*: $(T) s, nothing found"
 
 $(NPM): tests/package-lock.json
 	@echo "  NPM     ws, playwright-core, axe-core"
@@ -125,7 +137,7 @@ uninstall: ## what install put there
 	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
 clean: ## all that was built; keeps what was downloaded
-	rm -rf $(addprefix build/,release debug asan tsan gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
+	rm -rf $(addprefix build/,release debug asan tsan fuzz gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
 distclean: ## everything that is not in git
 	rm -rf build tests/node_modules
 
@@ -197,6 +209,13 @@ $(UNIT:$(OUT)/unit/%=$(OUT)/tests/unit/%.o): | build/probed-tests
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(LIBS_$*)
+
+$(OUT)/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay_main.o $(LIB)
+	@mkdir -p $(@D); echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+$(OUT)/fuzz/fuzz_%: $(OUT)/tests/fuzz/fuzz_%.o $(LIB)
+	@mkdir -p $(@D); echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS_ALL) -fsanitize=fuzzer $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 .SECONDARY:
 -include $(shell find $(OUT) -name '*.d' 2>/dev/null)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the Debian packages that are missing: `setup.sh build` what compiling needs, `setup.sh test` that and what the
-# tests need. Quick and silent when all is there. The only step that needs root, and only if something is missing.
+# Installs the Debian packages that are missing: `setup.sh build` what compiling needs, `test` that and what the tests need,
+# `fuzz` that and a clang. Quick and silent when all is there. The only step that needs root, and only if something is missing.
 set -eu
 
 build="build-essential libjson-c-dev zlib1g-dev libsqlite3-dev libssl-dev libutf8proc-dev ca-certificates"
@@ -15,8 +15,9 @@ test)
 	if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null; then
 		wanted="$wanted nodejs npm"
 	fi ;;
+fuzz) wanted="$build clang" ;;
 *)
-	echo "usage: setup.sh build|test" >&2
+	echo "usage: setup.sh build|test|fuzz" >&2
 	exit 2 ;;
 esac
 
