@@ -1,4 +1,4 @@
-/* store_gate.c — who may touch the in-memory database: its one writer, or its readers. See store_impl.h for why it is fair.
+/* store_gate.c — the writer's transactions or what cannot run beside them, in turn. See store_impl.h for what that is.
  *
  * Owns no thread and no data but the counts. Thread: any that reads or writes the store; held for one transaction, never across a wait. */
 #include <time.h>
@@ -28,7 +28,7 @@ int gate_write_enter(struct store_gate *g)
 	int rc = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += STORE_BUSY_MS / 1000;
+	until.tv_sec += STORE_GATE_MS / 1000;
 	pthread_mutex_lock(&g->lock);
 	g->is_writer_waiting = true;
 	while (g->readers > 0 && rc == 0)

@@ -15,8 +15,11 @@
 /* Past this the log is not only copied into the database but started over. */
 #define STORE_WAL_RESTART_BYTES (64 << 20)
 
-/* In memory there is no WAL: one writer or many readers. This lock is phase-fair: a reader that comes while the writer waits or works
- * waits for exactly one transaction, and the writer for the readers that were let in before it, so neither starves. */
+/* Orders the writer's transactions against what cannot run beside them: in memory, where there is no WAL, every reader; on disk only the
+ * checkpoint that starts the WAL over (SQLite would poll for the writer's lock, and with a writer that never rests not get it for minutes).
+ * Phase-fair: who comes while the writer waits or works waits for exactly one transaction, and the writer for those let in before it,
+ * so neither starves. */
+#define STORE_GATE_MS 10000
 struct store_gate {
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
@@ -92,7 +95,7 @@ extern const int store_version; /* how many there are */
 
 void gate_init(struct store_gate *g);
 void gate_fini(struct store_gate *g);
-int gate_write_enter(struct store_gate *g) WC_MUSTCHECK; /* -WC_ESTORAGE: a reader sits in it */
+int gate_write_enter(struct store_gate *g) WC_MUSTCHECK; /* -WC_ESTORAGE: somebody sits in it */
 void gate_write_leave(struct store_gate *g);
 void gate_read_enter(struct store_gate *g);
 void gate_read_leave(struct store_gate *g);

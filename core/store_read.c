@@ -42,7 +42,7 @@ const char *const store_reader_sql[R_LAST] = {
 };
 
 struct store_reader {
-	struct store *store; /* for the gate alone */
+	struct store *store; /* for its gate */
 	sqlite3 *db;
 	sqlite3_stmt *stmt[R_LAST];
 	int64_t logged_ms;
@@ -445,23 +445,30 @@ int store_read_blob_refs(struct store_reader *r, const uint8_t sha[WC_SHA_BYTES]
 	return rc == 0 ? (int)WC_MIN(refs, (int64_t)INT32_MAX) : rc;
 }
 
-/* Most of the log is copied while the room goes on writing (PASSIVE takes no lock the writer needs). But with a writer that never
- * rests that alone never comes to the end of the log, and the log only starts over from its end: so when it has grown past
- * STORE_WAL_RESTART_BYTES, the little that is left is copied under the writer's lock. Readers still in the log are waited for briefly,
- * because the room waits meanwhile; if they stay, the next call tries again, with more patience the larger the log is. */
+/* The log is copied while the room goes on writing (PASSIVE takes no lock the writer needs). But with a writer that never rests that
+ * alone never comes to the log's end, and the log only starts over from its end. So when it has grown past STORE_WAL_RESTART_BYTES,
+ * it is copied until little is left, each time less, and the rest while the writer waits at the gate. Readers still in the log are
+ * waited for briefly; if they stay, the next call tries again, with more patience the larger the log is. */
 int store_checkpoint(struct store_reader *r)
 {
 	int frames = 0, copied = 0, rc;
-	int64_t bytes;
+	int64_t start_ms, bytes;
 
 	if (r->store->is_memory)
 		return 0;
-	rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
-	bytes = (int64_t)frames * STORE_PAGE_BYTES;
+	for (int pass = 0;; pass++) {
+		start_ms = mono_ms();
+		rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied);
+		bytes = (int64_t)frames * STORE_PAGE_BYTES;
+		if (rc != SQLITE_OK || bytes <= STORE_WAL_RESTART_BYTES || pass == 4 || mono_ms() - start_ms < 10)
+			break;
+	}
 	if (rc == SQLITE_OK && bytes > STORE_WAL_RESTART_BYTES) {
+		gate_read_enter(&r->store->gate);
 		sqlite3_busy_timeout(r->db, bytes > 4 * (int64_t)STORE_WAL_RESTART_BYTES ? 250 : 20);
 		rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
 		sqlite3_busy_timeout(r->db, STORE_BUSY_MS);
+		gate_read_leave(&r->store->gate);
 	}
 	return rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? 0 : failed(r, "checkpoint", rc);
 }

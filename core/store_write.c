@@ -116,12 +116,11 @@ int store_begin(struct store *s)
 	s->is_poisoned = false;
 	if (!sqlite3_get_autocommit(s->db))
 		(void)store_exec(s->db, "ROLLBACK"); /* a ROLLBACK that failed, of the batch before */
-	if (s->is_memory && gate_write_enter(&s->gate) != 0)
+	if (gate_write_enter(&s->gate) != 0)
 		return failed(s, "begin", SQLITE_BUSY);
 	rc = run(s, W_BEGIN, NULL);
 	if (rc != SQLITE_OK) {
-		if (s->is_memory)
-			gate_write_leave(&s->gate);
+		gate_write_leave(&s->gate);
 		return failed(s, "begin", rc);
 	}
 	s->in_txn = true;
@@ -133,8 +132,7 @@ static void end_txn(struct store *s)
 {
 	s->in_txn = false;
 	s->is_poisoned = false;
-	if (s->is_memory)
-		gate_write_leave(&s->gate);
+	gate_write_leave(&s->gate);
 }
 
 int store_commit(struct store *s)
@@ -603,11 +601,10 @@ int store_vacuum_some(struct store *s, int pages)
 
 	WC_ASSERT(!s->in_txn);
 	snprintf(pragma, sizeof(pragma), "PRAGMA incremental_vacuum(%d)", WC_MAX(pages, 1));
-	if (s->is_memory && gate_write_enter(&s->gate) != 0)
+	if (gate_write_enter(&s->gate) != 0)
 		return failed(s, "vacuum", SQLITE_BUSY);
 	rc = store_exec(s->db, pragma);
-	if (s->is_memory)
-		gate_write_leave(&s->gate);
+	gate_write_leave(&s->gate);
 	return rc == SQLITE_OK ? 0 : failed(s, "vacuum", rc);
 }
 
