@@ -4,7 +4,8 @@
 
 BASE_VERSION := 0.1.0
 MODE    ?= release
-# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz: dynamic. Each has its own folder in build/.
+# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz: dynamic; fault: with faults to plant (core/fault.h).
+# Each has its own folder in build/.
 CC      ?= gcc
 AR      ?= ar
 OBJCOPY ?= objcopy
@@ -22,8 +23,8 @@ MAKEFLAGS += -j$(shell nproc) # a -j on the command line wins
 endif
 MAKEFLAGS += --no-builtin-rules
 
-ifeq ($(filter $(MODE),release debug asan tsan fuzz),)
-$(error MODE=$(MODE): release, debug, asan, tsan or fuzz)
+ifeq ($(filter $(MODE),release debug asan tsan fuzz fault),)
+$(error MODE=$(MODE): release, debug, asan, tsan, fuzz or fault)
 endif
 
 # --- Version: the last tag, else the base version and the commit. Nothing in a build depends on when or where it is made.
@@ -37,6 +38,7 @@ CFLAGS_BASE  := -std=gnu11 -g -fPIE -pthread -ffile-prefix-map=$(CURDIR)=.
 HARDEN       := -fstack-protector-strong -fstack-clash-protection -fcf-protection
 CFLAGS_release := -O2 $(HARDEN) -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -ffunction-sections -fdata-sections
 CFLAGS_debug   := -O0 -fno-omit-frame-pointer $(HARDEN)
+CFLAGS_fault   := -O1 -fno-omit-frame-pointer $(HARDEN) -DWC_FAULTS
 CFLAGS_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
@@ -45,7 +47,7 @@ CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
 STATIC         := $(if $(PIE),-static-pie,-static -no-pie) -Wl,--wrap=dlopen
 LDFLAGS_ALL    := -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 LDFLAGS_SAN    := $(filter -fsanitize=%,$(CFLAGS_$(MODE)))
-IS_STATIC      := $(filter release debug,$(MODE))
+IS_STATIC      := $(filter release debug fault,$(MODE))
 LIBS           := -ljson-c -lsqlite3 -lssl -lcrypto -lutf8proc -lz -lm
 CIVETWEB_DEFS  := -DUSE_WEBSOCKET -DUSE_IPV6 -DNO_CGI -DNO_FILES -DNO_CACHING -DUSE_X_DOM_SOCKET -DNO_SSL_DL -DOPENSSL_API_3_0
 
@@ -73,7 +75,7 @@ all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
 help: ## this list
 	@sed -n 's/^\([a-z][a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
-	@echo "  variables: MODE=release|debug|asan|tsan V=1 WERROR=1 PREFIX= DESTDIR= CIVETWEB_SRC= PIE=1"
+	@echo "  variables: MODE=release|debug|asan|tsan|fault V=1 WERROR=1 PREFIX= DESTDIR= CIVETWEB_SRC= PIE=1"
 
 setup: ## install the Debian packages that a build needs (asks for root if some are missing)
 	$(Q)tools/setup.sh build
@@ -137,7 +139,7 @@ uninstall: ## what install put there
 	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
 clean: ## all that was built; keeps what was downloaded
-	rm -rf $(addprefix build/,release debug asan tsan fuzz gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
+	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
 distclean: ## everything that is not in git
 	rm -rf build tests/node_modules
 
