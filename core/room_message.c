@@ -6,7 +6,9 @@
 #include "metrics.h"
 #include "room_impl.h"
 
-#define TYPING_MS 1000 /* one connection's typing is passed on at most this often */
+/* One connection's typing is passed on at most this often, after a few at once; what is more is dropped. */
+#define TYPING_MS 500
+#define TYPING_BURST 6
 
 static struct str name_of(const struct user *u)
 {
@@ -296,9 +298,11 @@ void typing_apply(struct room *r, struct action *a)
 		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "join first");
 		return;
 	}
-	if (r->mono_now_ms - s->typing_ms < TYPING_MS)
+	/* typing_ms: when the next one would be due; it may run ahead of now by a burst. */
+	s->typing_ms = WC_MAX(s->typing_ms, r->mono_now_ms);
+	if (s->typing_ms - r->mono_now_ms >= TYPING_BURST * TYPING_MS)
 		return;
-	s->typing_ms = r->mono_now_ms;
+	s->typing_ms += TYPING_MS;
 	struct user *to = a->e->has_to ? user_get(&r->users, a->e->to_id) : NULL;
 	if (a->e->has_to && (!to || to == s->user))
 		return;

@@ -16,7 +16,7 @@ struct session {
 	struct session *next;         /* of the same user */
 	int jobs;                     /* helpers' jobs that still name this session */
 	bool is_closed;               /* the connection is gone; freed when jobs is 0 */
-	int64_t typing_ms;            /* last typing passed on */
+	int64_t typing_ms;            /* when the next typing is due (room_message.c) */
 };
 
 struct peer;

@@ -1,0 +1,357 @@
+/* Cursors and inserts: what each connection receives, byte for byte, against a plain model, with slow and fast readers on real sockets. */
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "buf.h"
+#include "httpd.h"
+#include "hub.h"
+
+#define CLIENTS 24
+#define STEPS 6000
+#define RING (1u << 20)
+
+struct client {
+	struct conn *conn;
+	int fd;
+	struct buf want; /* the model: what must arrive */
+	struct buf got;
+	bool is_slow;
+	bool holds;      /* a MAIL_HOLD is open: what comes after waits in `behind` */
+	struct buf behind;
+	_Atomic bool was_closed;
+};
+
+struct test {
+	struct hubs *hubs;
+	struct client v[CLIENTS];
+	_Atomic int closed, adopted;
+	_Atomic bool is_reading;
+};
+
+
+/* The first message of a connection names its client, so that the test learns which conn is whose. */
+static bool on_message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved)
+{
+	struct test *t = arg;
+	(void)reserved;
+	assert_int_equal(len, 2);
+	int number = (data[0] - '0') * 10 + data[1] - '0';
+	t->v[number].conn = c;
+	if (owned)
+		free(data);
+	atomic_fetch_add(&t->adopted, 1);
+	return true; /* until MAIL_SUBSCRIBE */
+}
+
+static bool on_oversize(void *arg, struct conn *c, const uint8_t *head, size_t len)
+{
+	(void)arg, (void)c, (void)head, (void)len;
+	return false;
+}
+
+static void on_closed(void *arg, struct conn *c)
+{
+	struct test *t = arg;
+	atomic_fetch_add(&t->closed, 1);
+	for (int i = 0; i < CLIENTS; i++)
+		if (t->v[i].conn == c)
+			t->v[i].was_closed = true;
+}
+
+static void on_flush(void *arg, struct hub *h)
+{
+	(void)arg, (void)h;
+}
+
+static bool on_full(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static struct hubs *start(struct test *t, int threads, size_t ring)
+{
+	struct hub_opts o = {
+		.threads = threads, .ring_bytes = ring, .limits = { .soft_bytes = 65536, .hard_bytes = 131072 }, .join_timeout_ms = 15000,
+		.ping_interval_ms = 30000, .insert_cap_bytes = 64 << 20, .large_cap_bytes = 256 << 20,
+		.ops = { on_message, on_oversize, on_closed, on_flush, on_full, t },
+	};
+	char *cause = NULL;
+	struct hubs *hs = hubs_start(&o, &cause);
+	assert_non_null(hs);
+	return hs;
+}
+
+static void adopt(struct test *t, int i, int sndbuf)
+{
+	int sv[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	if (sndbuf)
+		setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
+	struct client *c = &t->v[i];
+	c->fd = sv[1];
+	buf_init(&c->want, 1 << 30);
+	buf_init(&c->got, 1 << 30);
+	buf_init(&c->behind, 1 << 30);
+	uint8_t hello[8] = { 0x81, 0x82, 0, 0, 0, 0, (uint8_t)('0' + i / 10), (uint8_t)('0' + i % 10) };
+	assert_int_equal(write(sv[1], hello, sizeof hello), sizeof hello);
+	struct taken taken = { .fd = sv[0], .peer.ss_family = AF_INET };
+	assert_int_equal(hubs_adopt(t->hubs, &taken), 0);
+}
+
+static void expect(struct client *c, const void *p, size_t n)
+{
+	buf_put(c->holds ? &c->behind : &c->want, p, n);
+}
+
+static void *readers_main(void *arg)
+{
+	struct test *t = arg;
+	static char chunk[65536];
+	unsigned seed = 7;
+	bool idle = false;
+	while (atomic_load(&t->is_reading) || !idle) {
+		idle = true;
+		for (int i = 0; i < CLIENTS; i++) {
+			struct client *c = &t->v[i];
+			if (c->is_slow && rand_r(&seed) % 4)
+				continue;
+			ssize_t n = read(c->fd, chunk, c->is_slow ? (size_t)(1 + rand_r(&seed) % 3000) : sizeof chunk);
+			if (n > 0) {
+				buf_put(&c->got, chunk, (size_t)n);
+				idle = false;
+			}
+		}
+		if (idle && !atomic_load(&t->is_reading)) {
+			usleep(200000);
+			for (int i = 0; i < CLIENTS; i++) {
+				ssize_t n;
+				while ((n = read(t->v[i].fd, chunk, sizeof chunk)) > 0) {
+					buf_put(&t->v[i].got, chunk, (size_t)n);
+					idle = false;
+				}
+			}
+		}
+	}
+	return NULL;
+}
+
+static struct mail *insert(struct client *c, enum mail_kind kind, uint64_t at, size_t skip, const void *p, size_t n)
+{
+	struct mail *m = mail_new(kind, c->conn);
+	m->at = at;
+	m->skip = (uint32_t)skip;
+	/* In up to three parts, as large frames come. */
+	size_t cut = n > 10 ? n / 3 : n;
+	if (n) {
+		mail_part(m, shbuf_copy(p, cut));
+		if (n > cut)
+			mail_part(m, shbuf_copy((const char *)p + cut, n - cut));
+	}
+	return m;
+}
+
+struct batch {
+	struct mail *newest[2], *oldest[2];
+};
+
+static void post(struct batch *b, struct mail *m)
+{
+	int h = hub_number(conn_hub(m->conn));
+	m->next = b->newest[h];
+	b->newest[h] = m;
+	if (!b->oldest[h])
+		b->oldest[h] = m;
+}
+
+static void flush(struct test *t, struct batch *b)
+{
+	for (int h = 0; h < 2; h++)
+		if (b->newest[h])
+			hub_post(conn_hub(b->newest[h]->conn), b->newest[h], b->oldest[h]);
+	*b = (struct batch){ 0 };
+	for (int r = 0; r < HUB_RINGS; r++)
+		bcast_release(hubs_ring(t->hubs, r));
+	hubs_wake(t->hubs);
+}
+
+static void fill_hold(struct batch *b, struct client *c, const void *p, size_t n)
+{
+	post(b, insert(c, MAIL_FILL, 0, 0, p, n));
+	c->holds = false;
+	buf_put(&c->want, p, n);
+	buf_put(&c->want, c->behind.p, c->behind.len);
+	buf_reset(&c->behind);
+}
+
+static void test_streams_against_model(void **state)
+{
+	(void)state;
+	static struct test t;
+	memset(&t, 0, sizeof t);
+	t.hubs = start(&t, 2, RING);
+	for (int i = 0; i < CLIENTS; i++) {
+		t.v[i].is_slow = i % 3 == 0;
+		adopt(&t, i, i % 3 == 0 ? 4096 : 0);
+	}
+	while (atomic_load(&t.adopted) < CLIENTS)
+		usleep(1000);
+	struct batch b = { 0 };
+	for (int i = 0; i < CLIENTS; i++) {
+		struct mail *m = mail_new(MAIL_SUBSCRIBE, t.v[i].conn);
+		m->at = bcast_tail(hubs_ring(t.hubs, i % 2));
+		m->skip = (uint32_t)(i % 2);
+		post(&b, m);
+	}
+	t.is_reading = true;
+	pthread_t reader;
+	pthread_create(&reader, NULL, readers_main, &t);
+	unsigned seed = 1;
+	char bytes[4096];
+	for (int step = 0; step < STEPS; step++) {
+		int ring = rand_r(&seed) % 2;
+		struct bcast *log = hubs_ring(t.hubs, ring);
+		size_t len = 1 + (size_t)(rand_r(&seed) % (rand_r(&seed) % 20 ? 200 : 4000));
+		for (size_t i = 0; i < len; i++)
+			bytes[i] = (char)('A' + (step + (int)i) % 26);
+		struct client *one = &t.v[rand_r(&seed) % CLIENTS];
+		int own_ring = (int)(one - t.v) % 2;
+		switch (rand_r(&seed) % 6) {
+		case 0: /* private, at the end of the log */
+			post(&b, insert(one, MAIL_INSERT, bcast_tail(hubs_ring(t.hubs, own_ring)), 0, bytes, len));
+			expect(one, bytes, len);
+			break;
+		case 1: /* a hold, or its end */
+			if (one->holds) {
+				fill_hold(&b, one, bytes, len);
+			} else {
+				post(&b, insert(one, MAIL_HOLD, bcast_tail(hubs_ring(t.hubs, own_ring)), 0, NULL, 0));
+				one->holds = true;
+			}
+			break;
+		default: { /* public; now and then somebody gets another frame in its place, or none */
+			uint8_t *to;
+			while (!(to = bcast_reserve(log, len))) {
+				flush(&t, &b);
+				bcast_wait(log, len, 100);
+			}
+			memcpy(to, bytes, len);
+			uint64_t at = bcast_commit(log, len);
+			struct client *special = rand_r(&seed) % 2 && own_ring == ring ? one : NULL;
+			size_t special_len = rand_r(&seed) % 3 ? (size_t)(rand_r(&seed) % 300) : 0;
+			char own[300];
+			memset(own, 'z', sizeof own);
+			if (special) {
+				post(&b, insert(special, MAIL_INSERT, at, len, own, special_len));
+				expect(special, own, special_len);
+			}
+			for (int i = ring; i < CLIENTS; i += 2)
+				if (&t.v[i] != special)
+					expect(&t.v[i], bytes, len);
+			break;
+		}
+		}
+		if (rand_r(&seed) % 5 == 0)
+			flush(&t, &b);
+		if (step % 64 == 0)
+			usleep(2000); /* so that slow ones are slow, not lapped */
+	}
+	for (int i = 0; i < CLIENTS; i++)
+		if (t.v[i].holds)
+			fill_hold(&b, &t.v[i], "end", 3);
+	flush(&t, &b);
+	usleep(100000);
+	t.is_reading = false;
+	pthread_join(reader, NULL);
+	int whole = 0;
+	for (int i = 0; i < CLIENTS; i++) {
+		struct client *c = &t.v[i];
+		/* A dropped one has a prefix; the others everything. */
+		assert_true(c->got.len <= c->want.len);
+		assert_memory_equal(c->got.p, c->want.p, c->got.len);
+		if (!c->was_closed) {
+			assert_int_equal(c->got.len, c->want.len);
+			whole++;
+		}
+	}
+	assert_true(whole >= CLIENTS * 2 / 3);
+	hubs_stop(t.hubs, 1000);
+	assert_int_equal(atomic_load(&t.closed), CLIENTS);
+	hubs_free(t.hubs);
+	for (int i = 0; i < CLIENTS; i++) {
+		close(t.v[i].fd);
+		buf_fini(&t.v[i].want);
+		buf_fini(&t.v[i].got);
+		buf_fini(&t.v[i].behind);
+	}
+}
+
+static void test_laggard_is_dropped_alone(void **state)
+{
+	(void)state;
+	static struct test t;
+	memset(&t, 0, sizeof t);
+	t.hubs = start(&t, 1, 65536);
+	for (int i = 0; i < 2; i++)
+		adopt(&t, i, 4096);
+	while (atomic_load(&t.adopted) < 2)
+		usleep(1000);
+	struct batch b = { 0 };
+	for (int i = 0; i < 2; i++)
+		post(&b, mail_new(MAIL_SUBSCRIBE, t.v[i].conn));
+	flush(&t, &b);
+	struct bcast *log = hubs_ring(t.hubs, 0);
+	char bytes[1000];
+	memset(bytes, 'x', sizeof bytes);
+	size_t got = 0, sent = 0;
+	for (int i = 0; i < 500; i++) {
+		uint8_t *to;
+		while (!(to = bcast_reserve(log, sizeof bytes))) {
+			flush(&t, &b);
+			bcast_wait(log, sizeof bytes, 100);
+		}
+		memcpy(to, bytes, sizeof bytes);
+		bcast_commit(log, sizeof bytes);
+		flush(&t, &b);
+		sent += sizeof bytes;
+		/* Number 1 reads, number 0 never does. */
+		while (got < sent) {
+			char chunk[4096];
+			struct pollfd p = { t.v[1].fd, POLLIN, 0 };
+			assert_int_equal(poll(&p, 1, 2000), 1);
+			ssize_t n = read(t.v[1].fd, chunk, sizeof chunk);
+			assert_true(n > 0);
+			got += (size_t)n;
+		}
+	}
+	for (int i = 0; i < 100 && !t.v[0].was_closed; i++)
+		usleep(10000);
+	assert_true(t.v[0].was_closed);
+	assert_false(t.v[1].was_closed);
+	hubs_stop(t.hubs, 500);
+	hubs_free(t.hubs);
+	for (int i = 0; i < 2; i++) {
+		close(t.v[i].fd);
+		buf_fini(&t.v[i].want);
+		buf_fini(&t.v[i].got);
+		buf_fini(&t.v[i].behind);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_streams_against_model),
+		cmocka_unit_test(test_laggard_is_dropped_alone),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
