@@ -153,8 +153,8 @@ static void get_asset(void *arg, struct http_req *r)
 	is_gzip = a->gz && (!a->plain || site_accepts_gzip(http_header(r, "Accept-Encoding")));
 	make_etag(etag, a, is_gzip);
 	n = snprintf(headers, sizeof(headers), "ETag: %s\r\nVary: Accept-Encoding\r\nCache-Control: %s\r\n%s%s%s%s", etag,
-		     a->is_immutable ? "public, max-age=31536000, immutable" : "no-cache", is_gzip ? "Content-Encoding: gzip\r\n" : "",
-		     a->csp ? "Content-Security-Policy: " : "", a->csp ? a->csp : "", a->csp ? "\r\n" : "");
+	             a->is_immutable ? "public, max-age=31536000, immutable" : "no-cache", is_gzip ? "Content-Encoding: gzip\r\n" : "",
+	             a->csp ? "Content-Security-Policy: " : "", a->csp ? a->csp : "", a->csp ? "\r\n" : "");
 	WC_ASSERT(n > 0 && (size_t)n < sizeof(headers)); /* made at build time, so every test of the page would find it */
 	reply.headers = headers;
 	reply.content_type = a->content_type;

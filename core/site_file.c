@@ -1,8 +1,8 @@
 /* site_file.c — GET /f/<secret>/<name>: a message's file, to whoever has its unguessable URL.
  *
- * What is served came from strangers: it is shown in the browser only if its stored type is on a short list of things that cannot run, and even
- * then in a sandbox; all else is a download. The name in the URL is decoration. Never reads the file: the transfer thread sends it from its
- * descriptor. Threads: a worker takes the request, a helper looks it up and answers. */
+ * What is served came from strangers: it is shown in the browser only if its stored type is on a short list of things that cannot run, and
+ * even then in a sandbox; all else is a download. The name in the URL is decoration. Never reads the file: the transfer thread sends it from
+ * its descriptor. Threads: a worker takes the request, a helper looks it up and answers. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,24 +22,15 @@
 
 /* No text/html, no SVG, no XML: those run scripts. A PDF may as well, in readers that are none of our business: it is a download. */
 static const struct site_media media[] = {
-	{ "image/png", "image/png", "png", true },
-	{ "image/jpeg", "image/jpeg", "jpg", true },
-	{ "image/jpg", "image/jpeg", "jpg", true },
-	{ "image/gif", "image/gif", "gif", true },
-	{ "image/webp", "image/webp", "webp", true },
-	{ "image/avif", "image/avif", "avif", true },
-	{ "video/mp4", "video/mp4", "mp4", true },
-	{ "video/webm", "video/webm", "webm", true },
-	{ "audio/mpeg", "audio/mpeg", "mp3", true },
-	{ "audio/mp3", "audio/mpeg", "mp3", true },
-	{ "audio/ogg", "audio/ogg", "ogg", true },
-	{ "audio/wav", "audio/wav", "wav", true },
-	{ "audio/x-wav", "audio/wav", "wav", true },
-	{ "audio/wave", "audio/wav", "wav", true },
-	{ "audio/mp4", "audio/mp4", "m4a", true },
-	{ "audio/x-m4a", "audio/mp4", "m4a", true },
-	{ "audio/webm", "audio/webm", "webm", true },
-	{ "application/pdf", "application/pdf", "pdf", false },
+	{ "image/png", "image/png", "png", true },        { "image/jpeg", "image/jpeg", "jpg", true },
+	{ "image/jpg", "image/jpeg", "jpg", true },       { "image/gif", "image/gif", "gif", true },
+	{ "image/webp", "image/webp", "webp", true },     { "image/avif", "image/avif", "avif", true },
+	{ "video/mp4", "video/mp4", "mp4", true },        { "video/webm", "video/webm", "webm", true },
+	{ "audio/mpeg", "audio/mpeg", "mp3", true },      { "audio/mp3", "audio/mpeg", "mp3", true },
+	{ "audio/ogg", "audio/ogg", "ogg", true },        { "audio/wav", "audio/wav", "wav", true },
+	{ "audio/x-wav", "audio/wav", "wav", true },      { "audio/wave", "audio/wav", "wav", true },
+	{ "audio/mp4", "audio/mp4", "m4a", true },        { "audio/x-m4a", "audio/mp4", "m4a", true },
+	{ "audio/webm", "audio/webm", "webm", true },     { "application/pdf", "application/pdf", "pdf", false },
 	{ "", "application/octet-stream", "bin", false }, /* last: everything else */
 };
 
@@ -85,7 +76,7 @@ static size_t shorten(char out[NAME_BYTES], struct str name)
 	return head + tail;
 }
 
-/* What a file's name may hold in a quoted string for readers of any age: no quotes, no escapes, no percents (some decode them), no folders. */
+/* What a file's name may hold in a quoted string for readers of any age: no quotes, no escapes, no folders, no percents (some decode them). */
 static bool is_plain(uint8_t ch)
 {
 	return ch >= ' ' && ch < 0x7f && !strchr("\"\\%/:*?<>|;", ch);
@@ -230,6 +221,9 @@ static void make_etag(char out[2 * ETAG_HEX], const uint8_t secret[WC_SECRET_BYT
 	memcpy(out + 1 + ETAG_HEX, "\"", 2);
 }
 
+/* It shows pictures and plays media, its own bytes; nothing else. */
+#define CSP_INLINE "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+#define CSP_DOWNLOAD "sandbox; default-src 'none'"
 #define FOREVER "Cache-Control: private, max-age=31536000, immutable\r\n"
 
 /* f is what r asks for, fd (taken) its bytes. */
@@ -258,14 +252,14 @@ static void send_file(struct http_req *r, const uint8_t secret[WC_SECRET_BYTES],
 	}
 	if (kind == RANGE_PART) {
 		reply.status = 206;
-		snprintf(content_range, sizeof(content_range), "Content-Range: bytes %llu-%llu/%llu\r\n", (unsigned long long)reply.fd_offset,
-			 (unsigned long long)(reply.fd_offset + reply.fd_len - 1), (unsigned long long)size);
+		snprintf(content_range, sizeof(content_range), "Content-Range: bytes %llu-%llu/%llu\r\n",
+		         (unsigned long long)reply.fd_offset, (unsigned long long)(reply.fd_offset + reply.fd_len - 1),
+		         (unsigned long long)size);
 	}
 	snprintf(headers, sizeof(headers),
-		 "Accept-Ranges: bytes\r\nETag: %s\r\n" FOREVER "Content-Disposition: %s\r\n%sCross-Origin-Resource-Policy: same-origin\r\n"
-		 "Content-Security-Policy: %s\r\n",
-		 etag, f->disposition, content_range,
-		 f->media->is_inline ? "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'" : "sandbox; default-src 'none'");
+	         "Accept-Ranges: bytes\r\nETag: %s\r\n" FOREVER "Content-Disposition: %s\r\n%sCross-Origin-Resource-Policy: same-origin\r\n"
+	         "Content-Security-Policy: %s\r\n",
+	         etag, f->disposition, content_range, f->media->is_inline ? CSP_INLINE : CSP_DOWNLOAD);
 	http_reply(r, &reply);
 }
 
@@ -284,7 +278,7 @@ static void find_file(void *arg, struct store_reader *reader)
 	else if (rc == 0 && (fd == -WC_ENOENT || (f.flags & MSG_GONE)))
 		http_text(job->r, 410, "Gone"); /* the message is there, its bytes are not any more */
 	else if (fd < 0)
-		http_reply(job->r, &(struct http_reply){ .status = 503, .headers = "Retry-After: 5\r\n", .body = "Service Unavailable", .body_len = 19 });
+		http_text(job->r, 503, "Service Unavailable");
 	else
 		send_file(job->r, job->secret, &f, fd, size);
 	free(job);

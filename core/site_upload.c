@@ -1,9 +1,9 @@
-/* site_upload.c — POST /upload and GET /upload: a token's holder sends bytes, goes on where a broken connection stopped, asks how far it got.
+/* site_upload.c — /upload: a token's holder sends bytes (POST), goes on where a broken connection stopped, asks how far it got (GET).
  *
  * Owns an upload from its request to its answer, in a struct of a few hundred bytes: the body itself goes from the transfer thread's buffer
  * to the disk. Never believes a length before it has compared it, never says why a token is refused.
  *
- *   worker: syntax ──▶ helper: token, limit, upload_begin ──http_receive──▶ transfer thread: upload_write … ──▶ helper: upload_finish
+ *   worker: syntax ──▶ helper: token, limit, upload_begin ──▶ transfer thread: upload_write … ──▶ helper: upload_finish
  *
  * Each arrow hands on the struct, so nothing in it is locked. */
 #include <ctype.h>
@@ -66,7 +66,8 @@ static void answer_unauthorized(struct http_req *r)
 static void answer_state(struct http_req *r, const struct upload_state *s)
 {
 	if (*s->handle)
-		answer(r, 200, NULL, "{\"blob\":\"%s\",\"size\":%llu,\"offset\":%llu}", s->handle, (unsigned long long)s->size, (unsigned long long)s->offset);
+		answer(r, 200, NULL, "{\"blob\":\"%s\",\"size\":%llu,\"offset\":%llu}", s->handle, (unsigned long long)s->size,
+		       (unsigned long long)s->offset);
 	else
 		answer(r, 200, NULL, "{\"size\":%llu,\"offset\":%llu}", (unsigned long long)s->size, (unsigned long long)s->offset);
 }
@@ -219,11 +220,24 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 		fail(job, job->error, NULL);
 }
 
+/* The three lengths of a request against each other; NULL: they agree. */
+static const char *what_is_wrong(const struct upload_job *job)
+{
+	if (job->size == 0)
+		return "an empty file";
+	if (job->offset > job->size)
+		return "offset is past the end";
+	if (job->length != job->size - job->offset)
+		return "Content-Length is not size - offset";
+	return NULL;
+}
+
 static void begin_upload(void *arg, struct store_reader *reader)
 {
 	struct upload_job *job = arg;
 	uint64_t max_bytes = (uint64_t)job->site->options->max_file_mb << 20;
 	struct upload_state state;
+	const char *wrong;
 	int rc;
 
 	if (!identify(job, reader))
@@ -233,8 +247,9 @@ static void begin_upload(void *arg, struct store_reader *reader)
 		free(job);
 		return;
 	}
-	if (job->size == 0 || job->offset > job->size || job->length != job->size - job->offset) {
-		answer_bad(job->r, job->size == 0 ? "an empty file" : job->offset > job->size ? "offset is past the end" : "Content-Length is not size - offset");
+	wrong = what_is_wrong(job);
+	if (wrong) {
+		answer_bad(job->r, wrong);
 		free(job);
 		return;
 	}
