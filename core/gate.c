@@ -19,6 +19,7 @@
 
 #define ACCEPTS_A_WAKE 512  /* then those inside get their turn */
 #define ACCEPT_PAUSE_MS 100 /* when descriptors or memory ran out */
+#define SHED_AT_ONCE 64     /* idle connections closed to make room */
 #define QUIET_MS 10000      /* such a shortage is over after that long without one, and may be logged again */
 #define TAG_KICK 0          /* event tags below any pointer; 1 + i is listener i */
 
@@ -30,6 +31,7 @@ struct gate {
 
 	/* The gate thread's own. */
 	struct hconn_list waiting; /* part of a header, or nothing yet: deadline head_ms */
+	bool is_short;             /* a descriptor was wanting since the last look */
 	int64_t resume_ms;         /* accepting is paused until then; 0: it is not */
 	int64_t last_shortage_ms;
 	uint8_t scratch[HTTP_HEAD_BYTES + 1];
@@ -245,6 +247,7 @@ static void pause_accepting(struct gate *g, int error)
 		log_warn("cannot accept", "error=\"%s\" remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
 		         strerror(error));
 	g->last_shortage_ms = now;
+	g->is_short = true;
 	g->resume_ms = now + ACCEPT_PAUSE_MS;
 	listen_events(g, EPOLL_CTL_MOD, 0);
 }
@@ -306,6 +309,22 @@ static bool on_kick(struct gate *g)
 	return stop;
 }
 
+/* Connections between two requests are the ones that can be spared: their peers expect to find them closed. Not in the middle of a turn,
+ * since one of them may be among the events still to be looked at. */
+static bool shed_idle(struct gate *g)
+{
+	struct hconn *c;
+	int n = 0;
+
+	pthread_mutex_lock(&g->lock);
+	for (; n < SHED_AT_ONCE && (c = TAILQ_FIRST(&g->idle)); n++) {
+		TAILQ_REMOVE(&g->idle, c, link);
+		gate_close(c);
+	}
+	pthread_mutex_unlock(&g->lock);
+	return n > 0;
+}
+
 /* Closes or answers what is overdue; returns how long to sleep, -1: until something happens. */
 static int expire(struct gate *g)
 {
@@ -336,6 +355,9 @@ static int expire(struct gate *g)
 	if (c)
 		next = WC_MIN(next, c->deadline_ms);
 
+	if (g->is_short && shed_idle(g))
+		g->resume_ms = now;
+	g->is_short = false;
 	if (g->resume_ms && g->resume_ms <= now) {
 		g->resume_ms = 0;
 		listen_events(g, EPOLL_CTL_MOD, EPOLLIN);
@@ -393,13 +415,12 @@ int gate_start(struct gate **out, const struct gate_opts *opts, char **cause)
 	}
 	listen_events(g, EPOLL_CTL_ADD, EPOLLIN);
 	g->is_stopped = false;
-	if (pthread_create(&g->thread, NULL, gate_main, g)) {
-		g->is_stopped = true;
-		wc_cause(cause, "cannot start the gate's thread; raise the limit of processes (ulimit -u)");
-		goto fail;
-	}
-	*out = g;
-	return 0;
+	*out = g; /* before the first connection, whose answer may ask for it */
+	if (pthread_create(&g->thread, NULL, gate_main, g) == 0)
+		return 0;
+	*out = NULL;
+	g->is_stopped = true;
+	wc_cause(cause, "cannot start the gate's thread; raise the limit of processes (ulimit -u)");
 fail:
 	gate_free(g);
 	return -WC_EIO;

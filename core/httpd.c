@@ -98,7 +98,7 @@ static const char *http_date(void)
 #define HEAD_CAP 2048
 /* Of a body, so much is sent by the worker: the page in one go. The kernel would take megabytes, and a crowd that asks for something
  * large would keep the workers copying; the transfer thread takes turns. */
-#define FIRST_BYTES ((size_t)128 * 1024)
+#define FIRST_BYTES ((size_t)64 * 1024)
 
 static size_t write_head(char out[HEAD_CAP], const struct http_reply *r, const struct hconn *c, uint64_t body_len, bool keeps_alive)
 {
@@ -532,8 +532,9 @@ static int default_workers(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
-	/* They never wait for a peer, so more than the cores would only add switches; two keep one slow look-up from being everybody's. */
-	return (int)WC_MIN(WC_MAX(cores, 2), 8);
+	/* They never wait for a peer, so a few more than the cores will do: a route that looks something up on a slow disk is not
+	 * everybody's. */
+	return (int)WC_MIN(WC_MAX(cores, 4), 8);
 }
 
 int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)

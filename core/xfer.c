@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -408,7 +409,12 @@ static void *xfer_main(void *arg)
 	struct xfer *x = arg;
 	struct epoll_event events[64];
 	bool stop = false;
+	sigset_t pipe;
 
+	/* sendfile has no MSG_NOSIGNAL. */
+	sigemptyset(&pipe);
+	sigaddset(&pipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
 	wc_thread_is(ROLE_HTTP, "xfer");
 	while (!stop) {
 		int n = epoll_wait(x->epoll, events, WC_LEN(events), expire(x));

@@ -138,14 +138,15 @@ static int64_t cpu_us(void)
 	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
 }
 
-/* No descriptor left: accepting pauses without spinning, and goes on when there is one again. */
+/* No descriptor left: first the connections between two requests make room; with none of those, accepting pauses without spinning, and
+ * goes on when there is a descriptor again. */
 static void check_descriptors_run_out(void **state)
 {
 	static int fill[4096];
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct timeval patience = { .tv_sec = 20 };
 	struct rlimit old, low;
-	int kept, late, filled = 0;
+	int kept, early, late, filled = 0;
 	int64_t cpu;
 
 	(void)state;
@@ -155,7 +156,9 @@ static void check_descriptors_run_out(void **state)
 	kept = dial();
 	say(kept, HEALTH);
 	expect(kept, 200, "ok");
+	early = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	setsockopt(early, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(late, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 
 	getrlimit(RLIMIT_NOFILE, &old);
@@ -166,24 +169,30 @@ static void check_descriptors_run_out(void **state)
 		filled++;
 	assert_int_equal(errno, EMFILE);
 
-	assert_int_equal(connect(late, (struct sockaddr *)&a, sizeof(a)), 0); /* by the kernel, into the backlog */
+	/* Connected by the kernel, into the backlog. The idle one gives its place. */
+	assert_int_equal(connect(early, (struct sockaddr *)&a, sizeof(a)), 0);
+	say(early, "GET /hea");
+	expect_end(kept);
+	assert_true((fill[filled++] = dup(late)) >= 0);
+
+	assert_int_equal(connect(late, (struct sockaddr *)&a, sizeof(a)), 0);
 	say(late, HEALTH);
 	cpu = cpu_us();
 	usleep(500000);
 	cpu = cpu_us() - cpu;
 	if (cpu > 100000)
 		fail_msg("%lld us of CPU in half a second of waiting", (long long)cpu);
-	/* Who is in already is served. */
-	say(kept, HEALTH);
-	expect(kept, 200, "ok");
+	/* Who is in already is served; who is not waits. */
 	assert_int_equal(recv(late, &(char){ 0 }, 1, MSG_DONTWAIT), -1);
+	say(early, "lth HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n");
+	expect(early, 200, "ok");
 
 	while (filled > 0)
 		close(fill[--filled]);
 	expect(late, 200, "ok");
 	setrlimit(RLIMIT_NOFILE, &old);
+	close(early);
 	close(late);
-	close(kept);
 	close_door();
 }
 
