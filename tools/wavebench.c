@@ -332,7 +332,9 @@ static void steady(struct report *r)
 		nap(run.opt.seconds);
 	}
 	measure_end(r, from);
-	if (run.opt.workload != LOAD_IDLE)
+	if (run.opt.workload == LOAD_IDLE)
+		r->joined = proc_mem(run.opt.pid); /* what a storm of joins needed for a moment has gone back */
+	else
 		drain(r);
 }
 

@@ -84,7 +84,7 @@ serverTest('the page\'s policy allows exactly its own inline parts', async s => 
 });
 
 serverTest('what is not there is 404, a wrong method 405', async s => {
-	for (const path of ['/nothing', '/ws/x', '/../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/f/', '/index.php', '/%00', '//', '/health/x'])
+	for (const path of ['/nothing', '/ws/x', '/../etc/passwd', '/%2e%2e/%2e%2e/etc/passwd', '/f/', '/index.php', '/%00', '/health/x'])
 		assert.ok([400, 404].includes((await request(s, { path })).status), path);
 	for (const [method, path] of [['POST', '/'], ['PUT', '/'], ['DELETE', '/health'], ['POST', '/health']]) {
 		const r = await request(s, { method, path, headers: { 'content-length': '0' } });

@@ -41,7 +41,7 @@ const kept = [
 	['  spaces around  ', 'spaces around'],
 	['\u0085\u2028\u2029\u3000\u00a0\u1680 trimmed as Unicode has it \u2003\u202f\u205f\v\f\u001c\u001f', 'trimmed as Unicode has it'],
 	['in  the\u2028middle\u0085 stays', 'in  the\u2028middle\u0085 stays'],
-	['a\u0000b\u0001\u001b[31m\u007f', 'a\u0000b\u0001\u001b[31m\u007f'],
+	['a\u0000b\u0001\u001b[31m\u007f', 'ab\u0001\u001b[31m\u007f'], // a NUL alone is dropped: too much software ends a text there
 	['"quotes" \\back\\ /slash/ \b\f\n\r\tend', '"quotes" \\back\\ /slash/ \b\f\n\r\tend'],
 	['</script><img src=x onerror=alert(1)>', '</script><img src=x onerror=alert(1)>'],
 	['👩‍👩‍👧‍👦 e\u0301 \u{10ffff} \ufffe', '👩‍👩‍👧‍👦 e\u0301 \u{10ffff} \ufffe'],
@@ -136,6 +136,6 @@ serverTest('what goes out survives a hostile name and text together', async s =>
 	const [a, b] = await s.joinAll('"\\\u2028</x>', 'b');
 	a.send('{"type":"text","text":"\\u2028\\ud800\\u0000\\"\\\\"}');
 	const f = await b.next('text');
-	assert.equal(f.text, '\u2028\ufffd\u0000"\\'.slice(1), 'leading U+2028 is white space');
+	assert.equal(f.text, '\ufffd"\\', 'leading U+2028 is white space, the NUL is dropped');
 	assert.equal(f.from_name, a.name);
 });

@@ -30,8 +30,10 @@ async function talk(sender, reader, n, window, tag) {
 
 serverTest('a stalled client delays nobody and is dropped', { timeout: 120000 }, async s => {
 	const [a, b] = await s.joinAll('a', 'b');
-	a.ws.on('message', () => { a.frames.length = a.unread.length = 0; });
-	const calm = await talk(a, b, 100, 8, 'calm');
+	for (const c of [a, b]) c.ws.on('message', () => { c.frames.length = 0; });
+	a.ws.on('message', () => { a.unread.length = 0; });
+	// First what a busy room holds anyway: recent messages in both dialects, and the database's cache.
+	const calm = await talk(a, b, 2000, 8, 'calm');
 	const before = s.memory();
 	const stalled = [];
 	for (let i = 0; i < 3; i++) {
@@ -39,13 +41,11 @@ serverTest('a stalled client delays nobody and is dropped', { timeout: 120000 },
 		r.socket.pause();
 		stalled.push(r);
 	}
-	b.frames.length = b.unread.length = 0;
+	b.unread.length = 0;
 	const worst = await talk(a, b, 3300, 8, 'storm'); // 52 MB
-	b.frames.length = 0;
 	const after = s.memory();
 	assert.ok(worst < Math.max(400, calm * 10) * slack, `the reader waited ${worst} ms (${calm} ms in calm)`);
-	// The rings are touched once (16 MB in all); beyond that three stalled clients may cost next to nothing.
-	if (slack === 1) assert.ok(after.own - before.own < 28 * MB, `memory grew by ${(after.own - before.own) / MB} MB`);
+	if (slack === 1) assert.ok(after.own - before.own < 12 * MB, `memory grew by ${(after.own - before.own) / MB} MB`);
 	for (const i of [0, 1, 2]) await b.next({ type: 'system', text: `stalled${i} left the chat` }, 10000);
 	for (const r of stalled) {
 		let bytes = 0;
