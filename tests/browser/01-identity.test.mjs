@@ -1,0 +1,64 @@
+// One person in several places: names, tabs, devices.
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import { Person, PHONE, Server, launch } from './lib.mjs';
+
+let browser, server;
+before(async () => {
+	browser = await launch();
+	server = await Server.start();
+});
+after(async () => {
+	await browser?.close();
+	await server?.close();
+});
+
+test('a taken name is told, and the same browser comes back as itself', async () => {
+	const [first, second] = [await Person.open(browser, server, 'Same'), await Person.open(browser, server, 'same')];
+	await second.page.waitForSelector('.toast:has-text("taken")');
+	const named = await second.page.locator('#people .person', { hasText: 'you' }).textContent();
+	await second.say('still me?');
+	await first.sees('still me?');
+	await second.page.reload();
+	await second.ready();
+	assert.equal(await second.page.locator('#people .person', { hasText: 'you' }).textContent(), named);
+	assert.equal(await second.page.locator('.row.mine', { hasText: 'still me?' }).count(), 1);
+	await first.close();
+	await second.close();
+});
+
+test('a second tab is the same person and shows what the first one sends', async () => {
+	const ada = await Person.open(browser, server, 'Ada4');
+	const firstTab = ada.page;
+	await ada.tab();
+	await ada.ready();
+	await firstTab.fill('#input', 'from the first tab');
+	await firstTab.press('#input', 'Enter');
+	await ada.sees('from the first tab');
+	assert.equal(await ada.page.locator('.row.mine', { hasText: 'from the first tab' }).count(), 1);
+	await ada.close();
+});
+
+test('a one-time link signs in a second device', async () => {
+	const ada = await Person.open(browser, server, 'Ada5'), boris = await Person.open(browser, server, 'Boris5');
+	await ada.openTalk('Boris5');
+	await ada.say('kept for my phone');
+	await ada.page.click('#settings');
+	await ada.page.click('.device .button');
+	const link = await ada.page.inputValue('.device-link input');
+	assert.match(link, /\/#link=/);
+	assert.ok(await ada.page.locator('svg.qr').count());
+	const phone = await Person.open(browser, server, null, { viewport: PHONE, path: new URL(link).pathname + new URL(link).hash });
+	await phone.ready();
+	await phone.openTalk('Boris5');
+	await phone.sees('kept for my phone');
+	assert.equal(await phone.page.locator('.row.mine', { hasText: 'kept for my phone' }).count(), 1);
+	await phone.say('from my phone');
+	await ada.page.keyboard.press('Escape');
+	await ada.sees('from my phone');
+	// The code was for one use.
+	const late = await Person.open(browser, server, null, { path: new URL(link).pathname + new URL(link).hash });
+	await late.page.waitForSelector('.toast:has-text("used or is too old")');
+	await late.page.waitForSelector('#entry:not([hidden]) #name');
+	for (const p of [ada, boris, phone, late]) await p.close();
+});

@@ -1,0 +1,95 @@
+// Reading: pages of history, unread counts, the phone's one pane.
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import { Person, PHONE, Server, launch, until } from './lib.mjs';
+
+let browser, server;
+before(async () => {
+	browser = await launch();
+	server = await Server.start();
+});
+after(async () => {
+	await browser?.close();
+	await server?.close();
+});
+
+test('older messages load on scrolling up, nothing jumps, and the first message is reached', async () => {
+	const ada = await Person.open(browser, server, 'Ada6'), boris = await Person.open(browser, server, 'Boris6');
+	await ada.openTalk('Boris6');
+	for (let i = 0; i < 180; i++) {
+		await ada.page.evaluate((n) => {
+			const input = document.querySelector('#input');
+			input.value = `line ${n}`;
+			input.dispatchEvent(new Event('input', { bubbles: true }));
+			document.querySelector('#composer').requestSubmit();
+		}, i);
+	}
+	await boris.page.waitForSelector('.talk.is-dm .badge:has-text("180")', { timeout: 30000 });
+	await boris.page.reload();
+	await boris.ready();
+	await boris.openTalk('Ada6');
+	await boris.sees('line 179');
+	// While a page comes in above, what is on the screen stays where it is.
+	const jumped = await boris.page.evaluate(async () => {
+		const scroller = document.querySelector('#scroller');
+		const frame = () => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+		let worst = 0;
+		for (let i = 0; i < 400; i++) {
+			scroller.scrollTop -= 250;
+			const at = scroller.getBoundingClientRect().top + 200;
+			const row = document.elementFromPoint(700, at)?.closest('.row');
+			const before = row?.getBoundingClientRect().top;
+			await frame();
+			if (row?.isConnected) worst = Math.max(worst, Math.abs(row.getBoundingClientRect().top - before));
+			if (document.querySelector('.begin')) break;
+			await new Promise((resolve) => setTimeout(resolve, 10));
+		}
+		return worst;
+	});
+	assert.ok(await boris.page.locator('.begin').count(), 'the beginning was reached');
+	assert.ok((await boris.texts()).includes('line 0'));
+	assert.ok(jumped <= 2, `what was read moved by ${jumped} px`);
+	await boris.page.click('#jump');
+	await boris.sees('line 179');
+	for (const p of [ada, boris]) await p.close();
+});
+
+test('unread counts, the title and the new-messages line', async () => {
+	const ada = await Person.open(browser, server, 'Ada7'), boris = await Person.open(browser, server, 'Boris7');
+	await ada.openTalk('Boris7');
+	await ada.say('first');
+	await boris.openTalk('Ada7');
+	await boris.sees('first');
+	await boris.openTalk('General');
+	await ada.say('second');
+	await ada.say('third');
+	await boris.page.waitForSelector('.talk.is-dm .badge:has-text("2")');
+	await until(async () => /^\(\d+\) /.test(await boris.page.title()), 'a count in the title');
+	await boris.openTalk('Ada7');
+	await boris.sees('third');
+	const row = boris.page.locator('.row:has(.sep.new)');
+	assert.equal(await row.count(), 1);
+	assert.match(await row.textContent(), /second/);
+	await until(async () => (await boris.page.locator('.talk.is-dm .badge').count()) === 0, 'the badge to go');
+	await ada.close();
+	await boris.close();
+});
+
+test('on a phone: one pane at a time, the list by the back button', async () => {
+	const ada = await Person.open(browser, server, 'Ada8', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(browser, server, 'Boris8');
+	assert.equal(await ada.page.textContent('#chat-title'), 'Общий чат');
+	assert.ok(await ada.page.isHidden('#sidebar'));
+	await ada.page.click('#back');
+	await ada.page.waitForSelector('#sidebar', { state: 'visible' });
+	assert.ok(await ada.page.isHidden('#chat'));
+	await ada.openTalk('Boris8');
+	assert.match(await ada.page.textContent('#chat-sub'), /Личное · в сети/);
+	await ada.page.fill('#input', 'с телефона');
+	await ada.page.tap('#send');
+	await boris.page.waitForSelector('.talk.is-dm .badge');
+	await ada.page.goBack();
+	await ada.page.waitForSelector('#sidebar', { state: 'visible' });
+	assert.ok(await ada.page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing is wider than the screen');
+	await ada.close();
+	await boris.close();
+});
