@@ -25,9 +25,11 @@ function useLang(code) {
 	lang = code;
 	table = LANGS[code].table;
 	plurals = new Intl.PluralRules(code);
-	const of = (options) => new Intl.DateTimeFormat(code === 'en' ? navigator.language?.startsWith('en') ? navigator.language : 'en' : code, options);
+	// Of one language's countries, the reader's own: hours and the order of dates differ among them.
+	const locale = navigator.languages?.find((wish) => wish.toLowerCase().startsWith(code)) ?? code;
+	const of = (options) => new Intl.DateTimeFormat(locale, options);
 	formats = {
-		time: of({ hour: '2-digit', minute: '2-digit' }),
+		time: of({ hour: 'numeric', minute: '2-digit' }),
 		weekday: of({ weekday: 'short' }),
 		day: of({ day: 'numeric', month: 'long' }),
 		dayYear: of({ day: 'numeric', month: 'long', year: 'numeric' }),

@@ -4,7 +4,7 @@ import { $, h, fill, icon, toggle } from './dom.js';
 import { on, emit } from './bus.js';
 import { initLang, t } from './i18n.js';
 import { recall } from './prefs.js';
-import { conv, GENERAL, keyOf, me, takeReadMarks, users, world } from './model.js';
+import { conv, GENERAL, isDm, keyOf, me, takeReadMarks, users, world } from './model.js';
 import { connect, watchNetwork } from './net.js';
 import { initSession, leave, neighbours, openHistory, start, token } from './session.js';
 import { forgetOutbox, initOutbox } from './outbox.js';
@@ -49,6 +49,7 @@ function open(key, isQuiet = false) {
 	showPane('chat');
 	if (narrow.matches && !isQuiet && history.state?.pane !== 'chat') history.pushState({ pane: 'chat' }, '');
 	if (world.openKey !== key) {
+		$('#app').dataset.kind = isDm(key) ? 'dm' : 'general';
 		openTimeline(key);
 		openComposer(key);
 		openHistory(conv(key));

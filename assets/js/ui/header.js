@@ -22,7 +22,8 @@ function renderSub() {
 	const typing = typingText(c);
 	const state = !isDm(c.key) ? tn('onlineCount', world.online) : c.key === me.id ? t('youSuffix')
 		: t('privateWith', { state: users.get(c.key)?.online ? t('online') : t('offline') });
-	const text = typing ?? state;
+	// Who is online is not known without a connection, so then nothing is said about it.
+	const text = net.state !== 'ready' ? t(net.state === 'offline' ? 'offline' : 'connecting') : typing ?? state;
 	sub.classList.toggle('typing', !!typing);
 	if (sub.dataset.text === text) return;
 	sub.dataset.text = text;
@@ -35,7 +36,6 @@ function renderHead() {
 	title.textContent = name;
 	fill(face, isDm(key) ? avatar(key, name) : h('span', { class: 'avatar wave-face', 'aria-hidden': 'true' }, icon('wave')));
 	face.classList.toggle('online', isDm(key) && !!users.get(key)?.online);
-	$('#app').dataset.kind = isDm(key) ? 'dm' : 'general';
 	const isOff = isMuted(key);
 	fill(mute, icon(isOff ? 'muted' : 'bell'));
 	mute.setAttribute('aria-label', t(isOff ? 'unmute' : 'mute'));
@@ -87,7 +87,10 @@ export function initHeader() {
 	on('people', renderHead);
 	on('typing', (c) => c.key === world.openKey && renderSub());
 	on('conv', (c) => c.key === world.openKey && renderSub());
-	on('net', renderStatus);
+	on('net', () => {
+		renderStatus();
+		renderSub();
+	});
 	on('sync', renderStatus);
 	on('system', announce);
 	on('lang', () => {

@@ -218,7 +218,7 @@ export function messageRow(m) {
 		: h('button', { class: 'who', type: 'button', dir: 'auto', title: t('writePrivately', { name }), vars: { '--hue': hueOf(m.from_id) }, onclick: openDm }, name);
 	const face = mine ? null : h('button', { class: 'face', type: 'button', tabindex: '-1', 'aria-hidden': 'true', onclick: openDm }, avatar(m.from_id, name));
 	const body = content(m);
-	const kind = m.deleted ? 'text' : m.type === 'text' && body.classList.contains('big') ? 'text jumbo' : isVisual(m) ? 'visual' : m.type;
+	const kind = m.deleted ? 'is-text' : m.type === 'text' && body.classList.contains('big') ? 'is-jumbo' : isVisual(m) ? 'is-visual' : 'is-' + m.type;
 	const bubble = h('div', { class: `bubble ${kind} ${mentionsMe(m) && !mine ? 'at-me' : ''}` }, who, body, meta(m));
 	const line = h('div', { class: 'line' }, face, h('div', { class: 'stack' }, bubble, failure(m)), actions(m));
 	const row = h('div', { class: `row ${mine ? 'mine' : 'theirs'} ${m.entry?.state === 'failed' ? 'failed' : ''} ${m.entry ? 'pending' : ''}` }, line);

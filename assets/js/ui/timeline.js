@@ -22,6 +22,7 @@ let loId = 0;                // window: messages with id >= loId …
 let hiId = Infinity;         // … and <= hiId; Infinity: up to and with the newest and the outbox
 let stick = true;            // follow the newest
 let isUnsettled = false;     // opened before its newest page was here
+let lastTop = 0;
 let frame = 0;
 const places = new Map();    // conversation → where it was left: {id, offset}
 
@@ -109,14 +110,20 @@ function render() {
 	});
 	renderTop(lo, shown.length);
 
-	if (stick) scroller.scrollTop = scroller.scrollHeight;
+	if (stick) pin();
 	else if (mark) {
 		const el = mark.el.isConnected ? mark.el : rows.get(mark.key)?.el;
 		if (el) scroller.scrollTop = el.offsetTop - mark.offset;
+		lastTop = scroller.scrollTop;
 	}
 	renderJump();
 	list.setAttribute('aria-busy', c.isLoading);
 	fillUp();
+}
+
+function pin() {
+	scroller.scrollTop = scroller.scrollHeight;
+	lastTop = scroller.scrollTop;
 }
 
 function renderTop(lo, count) {
@@ -179,7 +186,10 @@ function fillUp() {
 function onScroll() {
 	if (!c) return;
 	const left = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
-	stick = hiId === Infinity && left < NEAR_END_PX;
+	// Only a hand moves up; being farther from the end without that means that content has grown, and the end is followed.
+	const isMovedUp = scroller.scrollTop < lastTop - 2;
+	lastTop = scroller.scrollTop;
+	stick = hiId === Infinity && (left < NEAR_END_PX || (stick && !isMovedUp));
 	if (stick) seen();
 	renderJump();
 	fillUp();
@@ -295,9 +305,9 @@ export function initTimeline() {
 	});
 	// The room for messages changes with the keyboard and with what is being written: the end stays in view.
 	new ResizeObserver(() => {
-		if (c && stick) scroller.scrollTop = scroller.scrollHeight;
+		if (c && stick) pin();
 	}).observe(scroller);
 	new ResizeObserver(() => {
-		if (c && stick) scroller.scrollTop = scroller.scrollHeight;
+		if (c && stick) pin();
 	}).observe(list);
 }
