@@ -44,7 +44,7 @@ CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
 # PIE=1 links a static-pie instead: the same code at a random address, 0.6 MB larger, and file(1) calls it "static-pie linked".
-STATIC         := $(if $(PIE),-static-pie,-static -no-pie) -Wl,--wrap=dlopen
+STATIC         := $(if $(PIE),-static-pie,-static) -Wl,--wrap=dlopen
 LDFLAGS_ALL    := -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 LDFLAGS_SAN    := $(filter -fsanitize=%,$(CFLAGS_$(MODE)))
 IS_STATIC      := $(filter release debug fault,$(MODE))
