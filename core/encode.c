@@ -64,6 +64,8 @@ static const char *kind_name(enum msg_kind kind)
 		return "{\"type\":\"file\"";
 	case MSG_VOICE:
 		return "{\"type\":\"voice\"";
+	case MSG_DELETE:
+		return "{\"type\":\"delete\"";
 	case MSG_TEXT:
 		break;
 	}
@@ -142,12 +144,25 @@ void encode_file_url(struct buf *b, const struct msg *m)
 	}
 }
 
+static uint64_t digits(struct str s)
+{
+	uint64_t n = 0;
+	for (size_t i = 0; i < s.len && s.p[i] >= '0' && s.p[i] <= '9'; i++)
+		n = n * 10 + (uint64_t)(s.p[i] - '0');
+	return n;
+}
+
 static void encode_2(struct buf *b, const struct msg *m, bool self)
 {
 	buf_puts(b, kind_name(m->kind));
 	put_u64(b, "id", m->id);
 	put_key(b, "at");
 	buf_u64(b, (uint64_t)m->at_ms);
+	if (m->kind == MSG_DELETE) {
+		put_u64(b, "target", digits(m->text));
+		buf_putc(b, '}');
+		return;
+	}
 	put_ends(b, m);
 	if (m->flags & MSG_DELETED) {
 		buf_puts(b, ",\"deleted\":true");
@@ -208,6 +223,21 @@ void encode_error(struct buf *b, enum dialect d, enum error_code code, struct st
 	if (d == DIALECT_2 && cid.len)
 		put_str(b, "cid", cid);
 	buf_putc(b, '}');
+}
+
+void encode_error_retry(struct buf *b, enum dialect d, enum error_code code, struct str text, struct str cid, int64_t retry_ms)
+{
+	encode_error(b, d, code, text, cid);
+	if (d != DIALECT_2 || retry_ms <= 0 || b->failed)
+		return;
+	b->len--; /* the closing brace */
+	buf_printf(b, ",\"retry_ms\":%lld}", (long long)retry_ms);
+}
+
+void encode_delete(struct buf *b, uint64_t id, int64_t at_ms, uint64_t target)
+{
+	buf_printf(b, "{\"type\":\"delete\",\"id\":%llu,\"at\":%lld,\"target\":%llu}", (unsigned long long)id, (long long)at_ms,
+	           (unsigned long long)target);
 }
 
 void encode_system(struct buf *b, enum dialect d, struct str text, int64_t at_ms)

@@ -16,6 +16,9 @@ void encode_msg_around(struct buf *before, struct buf *after, const struct msg *
 /* A user as {"id":…,"name":…}. */
 void encode_user(struct buf *b, uint64_t id, struct str name);
 void encode_error(struct buf *b, enum dialect d, enum error_code code, struct str text, struct str cid);
+/* With retry_ms where it is above 0: when the same would be taken. */
+void encode_error_retry(struct buf *b, enum dialect d, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
+void encode_delete(struct buf *b, uint64_t id, int64_t at_ms, uint64_t target); /* dialect 2 alone has deletions */
 void encode_system(struct buf *b, enum dialect d, struct str text, int64_t at_ms);
 void encode_typing(struct buf *b, uint64_t from_id, struct str from_name, bool is_dm);
 

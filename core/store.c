@@ -287,6 +287,14 @@ const char *const store_migrations[] = {
 	" UPDATE meta SET value = value + new.size WHERE name = 'blob_bytes'; END;"
 	"CREATE TRIGGER blob_removed AFTER DELETE ON blob_refs BEGIN"
 	" UPDATE meta SET value = value - old.size WHERE name = 'blob_bytes'; END;",
+
+	/* 2: the admin's side. act: 1 a ban, 2 a mute; kind: 1 an identity, 2 a name, 3 a network. */
+	"CREATE TABLE sanctions (id INTEGER PRIMARY KEY AUTOINCREMENT, act INTEGER NOT NULL, kind INTEGER NOT NULL, user_id INTEGER NOT NULL,"
+	" name TEXT, key TEXT, addr BLOB, bits INTEGER NOT NULL, at INTEGER NOT NULL, until INTEGER NOT NULL, reason TEXT, uid INTEGER NOT NULL);"
+	"CREATE TABLE audit (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, uid INTEGER NOT NULL, pid INTEGER NOT NULL,"
+	" verb TEXT NOT NULL, args TEXT NOT NULL, reason TEXT);"
+	"CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;"
+	"CREATE TRIGGER audit_remains BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;",
 };
 const int store_version = WC_LEN(store_migrations);
 

@@ -8,7 +8,7 @@
 #include "options.h"
 #include "wc.h"
 
-enum msg_kind { MSG_TEXT = 1, MSG_FILE = 2, MSG_VOICE = 3 /* 4 edit, 5 delete, 6 react … take their ids from the same order, later */ };
+enum msg_kind { MSG_TEXT = 1, MSG_FILE = 2, MSG_VOICE = 3, MSG_DELETE = 5 /* 4 edit, 6 react … take their ids from the same order, later */ };
 enum { MSG_GONE = 1 /* the blob was removed by retention */, MSG_DELETED = 2 /* by a moderator or its author */ };
 
 #define WC_CID_BYTES 64

@@ -25,6 +25,8 @@ const char *const store_reader_sql[R_LAST] = {
 	[R_BLOB_REFS] = "SELECT refs FROM blob_refs WHERE sha = ?1",
 	[R_SINCE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public")
 	                   "WHERE m.to_id IS NULL AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
+	[R_SINCE_ALL] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_dm_to")
+	                "WHERE m.to_id IS NOT NULL AND m.to_id = 0 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
 	[R_SINCE_FROM] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_dm_from")
 	                 "WHERE m.to_id IS NOT NULL AND m.from_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
 	[R_SINCE_TO] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_dm_to")
@@ -230,7 +232,7 @@ static int walk(sqlite3_stmt *stmt, store_msg_fn fn, void *arg, int *count)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Up to three walks at once, each in id order, told as one. A DM to oneself lies on two of them and is told once. */
+/* Up to four walks at once, each in id order, told as one. A DM to oneself lies on two of them and is told once. */
 struct lane {
 	sqlite3_stmt *stmt;
 	uint64_t id; /* of the row it stands on; 0: at its end */
@@ -275,8 +277,9 @@ static int merge(struct lane *lanes, int n, int limit, store_msg_fn fn, void *ar
 
 int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn, void *arg)
 {
-	struct lane lanes[] = { { r->stmt[R_SINCE_PUBLIC], 0 }, { r->stmt[R_SINCE_FROM], 0 }, { r->stmt[R_SINCE_TO], 0 } };
-	int n = me ? 3 : 1, count = 0, rc;
+	/* Deletions that everyone is told of lie apart from the messages (store_mod.c). */
+	struct lane lanes[] = { { r->stmt[R_SINCE_PUBLIC], 0 }, { r->stmt[R_SINCE_ALL], 0 }, { r->stmt[R_SINCE_FROM], 0 }, { r->stmt[R_SINCE_TO], 0 } };
+	int n = me ? 4 : 2, count = 0, rc;
 
 	since = WC_MIN(since, (uint64_t)INT64_MAX);
 	upto = WC_MIN(upto, (uint64_t)INT64_MAX);
@@ -290,7 +293,7 @@ int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64
 		bind_int(&b, (int64_t)since);
 		bind_int(&b, (int64_t)upto);
 		bind_int(&b, limit);
-		if (i > 0)
+		if (i > 1)
 			bind_int(&b, (int64_t)me);
 		rc = b.rc;
 	}

@@ -19,7 +19,15 @@ struct page {
 	struct shbuf *buf;
 };
 
+struct deletion {
+	uint64_t id, target;
+	int64_t at_ms;
+};
+
 struct tail {
+	struct deletion *deletions; /* a ring of TAIL_PAGE, made with the first */
+	size_t deletion_first, deletion_count;
+	uint64_t deletions_before;  /* the highest id that is no longer in it */
 	struct entry *v;
 	size_t room, first, n; /* first: slot of the oldest */
 	int history_limit;
@@ -64,6 +72,7 @@ void tail_free(struct tail *t)
 	for (int i = 0; i < PAGE_CACHE; i++)
 		shbuf_unref(t->pages[i].buf);
 	free(t->v);
+	free(t->deletions);
 	free(t);
 }
 
@@ -148,6 +157,57 @@ void tail_set_flags(struct tail *t, uint64_t id, uint32_t flags)
 	}
 }
 
+static const struct deletion *deletion_at(const struct tail *t, size_t i) /* 0: the oldest */
+{
+	return &t->deletions[(t->deletion_first + i) % TAIL_PAGE];
+}
+
+void tail_add_deletion(struct tail *t, uint64_t id, int64_t at_ms, uint64_t target)
+{
+	if (!t->deletions)
+		t->deletions = xcalloc(TAIL_PAGE, sizeof *t->deletions);
+	if (t->deletion_count == TAIL_PAGE) {
+		t->deletions_before = deletion_at(t, 0)->id;
+		t->deletion_first = (t->deletion_first + 1) % TAIL_PAGE;
+		t->deletion_count--;
+	}
+	t->deletions[(t->deletion_first + t->deletion_count++) % TAIL_PAGE] = (struct deletion){ id, target, at_ms };
+	t->version++;
+}
+
+void tail_set_deletions_before(struct tail *t, uint64_t before)
+{
+	t->deletions_before = before;
+}
+
+/* The first deletion with an id above since. */
+static size_t deletions_from(const struct tail *t, uint64_t since)
+{
+	size_t low = 0, high = t->deletion_count;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (deletion_at(t, mid)->id > since)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+/* The first message with an id above since. */
+static size_t messages_from(const struct tail *t, uint64_t since)
+{
+	size_t low = 0, high = t->n;
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (at(t, mid)->m.id > since)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
 void tail_drop_through(struct tail *t, uint64_t id)
 {
 	while (t->n && at(t, 0)->m.id <= id) {
@@ -165,7 +225,10 @@ uint64_t tail_last_id(const struct tail *t)
 
 bool tail_covers(const struct tail *t, uint64_t since)
 {
-	return t->is_complete || (t->n && at(t, 0)->m.id <= since);
+	if (!t->is_complete && !(t->n && at(t, 0)->m.id <= since))
+		return false;
+	/* Messages and deletions together must still make one page. */
+	return since >= t->deletions_before && t->n - messages_from(t, since) + t->deletion_count - deletions_from(t, since) <= t->room;
 }
 
 void tail_set_complete(struct tail *t, bool is_complete)
@@ -185,22 +248,37 @@ static bool is_own(const struct entry *e, uint64_t me)
 	return me && e->m.from_id == me;
 }
 
-/* from: index of the first entry. */
-static struct shbuf *build_2(const struct tail *t, size_t from, uint64_t me)
+static void put_deletions(const struct tail *t, struct buf *b, size_t *from, uint64_t upto, bool *is_first)
+{
+	for (; *from < t->deletion_count && deletion_at(t, *from)->id < upto; ++*from) {
+		const struct deletion *d = deletion_at(t, *from);
+		if (!*is_first)
+			buf_putc(b, ',');
+		*is_first = false;
+		encode_delete(b, d->id, d->at_ms, d->target);
+	}
+}
+
+/* from: index of the first entry; deletion: of the first deletion, deletion_count for none. */
+static struct shbuf *build_2(const struct tail *t, size_t from, size_t deletion, uint64_t me)
 {
 	struct buf b;
 	buf_init(&b, SIZE_MAX / 2); /* bounded by the entries, which are */
 	buf_puts(&b, "\"history\":[");
+	bool is_first = true;
 	for (size_t i = from; i < t->n; i++) {
 		const struct entry *e = at(t, i);
-		if (i > from)
+		put_deletions(t, &b, &deletion, e->m.id, &is_first);
+		if (!is_first)
 			buf_putc(&b, ',');
+		is_first = false;
 		if (is_own(e, me)) {
 			encode_msg(&b, DIALECT_2, &e->m, true, NULL);
 		} else {
 			buf_put(&b, e->json2, e->json2_len);
 		}
 	}
+	put_deletions(t, &b, &deletion, UINT64_MAX, &is_first);
 	buf_puts(&b, "]}");
 	return share(&b);
 }
@@ -237,11 +315,11 @@ struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me)
 {
 	size_t from = t->n - WC_MIN(t->n, (size_t)t->history_limit);
 	if (d == DIALECT_2 && has_own(t, from, me))
-		return build_2(t, from, me);
+		return build_2(t, from, t->deletion_count, me);
 	struct page *p = &t->history[d];
 	if (!p->buf || p->version != t->version) {
 		shbuf_unref(p->buf);
-		p->buf = d == DIALECT_1 ? build_1(t, from) : build_2(t, from, 0);
+		p->buf = d == DIALECT_1 ? build_1(t, from) : build_2(t, from, t->deletion_count, 0);
 		p->version = t->version;
 	}
 	return p->buf ? shbuf_ref(p->buf) : NULL;
@@ -249,24 +327,19 @@ struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me)
 
 struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me)
 {
-	size_t low = 0, high = t->n; /* the first entry with id > since */
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		if (at(t, mid)->m.id > since)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	/* Clients whose sinces lie between the same two messages share a page. */
+	size_t low = messages_from(t, since), deletion = deletions_from(t, since);
+	/* Clients whose sinces lie between the same two events share a page. */
 	uint64_t key = low ? at(t, low - 1)->m.id : 0;
+	if (deletion)
+		key = WC_MAX(key, deletion_at(t, deletion - 1)->id);
 	if (has_own(t, low, me))
-		return build_2(t, low, me);
+		return build_2(t, low, deletion, me);
 	for (int i = 0; i < PAGE_CACHE; i++)
 		if (t->pages[i].buf && t->pages[i].since == key && t->pages[i].version == t->version)
 			return shbuf_ref(t->pages[i].buf);
 	struct page *p = &t->pages[t->next_page++ % PAGE_CACHE];
 	shbuf_unref(p->buf);
-	p->buf = build_2(t, low, 0);
+	p->buf = build_2(t, low, deletion, 0);
 	p->since = key;
 	p->version = t->version;
 	return p->buf ? shbuf_ref(p->buf) : NULL;

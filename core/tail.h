@@ -20,6 +20,10 @@ void tail_free(struct tail *t);
 void tail_add(struct tail *t, const struct msg *m, struct shbuf *data64);
 /* Flags of a message changed (gone, deleted). No-op if it is not in the tail. */
 void tail_set_flags(struct tail *t, uint64_t id, uint32_t flags);
+/* A deletion that everyone is told of: part of what tail_since gives, of no history. The newest TAIL_PAGE are kept; those up to
+ * `before` are known to exist and not to be here. */
+void tail_add_deletion(struct tail *t, uint64_t id, int64_t at_ms, uint64_t target);
+void tail_set_deletions_before(struct tail *t, uint64_t before);
 /* Retention removed everything up to this id. */
 void tail_drop_through(struct tail *t, uint64_t id);
 uint64_t tail_last_id(const struct tail *t); /* 0: empty */
