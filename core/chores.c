@@ -14,7 +14,7 @@
 #define COLLECT_MS (10 * 60 * 1000)
 #define SEEN_MS (60 * 1000)
 #define EXPIRE_SLICE 200            /* messages a turn */
-#define MEMORY_MESSAGES 100000      /* kept with :memory: */
+#define MEMORY_MESSAGES 10000       /* kept with :memory:; of the longest texts, 160 MB */
 #define MEMORY_SLICE 2000
 #define VACUUM_PAGES 64
 #define DAY_MS (24 * 3600 * 1000LL)

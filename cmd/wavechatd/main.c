@@ -1,6 +1,7 @@
 /* wavechatd — the chat server: options, start, a few lines for the admin, signals, stop. */
 #include <arpa/inet.h>
 #include <ifaddrs.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
@@ -58,8 +59,18 @@ static int check(const struct options *o)
 	return 0;
 }
 
+/* What a large frame took goes back to the system at once. Left alone, glibc raises its threshold with the first one freed, and a storm of
+ * large frames stays in the heaps for good; a fixed value turns that off. Few arenas: one a busy thread is enough. */
+static void tame_malloc(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
+	mallopt(M_ARENA_MAX, 4);
+}
+
 int main(int argc, char **argv)
 {
+	tame_malloc();
 	struct options o;
 	switch (options_parse(&o, argc, argv)) {
 	case OPTIONS_EXIT_OK:
