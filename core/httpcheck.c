@@ -51,8 +51,8 @@ static struct str trim(struct str s)
 	return s;
 }
 
-/* origin-form only. Bytes past ASCII are not legal but common in typed URLs; that the decoded path is UTF-8 is checked where it is
- * decoded. */
+/* origin-form only, in ASCII as it must be: browsers encode the rest, and civetweb's signed char would make a control byte of it. That
+ * the decoded path is UTF-8 is checked where it is decoded. */
 static int check_target(struct str t)
 {
 	bool in_path = true;
@@ -64,7 +64,7 @@ static int check_target(struct str t)
 	for (size_t i = 0; i < t.len; i++) {
 		uint8_t c = (uint8_t)t.p[i];
 
-		if (c <= ' ' || c == 0x7f || c == '#')
+		if (c <= ' ' || c >= 0x7f || c == '#')
 			return 400;
 		if (c == '?')
 			in_path = false;

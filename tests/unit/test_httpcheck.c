@@ -83,6 +83,7 @@ static void check_refused(void **state)
 		{ 400, "GET a HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "OPTIONS * HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "GET /a#b HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET /\xd0\xbc HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "GET /% HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "GET /%4 HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "GET /%zz HTTP/1.1\r\n" H "\r\n" },
@@ -186,7 +187,7 @@ static void check_accepted(void **state)
 		{ "PUT / HTTP/1.0\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\n", 1, false, true, false, false },
 		{ "GET /%D0%BC%2e?%ff HTTP/1.1\r\nHost: [::1]:8080\r\nX-Empty:\r\nX: caf\xc3\xa9 \t x\r\n\r\n", -1, false, false, true,
 		  false },
-		{ "GET /\xd0\xbc HTTP/1.1\r\n" H "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n", -1, false, false, true, false },
+		{ "GET /%D0%BC HTTP/1.1\r\n" H "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n", -1, false, false, true, false },
 		{ G "\r\nGET /next HTTP/1.1\r\n", -1, false, false, true, false },
 	};
 
