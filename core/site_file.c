@@ -221,10 +221,21 @@ static void make_etag(char out[2 * ETAG_HEX], const uint8_t secret[WC_SECRET_BYT
 	memcpy(out + 1 + ETAG_HEX, "\"", 2);
 }
 
-/* It shows pictures and plays media, its own bytes; nothing else. */
-#define CSP_INLINE "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
-#define CSP_DOWNLOAD "sandbox; default-src 'none'"
+/* Opened by itself, a picture or a recording shows its own bytes (the styles are those of the browser's player) and does nothing else. A
+ * player fetches its bytes once more, which the opaque origin of a plain sandbox forbids: so media keep their origin. Nothing can make use of
+ * that without allow-scripts. */
+#define CSP_REST "default-src 'none'; frame-ancestors 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+#define CSP_PICTURE "sandbox; " CSP_REST
+#define CSP_MEDIA "sandbox allow-same-origin; " CSP_REST
+#define CSP_DOWNLOAD "sandbox; default-src 'none'; frame-ancestors 'none'"
 #define FOREVER "Cache-Control: private, max-age=31536000, immutable\r\n"
+
+static const char *policy_of(const struct site_media *m)
+{
+	if (!m->is_inline)
+		return CSP_DOWNLOAD;
+	return strncmp(m->served_as, "image/", 6) == 0 ? CSP_PICTURE : CSP_MEDIA;
+}
 
 /* f is what r asks for, fd (taken) its bytes. */
 static void send_file(struct http_req *r, const uint8_t secret[WC_SECRET_BYTES], const struct found *f, int fd, uint64_t size)
@@ -232,12 +243,14 @@ static void send_file(struct http_req *r, const uint8_t secret[WC_SECRET_BYTES],
 	char etag[2 * ETAG_HEX], headers[SITE_DISPOSITION_BYTES + 1024], content_range[96] = "";
 	const char *range = http_header(r, "Range"), *if_range = http_header(r, "If-Range");
 	struct http_reply reply = { .status = 200, .content_type = f->media->served_as, .headers = headers, .body_fd = fd, .fd_len = size };
+	const char *policy = policy_of(f->media);
 	enum site_range kind = RANGE_WHOLE;
 
 	make_etag(etag, secret, f->sha);
 	if (site_etag_matches(http_header(r, "If-None-Match"), etag)) {
 		close(fd);
-		snprintf(headers, sizeof(headers), "ETag: %s\r\n" FOREVER, etag);
+		/* The policy as well: a cache takes the headers of a 304 over. */
+		snprintf(headers, sizeof(headers), "ETag: %s\r\n" FOREVER "Content-Security-Policy: %s\r\n", etag, policy);
 		http_reply(r, &(struct http_reply){ .status = 304, .headers = headers });
 		return;
 	}
@@ -259,7 +272,7 @@ static void send_file(struct http_req *r, const uint8_t secret[WC_SECRET_BYTES],
 	snprintf(headers, sizeof(headers),
 	         "Accept-Ranges: bytes\r\nETag: %s\r\n" FOREVER "Content-Disposition: %s\r\n%sCross-Origin-Resource-Policy: same-origin\r\n"
 	         "Content-Security-Policy: %s\r\n",
-	         etag, f->disposition, content_range, f->media->is_inline ? CSP_INLINE : CSP_DOWNLOAD);
+	         etag, f->disposition, content_range, policy);
 	http_reply(r, &reply);
 }
 

@@ -165,7 +165,10 @@ static void add_file(struct fixture *f, const char *mime, const char *filename, 
 	snprintf(f->url, sizeof(f->url), "/f/%s/some%%20name", hex);
 }
 
-#define INLINE_CSP "sandbox; default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+#define SHOW "default-src 'none'; frame-ancestors 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
+#define SAVE_CSP "sandbox; default-src 'none'; frame-ancestors 'none'"
+#define PICTURE_CSP "sandbox; " SHOW
+#define MEDIA_CSP "sandbox allow-same-origin; " SHOW
 
 static void test_file_headers(void **state)
 {
@@ -185,7 +188,7 @@ static void test_file_headers(void **state)
 	assert_header(&a, "Accept-Ranges", "bytes");
 	assert_header(&a, "Content-Range", NULL);
 	assert_header(&a, "X-Content-Type-Options", "nosniff");
-	assert_header(&a, "Content-Security-Policy", INLINE_CSP);
+	assert_header(&a, "Content-Security-Policy", PICTURE_CSP);
 	assert_header(&a, "Cross-Origin-Resource-Policy", "same-origin");
 	assert_header(&a, "Referrer-Policy", "no-referrer");
 	snprintf(etag, sizeof(etag), "%.63s", header(&a, "ETag"));
@@ -209,6 +212,7 @@ static void test_file_headers(void **state)
 	assert_int_equal(a.body_len, 0);
 	assert_header(&a, "ETag", etag);
 	assert_header(&a, "Cache-Control", "private, max-age=31536000, immutable");
+	assert_header(&a, "Content-Security-Policy", PICTURE_CSP);
 	forget(&a);
 	assert_status(f, "GET", f->url, "If-None-Match: \"x\"\r\n", 200);
 	assert_status(f, "DELETE", f->url, NULL, 405);
@@ -224,20 +228,21 @@ static void test_file_types(void **state)
 {
 	struct fixture *f = *state;
 	static const struct {
-		const char *mime, *filename, *served_as, *disposition;
+		const char *mime, *filename, *served_as, *policy, *disposition;
 	} rows[] = {
-		{ "text/html", "x.html", "application/octet-stream", "attachment; filename=\"x.html\"; filename*=UTF-8''x.html" },
-		{ "image/svg+xml", "x.svg", "application/octet-stream", "attachment; filename=\"x.svg\"; filename*=UTF-8''x.svg" },
-		{ "application/xhtml+xml", "x", "application/octet-stream", "attachment; filename=\"x\"; filename*=UTF-8''x" },
-		{ "text/html\r\nX-Evil: 1", "x", "application/octet-stream", "attachment; filename=\"x\"; filename*=UTF-8''x" },
-		{ "application/pdf", "x.pdf", "application/pdf", "attachment; filename=\"x.pdf\"; filename*=UTF-8''x.pdf" },
-		{ "image/png", "x.html", "image/png", "inline; filename=\"x.html\"; filename*=UTF-8''x.html" },
-		{ "image/avif", "\"\r\nX-Evil: 1\r\n\r\n<script>", "image/avif",
+		{ "text/html", "x.html", "application/octet-stream", SAVE_CSP, "attachment; filename=\"x.html\"; filename*=UTF-8''x.html" },
+		{ "image/svg+xml", "x.svg", "application/octet-stream", SAVE_CSP,
+		  "attachment; filename=\"x.svg\"; filename*=UTF-8''x.svg" },
+		{ "application/xhtml+xml", "x", "application/octet-stream", SAVE_CSP, "attachment; filename=\"x\"; filename*=UTF-8''x" },
+		{ "text/html\r\nX-Evil: 1", "x", "application/octet-stream", SAVE_CSP, "attachment; filename=\"x\"; filename*=UTF-8''x" },
+		{ "application/pdf", "x.pdf", "application/pdf", SAVE_CSP, "attachment; filename=\"x.pdf\"; filename*=UTF-8''x.pdf" },
+		{ "image/png", "x.html", "image/png", PICTURE_CSP, "inline; filename=\"x.html\"; filename*=UTF-8''x.html" },
+		{ "image/avif", "\"\r\nX-Evil: 1\r\n\r\n<script>", "image/avif", PICTURE_CSP,
 		  "inline; filename=\"___X-Evil_ 1_____script_\"; filename*=UTF-8''%22__X-Evil%3A%201____%3Cscript%3E" },
-		{ "video/mp4", "v.mp4", "video/mp4", "inline; filename=\"v.mp4\"; filename*=UTF-8''v.mp4" },
-		{ "audio/x-m4a", "", "audio/mp4", "inline; filename=\"voice.m4a\"; filename*=UTF-8''voice.m4a" },
-		{ "audio/webm", "", "audio/webm", "inline; filename=\"voice.webm\"; filename*=UTF-8''voice.webm" },
-		{ "", "", "application/octet-stream", "attachment; filename=\"voice.bin\"; filename*=UTF-8''voice.bin" },
+		{ "video/mp4", "v.mp4", "video/mp4", MEDIA_CSP, "inline; filename=\"v.mp4\"; filename*=UTF-8''v.mp4" },
+		{ "audio/x-m4a", "", "audio/mp4", MEDIA_CSP, "inline; filename=\"voice.m4a\"; filename*=UTF-8''voice.m4a" },
+		{ "audio/webm", "", "audio/webm", MEDIA_CSP, "inline; filename=\"voice.webm\"; filename*=UTF-8''voice.webm" },
+		{ "", "", "application/octet-stream", SAVE_CSP, "attachment; filename=\"voice.bin\"; filename*=UTF-8''voice.bin" },
 	};
 
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
@@ -250,7 +255,7 @@ static void test_file_types(void **state)
 		assert_header(&a, "Content-Disposition", rows[i].disposition);
 		assert_header(&a, "X-Evil", NULL);
 		assert_header(&a, "X-Content-Type-Options", "nosniff");
-		assert_header(&a, "Content-Security-Policy", *rows[i].disposition == 'i' ? INLINE_CSP : "sandbox; default-src 'none'");
+		assert_header(&a, "Content-Security-Policy", rows[i].policy);
 		assert_body(&a, "<script>alert(1)</script>", 25);
 		forget(&a);
 	}
