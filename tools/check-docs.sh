@@ -1,0 +1,190 @@
+#!/bin/sh
+# Do the man pages say what the program does, no less and no more? Compares the tables of the sources with the pages: options with
+# their ranges, defaults and variables, error codes, close codes, metrics, the types of frames and their members. One line a fault;
+# ends with "N passed, N failed". Reads only; needs no build. CHECK_DOCS_ROOT: another tree (for trying this script).
+set -u
+export LC_ALL=C
+cd "${CHECK_DOCS_ROOT:-$(dirname "$0")/..}" || exit 1
+
+daemon=man/wavechatd.8
+wire=man/wavechat-protocol.7
+passed=0
+failed=0
+
+fault() {
+	printf 'check-docs: %s\n' "$*"
+	failed=$((failed + 1))
+}
+expect() { # expect TEXT-OF-FAULT COMMAND...
+	what=$1
+	shift
+	if "$@"; then passed=$((passed + 1)); else fault "$what"; fi
+}
+contains() {
+	case $1 in *"$2"*) return 0 ;; *) return 1 ;; esac
+}
+
+# compare KIND SOURCE SOURCE-NAMES PAGE PAGE-NAMES: the same names, both ways. An empty list is a pattern here that no longer fits.
+compare() {
+	[ -n "$3" ] || fault "no $1 found in $2: has it moved?"
+	for name in $3; do
+		expect "$1 $name of $2 is not in $4" contains " $5 " " $name "
+	done
+	for name in $5; do
+		contains " $3 " " $name " || fault "$1 $name of $4 is not in $2"
+	done
+}
+words() {
+	sort -u | tr '\n' ' ' | sed 's/ *$//'
+}
+# The lines of a page's section.
+section() {
+	awk -v want="$2" '/^\.Sh /{ is_in = substr($0, 5) == want; next } is_in' "$1"
+}
+# The names that items of a section begin with, after the macro $3.
+items() {
+	section "$1" "$2" | sed -n "s/^\.It $3 //p" | sed 's/ , /\n/g; s/ Pq .*//' | words
+}
+# One item with its text, on one line.
+item() {
+	section "$1" "$2" | awk -v want="$3" '
+		/^\.It |^\.El/{ is_in = 0 }
+		index($0 " ", ".It " want " ") == 1{ is_in = 1 }
+		is_in{ printf "%s ", $0 }'
+}
+
+# --- Options. One row a line: name|variable|kind|low|high|default|choices; no row for what --help does not show.
+option_rows=$(cat core/*.h core/options.c | awk '
+	function unquote(s) { gsub(/^[ \t]*"|"[ \t]*$/, "", s); return s }
+	# Takes the next positional member off s into `member`; "" for NULL. False at the first designated one.
+	function take() {
+		sub(/^[ \t]+/, "", s)
+		if (s ~ /^\./) return 0
+		member = ""
+		while (match(s, /^[ \t]*("([^"\\]|\\.)*"|[A-Za-z_0-9]+)/)) {
+			piece = substr(s, RSTART, RLENGTH); s = substr(s, RLENGTH + 1)
+			if (piece !~ /NULL/) member = member unquote(piece)
+		}
+		sub(/^[ \t]*,/, "", s)
+		return 1
+	}
+	function value(key) {
+		if (!match(row, "\\." key " = [A-Za-z_0-9-]+")) return ""
+		return substr(row, RSTART + length(key) + 4, RLENGTH - length(key) - 4)
+	}
+	/^enum [a-z_]+ \{.*\};/{
+		list = $0; sub(/.*\{ */, "", list); sub(/ *\};.*/, "", list)
+		n = split(list, names, / *, */)
+		for (i = 1; i <= n; i++) number[names[i]] = i - 1
+	}
+	/\} table\[\] = \{/{ in_table = 1; next }
+	in_table && /^\};/{ exit }
+	in_table && !/^#/{ row = row " " $0 }
+	in_table && /\},[ \t]*$/{
+		s = row; sub(/^[ \t]*\{/, "", s)
+		take(); take(); name = member; take(); env = member; take()
+		has_help = take() && member != ""
+		has_unset = take()
+		choices = ""
+		if (match(row, /\.choices = \{[^}]*\}/)) {
+			choices = substr(row, RSTART + 12, RLENGTH - 13)
+			gsub(/[",]/, " ", choices); gsub(/ +/, " ", choices); gsub(/^ | $/, "", choices)
+		}
+		# A kind may stand among the positional ones.
+		match(row, /KIND_[A-Z]+/); kind = substr(row, RSTART + 5, RLENGTH - 5)
+		low = value("low"); high = value("high"); fallback = value("fallback")
+		if (fallback in number) fallback = number[fallback]
+		if (choices != "") { split(choices, word, " "); fallback = word[fallback + 1] }
+		if (has_help)
+			print name "|" env "|" kind "|" (low == "" ? 0 : low) "|" high "|" \
+				(has_unset && member != "" && kind != "INT" ? "" : fallback == "" ? 0 : fallback) "|" choices
+		row = ""
+	}')
+options=$(printf '%s\n' "$option_rows" | cut -d'|' -f1 | words)
+documented=$(section $daemon OPTIONS | sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' | words)
+compare option core/options.c "$options" "$daemon OPTIONS" "$documented"
+
+variables=
+while IFS='|' read -r name env kind low high fallback choices; do
+	[ -n "$name" ] || continue
+	text=$(item $daemon OPTIONS "Fl -$name")
+	if [ -n "$env" ]; then
+		variables="$variables $env"
+		expect "$daemon does not give --$name its variable $env" contains "$text" "Pq Ev $env "
+	else
+		contains "${text%%.}" "Pq Ev " && fault "$daemon gives --$name a variable that it does not have"
+	fi
+	case $kind in
+	INT)
+		range="$low to $high"
+		[ "$high" != INT_MAX ] || range="$low or more"
+		expect "$daemon does not say of --$name: \"The range is $range; the default is $fallback\"" \
+			contains "$(printf '%s' "$text" | tr -s ' ')" "The range is $range; the default is $fallback"
+		;;
+	CHOICE)
+		for word in $choices; do
+			expect "$daemon does not tell of --$name's value $word" contains "$text" ".Cm $word "
+		done
+		expect "$daemon does not say that --$name's default is $fallback" contains "$text" "default is .Cm $fallback "
+		;;
+	esac
+done <<EOF
+$option_rows
+EOF
+
+# Every option that a page mentions exists.
+for page in $daemon $wire; do
+	for name in $(grep -E '^\.' $page | grep -oE 'Fl -[a-z][a-z-]*' | sed 's/Fl -//' | words); do
+		contains " $options " " $name " || fault "$page speaks of an option --$name, which core/options.c does not have"
+	done
+done
+
+# --- Variables: those of options, and what else is read. TZ is the C library's.
+read_too=$(cat core/*.c cmd/wavechatd/*.c | grep -oE 'getenv\("[A-Z_]+"\)' | sed 's/.*"\(.*\)".*/\1/')
+compare variable core/options.c "$(printf '%s\n' $variables $read_too TZ | words)" "$daemon ENVIRONMENT" \
+	"$(items $daemon ENVIRONMENT Ev)"
+
+# --- Codes and metrics.
+compare "error code" core/event.c "$(sed -n 's/.*\[ERR_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' core/event.c | words)" \
+	"$wire ERROR CODES" "$(items $wire 'ERROR CODES' Cm)"
+compare "close code" core/wsframe.h "$(grep -oE 'W[SC]_CLOSE_[A-Z0-9_]+ = [0-9]+' core/wsframe.h | sed 's/.* //' | words)" \
+	"$wire CLOSE CODES" "$(items $wire 'CLOSE CODES' Cm)"
+metrics=$(sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), "\([a-z_0-9]*\)".*/\2 \1/p' core/metrics.h)
+compare metric core/metrics.h "$(printf '%s\n' "$metrics" | cut -d' ' -f1 | words)" "$daemon METRICS" "$(items $daemon METRICS Va)"
+while read -r name kind; do
+	expect "$daemon does not say that metric $name is a $kind" contains "$(item $daemon METRICS "Va $name")" "Va $name Pq $kind "
+done <<EOF
+$metrics
+EOF
+
+# --- Frames: every type that is read or sent, every member.
+shapes=$(awk '/^\.Bd -literal/{ is_in = 1 } /^\.Ed/{ is_in = 0 } is_in' $wire)
+sources="core/encode.c core/pages.c core/presence.c core/tail.c core/room*.c core/user.c core/publish.c core/chores.c core/site_upload.c"
+types_read=$(sed -n '/^} types\[\] = {/,/^};/p' core/decode.c | grep -oE '\{ "[a-z_]+"' | tr -d '{ "')
+types_sent=$(cat $sources | grep -oE '\{\\"type\\":\\"[a-z_]+' | sed 's/.*"//')
+compare "type of frame" "core/decode.c and what encodes" "$(printf '%s\n' $types_read $types_sent | words)" "$wire" \
+	"$(printf '%s\n' "$shapes" | grep -oE '"type":"[a-z_]+"' | sed 's/.*:"\(.*\)"/\1/' | words)"
+
+members_read=$(grep -ohE '\(in, "[a-z0-9_]+"' core/decode.c | sed 's/.*"\(.*\)"/\1/')
+members_sent=$(cat $sources | grep -oE '\\"[a-z0-9_]+\\":|put_[a-z0-9_]+\((b|before|after), "[a-z0-9_]+"' |
+	sed 's/.*"\([a-z0-9_]*\)\(\\":\|"\)$/\1/')
+named=$(printf '%s\n' "$shapes" | grep -oE '"[a-z0-9_]+"\??:' | tr -d '":?' | words)
+told=$(grep -E '^\.(It )?(Va|Ql)' $wire | tr ' ,(:' '\n' | sed 's/\\(dq//g; s/[^a-z0-9_]//g')
+for name in $(printf '%s\n' $members_read $members_sent | words); do
+	expect "member \"$name\" of frames is not in $wire" contains " $named $(printf '%s ' $told) " " $name "
+done
+for name in $named; do
+	contains " $(printf '%s\n' $members_read $members_sent | words) " " $name " || fault "member \"$name\" of $wire is in no source"
+done
+
+# --- Form.
+for page in man/*.[1-8]; do
+	if command -v mandoc >/dev/null; then
+		expect "mandoc complains of $page: $(mandoc -T lint -W warning "$page" 2>&1 | head -n 1)" \
+			sh -c 'mandoc -T lint -W warning "$1" >/dev/null 2>&1' sh "$page"
+	fi
+	grep -nvE '^.{0,80}$' "$page" >/dev/null && fault "$page has a line longer than 80 characters"
+done
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ] && [ $passed -gt 0 ]
