@@ -169,7 +169,7 @@ members_read=$(grep -ohE '\(in, "[a-z0-9_]+"' core/decode.c | sed 's/.*"\(.*\)"/
 members_sent=$(cat $sources | grep -oE '\\"[a-z0-9_]+\\":|put_[a-z0-9_]+\((b|before|after), "[a-z0-9_]+"' |
 	sed 's/.*"\([a-z0-9_]*\)\(\\":\|"\)$/\1/')
 named=$(printf '%s\n' "$shapes" | grep -oE '"[a-z0-9_]+"\??:' | tr -d '":?' | words)
-told=$(grep -E '^\.(It )?(Va|Ql)' $wire | tr ' ,(:' '\n' | sed 's/\\(dq//g; s/[^a-z0-9_]//g')
+told=$(grep -E '^\.(It )?(Va|Ql)' $wire | sed 's/\\(dq/"/g' | grep -oE '[a-z0-9_]+')
 for name in $(printf '%s\n' $members_read $members_sent | words); do
 	expect "member \"$name\" of frames is not in $wire" contains " $named $(printf '%s ' $told) " " $name "
 done
