@@ -140,10 +140,20 @@ static void make_etag(char out[ETAG_BYTES], const struct asset *a, bool is_gzip)
 		snprintf(out, ETAG_BYTES, "%.*s-plain\"", (int)(len - 1), a->etag);
 }
 
+/* A worker's own fetches are bound by the policy of its script: with the default one a service worker could not fetch the page it is to keep.
+ * NULL: the default. */
+static const char *policy_of(const struct asset *a)
+{
+	if (!a->csp && strncmp(a->content_type, "text/javascript", 15) == 0)
+		return "default-src 'none'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+	return a->csp;
+}
+
 static void get_asset(void *arg, struct http_req *r)
 {
 	const struct asset *a = find_asset(http_path(r));
 	struct http_reply reply = { .status = 200, .body_is_static = true };
+	const char *csp;
 	char etag[ETAG_BYTES], headers[HEADERS_BYTES];
 	bool is_gzip;
 	int n;
@@ -152,9 +162,10 @@ static void get_asset(void *arg, struct http_req *r)
 	WC_ASSERT(a);
 	is_gzip = a->gz && (!a->plain || site_accepts_gzip(http_header(r, "Accept-Encoding")));
 	make_etag(etag, a, is_gzip);
+	csp = policy_of(a);
 	n = snprintf(headers, sizeof(headers), "ETag: %s\r\nVary: Accept-Encoding\r\nCache-Control: %s\r\n%s%s%s%s", etag,
 	             a->is_immutable ? "public, max-age=31536000, immutable" : "no-cache", is_gzip ? "Content-Encoding: gzip\r\n" : "",
-	             a->csp ? "Content-Security-Policy: " : "", a->csp ? a->csp : "", a->csp ? "\r\n" : "");
+	             csp ? "Content-Security-Policy: " : "", csp ? csp : "", csp ? "\r\n" : "");
 	WC_ASSERT(n > 0 && (size_t)n < sizeof(headers)); /* made at build time, so every test of the page would find it */
 	reply.headers = headers;
 	reply.content_type = a->content_type;

@@ -115,6 +115,7 @@ static void test_page_encodings(void **state)
 	forget(&a);
 	a = get(f, "/only.js", NULL);
 	assert_body(&a, only_gz, sizeof(only_gz) - 1);
+	assert_non_null(strstr(header(&a, "Content-Security-Policy"), "connect-src 'self'")); /* a worker's fetches go by it */
 	assert_header(&a, "Content-Encoding", "gzip");
 	forget(&a);
 
