@@ -174,7 +174,7 @@ static int output_walk(struct conn *c, struct iovec *iov, ssize_t got)
 	size_t left = is_taking ? (size_t)got : 0;
 	int n = 0;
 	struct mail *m = c->first;
-	for (;;) {
+	while (n < FLUSH_IOVECS) {
 		uint64_t stop = m && m->at < head ? m->at : head;
 		if (is_subscribed && pos < stop) {
 			size_t len = (size_t)(stop - pos);
@@ -185,7 +185,7 @@ static int output_walk(struct conn *c, struct iovec *iov, ssize_t got)
 				iov[n++] = (struct iovec){ (void *)bcast_at(ring, pos), len };
 			}
 			pos += len;
-			if (pos < stop || n == FLUSH_IOVECS)
+			if (pos < stop)
 				break;
 		}
 		if (!m || (is_subscribed && m->at > pos) || m->kind == MAIL_HOLD)

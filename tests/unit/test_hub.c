@@ -295,6 +295,50 @@ static void test_streams_against_model(void **state)
 	}
 }
 
+/* More alternations of log and inserts than one system call takes, in one flush. */
+static void test_many_inserts_in_one_flush(void **state)
+{
+	(void)state;
+	static struct test t;
+	memset(&t, 0, sizeof t);
+	t.hubs = start(&t, 1, RING);
+	adopt(&t, 0, 0);
+	while (atomic_load(&t.adopted) < 1)
+		usleep(1000);
+	struct batch b = { 0 };
+	struct client *c = &t.v[0];
+	post(&b, mail_new(MAIL_SUBSCRIBE, c->conn));
+	flush(&t, &b);
+	struct bcast *log = hubs_ring(t.hubs, 0);
+	for (int i = 0; i < 1000; i++) {
+		for (int j = 0; j < i % 3; j++) {
+			post(&b, insert(c, MAIL_INSERT, bcast_tail(log), 0, "(twelve ones)", 13));
+			expect(c, "(twelve ones)", 13);
+		}
+		memcpy(bcast_reserve(log, 5), "frame", 5);
+		bcast_commit(log, 5);
+		expect(c, "frame", 5);
+		if (i % 200 == 199)
+			flush(&t, &b);
+	}
+	while (c->got.len < c->want.len) {
+		char chunk[65536];
+		struct pollfd p = { c->fd, POLLIN, 0 };
+		assert_int_equal(poll(&p, 1, 2000), 1);
+		ssize_t n = read(c->fd, chunk, sizeof chunk);
+		assert_true(n > 0);
+		buf_put(&c->got, chunk, (size_t)n);
+	}
+	assert_int_equal(c->got.len, c->want.len);
+	assert_memory_equal(c->got.p, c->want.p, c->got.len);
+	hubs_stop(t.hubs, 500);
+	hubs_free(t.hubs);
+	close(c->fd);
+	buf_fini(&c->want);
+	buf_fini(&c->got);
+	buf_fini(&c->behind);
+}
+
 static void test_laggard_is_dropped_alone(void **state)
 {
 	(void)state;
@@ -351,6 +395,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_streams_against_model),
+		cmocka_unit_test(test_many_inserts_in_one_flush),
 		cmocka_unit_test(test_laggard_is_dropped_alone),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
