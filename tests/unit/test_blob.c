@@ -538,7 +538,7 @@ static void old_uploads_and_handles_go(void **state)
 struct rivals {
 	struct blobs *b;
 	_Atomic int finished;
-	int seed;
+	_Atomic int seed;
 };
 
 /* Sends one file under one key, always from where it stands, like a client that reconnects in a hurry. */
