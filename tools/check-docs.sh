@@ -1,7 +1,7 @@
 #!/bin/sh
 # Do the man pages say what the program does, no less and no more? Compares the tables of the sources with the pages: options with
-# their ranges, defaults and variables, error codes, close codes, metrics, the types of frames and their members. One line a fault;
-# ends with "N passed, N failed". Reads only; needs no build. CHECK_DOCS_ROOT: another tree (for trying this script).
+# their ranges, defaults and variables, error codes, close codes, metrics, the types of frames and their members, routes, events of the
+# log. One line a fault; ends with "N passed, N failed". Reads only; needs no build. CHECK_DOCS_ROOT: another tree (for trying this script).
 set -u
 export LC_ALL=C
 cd "${CHECK_DOCS_ROOT:-$(dirname "$0")/..}" || exit 1
@@ -176,6 +176,30 @@ done
 for name in $named; do
 	contains " $(printf '%s\n' $members_read $members_sent | words) " " $name " || fault "member \"$name\" of $wire is in no source"
 done
+
+# --- Paths: the routes, and the parts of the page.
+paths=$({
+	sed -n '/http_route fixed\[\] = {/,/^};/p' core/site.c | grep -oE '"[A-Z]+", "/[^"]*"' | sed 's/", "/ /; s/"//g'
+	grep -oE '\.path = "/[^"]*"' tools/embed.c | sed 's/.*"\(.*\)"/GET \1/'
+	sed -n 's/^#define WC_WS_PATH "\(.*\)"/GET \1/p' core/httpd.h
+} | sort -u)
+http=$(section $wire HTTP)
+[ "$(printf '%s\n' "$paths" | grep -c .)" -ge 10 ] || fault "no routes found in core/site.c and tools/embed.c: have they moved?"
+while read -r method path; do
+	pattern=$(printf '%s' "$path" | sed 's/[.]/\\./g')
+	expect "$method $path of the server is not in $wire HTTP" \
+		sh -c 'printf "%s\n" "$1" | grep -qE "$2"' sh "$http" "^\.It Pa $method $pattern([?]|[A-Z]|\$)|^\.Pa $pattern( |\$)"
+done <<EOF
+$paths
+EOF
+for path in $(printf '%s\n' "$http" | sed -n 's/^\.It Pa [A-Z]* \(\/[^?]*\).*/\1/p; s/^\.Pa \(\/[^ ]*\).*/\1/p' | sed 's/[A-Z].*//' | words); do
+	printf '%s\n' "$paths" | grep -qxE "[A-Z]+ $path" || fault "$wire HTTP has a path $path that is no route"
+done
+
+# --- The log: what is said at the default level.
+events=$(cat core/*.c cmd/wavechatd/*.c | grep -oE 'log_(error|warn|info)\("[^"]+"' | sed 's/.*("\(.*\)"/\1/; s/ /_/g' | words)
+compare "log event" core "$events" "$daemon DIAGNOSTICS" \
+	"$(section $daemon DIAGNOSTICS | sed -n 's/^\.It //p' | tr -d '"' | sed 's/ /_/g' | words)"
 
 # --- Form.
 for page in man/*.[1-8]; do
