@@ -2,6 +2,7 @@
 # Do the man pages say what the program does, no less and no more? Compares the tables of the sources with the pages: options with
 # their ranges, defaults and variables, error codes, close codes, metrics, the types of frames and their members, routes, events of the
 # log. One line a fault; ends with "N passed, N failed". Reads only; needs no build. CHECK_DOCS_ROOT: another tree (for trying this script).
+# shellcheck disable=SC2086,SC2016 # lists of words are meant to split; sh -c gets its own $1
 set -u
 export LC_ALL=C
 cd "${CHECK_DOCS_ROOT:-$(dirname "$0")/..}" || exit 1
