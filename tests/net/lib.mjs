@@ -176,7 +176,9 @@ export function serverTest(title, options, fn) {
 		try {
 			await fn(s, t);
 			if (s.alive()) await s.stop();
+			else s.checkOutput();
 		} catch (e) {
+			if (!s.alive()) e.message = `the server is gone: ${JSON.stringify(await s.exited)}; ${e.message}`;
 			if (s.output && !e.message.includes(s.output)) e.message += `\n--- the server said:\n${s.output.slice(-3000)}`;
 			throw e;
 		} finally {
