@@ -29,9 +29,9 @@ struct event *event_bad(struct conn *conn, enum error_code code, struct str text
 struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb);
 
 /* The blocking half of EV_FILE and EV_VOICE. Thread: helper. Decodes data, or resolves blob for identity_id (0: none, so -> error); checks
- * size against max_file_mb or the voice limit; stores the bytes; sets sha, size, and data64 if `want_data64` (dialect-1 readers exist).
+ * size against max_file_mb or the voice limit; stores the bytes; sets sha, size, and data64 if it takes at most data64_max bytes.
  * *e may be replaced, by the same without its data or by an EV_BAD (storage: the disk refused; busy: no memory). */
 struct blobs;
-void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, bool want_data64);
+void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max);
 
 #endif

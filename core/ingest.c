@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "decode.h"
+#include "tail.h"
 
 struct ingest {
 	struct inbox *inbox;
@@ -70,8 +71,9 @@ static void run_slow(void *arg, struct store_reader *reader)
 		free(s->data);
 		ws_budget_give(in->budget, s->reserved);
 	}
+	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
 	if (e && is_file(e))
-		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room));
+		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room) ? SIZE_MAX : TAIL_INLINE_BYTES);
 	bool is_join = e && e->kind == EV_JOIN;
 	/* The event first, the resume after: closed, which the resume may bring, must be the connection's last event. */
 	if (e)

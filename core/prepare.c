@@ -97,7 +97,7 @@ static bool drop_data(struct event **e)
 	return true;
 }
 
-static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb, bool want_data64)
+static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb, size_t data64_max)
 {
 	struct str data = (*e)->file.data;
 	char *bytes = (char *)*e + (data.p - (const char *)*e); /* within *e, which is ours to write to */
@@ -116,7 +116,7 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 		return;
 	}
 	(*e)->file.size = (uint64_t)size;
-	if (want_data64) {
+	if (BASE64_LEN(size) <= data64_max) {
 		(*e)->file.data64 = shbuf_new(BASE64_LEN(size));
 		if (!(*e)->file.data64) {
 			replace_memory(e);
@@ -153,7 +153,7 @@ static int encode_file(int fd, uint64_t size, struct shbuf *b)
 	return 0;
 }
 
-static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, bool want_data64)
+static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)
 {
 	struct event *ev = *e;
 	uint64_t size = 0;
@@ -163,7 +163,7 @@ static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identit
 		rc = upload_resolve(blobs, identity_id, ev->file.blob, ev->file.sha, &size);
 	if (rc == 0 && !check_size(e, size, max_file_mb))
 		return;
-	if (rc == 0 && want_data64)
+	if (rc == 0 && BASE64_LEN(size) <= data64_max)
 		fd = rc = blob_get(blobs, ev->file.sha, &size);
 	if (rc < 0) {
 		if (rc == -WC_ESTORAGE || rc == -WC_EIO)
@@ -186,12 +186,12 @@ static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identit
 	close(fd);
 }
 
-void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, bool want_data64)
+void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)
 {
 	ASSERT_THREAD(HELPER);
 	WC_ASSERT((*e)->kind == EV_FILE || (*e)->kind == EV_VOICE);
 	if ((*e)->file.blob.len > 0)
-		prepare_blob(e, blobs, identity_id, max_file_mb, want_data64);
+		prepare_blob(e, blobs, identity_id, max_file_mb, data64_max);
 	else
-		prepare_data(e, blobs, max_file_mb, want_data64);
+		prepare_data(e, blobs, max_file_mb, data64_max);
 }

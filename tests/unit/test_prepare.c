@@ -184,7 +184,7 @@ static void data(void **state)
 			char *bytes = some_bytes(cases[i].n, (uint32_t)i), *text = as_base64(bytes, cases[i].n);
 			struct event *e = decode(cases[i].type, "data", text);
 
-			prepare_file(&e, f->blobs, 0, cases[i].max_file_mb, want_data64);
+			prepare_file(&e, f->blobs, 0, cases[i].max_file_mb, want_data64 ? SIZE_MAX : 0);
 			if (cases[i].wrong)
 				assert_bad(e, ERR_TOO_LARGE, cases[i].wrong);
 			else
@@ -205,17 +205,17 @@ static void spellings_of_data(void **state)
 
 	for (size_t i = 0; i < WC_LEN(good); i++) {
 		e = decode("file", "data", good[i]);
-		prepare_file(&e, f->blobs, 0, 25, true);
+		prepare_file(&e, f->blobs, 0, 25, SIZE_MAX);
 		assert_stored(f->blobs, e, EV_FILE, "ABCD", 4, true);
 	}
 	for (size_t i = 0; i < WC_LEN(wrong); i++) {
 		e = decode("voice", "data", wrong[i]);
-		prepare_file(&e, f->blobs, 0, 25, true);
+		prepare_file(&e, f->blobs, 0, 25, SIZE_MAX);
 		assert_bad(e, ERR_BAD_REQUEST, "data is not base64");
 	}
 	for (size_t i = 0; i < WC_LEN(empty); i++) {
 		e = decode("file", "data", empty[i]);
-		prepare_file(&e, f->blobs, 0, 25, true);
+		prepare_file(&e, f->blobs, 0, 25, SIZE_MAX);
 		assert_bad(e, ERR_BAD_REQUEST, "empty file");
 	}
 }
@@ -246,21 +246,21 @@ static void uploads(void **state)
 		upload(f->blobs, 5, key, bytes, sizes[i], handle);
 		for (int want_data64 = 0; want_data64 < 2; want_data64++) {
 			e = decode(i % 2 ? "voice" : "file", "blob", handle);
-			prepare_file(&e, f->blobs, 5, 25, want_data64);
+			prepare_file(&e, f->blobs, 5, 25, want_data64 ? SIZE_MAX : 0);
 			assert_stored(f->blobs, e, i % 2 ? EV_VOICE : EV_FILE, bytes, sizes[i], want_data64);
 		}
 		free(bytes);
 		for (uint64_t other = 0; other <= 6; other += 6) { /* nobody's, somebody else's */
 			e = decode("file", "blob", handle);
-			prepare_file(&e, f->blobs, other, 25, true);
+			prepare_file(&e, f->blobs, other, 25, SIZE_MAX);
 			assert_bad(e, ERR_BAD_REQUEST, "unknown upload");
 		}
 	}
 	e = decode("file", "blob", handle);
-	prepare_file(&e, f->blobs, 5, 3, true);
+	prepare_file(&e, f->blobs, 5, 3, SIZE_MAX);
 	assert_bad(e, ERR_TOO_LARGE, "Max 3MB");
 	e = decode("file", "blob", "none-such");
-	prepare_file(&e, f->blobs, 5, 25, true);
+	prepare_file(&e, f->blobs, 5, 25, SIZE_MAX);
 	assert_bad(e, ERR_BAD_REQUEST, "unknown upload");
 }
 
@@ -272,11 +272,11 @@ static void voice_upload_too_large(void **state)
 
 	upload(f->blobs, 5, "exact", bytes, 10 * MB, handle);
 	e = decode("voice", "blob", handle);
-	prepare_file(&e, f->blobs, 5, 1, false);
+	prepare_file(&e, f->blobs, 5, 1, 0);
 	assert_stored(f->blobs, e, EV_VOICE, bytes, 10 * MB, false);
 	upload(f->blobs, 5, "over", bytes, 10 * MB + 1, handle);
 	e = decode("voice", "blob", handle);
-	prepare_file(&e, f->blobs, 5, 25, false);
+	prepare_file(&e, f->blobs, 5, 25, 0);
 	assert_bad(e, ERR_TOO_LARGE, "Voice max 10MB");
 	free(bytes);
 }
@@ -294,12 +294,12 @@ static void storage_refuses(void **state)
 	tight = before;
 	tight.rlim_cur = 1000;
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &tight), 0);
-	prepare_file(&e, f->blobs, 0, 25, true);
+	prepare_file(&e, f->blobs, 0, 25, SIZE_MAX);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
 	assert_bad(e, ERR_STORAGE, "The server could not store this: its disk is full or failing");
 	/* and it recovers */
 	e = decode("file", "data", text);
-	prepare_file(&e, f->blobs, 0, 25, true);
+	prepare_file(&e, f->blobs, 0, 25, SIZE_MAX);
 	assert_stored(f->blobs, e, EV_FILE, bytes, 50000, true);
 	free(text);
 	free(bytes);
@@ -314,12 +314,12 @@ static void blob_vanished(void **state)
 
 	upload(f->blobs, 5, "gone", "some bytes", 10, handle);
 	e = decode("file", "blob", handle);
-	prepare_file(&e, f->blobs, 5, 25, true);
+	prepare_file(&e, f->blobs, 5, 25, SIZE_MAX);
 	assert_stored(f->blobs, e, EV_FILE, "some bytes", 10, true);
 	snprintf(command, sizeof(command), "find %s/blobs -type f -delete", f->dir);
 	assert_int_equal(system(command), 0);
 	e = decode("file", "blob", handle);
-	prepare_file(&e, f->blobs, 5, 25, true);
+	prepare_file(&e, f->blobs, 5, 25, SIZE_MAX);
 	assert_bad(e, ERR_BAD_REQUEST, "unknown upload");
 }
 
