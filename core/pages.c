@@ -11,8 +11,8 @@
 #include "room_impl.h"
 
 #define JOBS_MAX 8        /* of one session at once */
-#define PAGE_MAX 1000     /* messages in a page, whatever is asked */
-#define REPLY_CAP (32 * 1024 * 1024) /* a thousand of the longest texts, escaped */
+#define PAGE_MAX 1000     /* messages in a dialect-2 page, whatever is asked */
+#define REPLY_CAP (64 * 1024 * 1024) /* two thousand of the longest texts, escaped; what is longer is refused */
 
 struct page_job {
 	struct room *room;
@@ -246,7 +246,7 @@ void page_apply(struct room *r, struct action *a)
 		room_error(r, e->conn, ERR_BUSY, STR(""), STR(""));
 		return;
 	}
-	int history_limit = WC_MIN(r->o.options->history_limit, PAGE_MAX);
+	int history_limit = r->o.options->history_limit;
 	struct page_job *j = xcalloc(1, sizeof *j);
 	*j = (struct page_job){ .room = r, .session = s, .conn = e->conn, .dialect = s->dialect, .kind = e->kind, .me = s->user->id, .peer = e->to_id,
 		                .is_dm = e->to_id != 0, .since = e->page.since, .before = e->page.before, .upto = r->applied_id };
@@ -255,7 +255,7 @@ void page_apply(struct room *r, struct action *a)
 	else if (e->kind == EV_HISTORY && e->page.limit)
 		j->limit = (int)WC_MIN(e->page.limit, (uint32_t)PAGE_MAX);
 	else
-		j->limit = e->kind == EV_HISTORY ? WC_MAX(history_limit, 1) : history_limit;
+		j->limit = e->kind == EV_HISTORY ? WC_MAX(WC_MIN(history_limit, PAGE_MAX), 1) : history_limit;
 	s->jobs++;
 	helpers_submit(r->o.helpers, run_page, j);
 }
