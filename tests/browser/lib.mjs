@@ -71,7 +71,9 @@ export function launch() {
 	return chromium.launch({
 		executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
 		args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-			'--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
+			'--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
+			// A name that is not localhost, and so no secure context over plain HTTP.
+			'--host-resolver-rules=MAP insecure.test 127.0.0.1'],
 	});
 }
 
@@ -93,6 +95,7 @@ export class Person {
 	}
 
 	async tab(at = '/') {
+		const url = /^http/.test(at) ? at : this.server.url + at;
 		const page = this.page = await this.context.newPage();
 		const frames = this.frames = [];
 		page.on('console', (message) => {
@@ -108,7 +111,7 @@ export class Person {
 		await page.exposeFunction('reportViolation', (text) => this.complaints.push(`csp: ${text}`));
 		await page.addInitScript(() => addEventListener('securitypolicyviolation', (event) =>
 			window.reportViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`)));
-		await page.goto(this.server.url + at);
+		await page.goto(url);
 		return page;
 	}
 

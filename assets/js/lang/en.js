@@ -1,13 +1,11 @@
 // English. Plural entries are objects keyed by Intl.PluralRules category.
 export const en = {
-	appName: 'WaveChat',
 	tagline: 'One room for everyone here, and private talk a click away.',
 	yourName: 'Your name',
 	namePlaceholder: 'What should people call you?',
 	enter: 'Enter the chat',
 	entering: 'Entering…',
 	nameTaken: 'That name is taken here: you are “{name}”.',
-	welcomeBack: 'Welcome back, {name}',
 	haveLink: 'Already here on another device? Open its settings and make a sign-in link.',
 
 	general: 'General',
@@ -67,8 +65,6 @@ export const en = {
 	download: 'Download {name}',
 	gone: 'No longer kept on the server',
 	pictureOf: 'Picture {name} from {from}',
-	edited: 'edited',
-	more: 'Message actions',
 
 	write: 'Write a message',
 	writeTo: 'Write to {name}',
@@ -81,7 +77,6 @@ export const en = {
 	recording: 'Recording',
 	slideCancel: 'Slide away to cancel',
 	releaseCancel: 'Release to cancel',
-	lockHint: 'Slide up to lock',
 	locked: 'Recording goes on, hands free',
 	stopSend: 'Send the recording',
 	tooLong: { one: '{n} character too long', other: '{n} characters too long' },

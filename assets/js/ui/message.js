@@ -92,7 +92,7 @@ function fileView(m, url) {
 	const note = h('span', { class: 'file-note' }, m.gone ? t('gone') : fmtSize(Number(m.size) || 0));
 	const body = h('span', { class: 'file-text' }, h('span', { class: 'file-name', dir: 'auto' }, name), note);
 	if (!url || isMoving(m)) return h('div', { class: 'file' }, badge, body);
-	return h('a', { class: 'file', href: url, download: name, 'aria-label': t('download', { name }) }, badge, body, icon('download', 'file-get'));
+	return h('a', { class: 'file', href: url, download: name, title: t('download', { name }) }, badge, body, icon('download', 'file-get'));
 }
 
 function audioView(m, url) {

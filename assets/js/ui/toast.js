@@ -19,7 +19,10 @@ export function openDialog(title, fillBody, { cls = '', onclose } = {}) {
 		h('header', { class: 'dialog-head' }, h('h2', {}, title),
 			h('button', { class: 'icon-button', type: 'button', 'aria-label': t('close'), onclick: () => dialog.close() }, icon('close'))),
 		h('div', { class: 'dialog-body' }, fillBody(dialog)));
-	dialog.addEventListener('click', (event) => event.target === dialog && dialog.close());
+	// Only a press that began on the backdrop: the click of the tap that opened the dialog also ends there.
+	let isPressed = false;
+	dialog.addEventListener('pointerdown', (event) => isPressed = event.target === dialog);
+	dialog.addEventListener('click', (event) => isPressed && event.target === dialog && dialog.close());
 	dialog.addEventListener('close', () => {
 		dialog.remove();
 		onclose?.();

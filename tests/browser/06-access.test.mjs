@@ -1,0 +1,130 @@
+// For everyone: axe-core over every state in both languages and themes, and a whole conversation by keyboard alone.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { createRequire } from 'node:module';
+import test, { after, before } from 'node:test';
+import { Person, PHONE, Server, launch, until } from './lib.mjs';
+
+const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+let browser, server;
+before(async () => {
+	browser = await launch();
+	server = await Server.start();
+});
+after(async () => {
+	await browser?.close();
+	await server?.close();
+});
+
+/** Serious and critical findings; there are to be none. bypassCSP is on in these contexts, for axe itself is a script that the page's policy stops. */
+async function check(person, state) {
+	await person.page.evaluate(axe);
+	const { violations } = await person.page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+	const grave = violations.filter((v) => ['serious', 'critical'].includes(v.impact))
+		.map((v) => `${state}: ${v.id} — ${v.nodes.map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('; ')}`);
+	assert.deepEqual(grave, []);
+}
+
+for (const [locale, colorScheme, viewport] of [['en-US', 'light'], ['ru-RU', 'dark'], ['ru-RU', 'light', PHONE], ['en-US', 'dark', PHONE]]) {
+	test(`axe-core: ${locale}, ${colorScheme}${viewport ? ', phone' : ''}`, async () => {
+		const options = { locale, colorScheme, ...(viewport && { viewport }), bypassCSP: true };
+		const suffix = locale + colorScheme + (viewport ? 'p' : '');
+		const ada = await Person.open(browser, server, null, options);
+		await check(ada, 'entry');
+		await ada.join('Ada ' + suffix);
+		await check(ada, 'empty');
+		const boris = await Person.open(browser, server, 'Boris ' + suffix);
+		await boris.say(`@Ada ${suffix} look: https://example.org and \`code\``);
+		await boris.page.fill('#input', `hello @Ada ${suffix}, https://example.org and \`code\` 🙂`);
+		await boris.page.press('#input', 'Enter');
+		await boris.page.setInputFiles('#files', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('x') });
+		await boris.page.waitForSelector('.chip');
+		await boris.page.click('#send');
+		await ada.page.waitForSelector('a.file');
+		await ada.say('an answer of mine');
+		await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'the confirmation');
+		await check(ada, 'busy');
+		await ada.page.fill('#input', '@Boris');
+		await ada.page.locator('#input').press('End');
+		await ada.page.locator('#input').pressSequentially(' ');
+		await ada.page.locator('#input').press('Backspace');
+		await ada.page.waitForSelector('#suggest:not([hidden])');
+		await check(ada, 'completion');
+		await ada.page.fill('#input', '');
+		await ada.page.click('#emoji');
+		await check(ada, 'emoji');
+		await ada.page.click('#emoji');
+		if (viewport) {
+			await ada.page.click('#back');
+			await ada.page.waitForSelector('#sidebar', { state: 'visible' });
+			await check(ada, 'list');
+		}
+		await ada.openTalk('Boris ' + suffix);
+		await check(ada, 'private');
+		if (viewport) await ada.page.click('#back');
+		await ada.page.click('#settings');
+		await ada.page.click('.device .button');
+		await ada.page.waitForSelector('svg.qr');
+		await check(ada, 'settings');
+		await boris.close();
+		await ada.close();
+	});
+}
+
+test('a conversation by keyboard alone', async () => {
+	const boris = await Person.open(browser, server, 'Boris K');
+	const ada = await Person.open(browser, server, null);
+	const { keyboard } = ada.page;
+	await keyboard.type('Ada K');
+	await keyboard.press('Enter');
+	await ada.ready();
+	await ada.meets('Boris K');
+	// The focus is in the composer: write at once.
+	await keyboard.type('by keys');
+	await keyboard.press('Shift+Enter');
+	await keyboard.type('two lines');
+	await keyboard.press('Enter');
+	await boris.sees('by keys\ntwo lines');
+	// Search a person, open the talk, write.
+	await keyboard.press('Control+k');
+	await keyboard.type('boris k');
+	await until(async () => (await ada.page.locator('#people .person').count()) === 1, 'one found');
+	await keyboard.press('ArrowDown');
+	await keyboard.press('Enter');
+	await until(async () => (await ada.page.textContent('#chat-title')) === 'Boris K', 'the private talk');
+	await until(() => ada.page.evaluate(() => document.activeElement.id === 'input'), 'the focus in the composer');
+	await keyboard.type('to you alone :smile: ');
+	await keyboard.press('Enter');
+	await boris.page.waitForSelector('.talk.is-dm .badge');
+	await boris.openTalk('Ada K');
+	await boris.sees('to you alone 😄');
+	// A voice message: the button by Tab, Enter starts, Enter on “Send” sends.
+	for (let i = 0; i < 6 && (await ada.page.evaluate(() => document.activeElement.id)) !== 'mic'; i++) await keyboard.press('Tab');
+	assert.equal(await ada.page.evaluate(() => document.activeElement.id), 'mic');
+	await keyboard.press('Enter');
+	await until(() => ada.page.evaluate(() => document.activeElement.id === 'rec-send'), 'the focus on the sending');
+	await ada.page.waitForTimeout(1000);
+	await keyboard.press('Enter');
+	await boris.page.waitForSelector('.row.theirs .voice-play');
+	// Dialogs give the focus back.
+	await ada.page.focus('#settings');
+	await keyboard.press('Enter');
+	await ada.page.waitForSelector('dialog[open]');
+	await keyboard.press('Escape');
+	assert.equal(await ada.page.evaluate(() => document.activeElement.id), 'settings');
+	// Whatever has the focus shows it.
+	const shown = await ada.page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle);
+	assert.notEqual(shown, 'none');
+	await ada.close();
+	await boris.close();
+});
+
+test('the message list is a log with a name, and everything to press has one too', async () => {
+	const ada = await Person.open(browser, server, 'Ada L', { locale: 'ru-RU' });
+	assert.equal(await ada.page.getAttribute('#log', 'role'), 'log');
+	const nameless = await ada.page.$$eval('button, a, input:not([type=file]), textarea, [role=slider]', (all) => all
+		.filter((el) => el.offsetParent && !el.ariaHidden && !(el.getAttribute('aria-label') || el.labels?.length || el.textContent.trim())).map((el) => el.outerHTML.slice(0, 120)));
+	assert.deepEqual(nameless, []);
+	await ada.close();
+});

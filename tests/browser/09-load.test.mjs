@@ -1,0 +1,134 @@
+// How it feels: first paint, the time from one page to another, thousands of messages loaded, a crowd talking while one types.
+import assert from 'node:assert/strict';
+import test, { after, before } from 'node:test';
+import WebSocket from 'ws';
+import { Person, Server, launch, sleep, until } from './lib.mjs';
+
+// Other work on the machine is measured along with the page; a slow machine may widen the bounds, never drop them.
+const slack = Number(process.env.BROWSER_SLACK || 1);
+const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
+
+let browser, server;
+before(async () => {
+	browser = await launch();
+	server = await Server.start();
+});
+after(async () => {
+	await browser?.close();
+	await server?.close();
+});
+
+async function peer(name) {
+	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
+	let isIn = false;
+	socket.on('message', (data) => (isIn ||= String(data).includes('"init"')));
+	await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+	socket.send(JSON.stringify({ type: 'join', v: 2, name }));
+	await until(() => isIn, 'init');
+	return { say: (text) => socket.send(JSON.stringify({ type: 'text', text })), close: () => socket.close() };
+}
+
+test('with 200 messages of history, the first paint and the first messages come quickly', async (t) => {
+	const writer = await peer('Writer');
+	for (let i = 0; i < 220; i++) writer.say(`history ${i}: ${'words '.repeat(i % 30)}`);
+	const ada = await Person.open(browser, server, 'Ada');
+	await ada.sees('history 219: ' + 'words '.repeat(9).trim());
+	const times = [];
+	for (let i = 0; i < 5; i++) {
+		await ada.page.reload();
+		await ada.page.waitForSelector('.row');
+		times.push(await ada.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve({
+			paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime,
+			messages: performance.now(),
+		})))));
+	}
+	const paint = median(times.map((x) => x.paint));
+	t.diagnostic(`first contentful paint: ${paint.toFixed(0)} ms (median of 5)`);
+	assert.ok(paint < 300 * slack, `first paint after ${paint} ms`);
+	writer.close();
+	await ada.close();
+});
+
+test('from sending on one page to seeing on another', async (t) => {
+	const [ada, boris] = [await Person.open(browser, server, 'Ada2'), await Person.open(browser, server, 'Boris2')];
+	await boris.page.evaluate(() => {
+		window.seen = {};
+		new MutationObserver(() => {
+			for (const el of document.querySelectorAll('#log .text')) if (/^t\d+$/.test(el.textContent)) window.seen[el.textContent] ??= Date.now() + performance.now() % 1;
+		}).observe(document.querySelector('#log'), { childList: true, subtree: true });
+	});
+	const times = [];
+	for (let i = 0; i < 15; i++) {
+		const sent = await ada.page.evaluate((text) => {
+			const input = document.querySelector('#input');
+			input.value = text;
+			input.dispatchEvent(new Event('input', { bubbles: true }));
+			const now = Date.now();
+			document.querySelector('#composer').requestSubmit();
+			return now;
+		}, `t${i}`);
+		const seen = await until(() => boris.page.evaluate((text) => window.seen[text], `t${i}`), 'it on the other page');
+		times.push(seen - sent);
+	}
+	t.diagnostic(`sending to seeing: ${median(times).toFixed(0)} ms (median of 15)`);
+	assert.ok(median(times) < 50 * slack, `${times}`);
+	await ada.close();
+	await boris.close();
+});
+
+test('ten thousand messages: a bounded part of them is in the DOM, scrolling reaches all of it', async (t) => {
+	const writer = await peer('Flood');
+	const ada = await Person.open(browser, server, 'Ada3');
+	for (let i = 0; i < 10000; i++) {
+		writer.say(`m${i}`);
+		if (i % 200 === 199) await sleep(20);
+	}
+	await ada.sees('m9999', 40000);
+	const rows = await ada.page.locator('.row').count();
+	assert.ok(rows <= 300, `${rows} rows in the DOM`);
+	const { worst, first, reads } = await ada.page.evaluate(async () => {
+		const scroller = document.querySelector('#scroller');
+		let worst = 0, reads = 0;
+		for (let i = 0; i < 150; i++) {
+			const from = performance.now();
+			scroller.scrollTop -= 2000;
+			await new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)));
+			worst = Math.max(worst, performance.now() - from);
+			reads = Math.max(reads, document.querySelectorAll('.row').length);
+		}
+		return { worst, reads, first: document.querySelector('.row .text').textContent };
+	});
+	t.diagnostic(`after 150 long strokes the first row is ${first}; at most ${reads} rows, ${worst.toFixed(0)} ms for the slowest two frames`);
+	assert.ok(reads <= 400, `${reads} rows`);
+	assert.ok(Number(first.slice(1)) < 9000, first);
+	await ada.page.click('#jump');
+	await ada.sees('m9999');
+	writer.close();
+	await ada.close();
+});
+
+test('fifty messages a second do not make typing stutter', async (t) => {
+	const crowd = await Promise.all(Array.from({ length: 20 }, (_, i) => peer(`Crowd ${i}`)));
+	const ada = await Person.open(browser, server, 'Ada4');
+	await ada.page.evaluate(() => {
+		window.long = [];
+		new PerformanceObserver((list) => window.long.push(...list.getEntries().map((e) => e.duration))).observe({ entryTypes: ['longtask'] });
+	});
+	let isOn = true, sent = 0;
+	const talk = (async () => {
+		while (isOn) {
+			crowd[sent % crowd.length].say(`message ${sent} of a crowd, https://example.org/${sent} and @Ada4`);
+			sent++;
+			await sleep(18);
+		}
+	})();
+	await ada.page.locator('#input').pressSequentially('typing goes on while everybody talks, '.repeat(3), { delay: 40 });
+	isOn = false;
+	await talk;
+	const long = await ada.page.evaluate(() => window.long);
+	t.diagnostic(`${sent} messages; long tasks: ${long.map((ms) => ms.toFixed(0)).join(', ') || 'none'} ms`);
+	assert.equal(await ada.page.inputValue('#input'), 'typing goes on while everybody talks, '.repeat(3));
+	assert.ok(Math.max(0, ...long) < 100 * slack, `${long}`);
+	for (const c of crowd) c.close();
+	await ada.close();
+});
