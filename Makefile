@@ -167,7 +167,7 @@ build/probed build/probed-tests:
 		{ echo "<$$h> is missing. Run: $(REMEDY)" >&2; exit 1; }; done; touch $@
 
 CIVETWEB := build/civetweb/src/civetweb.c
-$(CIVETWEB):
+$(CIVETWEB): | build/probed
 	$(Q)tools/fetch-civetweb.sh build/civetweb
 
 $(OUT)/%.o: %.c $(OUT)/flags | build/probed $(CIVETWEB)
