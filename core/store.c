@@ -350,8 +350,9 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 	rc = s->is_memory ? SQLITE_OK : sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	if (rc == SQLITE_OK)
 		rc = store_prepare_all(s->db, store_writer_sql, W_LAST, s->stmt);
+	/* Two subqueries: one with both ends in it would walk from one to the other. */
 	if (rc == SQLITE_OK)
-		rc = get_int(s->db, "SELECT coalesce(max(id), 0) + coalesce(min(id), 0) + (SELECT count(*) FROM meta) FROM messages", &pages);
+		rc = get_int(s->db, "SELECT (SELECT max(id) FROM messages) + (SELECT min(id) FROM messages) + (SELECT count(*) FROM meta)", &pages);
 	if (rc == SQLITE_OK)
 		rc = get_int(s->db, "PRAGMA page_count", &pages);
 	if (rc != SQLITE_OK) {

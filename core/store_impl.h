@@ -65,7 +65,8 @@ extern const char *const store_writer_sql[W_LAST], *const store_reader_sql[R_LAS
 #define MSG_COLUMNS \
 	"m.id, m.at, m.kind, m.flags, m.from_id, m.from_name, m.to_id, m.to_name, m.cid, m.text, " \
 	"f.filename, f.mime, f.waveform, f.size, f.duration, f.width, f.height, f.sha, f.secret"
-#define MSG_FROM(index) " FROM messages m " index " LEFT JOIN files f ON f.msg_id = m.id "
+/* For a message that can have no file the key is NULL, which is looked up without touching the tree of files. */
+#define MSG_FROM(index) " FROM messages m " index " LEFT JOIN files f ON f.msg_id = iif(m.kind BETWEEN 2 AND 3, m.id, NULL) "
 
 /* Parameters in order; a failed bind (no memory) is remembered, because a statement run without it would store something else. */
 struct binder {
