@@ -6,8 +6,7 @@ BASE_VERSION := 0.1.0
 MODE    ?= release
 # release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz: dynamic; fault: with faults to plant (core/fault.h).
 # Each has its own folder in build/.
-CC      ?= gcc
-AR      ?= ar
+# CC and AR are as make has them: cc, ar.
 OBJCOPY ?= objcopy
 NODE    ?= node
 PREFIX  ?= /usr/local
