@@ -287,6 +287,7 @@ bool room_has_dialect_1(const struct room *r)
 static int load_identity(void *arg, const struct identity *who)
 {
 	struct room *r = arg;
+	r->next_user_id = WC_MAX(r->next_user_id, who->id + 1);
 	if (user_get(&r->users, who->id) || map_get(&r->users.by_key, who->key.p, who->key.len))
 		return 0; /* cannot be: both are unique in the store; the first one stands */
 	struct user *u = user_new(&r->users, who->id, who->name, true);
@@ -316,6 +317,7 @@ static int load_message(void *arg, const struct msg *m)
 	struct tail_load *l = arg;
 	struct room *r = l->r;
 	struct shbuf *data64 = NULL;
+	r->next_user_id = WC_MAX(r->next_user_id, m->from_id + 1);
 	if (m->kind != MSG_TEXT && !(m->flags & (MSG_GONE | MSG_DELETED)) && BASE64_LEN(m->size) <= TAIL_INLINE_BYTES)
 		data64 = read_data64(r->o.blobs, m->sha, m->size);
 	tail_add(r->tail, m, data64);
@@ -336,7 +338,7 @@ static int load(struct room *r, char **cause)
 	r->applied_id = store_last_id(r->o.store);
 	/* Never an id twice: not after a restore of an old copy, not with nothing stored. */
 	r->next_id = WC_MAX(r->applied_id + 1, (uint64_t)(real_ms() / 1000) << 20);
-	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), 1u);
+	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), WC_MAX(r->next_user_id, 1u));
 	r->user_id_reserved = r->next_user_id;
 	struct store_reader *reader = NULL;
 	if (store_reader_open(r->o.store, &reader) < 0)

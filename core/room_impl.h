@@ -26,6 +26,7 @@ struct action {
 	char *copy;
 	struct user *user;       /* EV_JOIN: who it is */
 	bool is_new;             /* made by this batch */
+	bool reserved_ids;       /* wrote the counter of people's ids */
 	bool has_token;          /* token: to be told */
 	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
 };

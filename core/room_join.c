@@ -42,13 +42,14 @@ static int new_token(struct room *r, struct action *a)
 	return store_put_token(r->o.store, a->user->id, a->token_hash, r->now_ms);
 }
 
-static int new_user_id(struct room *r, uint64_t *id)
+static int new_user_id(struct room *r, struct action *a, uint64_t *id)
 {
 	if (r->next_user_id >= r->user_id_reserved) {
 		int rc = store_set_counter(r->o.store, "next_user_id", r->user_id_reserved + USER_ID_BLOCK);
 		if (rc < 0)
 			return rc;
 		r->user_id_reserved += USER_ID_BLOCK;
+		a->reserved_ids = a->is_stored = true; /* a guest's join is to be committed, too, then */
 	}
 	*id = r->next_user_id++;
 	return 0;
@@ -57,7 +58,7 @@ static int new_user_id(struct room *r, uint64_t *id)
 static void prepare_new(struct room *r, struct action *a)
 {
 	uint64_t id;
-	if (new_user_id(r, &id) < 0) {
+	if (new_user_id(r, a, &id) < 0) {
 		fail(a, ERR_STORAGE);
 		return;
 	}
@@ -126,6 +127,9 @@ void join_undo(struct room *r, struct action *a)
 		user_remove(&r->users, a->user);
 	a->user = NULL;
 	a->is_new = false;
+	if (a->reserved_ids) /* not written after all: the next join reserves again */
+		r->user_id_reserved = r->next_user_id;
+	a->reserved_ids = false;
 }
 
 /* --- init */
