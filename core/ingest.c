@@ -54,6 +54,12 @@ struct slow {
 	bool is_first; /* nothing was joined: the room resumes the connection, not the helper */
 };
 
+/* What would be ignored later is no first frame: the room closes. */
+static struct event *not_a_join(struct conn *c)
+{
+	return event_bad(c, ERR_BAD_REQUEST, STR("join first"), STR(""));
+}
+
 static bool is_file(const struct event *e)
 {
 	return e->kind == EV_FILE || e->kind == EV_VOICE;
@@ -71,6 +77,8 @@ static void run_slow(void *arg, struct store_reader *reader)
 		free(s->data);
 		ws_budget_give(in->budget, s->reserved);
 	}
+	if (!e && s->is_first)
+		e = not_a_join(s->conn);
 	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
 	if (e && is_file(e))
 		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room) ? SIZE_MAX : TAIL_INLINE_BYTES);
@@ -114,6 +122,8 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 		free(data);
 		ws_budget_give(in->budget, reserved);
 	}
+	if (!e && !conn_is_subscribed(c))
+		e = not_a_join(c);
 	if (!e)
 		return false;
 	if (is_file(e))
