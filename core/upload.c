@@ -21,7 +21,7 @@ struct upload {
 	int refs;            /* its owner, and who is taking it over; b->lock */
 	pthread_mutex_t lock; /* the rest; held while bytes are written, and through begin and finish */
 	bool is_taken;       /* somebody else sends this upload now */
-	struct upload_record rec;
+	struct upload_record rec; /* who and which never change after upload_begin lists it: others compare them under b->lock */
 	int fd;
 	EVP_MD_CTX *md;      /* of all that was written; NULL: some of it was written before, hash at the end */
 };
@@ -165,6 +165,17 @@ static int start_over(struct upload *u, bool is_new)
 	return 0;
 }
 
+/* What is on record, but for what says whose it is: see struct upload. */
+static void take_record(struct upload *u, const struct upload_record *was)
+{
+	u->rec.size = was->size;
+	u->rec.stored = was->stored;
+	u->rec.at_ms = was->at_ms;
+	u->rec.is_done = was->is_done;
+	memcpy(u->rec.sha, was->sha, sizeof(u->rec.sha));
+	memcpy(u->rec.handle, was->handle, sizeof(u->rec.handle));
+}
+
 /* 0 with u->fd open, or complete (u->rec.is_done), or -WC_E… */
 static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload_state *state)
 {
@@ -175,7 +186,7 @@ static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload
 	if (rc && rc != -WC_ENOENT)
 		return rc;
 	if (is_there && was.size == size && is_good(u->b, &was)) {
-		u->rec = was;
+		take_record(u, &was);
 		return 0;
 	}
 	if (offset == 0)
@@ -186,7 +197,7 @@ static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload
 		state->offset = is_open && was.size == size ? was.stored : 0;
 		return -WC_ECONFLICT;
 	}
-	u->rec = was;
+	take_record(u, &was);
 	return record_resume(u->b, &u->rec, &u->fd);
 }
 

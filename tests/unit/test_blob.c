@@ -562,7 +562,8 @@ static void *rival(void *arg)
 			return (void *)"begin";
 		uint64_t at = st.offset;
 		for (int i = 0; i < 4 && at < 200000; i++) {
-			size_t n = (size_t)WC_MIN(200000 - at, (uint64_t)(rand_r(&seed) % 5000 + 1));
+			uint64_t some = (uint64_t)(rand_r(&seed) % 5000 + 1);
+			size_t n = (size_t)WC_MIN(200000 - at, some);
 
 			rc = upload_write(u, piece + at, n);
 			if (rc)
