@@ -116,7 +116,7 @@ test('notifications: for private messages and mentions while the tab is hidden, 
 		return all.length >= 2 && all;
 	}, 'two notifications');
 	assert.deepEqual(shown.map((n) => [n.title, n.body]), [['Boris N', 'ahoy @Ada N, look'], ['Boris N · private', 'in private <b>']]);
-	assert.match(await ada.page.title(), /^\(3\)/);
+	await until(async () => (await ada.page.title()) === '(3) WaveChat', 'all three in the title');
 	await hide(false);
 	await ada.page.waitForSelector('.sep.new');
 	await ada.close();

@@ -6,7 +6,7 @@ import { recall, remember } from '../prefs.js';
 import { throttle } from '../dom.js';
 import { isPicture, summary } from './message.js';
 
-let context = null, soundedAt = 0;
+let context = null, soundedAt = 0, shownUnread = 0;
 
 export const soundOn = () => recall('sound', true);
 export const setSound = (isOn) => remember('sound', isOn);
@@ -71,6 +71,8 @@ function onNews(c, m) {
 
 function showTotals() {
 	const { unread } = totals();
+	if (unread === shownUnread) return;
+	shownUnread = unread;
 	document.title = unread ? `(${unread > 99 ? '99+' : unread}) WaveChat` : 'WaveChat';
 	if (unread) navigator.setAppBadge?.(unread).catch(() => {});
 	else navigator.clearAppBadge?.().catch(() => {});
