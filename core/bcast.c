@@ -104,6 +104,12 @@ static uint64_t swept_min(const struct bcast *b)
 	return min;
 }
 
+uint64_t bcast_lag(const struct bcast *b)
+{
+	uint64_t swept = swept_min(b), head = atomic_load_explicit(&b->head, memory_order_acquire);
+	return head > swept ? head - swept : 0;
+}
+
 static bool fits(struct bcast *b, size_t len)
 {
 	if (b->tail + len <= b->swept_seen + b->size / 2)

@@ -47,6 +47,8 @@ uint64_t bcast_tail(const struct bcast *b);
 bool bcast_release(struct bcast *b); /* publishes up to tail; true if head moved */
 void bcast_wait(struct bcast *b, size_t len, int timeout_ms); /* until len bytes might fit */
 
+uint64_t bcast_lag(const struct bcast *b); /* bytes released that the slowest sweep has not passed yet. Any thread */
+
 /* --- Readers. Thread: I/O, each with its number. */
 uint64_t bcast_head(const struct bcast *b);
 const uint8_t *bcast_at(const struct bcast *b, uint64_t pos);

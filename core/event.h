@@ -18,6 +18,7 @@ enum event_kind {
 	/* from the server itself */
 	EV_CLOSED,  /* the connection is gone; the room's last word on it lets its memory go */
 	EV_CALL,    /* run call(arg) on the room thread, in order with the rest */
+	EV_ADMIN,   /* the same between two groups: what came before is committed and shown, and it may have a transaction of its own */
 	EV_STOP,    /* close everyone and end */
 };
 

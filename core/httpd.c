@@ -286,12 +286,20 @@ const struct sockaddr_storage *http_peer(const struct http_req *r)
 
 bool http_peer_uid(const struct http_req *r, uid_t *uid)
 {
+	pid_t pid;
+
+	return http_peer_cred(r, uid, &pid);
+}
+
+bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid)
+{
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
 	if (r->c->peer.ss_family != AF_UNIX || getsockopt(r->c->io.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		return false;
 	*uid = cred.uid;
+	*pid = cred.pid;
 	return true;
 }
 

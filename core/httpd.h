@@ -71,6 +71,7 @@ const char *http_header(const struct http_req *r, const char *name); /* or NULL 
 int64_t http_content_length(const struct http_req *r);               /* -1: none given */
 const struct sockaddr_storage *http_peer(const struct http_req *r);  /* IPv4 as AF_INET */
 bool http_peer_uid(const struct http_req *r, uid_t *uid);            /* on a unix socket: who is at the other end (SO_PEERCRED) */
+bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid);
 
 struct http_reply {
 	int status;

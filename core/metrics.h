@@ -14,6 +14,7 @@
 	X(ONLINE, gauge, "online", "people online now") \
 	X(MESSAGES_IN, counter, "messages_in_total", "frames received that were whole messages") \
 	X(MESSAGES, counter, "messages_total", "messages stored and published") \
+	X(DELIVERIES, counter, "deliveries_total", "frames handed out, once for each connection that is to get one") \
 	X(PUBLISHED_FRAMES, counter, "published_frames_total", "frames written to the broadcast logs") \
 	X(PUBLISHED_BYTES, counter, "published_bytes_total", "bytes written to the broadcast logs") \
 	X(INSERTS, counter, "inserts_total", "private frames handed to connections") \
@@ -34,7 +35,32 @@
 	X(EVICTED_SILENT, counter, "evicted_silent_total", "connections dropped because pings went unanswered") \
 	X(JOIN_TIMEOUTS, counter, "join_timeouts_total", "connections dropped because they did not join in time") \
 	X(PROTOCOL_ERRORS, counter, "protocol_errors_total", "connections closed for breaking RFC 6455") \
-	X(ERRORS, counter, "errors_total", "error frames sent")
+	X(ERRORS, counter, "errors_total", "error frames sent") \
+	/* by code, in the order of enum error_code */ \
+	X(ERROR_BAD_REQUEST, counter, "error_codes_total{code=\"bad_request\"}", "error frames sent, by code") \
+	X(ERROR_TOO_LONG, counter, "error_codes_total{code=\"too_long\"}", "") \
+	X(ERROR_TOO_LARGE, counter, "error_codes_total{code=\"too_large\"}", "") \
+	X(ERROR_BAD_TOKEN, counter, "error_codes_total{code=\"bad_token\"}", "") \
+	X(ERROR_BAD_CODE, counter, "error_codes_total{code=\"bad_code\"}", "") \
+	X(ERROR_NO_SUCH_USER, counter, "error_codes_total{code=\"no_such_user\"}", "") \
+	X(ERROR_CID_REUSED, counter, "error_codes_total{code=\"cid_reused\"}", "") \
+	X(ERROR_STORAGE, counter, "error_codes_total{code=\"storage\"}", "") \
+	X(ERROR_RATE_LIMITED, counter, "error_codes_total{code=\"rate_limited\"}", "") \
+	X(ERROR_MUTED, counter, "error_codes_total{code=\"muted\"}", "") \
+	X(ERROR_NOT_READY, counter, "error_codes_total{code=\"not_ready\"}", "") \
+	X(ERROR_BUSY, counter, "error_codes_total{code=\"busy\"}", "") \
+	/* set when they are asked for */ \
+	X(LOG_LAG, gauge, "log_lag_bytes", "bytes of the broadcast logs that the slowest I/O thread has not passed yet") \
+	X(STORE_BYTES, gauge, "store_bytes", "bytes of the database on disk, its log included") \
+	X(BLOB_BYTES, gauge, "blob_bytes", "bytes of files and voices stored") \
+	X(RESIDENT_BYTES, gauge, "resident_bytes", "memory of the process") \
+	X(UPTIME, gauge, "uptime_seconds", "seconds since the start")
+
+/* Distributions: how many values were at most 1, 2, 4 … of the unit. */
+#define HISTOGRAMS(X) \
+	X(BATCH_SIZE, "batch_size", 1, "events the room worked off at once") \
+	X(COMMIT_SECONDS, "commit_seconds", 1e-6, "time a commit took")
+#define HISTOGRAM_BUCKETS 24
 
 enum metric {
 #define METRIC_ENUM(id, kind, name, help) M_##id,
@@ -44,6 +70,20 @@ enum metric {
 };
 
 extern _Atomic uint64_t metric_values[M_COUNT];
+
+enum histogram {
+#define HISTOGRAM_ENUM(id, name, unit, help) H_##id,
+	HISTOGRAMS(HISTOGRAM_ENUM)
+#undef HISTOGRAM_ENUM
+	H_COUNT
+};
+
+/* value is in units: microseconds for seconds. Any thread. */
+void metric_observe(enum histogram h, uint64_t value);
+
+/* All of it as Prometheus reads it (text format 0.0.4), each name with "wavechat_" before it. */
+struct buf;
+void metrics_write(struct buf *b);
 
 static inline void metric_add(enum metric m, uint64_t n)
 {

@@ -25,6 +25,8 @@ enum kind {
 	KIND_CHOICE,  /* an enum, by the words in `choices`, in the enum's order */
 	KIND_DIR,     /* char *, any text but the empty one */
 	KIND_ADDRESS, /* char *, a numeric IPv4 or IPv6 address; kept without brackets */
+	KIND_PATH,    /* char *, any text but the empty one */
+	KIND_ENDPOINT, /* char *, a numeric address, a colon, a port; IPv6 in brackets */
 	KIND_FLAG,    /* bool; takes no value */
 	KIND_VERSION, /* these end the program; take no value */
 	KIND_HELP,
@@ -65,6 +67,11 @@ static const struct option_row {
 	{ "Chatting", "history-limit", "HISTORY_LIMIT", "N", "messages that somebody joining is shown, and in a page of history",
 	  .kind = KIND_INT, AT(history_limit), .high = 10000, .fallback = 200 },
 
+	{ "Running", "admin-socket", "WAVECHAT_ADMIN_SOCKET", "PATH", "unix socket for wavechatctl; \"none\" opens none",
+	  "$RUNTIME_DIRECTORY/wavechat.sock, else admin.sock in the data folder", KIND_PATH, AT(admin_socket) },
+	{ "Running", "metrics", "WAVECHAT_METRICS", "ADDRESS:PORT", "serve Prometheus metrics over plain HTTP, at /metrics",
+	  "not over TCP; wavechatctl metrics", KIND_ENDPOINT, AT(metrics) },
+
 	{ "Logging", "log-level", "WAVECHAT_LOG_LEVEL", "LEVEL", "how much is logged, on standard error", .kind = KIND_CHOICE,
 	  AT(log_level), .fallback = LOG_INFO, .choices = { "error", "warn", "info", "debug" } },
 	{ "Logging", "log-format", "WAVECHAT_LOG_FORMAT", "FORMAT", "what a line of the log looks like", .kind = KIND_CHOICE,
@@ -79,7 +86,7 @@ static const struct option_row {
 
 static bool takes_value(const struct option_row *row)
 {
-	return row->kind <= KIND_ADDRESS;
+	return row->kind <= KIND_ENDPOINT;
 }
 
 static void *field_of(struct options *o, const struct option_row *row)
@@ -125,6 +132,23 @@ static char *parse_address(const char *s)
 	return NULL;
 }
 
+static bool is_endpoint(const char *s)
+{
+	const char *colon = strrchr(s, ':');
+	char *host, *address;
+	int port;
+	bool is_one;
+
+	if (!colon || !parse_int(colon + 1, 0, 65535, &port))
+		return false;
+	host = strndup(s, (size_t)(colon - s));
+	address = host ? parse_address(host) : NULL;
+	is_one = address && (s[0] == '[' || !strchr(host, ':')); /* a bare IPv6 address would swallow the port */
+	free(host);
+	free(address);
+	return is_one;
+}
+
 /* What a value has to be, in words, for errors and --help. */
 static const char *describe_range(const struct option_row *row, char *out, size_t room)
 {
@@ -143,6 +167,10 @@ static const char *describe_range(const struct option_row *row, char *out, size_
 		return out;
 	case KIND_ADDRESS:
 		return "a numeric address such as 127.0.0.1 or ::1";
+	case KIND_ENDPOINT:
+		return "a numeric address and a port such as 127.0.0.1:9100 or [::1]:9100";
+	case KIND_PATH:
+		return "a file's path, or none";
 	case KIND_DIR:
 		return "a folder, or :memory:";
 	default:
@@ -168,7 +196,12 @@ static bool set_value(struct options *o, const struct option_row *row, const cha
 		return false;
 	case KIND_ADDRESS:
 	case KIND_DIR:
-		text = row->kind == KIND_ADDRESS ? parse_address(value) : *value ? xstrdup(value) : NULL;
+	case KIND_PATH:
+	case KIND_ENDPOINT:
+		if (row->kind == KIND_ADDRESS)
+			text = parse_address(value);
+		else
+			text = *value && (row->kind != KIND_ENDPOINT || is_endpoint(value)) ? xstrdup(value) : NULL;
 		if (!text)
 			return false;
 		free(*(char **)field);
@@ -398,5 +431,7 @@ void options_fini(struct options *o)
 {
 	free(o->data);
 	free(o->listen);
-	o->data = o->listen = NULL;
+	free(o->admin_socket);
+	free(o->metrics);
+	o->data = o->listen = o->admin_socket = o->metrics = NULL;
 }

@@ -24,6 +24,8 @@ struct options {
 	int name_hold_days;  /* --name-hold-days 90 */
 	enum log_level log_level;       /* --log-level error|warn|info|debug | WAVECHAT_LOG_LEVEL */
 	enum log_format log_format;     /* --log-format text|json | WAVECHAT_LOG_FORMAT */
+	char *admin_socket;  /* --admin-socket PATH | WAVECHAT_ADMIN_SOCKET; "none"; NULL: $RUNTIME_DIRECTORY or the data directory */
+	char *metrics;       /* --metrics ADDRESS:PORT | WAVECHAT_METRICS; NULL: not on TCP */
 	bool check;          /* --check: validate options and data, say so, exit */
 };
 

@@ -15,15 +15,17 @@ struct chain {
 struct publisher {
 	struct hubs *hubs;
 	struct bcast *rings[DIALECTS];
+	const uint32_t *readers;
 	bool has_written;
-	uint64_t frames, bytes, inserts; /* since the last flush */
+	uint64_t frames, bytes, inserts, deliveries; /* since the last flush */
 	struct chain chains[BCAST_READERS_MAX]; /* one a hub */
 };
 
-struct publisher *publisher_new(struct hubs *hubs)
+struct publisher *publisher_new(struct hubs *hubs, const uint32_t readers[DIALECTS])
 {
 	struct publisher *p = xcalloc(1, sizeof *p);
 	p->hubs = hubs;
+	p->readers = readers;
 	for (int d = 0; d < DIALECTS; d++)
 		p->rings[d] = hubs_ring(hubs, d);
 	return p;
@@ -59,6 +61,7 @@ uint64_t publish_frame(struct publisher *p, enum dialect d, const void *payload,
 	*len = n + payload_len;
 	p->has_written = true;
 	p->frames++;
+	p->deliveries += p->readers[d];
 	p->bytes += *len;
 	return bcast_commit(p->rings[d], *len);
 }
@@ -78,6 +81,7 @@ void publish_insert(struct publisher *p, const struct session *s, uint64_t at, s
 	struct mail *m = mail_new(MAIL_INSERT, s->conn);
 	m->at = at;
 	m->skip = (uint32_t)skip;
+	p->deliveries += a && !skip; /* one in place of the log's is counted there */
 	mail_part(m, a);
 	mail_part(m, b);
 	mail_part(m, c);
@@ -115,5 +119,7 @@ void publish_flush(struct publisher *p)
 	}
 	if (has_mail)
 		metric_add(M_INSERTS, p->inserts);
-	p->frames = p->bytes = p->inserts = 0;
+	if (p->deliveries)
+		metric_add(M_DELIVERIES, p->deliveries);
+	p->frames = p->bytes = p->inserts = p->deliveries = 0;
 }

@@ -11,7 +11,8 @@
 
 struct publisher;
 
-struct publisher *publisher_new(struct hubs *hubs);
+/* readers: how many sessions each dialect has, as it changes; only counted with. */
+struct publisher *publisher_new(struct hubs *hubs, const uint32_t readers[DIALECTS]);
 void publisher_free(struct publisher *p);
 
 /* Where the next frame of a dialect goes. */

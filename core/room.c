@@ -40,17 +40,24 @@ static struct str default_words(enum error_code code)
 
 void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid)
 {
+	room_error_retry(r, c, code, text, cid, 0);
+}
+
+void room_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms)
+{
 	const struct session *s = room_session(c);
 	struct buf b;
 	buf_init(&b, 4096);
 	/* Before a join nothing says which dialect it is; `code` is what a dialect-2 client needs then, and an old one ignores it. */
-	encode_error(&b, s ? s->dialect : DIALECT_2, code, text.len ? text : default_words(code), cid);
+	encode_error_retry(&b, s ? s->dialect : DIALECT_2, code, text.len ? text : default_words(code), cid, retry_ms);
 	struct mail *m = mail_new(MAIL_INSERT, c);
 	m->at = s ? publish_position(r->pub, s->dialect) : MAIL_AT_HEAD;
 	mail_part(m, frame_of_buf(&b));
 	publish_mail(r->pub, m);
 	buf_fini(&b);
 	metric_add(M_ERRORS, 1);
+	_Static_assert(M_ERROR_BUSY - M_ERROR_BAD_REQUEST + 1 == ERR_COUNT, "a metric for each code, in the same order");
+	metric_add((enum metric)(M_ERROR_BAD_REQUEST + code), 1);
 }
 
 /* --- A group: events that share a transaction */
@@ -133,8 +140,10 @@ static void commit_group(struct room *r, enum txn txn)
 		return;
 	int64_t start_us = mono_us();
 	if (store_commit(r->o.store) == 0) {
+		uint64_t took_us = (uint64_t)(mono_us() - start_us);
 		metric_add(M_COMMITS, 1);
-		metric_add(M_COMMIT_US, (uint64_t)(mono_us() - start_us));
+		metric_add(M_COMMIT_US, took_us);
+		metric_observe(H_COMMIT_SECONDS, took_us);
 		storage_result(r, true);
 		return;
 	}
@@ -189,6 +198,7 @@ static void apply(struct room *r, struct action *a)
 		leave_apply(r, e->conn);
 		break;
 	case EV_CALL:
+	case EV_ADMIN: /* run_batch has it run alone */
 		e->call.fn(e->call.arg);
 		break;
 	case EV_STOP:
@@ -236,6 +246,13 @@ static void add_action(struct room *r, struct event *e)
 		a->session = room_session(e->conn);
 }
 
+/* Kicked or banned: what it had sent before its socket closed counts no more. */
+static bool is_sent_away(const struct conn *c)
+{
+	const struct session *s = c ? room_session(c) : NULL;
+	return s && s->is_sent_away;
+}
+
 static void run_batch(struct room *r, struct event *list)
 {
 	uint64_t events = 0;
@@ -246,17 +263,25 @@ static void run_batch(struct room *r, struct event *list)
 		struct event *e = list;
 		list = e->next;
 		/* A name that frees up within the batch is free for a join behind it; and a join's session exists for what follows it. */
-		if ((e->kind == EV_JOIN && has_leave) || r->action_count == GROUP_MAX) {
+		bool is_alone = e->kind == EV_ADMIN;
+		if ((e->kind == EV_JOIN && has_leave) || r->action_count == GROUP_MAX || is_alone) {
 			run_group(r);
 			has_leave = false;
 		}
 		has_leave |= e->kind == EV_CLOSED;
-		add_action(r, e);
 		events++;
+		if (e->kind != EV_CLOSED && is_sent_away(e->conn)) {
+			event_free(e);
+			continue;
+		}
+		add_action(r, e);
+		if (is_alone)
+			run_group(r);
 	}
 	run_group(r);
 	metric_add(M_BATCHES, 1);
 	metric_add(M_BATCH_EVENTS, events);
+	metric_observe(H_BATCH_SIZE, events);
 }
 
 static void *room_main(void *arg)
@@ -326,6 +351,19 @@ static int load_message(void *arg, const struct msg *m)
 	return 0;
 }
 
+static void load_deletion(void *arg, uint64_t id, int64_t at_ms, uint64_t target)
+{
+	tail_add_deletion(arg, id, at_ms, target);
+}
+
+static int load_deletions(struct room *r)
+{
+	uint64_t before;
+	int rc = store_recent_deletions(r->o.store, TAIL_PAGE, &before, load_deletion, r->tail);
+	tail_set_deletions_before(r->tail, before);
+	return rc;
+}
+
 static int load(struct room *r, char **cause)
 {
 	if (store_each_identity(r->o.store, load_identity, r) < 0 || store_each_token(r->o.store, load_token, r) < 0)
@@ -345,6 +383,8 @@ static int load(struct room *r, char **cause)
 		goto fail;
 	r->floor = store_read_floor(reader);
 	store_reader_close(reader);
+	if (sanctions_load(r) < 0 || load_deletions(r) < 0)
+		goto fail;
 	return 0;
 fail:
 	wc_cause(cause, "cannot read the database: it may be damaged; restore a backup made by wavechatctl backup");
@@ -354,6 +394,7 @@ fail:
 static void room_free(struct room *r)
 {
 	presence_fini(r);
+	sanctions_free(r);
 	users_fini(&r->users);
 	tail_free(r->tail);
 	publisher_free(r->pub);
@@ -371,7 +412,7 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	r->mono_now_ms = mono_ms();
 	users_init(&r->users);
 	r->tail = tail_new(opts->options->history_limit);
-	r->pub = publisher_new(opts->hubs);
+	r->pub = publisher_new(opts->hubs, r->users.session_count);
 	buf_init(&r->scratch, FRAME_CAP);
 	buf_init(&r->scratch_2, FRAME_CAP);
 	int rc = load(r, cause);
@@ -396,6 +437,13 @@ void room_stop(struct room *r)
 	WC_ASSERT(stop);
 	inbox_push_one(r->o.inbox, stop);
 	pthread_join(r->thread, NULL);
+	/* An admin's command that came too late still wants its answer. */
+	for (struct event *e = inbox_take(r->o.inbox, 0), *next; e; e = next) {
+		next = e->next;
+		if (e->kind == EV_ADMIN)
+			e->call.fn(e->call.arg);
+		event_free(e);
+	}
 	/* What helpers and I/O threads sent while they ended was before the stop: they were joined first. */
 	chores_stop(r);
 	room_free(r);

@@ -1,5 +1,5 @@
 /* room_impl.h — what the room's files share: room.c (thread, batches), room_join.c (arriving and leaving), room_message.c (messages), presence.c (who
- * is here), pages.c (history by helpers), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
+ * is here), pages.c (history by helpers), sanction.c and moderate.c (the admin's side), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
 
@@ -9,6 +9,7 @@
 #include "encode.h"
 #include "publish.h"
 #include "room.h"
+#include "store_mod.h"
 #include "tail.h"
 #include "user.h"
 
@@ -18,12 +19,14 @@
 struct action {
 	struct event *e;
 	struct session *session; /* of e->conn; NULL before it joined */
-	int rc;                  /* of the preparation: 0, or why it gets an error */
+	int rc;                  /* of the preparation: 0, or why it gets an error; -WC_EDENIED at a join: banned */
 	enum error_code error;   /* if rc */
+	const char *words;       /* if rc: what to say; NULL: what always is said */
+	int64_t retry_ms;        /* if rc and above 0: when it would be taken */
 	struct msg msg;          /* EV_TEXT, EV_FILE, EV_VOICE; strings borrowed from the event and from users */
 	bool is_stored;
 	bool is_repeat;          /* the cid was there: msg is the first one, strings in `copy` */
-	char *copy;
+	char *copy;              /* of msg's strings, or of words */
 	struct user *user;       /* EV_JOIN: who it is */
 	bool is_new;             /* made by this batch */
 	bool reserved_ids;       /* wrote the counter of people's ids */
@@ -65,6 +68,14 @@ struct presence {
 	int grace_count, grace_room;
 };
 
+struct moderation { /* sanction.c */
+	struct sanction **list;
+	size_t count, room;
+	uint32_t generation; /* of the list: what users remember of an older one is void */
+	bool has_net_mutes;
+	int64_t slow_ms;     /* between two public messages of one person; 0: off */
+};
+
 struct room {
 	struct room_opts o;
 	pthread_t thread;
@@ -72,6 +83,7 @@ struct room {
 	struct tail *tail;
 	struct publisher *pub;
 	struct presence presence;
+	struct moderation mod;
 	struct link_code codes[LINK_CODES];
 	int next_code;
 	struct action *actions;
@@ -95,6 +107,7 @@ struct room {
 
 /* room.c */
 void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid);
+void room_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
 struct session *room_session(const struct conn *c);
 void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
 
@@ -109,6 +122,23 @@ void link_apply(struct room *r, struct action *a);
 void message_prepare(struct room *r, struct action *a);
 void message_apply(struct room *r, struct action *a);
 void typing_apply(struct room *r, struct action *a);
+
+/* sanction.c: bans, mutes, slow mode. The list is changed by moderate.c, after the store. */
+int sanctions_load(struct room *r);
+void sanctions_free(struct room *r);
+void sanction_add(struct room *r, struct sanction *s); /* takes it */
+void sanction_remove(struct room *r, const struct sanction *s);
+bool sanction_is_of_user(const struct sanction *s, const struct user *u);
+bool sanction_is_of_conn(const struct sanction *s, const struct conn *c);
+char *sanction_words(const struct sanction *s, const char *otherwise); /* its reason, or these words; the caller frees */
+/* Before a join, of u or, if NULL, of the name that is asked for; before a message. True: refused, and the action says why. */
+bool sanction_bars(struct room *r, struct action *a, const struct user *u);
+bool sanction_silences(struct room *r, struct action *a);
+bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
+#define CLOSE_KICKED 4001
+#define CLOSE_BANNED 4002
+/* moderate.c: closes with this code, and tells old clients, which show errors but no close reasons. */
+void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words);
 
 /* presence.c */
 void presence_joined(struct room *r, struct user *u);

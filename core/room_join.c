@@ -98,6 +98,8 @@ void join_prepare(struct room *r, struct action *a)
 		return;
 	}
 	const struct event *e = a->e;
+	if (sanction_bars(r, a, NULL)) /* by address or name; a code is not used up by it */
+		return;
 	if (is_dialect_2(a) && e->join.token.len) {
 		uint8_t hash[WC_SHA_BYTES];
 		hash_token(e->join.token, hash);
@@ -105,6 +107,8 @@ void join_prepare(struct room *r, struct action *a)
 		if (!a->user || a->user->is_tentative) {
 			a->user = NULL;
 			fail(a, ERR_BAD_TOKEN);
+		} else {
+			sanction_bars(r, a, a->user);
 		}
 		return;
 	}
@@ -112,6 +116,8 @@ void join_prepare(struct room *r, struct action *a)
 		a->user = user_of_code(r, e->join.code);
 		if (!a->user)
 			fail(a, ERR_BAD_CODE);
+		else if (sanction_bars(r, a, a->user))
+			return;
 		else if (new_token(r, a) < 0)
 			fail(a, ERR_STORAGE);
 		else
@@ -224,6 +230,11 @@ static void subscribe(struct room *r, const struct session *s)
 
 static void refuse(struct room *r, struct action *a)
 {
+	if (a->rc == -WC_EDENIED) {
+		moderate_turn_away(r, a->e->conn, !is_dialect_2(a), CLOSE_BANNED, a->words);
+		publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn)); /* the join has been dealt with: nothing holds its memory */
+		return;
+	}
 	room_error(r, a->e->conn, a->error, a->error == ERR_BAD_REQUEST ? STR("already joined") : STR(""), STR(""));
 	if (!a->session) /* it may try again, within its 15 seconds */
 		publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn));

@@ -94,6 +94,23 @@ static void fill_msg(struct room *r, struct action *a)
 	wc_random(m->secret, WC_SECRET_BYTES);
 }
 
+/* Somebody silenced sends again what is long stored: the echo tells the client so, and the refusal is forgotten. */
+static void find_first(struct room *r, struct action *a)
+{
+	char *words = a->copy;
+	struct repeat rep = { .a = a };
+	a->copy = NULL;
+	if (a->msg.cid.len && store_find_cid(r->o.store, a->msg.from_id, a->msg.cid, take_first, &rep) == 0 && rep.is_same) {
+		free(words);
+		a->words = NULL;
+		a->rc = 0;
+		a->is_repeat = true;
+		return;
+	}
+	free(a->copy);
+	a->copy = words;
+}
+
 void message_prepare(struct room *r, struct action *a)
 {
 	if (!a->session)
@@ -113,6 +130,10 @@ void message_prepare(struct room *r, struct action *a)
 	/* A guest is known as long as its connection: it has nobody to be recognised by, and no cid to repeat. */
 	if (!a->session->user->is_identity || fault("no-dedup"))
 		m->cid = STR("");
+	if (sanction_silences(r, a)) {
+		find_first(r, a);
+		return;
+	}
 	m->id = r->next_id;
 	int rc = store_put_msg(r->o.store, m);
 	if (rc == 0) {
@@ -276,7 +297,7 @@ void message_apply(struct room *r, struct action *a)
 	}
 	struct shbuf *data64 = a->e->kind == EV_TEXT ? NULL : a->e->file.data64;
 	if (a->rc) {
-		room_error(r, a->e->conn, a->error, STR(""), a->e->cid);
+		room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid, a->retry_ms);
 		return;
 	}
 	if (a->is_repeat) { /* the first one's echo again, to this connection alone */
@@ -304,7 +325,7 @@ void typing_apply(struct room *r, struct action *a)
 		return;
 	s->typing_ms += TYPING_MS;
 	struct user *to = a->e->has_to ? user_get(&r->users, a->e->to_id) : NULL;
-	if (a->e->has_to && (!to || to == s->user))
+	if ((a->e->has_to && (!to || to == s->user)) || sanction_is_muted(r, s->user, s->conn))
 		return;
 	buf_reset(&r->scratch);
 	encode_typing(&r->scratch, s->user->id, name_of(s->user), a->e->has_to);

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "admin.h"
 #include "base64.h"
 #include "blob.h"
 #include "helper.h"
@@ -40,6 +41,7 @@ struct server {
 	struct room *room;
 	struct site site;
 	struct httpd *httpd;
+	struct admin *admin;
 };
 
 static void on_websocket(void *arg, struct taken *t)
@@ -120,11 +122,24 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	struct httpd_opts http = { .listen = o->listen, .port = o->port, .routes = site_routes(), .arg = &s->site, .on_websocket = site_websocket };
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		goto fail;
+	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->hubs, httpd_port(s->httpd) };
+	if (admin_start(&s->admin, &admin, cause) < 0)
+		goto fail;
 	*out = s;
 	return 0;
 fail:
 	server_stop(s);
 	return -WC_EIO;
+}
+
+const char *server_admin_path(const struct server *s)
+{
+	return admin_path(s->admin);
+}
+
+int server_metrics_port(const struct server *s)
+{
+	return admin_metrics_port(s->admin);
 }
 
 int server_port(const struct server *s)
@@ -141,8 +156,10 @@ void server_stop(struct server *s)
 	if (s->hubs)
 		hubs_stop(s->hubs, STOP_MS);
 	httpd_stop(s->httpd);
+	admin_stop(s->admin);
 	helpers_stop(s->helpers); /* their last events reach a room that still runs */
 	room_stop(s->room);
+	admin_free(s->admin);
 	hubs_free(s->hubs);
 	ingest_free(s->ingest);
 	inbox_free(s->inbox);

@@ -81,9 +81,6 @@ int store_dump_authors(struct store_dump *d, struct str name, int limit, store_a
 /* Audit rows with after < id, oldest first; last > 0: only the newest `last`. */
 typedef int (*store_audit_fn)(void *arg, const struct audit *a);
 int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, store_audit_fn fn, void *arg) WC_MUSTCHECK;
-/* How many messages and files are stored, and the files' bytes. */
-int store_dump_counts(struct store_dump *d, uint64_t *messages, uint64_t *files, uint64_t *bytes) WC_MUSTCHECK;
-
 /* --- Online copies. Writes the whole database as of one moment into path (made anew), in steps so that `progress` is told and may end it by
  * returning non-zero (-WC_ECLOSED then); checks the copy page by page. Writers go on meanwhile. Not for an in-memory store (-WC_EDENIED). */
 typedef int (*store_progress_fn)(void *arg, uint64_t done, uint64_t total);

@@ -16,6 +16,7 @@ struct session {
 	struct session *next;         /* of the same user */
 	int jobs;                     /* helpers' jobs that still name this session */
 	bool is_closed;               /* the connection is gone; freed when jobs is 0 */
+	bool is_sent_away;            /* kicked or banned: its close frame is on the way, what it sends counts no more */
 	int64_t typing_ms;            /* when the next typing is due (room_message.c) */
 };
 
@@ -37,6 +38,9 @@ struct user {
 	struct user *next_gone;       /* the graveyard of this batch */
 	int64_t seen_ms, stored_seen_ms, created_ms;
 	struct token *tokens;
+	const struct sanction *mute;  /* as of mute_generation (sanction.c) */
+	uint32_t mute_generation;
+	int64_t spoke_ms;             /* slow mode: the last public message, monotonic; 0: none */
 	int64_t leave_at_ms;          /* when the grace ends; 0: not waiting */
 	struct peer *peers;           /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
 	int peer_count;

@@ -37,12 +37,17 @@ static void print_addresses(const struct options *o, int port)
 	freeifaddrs(list);
 }
 
-static void print_banner(const struct options *o, int port)
+static void print_banner(const struct options *o, const struct server *server)
 {
+	int port = server_port(server);
 	bool in_memory = strcmp(o->data, ":memory:") == 0;
 	printf("WaveChat %s\n", wc_version());
 	print_addresses(o, port);
 	printf("  data      %s\n", in_memory ? "in memory: nothing is kept when the server ends" : o->data);
+	if (server_admin_path(server))
+		printf("  admin     wavechatctl --socket %s status\n", server_admin_path(server));
+	if (server_metrics_port(server))
+		printf("  metrics   port %d, /metrics\n", server_metrics_port(server));
 	printf("  stop      Ctrl+C, or kill %d\n", (int)getpid());
 	fflush(stdout);
 }
@@ -107,7 +112,7 @@ int main(int argc, char **argv)
 		options_fini(&o);
 		return 1;
 	}
-	print_banner(&o, server_port(server));
+	print_banner(&o, server);
 	log_info("ready", "port=%d data=%s", server_port(server), o.data);
 	int sig = 0;
 	do {

@@ -1,0 +1,34 @@
+/* admin.h — the admin's door: JSON over HTTP on a unix socket, and, if asked for, the metrics alone on TCP.
+ *
+ * Nothing here is reachable over TCP but GET /metrics. Who may do what is a column of the one table of verbs (admin.c); what is not in it is
+ * refused. */
+#ifndef WC_ADMIN_H
+#define WC_ADMIN_H
+
+#include "blob.h"
+#include "helper.h"
+#include "hub.h"
+#include "options.h"
+#include "room.h"
+#include "store.h"
+
+struct admin;
+
+struct admin_opts {
+	const struct options *options;
+	struct room *room;
+	struct store *store;
+	struct blobs *blobs;
+	struct hubs *hubs;
+	int port; /* of the public door, for status */
+};
+
+/* Opens the doors that the options want. *cause: one line. Thread: main. */
+int admin_start(struct admin **out, const struct admin_opts *opts, char **cause) WC_MUSTCHECK;
+const char *admin_path(const struct admin *a); /* of the socket; NULL: none */
+int admin_metrics_port(const struct admin *a); /* 0: none */
+/* Closes the doors and ends its thread; the room still runs and answers what it has. Thread: main. NULL is ignored. */
+void admin_stop(struct admin *a);
+void admin_free(struct admin *a); /* after the room has stopped */
+
+#endif

@@ -1,0 +1,310 @@
+/* admin_act.c — verbs that the room carries out, and those that look at the process (see admin_impl.h).
+ *
+ * Each checks its parameters, fills the command in and hands it over. Owns nothing. Threads: the door's. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin_impl.h"
+#include "decode.h"
+#include "logmsg.h"
+#include "metrics.h"
+#include "utf8.h"
+
+#define REASON_BYTES 400
+#define FOR_S_MAX (100LL * 366 * 24 * 3600)
+
+/* --- What several take */
+
+/* False: answered already. */
+static bool take_reason(struct call *c)
+{
+	c->c.reason = arg_str(c, "reason");
+	if (!c->c.reason || strlen(c->c.reason) <= REASON_BYTES)
+		return true;
+	call_fail(c, 400, "bad_request", "a reason has at most 400 bytes");
+	return false;
+}
+
+static bool take_for(struct call *c)
+{
+	int64_t s;
+	struct json_object *v;
+	if (!json_object_object_get_ex(c->args, "for_s", &v))
+		return true;
+	if (arg_int(c, "for_s", &s) && s > 0 && s <= FOR_S_MAX) {
+		c->c.for_ms = s * 1000;
+		return true;
+	}
+	call_fail(c, 400, "bad_request", "for_s is a number of seconds, above 0");
+	return false;
+}
+
+/* Exactly one of user, name, net, and with_id a sanction's number. */
+static bool take_target(struct call *c, bool with_id)
+{
+	struct command *cmd = &c->c;
+	int64_t id = 0;
+	cmd->user = arg_str(c, "user");
+	cmd->name = arg_str(c, "name");
+	cmd->net = arg_str(c, "net");
+	if (with_id && arg_int(c, "sanction", &id) && id > 0)
+		cmd->id = (uint64_t)id;
+	if (!!cmd->user + !!cmd->name + !!cmd->net + !!cmd->id == 1)
+		return true;
+	call_fail(c, 400, "bad_request", with_id ? "name one of: user, name, net, sanction" : "name one of: user, name, net");
+	return false;
+}
+
+/* --- People */
+
+void verb_users(struct call *c)
+{
+	int64_t n;
+	if (arg_int(c, "after", &n) && n > 0)
+		c->c.after = (uint64_t)n;
+	if (arg_int(c, "limit", &n) && n > 0)
+		c->c.limit = (int)WC_MIN(n, 1000);
+	c->c.all = arg_true(c, "all");
+	c->c.text = arg_str(c, "q");
+	call_room(c, moderate_users, NULL);
+}
+
+void verb_kick(struct call *c)
+{
+	c->c.user = arg_str(c, "user");
+	if (!c->c.user)
+		call_fail(c, 400, "bad_request", "who? user is missing");
+	else if (take_reason(c))
+		call_room(c, moderate_kick, NULL);
+}
+
+static void sanction(struct call *c, enum sanction_act act)
+{
+	c->c.act = act;
+	c->c.with_ip = arg_true(c, "with_ip");
+	if (take_target(c, false) && take_for(c) && take_reason(c))
+		call_room(c, moderate_sanction, NULL);
+}
+
+static void pardon(struct call *c, enum sanction_act act)
+{
+	c->c.act = act;
+	if (take_target(c, true))
+		call_room(c, moderate_pardon, NULL);
+}
+
+static void sanctions(struct call *c, enum sanction_act act)
+{
+	c->c.act = act;
+	call_room(c, moderate_sanctions, NULL);
+}
+
+void verb_ban(struct call *c) { sanction(c, SANCTION_BAN); }
+void verb_unban(struct call *c) { pardon(c, SANCTION_BAN); }
+void verb_bans(struct call *c) { sanctions(c, SANCTION_BAN); }
+void verb_mute(struct call *c) { sanction(c, SANCTION_MUTE); }
+void verb_unmute(struct call *c) { pardon(c, SANCTION_MUTE); }
+void verb_mutes(struct call *c) { sanctions(c, SANCTION_MUTE); }
+
+/* --- The talk */
+
+void verb_slow(struct call *c)
+{
+	int64_t s = -1;
+	if (strcmp(c->verb->method, "POST") == 0 && (!arg_int(c, "seconds", &s) || s < 0 || s > 86400)) {
+		call_fail(c, 400, "bad_request", "seconds is a number from 0 to 86400");
+		return;
+	}
+	c->c.seconds = (int)s;
+	call_room(c, moderate_slow, NULL);
+}
+
+void verb_say(struct call *c)
+{
+	c->c.text = arg_str(c, "text");
+	struct str text = { c->c.text, c->c.text ? strlen(c->c.text) : 0 };
+	if (utf8_trim(text).len == 0)
+		call_fail(c, 400, "bad_request", "say what? text is missing");
+	else if (utf8_count(text) > WC_TEXT_POINTS)
+		call_fail(c, 400, "too_long", "the text has more than 4000 characters");
+	else
+		call_room(c, moderate_say, NULL);
+}
+
+void verb_delete(struct call *c)
+{
+	struct json_object *ids;
+	size_t n = 0;
+	if (!json_object_object_get_ex(c->args, "ids", &ids) || !json_object_is_type(ids, json_type_array) || json_object_array_length(ids) == 0 ||
+	    json_object_array_length(ids) > WC_LEN(c->ids)) {
+		call_fail(c, 400, "bad_request", "ids is a list of 1 to 1000 message ids");
+		return;
+	}
+	for (size_t i = 0; i < json_object_array_length(ids); i++) {
+		struct json_object *v = json_object_array_get_idx(ids, i);
+		int64_t id = json_object_is_type(v, json_type_int) ? json_object_get_int64(v) : 0;
+		bool is_new = true;
+		if (id <= 0) {
+			call_fail(c, 400, "bad_request", "ids is a list of 1 to 1000 message ids");
+			return;
+		}
+		for (size_t j = 0; j < n; j++)
+			is_new &= c->ids[j] != (uint64_t)id;
+		if (is_new)
+			c->ids[n++] = (uint64_t)id;
+	}
+	c->c.ids = c->ids;
+	c->c.id_count = n;
+	if (take_reason(c))
+		call_room(c, moderate_delete, NULL);
+}
+
+/* --- The process */
+
+static const char *const level_names[] = { "error", "warn", "info", "debug" };
+
+static void level_noted(struct call *c)
+{
+	enum log_level level;
+	if (c->c.status == 200 && log_level_parse(arg_str(c, "level"), &level)) {
+		log_set_level(level);
+		buf_reset(&c->c.out);
+		buf_printf(&c->c.out, "{\"level\":\"%s\"}", level_names[level]);
+	}
+	call_reply(c);
+}
+
+void verb_log_level(struct call *c)
+{
+	const char *wanted = arg_str(c, "level");
+	enum log_level level;
+	if (strcmp(c->verb->method, "POST") != 0) {
+		c->c.status = 200;
+		buf_printf(&c->c.out, "{\"level\":\"%s\"}", level_names[log_get_level()]);
+		call_reply(c);
+		return;
+	}
+	if (!wanted || !log_level_parse(wanted, &level)) {
+		call_fail(c, 400, "bad_request", "level is error, warn, info or debug");
+		return;
+	}
+	if (asprintf(&c->note, "{\"level\":\"%s\"}", level_names[level]) < 0)
+		abort();
+	c->c.text = c->note;
+	call_room(c, moderate_note, level_noted);
+}
+
+static uint64_t file_bytes(const char *dir, const char *name)
+{
+	char path[4096];
+	struct stat st;
+	int n = snprintf(path, sizeof path, "%s/%s", dir, name);
+	return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long long whole = 0, resident = 0;
+	FILE *f = fopen("/proc/self/statm", "re");
+	if (f && fscanf(f, "%llu %llu", &whole, &resident) != 2)
+		resident = 0;
+	if (f)
+		fclose(f);
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void look(struct admin *a)
+{
+	const char *dir = a->o.options->data;
+	uint64_t lag = 0;
+	for (int i = 0; i < HUB_RINGS; i++)
+		lag = WC_MAX(lag, bcast_lag(hubs_ring(a->o.hubs, i)));
+	metric_set(M_LOG_LAG, lag);
+	metric_set(M_STORE_BYTES, file_bytes(dir, "wavechat.db") + file_bytes(dir, "wavechat.db-wal"));
+	metric_set(M_BLOB_BYTES, blobs_bytes(a->o.blobs));
+	metric_set(M_RESIDENT_BYTES, resident_bytes());
+	metric_set(M_UPTIME, (uint64_t)(real_ms() - a->started_ms) / 1000);
+}
+
+void admin_metrics_text(struct admin *a, struct buf *b)
+{
+	look(a);
+	metrics_write(b);
+}
+
+void verb_metrics(struct call *c)
+{
+	admin_metrics_text(c->a, &c->text);
+	http_reply(c->r, &(struct http_reply){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8",
+	                                       .headers = "Cache-Control: no-store\r\n", .body = c->text.p, .body_len = c->text.len });
+	call_free(c);
+}
+
+static void put_num(struct buf *b, const char *key, uint64_t n)
+{
+	buf_printf(b, ",\"%s\":%llu", key, (unsigned long long)n);
+}
+
+static void status_ready(struct call *c)
+{
+	struct buf *b = &c->c.out;
+	if (c->c.status == 200) {
+		buf_put(b, c->text.p, c->text.len);
+		buf_putc(b, '}');
+	}
+	call_reply(c);
+}
+
+void verb_status(struct call *c)
+{
+	struct admin *a = c->a;
+	struct buf *b = &c->text;
+	look(a);
+	buf_puts(b, ",\"version\":");
+	json_str(b, (struct str){ wc_version(), strlen(wc_version()) });
+	put_num(b, "pid", (uint64_t)getpid());
+	put_num(b, "started", (uint64_t)a->started_ms);
+	put_num(b, "now", (uint64_t)real_ms());
+	put_num(b, "uptime_s", metric_get(M_UPTIME));
+	put_num(b, "port", (uint64_t)a->o.port);
+	buf_puts(b, ",\"data\":");
+	json_str(b, (struct str){ a->o.options->data, strlen(a->o.options->data) });
+	buf_printf(b, ",\"log_level\":\"%s\"", level_names[log_get_level()]);
+	put_num(b, "connections", metric_get(M_CONNECTIONS));
+	put_num(b, "messages", metric_get(M_MESSAGES));
+	put_num(b, "deliveries", metric_get(M_DELIVERIES));
+	put_num(b, "sent_bytes", metric_get(M_SENT_BYTES));
+	put_num(b, "evicted", metric_get(M_EVICTED_LAG) + metric_get(M_EVICTED_INSERTS) + metric_get(M_EVICTED_STALLED) + metric_get(M_EVICTED_LARGE) +
+	                          metric_get(M_EVICTED_SILENT));
+	put_num(b, "errors", metric_get(M_ERRORS));
+	put_num(b, "log_lag_bytes", metric_get(M_LOG_LAG));
+	put_num(b, "store_bytes", metric_get(M_STORE_BYTES));
+	put_num(b, "blob_bytes", metric_get(M_BLOB_BYTES));
+	put_num(b, "resident_bytes", metric_get(M_RESIDENT_BYTES));
+	put_num(b, "commits", metric_get(M_COMMITS));
+	put_num(b, "commit_us", metric_get(M_COMMIT_US));
+	call_room(c, moderate_status, status_ready);
+}
+
+void verb_verbs(struct call *c)
+{
+	static const char *const roles[] = { "nothing", "look", "moderate", "operate" };
+	struct buf *b = &c->c.out;
+	buf_puts(b, "{\"verbs\":[");
+	for (const struct admin_verb *v = admin_verbs; v->method; v++) {
+		const char *const values[][2] = { { "method", v->method }, { "path", v->path }, { "role", roles[v->role] }, { "name", v->name },
+			                          { "params", v->params }, { "help", v->help } };
+		buf_puts(b, v == admin_verbs ? "{" : ",{");
+		for (size_t i = 0; i < WC_LEN(values); i++) {
+			buf_printf(b, "%s\"%s\":", i ? "," : "", values[i][0]);
+			json_str(b, (struct str){ values[i][1], strlen(values[i][1]) });
+		}
+		buf_putc(b, '}');
+	}
+	buf_puts(b, "]}");
+	c->c.status = 200;
+	call_reply(c);
+}
