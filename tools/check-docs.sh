@@ -150,12 +150,30 @@ compare "error code" core/event.c "$(sed -n 's/.*\[ERR_[A-Z_]*\] = "\([a-z_]*\)"
 	"$wire ERROR CODES" "$(items $wire 'ERROR CODES' Cm)"
 compare "close code" core/wsframe.h "$(grep -oE 'W[SC]_CLOSE_[A-Z0-9_]+ = [0-9]+' core/wsframe.h | sed 's/.* //' | words)" \
 	"$wire CLOSE CODES" "$(items $wire 'CLOSE CODES' Cm)"
-metrics=$(sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), "\([a-z_0-9]*\)".*/\2 \1/p' core/metrics.h)
+# "name kind" a line: labels aside, histograms too, all with the prefix they are shown with.
+metrics=$({
+	sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), "\([a-z_0-9]*\)["{].*/wavechat_\2 \1/p' core/metrics.h
+	sed -n '/define HISTOGRAMS/,/define HISTOGRAM_/s/^[ \t]*X([A-Z_0-9]*, "\([a-z_0-9]*\)".*/wavechat_\1 histogram/p' core/metrics.h
+} | sort -u)
 compare metric core/metrics.h "$(printf '%s\n' "$metrics" | cut -d' ' -f1 | words)" "$daemon METRICS" "$(items $daemon METRICS Va)"
 while read -r name kind; do
 	expect "$daemon does not say that metric $name is a $kind" contains "$(item $daemon METRICS "Va $name")" "Va $name Pq $kind "
 done <<EOF
 $metrics
+EOF
+
+# --- The administrator's verbs: method, path and parameters, as the pages' items have them.
+verbs=$(sed -n 's/^[ \t]*{ "\([A-Z]*\)", "\(\/v1\/[a-z/-]*\)", [A-Z_]*, "[a-z-]*", "\([a-z_ ]*\)",.*/\1_\2 \3/p' core/admin.c)
+compare verb core/admin.c "$(printf '%s\n' "$verbs" | sed 's/ .*//' | words)" "$daemon ADMINISTRATION" \
+	"$(items $daemon ADMINISTRATION Pa | tr ' ' '\n' | paste -d_ - - | words)"
+while read -r verb params; do
+	listed=
+	for param in $params; do listed="$listed${listed:+ , }$param"; done
+	expect "$daemon ADMINISTRATION does not give ${verb%_*} ${verb#*_} the parameters: ${params:-none}" contains \
+		"$(section $daemon ADMINISTRATION | grep -E "^\.It Pa ${verb%%_*} ${verb#*_}( |\$)")." \
+		" ${verb#*_}${listed:+ Pq Va $listed}."
+done <<EOF
+$verbs
 EOF
 
 # --- Frames: every type that is read or sent, every member.
