@@ -125,12 +125,8 @@ async function settles(s, limit) {
 serverTest('headers that claim the world take no memory', { timeout: 60000 }, async s => {
 	const chat = await chatting(s);
 	const before = s.memory().own;
-	const many = [];
-	for (let i = 0; i < 100; i++) {
-		const r = await Raw.join(s, `claim${i}`);
-		r.frame('{"type":"file","data":"', { claim: 30 * MB }); // within the limit of a file's frame, and then never sent
-		many.push(r);
-	}
+	const many = await Promise.all(Array.from({ length: 100 }, (_, i) => Raw.join(s, `claim${i}`)));
+	for (const r of many) r.frame('{"type":"file","data":"', { claim: 30 * MB }); // within the limit of a file's frame, and then never sent
 	await sleep(300);
 	assert.ok(s.memory().own - before < 12 * MB * slack, `100 claims of 30 MB cost ${(s.memory().own - before) / MB} MB`);
 	for (const r of many) r.destroy();
@@ -141,12 +137,10 @@ serverTest('unfinished large messages are bounded in all', { timeout: 90000 }, a
 	const chat = await chatting(s);
 	const before = s.memory().own;
 	const chunk = Buffer.alloc(MB, 'A');
-	const many = [];
-	for (let i = 0; i < 24; i++) {
-		const r = await Raw.join(s, `hoard${i}`);
+	const many = await Promise.all(Array.from({ length: 24 }, (_, i) => Raw.join(s, `hoard${i}`)));
+	for (const r of many) {
 		r.frame(Buffer.concat([Buffer.from('{"type":"file","data":"'), chunk]), { claim: 30 * MB });
 		for (let k = 0; k < 20; k++) r.socket.write(chunk); // unmasked content does not matter: it is never finished
-		many.push(r);
 	}
 	await sleep(1500);
 	const held = s.memory().own - before;

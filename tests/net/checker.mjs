@@ -14,10 +14,10 @@ import { Server, sleep } from './lib.mjs';
 import { Actor, Guest, World, essence, rng, tokenOf } from './checker-actors.mjs';
 import { join2, request } from './v2.mjs';
 
-export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, print = console.log } = {}) {
+export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, env = {}, print = console.log } = {}) {
 	// A long run remembers as much as a short one: the rate goes down instead.
 	rate = rate || Math.max(20, Math.min(250, 1_000_000 / seconds));
-	const server = await Server.start();
+	const server = await Server.start({ env });
 	const world = new World(server, seed, rate);
 	const random = rng(seed + 7);
 	const started = Date.now();

@@ -1,9 +1,16 @@
-// What only time shows: the join deadline, the heartbeat, and peers that are dead. One server, everything at once.
+// What takes about a minute, side by side: the heartbeats, which mostly wait, and the checker, which does not.
+// `make soak` runs the checker for longer: node tests/net/checker.mjs --seconds S.
 import assert from 'node:assert/strict';
-import { fence, serverTest, sleep } from './lib.mjs';
+import test from 'node:test';
+import { Server, fence, slack, sleep } from './lib.mjs';
 import { OP, Raw } from './raw.mjs';
+import { check } from './checker.mjs';
 
-serverTest('deadlines and heartbeats', { timeout: 150000 }, async s => {
+const seconds = Number(process.env.CHECKER_SECONDS || 50);
+const seed = Number(process.env.CHECKER_SEED || Date.now() % 100000);
+
+/** What only time shows: the join deadline, the heartbeat, and peers that are dead. One server, everything at once. */
+async function deadlines(s) {
 	const start = Date.now();
 	const seconds = () => (Date.now() - start) / 1000;
 	const live = await s.join('live');
@@ -61,4 +68,22 @@ serverTest('deadlines and heartbeats', { timeout: 150000 }, async s => {
 	await Promise.all([never, pinger, half, beat, dead]);
 	await sleep(100);
 	await fence(live); // the library answers pings: the bystander was there all the while
+}
+
+test('what takes a minute', { timeout: (seconds * 2 + 180) * 1000 * slack, concurrency: 2 }, async t => {
+	const timers = t.test('deadlines and heartbeats', async () => {
+		const s = await Server.start();
+		try {
+			await deadlines(s);
+			await s.stop();
+		} finally {
+			await s.cleanUp();
+		}
+	});
+	const checker = t.test(`nothing is lost in ${seconds} s of kills, cuts, stalls and broken uploads (seed ${seed})`, async tt => {
+		const { problems, counts } = await check({ seconds, seed, rate: slack > 1 ? 60 : 0, print: line => tt.diagnostic(line) });
+		assert.deepEqual(problems, []);
+		assert.ok(counts.acked > 100 && counts.reconnects > 10, JSON.stringify(counts));
+	});
+	await Promise.all([timers, checker]);
 });
