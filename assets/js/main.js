@@ -125,6 +125,10 @@ function onKey(event) {
 		event.preventDefault();
 		const key = siblingTalk(event.key === 'ArrowDown' ? 1 : -1);
 		if (Number.isSafeInteger(key)) open(key);
+	} else if ((event.key === 'PageUp' || event.key === 'PageDown') && event.target.id === 'input') {
+		event.preventDefault();
+		const scroller = $('#scroller');
+		scroller.scrollBy(0, (event.key === 'PageUp' ? -0.85 : 0.85) * scroller.clientHeight);
 	} else if (event.key === 'Escape' && !event.defaultPrevented && !isRecording()) {
 		if (document.activeElement !== $('#input')) emit('focus-composer');
 	}

@@ -82,7 +82,7 @@ export function lowerBound(items, id) {
 }
 
 function isShape(m) {
-	return Number.isSafeInteger(m.id) && m.id > 0 && Number.isSafeInteger(m.from_id) && typeof m.from_name === 'string';
+	return Number.isSafeInteger(m.id) && m.id > 0 && Number.isFinite(m.at) && Number.isSafeInteger(m.from_id) && typeof m.from_name === 'string';
 }
 
 const wordEdge = /[\p{L}\p{N}_]/u;

@@ -98,6 +98,8 @@ function claim(entry) {
 }
 
 async function takeLeftovers() {
+	// The model may have been emptied meanwhile (another identity): what is still to be sent belongs into its conversations again.
+	for (const entry of all.values()) adopt(entry);
 	const rows = (await shelfAll()).filter((row) => !all.has(row.cid)).sort((a, b) => a.at - b.at);
 	for (const row of rows) {
 		if (echoed.has(row.cid)) {

@@ -43,6 +43,7 @@ export async function startRecording({ maxBytes, onLevel, onFull }) {
 	}
 	const analyser = context.createAnalyser();
 	analyser.fftSize = 1024;
+	context.resume();
 	context.createMediaStreamSource(stream).connect(analyser);
 	const samples = new Float32Array(analyser.fftSize);
 	const chunks = [], levels = [];

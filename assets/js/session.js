@@ -8,6 +8,7 @@ import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMess
 const PAGE = 50;
 const PREVIEWS = 12;          // private conversations whose last messages are fetched ahead of opening them
 const TYPING_SHOWN_MS = 5000;
+const PAGE_TIMEOUT_MS = 8000;   // a page that was refused or lost may be asked for again after this
 
 let syncedTo = 0;             // everything up to this id is here (public, and my own private)
 let liveMax = 0;              // newest id seen while a gap is still open
@@ -94,7 +95,7 @@ function onInit(f) {
 // Who comes for the first time has nothing unread; who comes back has what came since.
 function startReading(general, events) {
 	general.isLoaded = true;
-	general.isComplete = events.length < limits.history_limit;
+	general.isComplete = !events.length;
 	if (!general.lastRead) setRead(general, general.lastId);
 	recount(general);
 	if (world.openKey != null) openHistory(conv(world.openKey));
@@ -148,6 +149,11 @@ export function loadOlder(c) {
 	const frame = { type: 'history', before: c.isLoaded ? c.items[0]?.id ?? 0 : 0, limit: PAGE };
 	if (isDm(c.key)) frame.peer_id = c.key;
 	send(frame);
+	clearTimeout(c.pageTimer);
+	c.pageTimer = setTimeout(() => {
+		c.isLoading = false;
+		emit('conv', c);
+	}, PAGE_TIMEOUT_MS);
 	emit('conv', c);
 	return true;
 }
@@ -160,6 +166,7 @@ export function openHistory(c) {
 function onHistory(f) {
 	const c = conv(f.peer_id ?? GENERAL);
 	const isFirstPage = !c.isLoaded;
+	clearTimeout(c.pageTimer);
 	c.isLoading = false;
 	c.isLoaded = true;
 	const messages = f.messages ?? [];

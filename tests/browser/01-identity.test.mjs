@@ -1,7 +1,7 @@
 // One person in several places: names, tabs, devices.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch } from './lib.mjs';
+import { Person, PHONE, Server, launch, until } from './lib.mjs';
 
 let browser, server;
 before(async () => {
@@ -61,4 +61,17 @@ test('a one-time link signs in a second device', async () => {
 	await late.page.waitForSelector('.toast:has-text("used or is too old")');
 	await late.page.waitForSelector('#entry:not([hidden]) #name');
 	for (const p of [ada, boris, phone, late]) await p.close();
+});
+
+test('a token the server does not know: in anew under the same name, and told so', async () => {
+	const ada = await Person.open(browser, server, 'Forgotten');
+	await ada.page.evaluate(() => localStorage.setItem('wave.token', JSON.stringify('A'.repeat(43))));
+	await ada.page.reload();
+	await ada.page.waitForSelector('.toast:has-text("does not know this browser")');
+	await ada.ready();
+	await ada.say('here I am again');
+	await ada.sees('here I am again');
+	await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'the confirmation');
+	assert.equal(await ada.page.locator('.row.mine').count(), 1);
+	await ada.close();
 });

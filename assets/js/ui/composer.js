@@ -314,7 +314,8 @@ export function initComposer() {
 	input.addEventListener('blur', () => setTimeout(() => document.activeElement === input || closePopup(), 150));
 	input.addEventListener('paste', (event) => {
 		const files = [...event.clipboardData?.files ?? []];
-		if (!files.length) return;
+		// Office programs put a picture of a copied text beside the text: the text is meant.
+		if (!files.length || event.clipboardData.types.includes('text/plain')) return;
 		event.preventDefault();
 		attach(files);
 	});

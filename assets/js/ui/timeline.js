@@ -118,6 +118,8 @@ function render() {
 	}
 	renderJump();
 	list.setAttribute('aria-busy', c.isLoading);
+	// Only what is new is read aloud, not what scrolling brings back.
+	if ((list.ariaLive === 'polite') !== stick) list.ariaLive = stick ? 'polite' : 'off';
 	fillUp();
 }
 
