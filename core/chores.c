@@ -153,7 +153,7 @@ static void note_seen(struct room *r, bool is_last)
 
 void chores_tick(struct room *r)
 {
-	if (r->mono_now_ms < r->chores_next_ms)
+	if (r->mono_now_ms < r->chores_next_ms || r->is_quiet)
 		return;
 	r->chores_next_ms = r->mono_now_ms + TURN_MS;
 	r->now_ms = WC_MAX(real_ms(), r->now_ms);

@@ -242,6 +242,8 @@ void page_apply(struct room *r, struct action *a)
 	}
 	if (s->dialect == DIALECT_1 && e->kind != EV_DM_HISTORY)
 		return;
+	if (r->is_quiet)
+		return;
 	if (s->jobs >= JOBS_MAX) {
 		room_error(r, e->conn, ERR_BUSY, STR(""), STR(""));
 		return;

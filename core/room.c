@@ -1,6 +1,7 @@
 /* room.c — the room's thread: takes batches from the inbox, one transaction each, applies and publishes what was committed. */
 #include "room.h"
 
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -427,6 +428,34 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	}
 	*out = r;
 	return 0;
+}
+
+struct quiesce {
+	struct room *room;
+	sem_t done;
+};
+
+static void quiesce(void *arg)
+{
+	struct quiesce *q = arg;
+	q->room->is_quiet = true;
+	sem_post(&q->done);
+}
+
+void room_quiesce(struct room *r)
+{
+	if (!r)
+		return;
+	struct quiesce q = { .room = r };
+	struct event *e = event_new(EV_CALL, NULL, 0);
+	WC_ASSERT(e);
+	sem_init(&q.done, 0, 0);
+	e->call.fn = quiesce;
+	e->call.arg = &q;
+	inbox_push_one(r->o.inbox, e);
+	while (sem_wait(&q.done) < 0)
+		;
+	sem_destroy(&q.done);
 }
 
 void room_stop(struct room *r)

@@ -25,6 +25,8 @@ struct room_opts {
 
 /* Loads identities and the recent messages, then starts the thread. */
 int room_start(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
+/* From here on the room gives helpers no more work; returns when that holds. The hubs are stopped already. Thread: main. */
+void room_quiesce(struct room *r);
 /* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */
 void room_stop(struct room *r);
 

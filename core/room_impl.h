@@ -96,6 +96,7 @@ struct room {
 	int64_t now_ms, mono_now_ms;     /* of this batch: Unix, monotonic */
 	_Atomic uint32_t dialect_1_count;
 	bool is_stopping;
+	bool is_quiet;                   /* helpers get no more work: they are about to end */
 	bool storage_failed;             /* said so in the log; says when it is well again */
 	int64_t chores_next_ms, seen_next_ms, collect_next_ms; /* monotonic */
 	uint64_t commits_seen;           /* at the last checkpoint */

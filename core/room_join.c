@@ -271,6 +271,8 @@ void join_apply(struct room *r, struct action *a)
 		send_init(r, &in, false);
 		return;
 	}
+	if (r->is_quiet)
+		return; /* its socket is closed already */
 	struct mail *hold = mail_new(MAIL_HOLD, s->conn);
 	hold->at = publish_position(r->pub, s->dialect);
 	publish_mail(r->pub, hold);

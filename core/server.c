@@ -157,6 +157,7 @@ void server_stop(struct server *s)
 		hubs_stop(s->hubs, STOP_MS);
 	httpd_stop(s->httpd);
 	admin_stop(s->admin);
+	room_quiesce(s->room);
 	helpers_stop(s->helpers); /* their last events reach a room that still runs */
 	room_stop(s->room);
 	admin_free(s->admin);
