@@ -95,7 +95,7 @@ docs: ## the man pages against the tables of the sources
 	$(Q)mandoc -T lint -W warning $(wildcard man/*.[1-8])
 	$(Q)tools/check-docs.sh
 
-unit: $(UNIT) $(REPLAY) | $(call after,docs) ## C unit tests, and the fuzz targets over their committed corpora
+unit: $(UNIT) $(REPLAY) $(BIN)/wavechatd | $(call after,docs) ## C unit tests, and the fuzz targets over their committed corpora
 	$(Q)tests/unit/run $(UNIT) $(REPLAY)
 
 net: all $(NPM) | $(call after,docs unit) ## the real server, over sockets

@@ -42,6 +42,7 @@ struct server {
 	struct site site;
 	struct httpd *httpd;
 	struct admin *admin;
+	_Atomic bool room_answered; /* the last question of server_check_room */
 };
 
 static void on_websocket(void *arg, struct taken *t)
@@ -90,6 +91,7 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	const bool in_memory = strcmp(o->data, ":memory:") == 0;
 	const char *dir = in_memory ? NULL : o->data;
 	s->o = *o;
+	atomic_init(&s->room_answered, true);
 	raise_descriptors();
 	if (store_open(&s->store, dir, o->durability, cause) < 0)
 		goto fail;
@@ -145,6 +147,23 @@ int server_metrics_port(const struct server *s)
 int server_port(const struct server *s)
 {
 	return httpd_port(s->httpd);
+}
+
+static void answer(void *room_answered)
+{
+	atomic_store((_Atomic bool *)room_answered, true);
+}
+
+bool server_check_room(struct server *s)
+{
+	if (!atomic_exchange(&s->room_answered, false))
+		return false;
+	struct event *e = event_new(EV_CALL, NULL, 0);
+	WC_ASSERT(e);
+	e->call.fn = answer;
+	e->call.arg = &s->room_answered;
+	inbox_push_one(s->inbox, e);
+	return true;
 }
 
 void server_stop(struct server *s)

@@ -1,5 +1,6 @@
 /* wavechatd — the chat server: options, start, a few lines for the admin, signals, stop. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
 #include <malloc.h>
 #include <net/if.h>
@@ -8,9 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "logmsg.h"
+#include "notify.h"
 #include "options.h"
 #include "server.h"
 #include "store.h"
@@ -73,6 +76,32 @@ static void tame_malloc(void)
 	mallopt(M_ARENA_MAX, 4);
 }
 
+/* Waits for a signal to stop, and meanwhile tells a service manager that asks for it that the chat is alive: only while it is, so that
+ * one that hangs is ended and started again. Asked thrice as often as the manager wants to know, so that one late answer is forgiven. */
+static int run_until_stopped(struct server *server, const sigset_t *set)
+{
+	const int64_t interval_ms = notify_watchdog_ms() / 3;
+	int64_t next_ms = mono_ms() + interval_ms;
+	for (;;) {
+		int64_t wait_ms = WC_MAX(next_ms - mono_ms(), 0);
+		struct timespec wait = { wait_ms / 1000, wait_ms % 1000 * 1000000 };
+		int sig = interval_ms ? sigtimedwait(set, NULL, &wait) : sigwaitinfo(set, NULL);
+		if (sig == SIGHUP) {
+			/* Nothing to read again yet; a closed terminal must not end a daemon started from it. */
+			(void)notify_reloading();
+			(void)notify_send("READY=1");
+		} else if (sig > 0) {
+			return sig;
+		} else if (errno == EAGAIN) {
+			next_ms = mono_ms() + interval_ms;
+			if (server_check_room(server))
+				(void)notify_send("WATCHDOG=1");
+			else
+				log_error("room hangs", "ms=%lld", (long long)interval_ms);
+		}
+	}
+}
+
 int main(int argc, char **argv)
 {
 	tame_malloc();
@@ -114,10 +143,10 @@ int main(int argc, char **argv)
 	}
 	print_banner(&o, server);
 	log_info("ready", "port=%d data=%s", server_port(server), o.data);
-	int sig = 0;
-	do {
-		sigwait(&set, &sig);
-	} while (sig == SIGHUP); /* nothing to read again yet; a closed terminal must not end a daemon started from it */
+	if (notify_send("READY=1") < 0)
+		log_warn("notify", "remedy=\"NOTIFY_SOCKET names no socket of a service manager: unset it, or run under one\"");
+	int sig = run_until_stopped(server, &set);
+	(void)notify_send("STOPPING=1");
 	log_info("stopping", "signal=%s", sig == SIGINT ? "SIGINT" : "SIGTERM");
 	server_stop(server);
 	log_info("stopped", "status=0");
