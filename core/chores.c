@@ -56,21 +56,42 @@ static void run_chore(void *arg, struct store_reader *r)
 	inbox_push_one(c->room->o.inbox, e);
 }
 
-/* A message was removed or lost its file: the tail must not show otherwise. */
+/* What a slice of retention touched: shown only once it is committed. */
+struct slice {
+	uint64_t expired_through;
+	struct {
+		uint64_t id;
+		uint32_t flags;
+	} gone[EXPIRE_SLICE];
+	int gone_count;
+};
+
 static int on_expired(void *arg, const struct msg *m)
 {
-	struct room *r = arg;
-	r->floor = WC_MAX(r->floor, m->id);
-	tail_drop_through(r->tail, m->id);
+	struct slice *s = arg;
+	s->expired_through = WC_MAX(s->expired_through, m->id);
 	return 0;
 }
 
 static int on_evicted(void *arg, const struct msg *m)
 {
-	struct room *r = arg;
-	tail_set_flags(r->tail, m->id, m->flags | MSG_GONE);
-	r->evicted = true;
+	struct slice *s = arg;
+	if (s->gone_count == EXPIRE_SLICE)
+		return 1;
+	s->gone[s->gone_count].id = m->id;
+	s->gone[s->gone_count++].flags = m->flags | MSG_GONE;
 	return 0;
+}
+
+static void show_slice(struct room *r, const struct slice *s)
+{
+	if (s->expired_through) {
+		r->floor = WC_MAX(r->floor, s->expired_through);
+		tail_drop_through(r->tail, s->expired_through);
+	}
+	for (int i = 0; i < s->gone_count; i++)
+		tail_set_flags(r->tail, s->gone[i].id, s->gone[i].flags);
+	r->evicted |= s->gone_count > 0;
 }
 
 static uint64_t storage_cap(const struct room *r)
@@ -95,11 +116,12 @@ static void retain(struct room *r)
 	if (store_begin(r->o.store) < 0)
 		return;
 	int touched = 0, n = 0;
+	struct slice slice = { 0 };
 	if (o->retain_days)
-		n = store_expire(r->o.store, r->now_ms - o->retain_days * DAY_MS, EXPIRE_SLICE, on_expired, r);
+		n = store_expire(r->o.store, r->now_ms - o->retain_days * DAY_MS, EXPIRE_SLICE, on_expired, &slice);
 	touched += WC_MAX(n, 0);
 	if (n >= 0 && cap)
-		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, r);
+		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, &slice);
 	touched += WC_MAX(n, 0);
 	if (n >= 0 && is_in_memory(r))
 		n = store_trim(r->o.store, MEMORY_MESSAGES, MEMORY_SLICE);
@@ -108,9 +130,13 @@ static void retain(struct room *r)
 		store_rollback(r->o.store);
 		return;
 	}
-	if (store_commit(r->o.store) < 0)
+	if (store_commit(r->o.store) < 0) {
 		log_warn("retention failed", "retry=\"in %d ms\"", TURN_MS);
-	else if (store_vacuum_some(r->o.store, VACUUM_PAGES) < 0)
+		return;
+	}
+	show_slice(r, &slice);
+	r->floor = WC_MAX(r->floor, store_counter(r->o.store, "floor"));
+	if (store_vacuum_some(r->o.store, VACUUM_PAGES) < 0)
 		log_debug("vacuum failed", "retry=later");
 }
 
