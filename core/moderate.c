@@ -185,9 +185,9 @@ static int put_audit(struct room *r, const struct command *c, const struct buf *
 static void note(const struct command *c, const struct buf *args)
 {
 	char quoted[512];
-	if (strcmp(c->verb, "say") == 0) /* what is said is in the audit, and no business of the log */
-		args = &(struct buf){ .p = (char[]){ "{}" }, .len = 2 };
-	log_info("admin", "verb=%s uid=%u pid=%d args=%s", c->verb, (unsigned)c->uid, (int)c->pid, log_quote(quoted, (struct str){ args->p, args->len }));
+	/* What is announced is in the audit, and no business of the log. */
+	struct str shown = strcmp(c->verb, "say") == 0 ? STR("{}") : (struct str){ args->p, args->len };
+	log_info("admin", "verb=%s uid=%u pid=%d args=%s", c->verb, (unsigned)c->uid, (int)c->pid, log_quote(quoted, shown));
 }
 
 /* An act that stores nothing but that it was done. True: go on. */

@@ -1,0 +1,394 @@
+/* client.c — finds the server's socket and speaks HTTP over it; turns what goes wrong into one line and an exit code.
+ *
+ * Owns the connection. A request that finds the connection closed by the server's patience is sent once more. */
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ctl.h"
+
+#define HEAD_MAX (16 * 1024)
+#define ANSWER_MAX (64 * 1024 * 1024)
+#define ANSWER_S 300 /* a purge of a million messages takes less */
+
+/* --- Finding it */
+
+/* Returns a connected socket, or -errno. A path longer than an address may be goes by way of its directory. */
+static int connect_to(const char *path)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	struct timeval patience = { .tv_sec = ANSWER_S };
+	int dir = -1, fd = -1, result = -ENAMETOOLONG;
+
+	if (strlen(path) < sizeof(a.sun_path)) {
+		memcpy(a.sun_path, path, strlen(path));
+	} else {
+		const char *slash = strrchr(path, '/');
+		char *parent = slash ? strndup(path, (size_t)(slash - path)) : NULL;
+
+		dir = parent ? open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+		result = dir < 0 ? -errno : result;
+		free(parent);
+		if (dir < 0 || snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, slash + 1) >= (int)sizeof(a.sun_path))
+			goto out;
+	}
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0) {
+		result = -errno;
+		if (fd >= 0)
+			close(fd);
+		goto out;
+	}
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+	result = fd;
+out:
+	if (dir >= 0)
+		close(dir);
+	return result;
+}
+
+static char *join_path(const char *dir, const char *name)
+{
+	char *path;
+
+	if (!dir || !*dir)
+		return NULL;
+	if (asprintf(&path, "%.*s/%s", (int)strcspn(dir, ":"), dir, name) < 0) /* systemd separates several by colons */
+		abort();
+	return path;
+}
+
+static int refuse_connection(const char *path, int error)
+{
+	if (error == EACCES || error == EPERM)
+		return complain(EXIT_DENIED, "not permitted to use %s: run this as the server's user, or as root", path);
+	if (error == ECONNREFUSED)
+		return complain(EXIT_NO_SERVER, "no server answers at %s: it has ended; start wavechatd", path);
+	return complain(EXIT_NO_SERVER, "no server at %s: %s", path, strerror(error));
+}
+
+int client_connect(struct ctl *c)
+{
+	const char *named = c->socket ? c->socket : getenv("WAVECHAT_SOCKET");
+	char *places[5], *denied = NULL;
+
+	if (c->fd >= 0)
+		return 0;
+	if (c->path || (named && *named)) {
+		const char *path = c->path ? c->path : named;
+
+		c->fd = connect_to(path);
+		if (c->fd < 0)
+			return refuse_connection(path, -c->fd);
+		if (!c->path)
+			c->path = xstrdup(path);
+		return 0;
+	}
+	places[0] = join_path(getenv("RUNTIME_DIRECTORY"), "wavechat.sock");
+	places[1] = xstrdup("/run/wavechat/wavechat.sock");
+	places[2] = join_path(getenv("STATE_DIRECTORY"), "admin.sock");
+	places[3] = xstrdup("/var/lib/wavechat/admin.sock");
+	places[4] = xstrdup("./wavechat-data/admin.sock");
+	for (size_t i = 0; i < WC_LEN(places); i++) {
+		if (!places[i] || c->fd >= 0) {
+			free(places[i]);
+			continue;
+		}
+		c->fd = connect_to(places[i]);
+		if (c->fd >= 0) {
+			c->path = places[i];
+		} else if (-c->fd == EACCES && !denied) {
+			denied = places[i];
+		} else {
+			free(places[i]);
+		}
+	}
+	if (c->fd >= 0) {
+		free(denied);
+		return 0;
+	}
+	if (denied) {
+		int code = refuse_connection(denied, EACCES);
+
+		free(denied);
+		return code;
+	}
+	return complain(EXIT_NO_SERVER, "no server found where one usually is: start wavechatd, or name its socket with --socket PATH");
+}
+
+void client_close(struct ctl *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+	free(c->path);
+	c->path = NULL;
+}
+
+/* --- One request */
+
+struct answer {
+	int status;
+	bool closes;
+	size_t length;
+	char head[HEAD_MAX];
+	size_t have, head_len; /* bytes read so far; of them the head */
+};
+
+static bool send_all(int fd, const char *p, size_t n)
+{
+	while (n) {
+		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent <= 0)
+			return false;
+		p += sent;
+		n -= (size_t)sent;
+	}
+	return true;
+}
+
+static ssize_t receive(int fd, void *to, size_t n)
+{
+	ssize_t got;
+
+	do
+		got = recv(fd, to, n, 0);
+	while (got < 0 && errno == EINTR);
+	return got;
+}
+
+static bool read_head(int fd, struct answer *a)
+{
+	const char *end = NULL, *p;
+
+	a->have = 0;
+	while (!end) {
+		ssize_t n = a->have < HEAD_MAX - 1 ? receive(fd, a->head + a->have, HEAD_MAX - 1 - a->have) : -1;
+
+		if (n <= 0)
+			return false;
+		a->have += (size_t)n;
+		a->head[a->have] = '\0';
+		end = strstr(a->head, "\r\n\r\n");
+	}
+	a->head_len = (size_t)(end + 4 - a->head);
+	if (sscanf(a->head, "HTTP/1.1 %d", &a->status) != 1)
+		return false;
+	p = strcasestr(a->head, "\r\nContent-Length:");
+	a->length = p && p < end ? strtoull(p + 17, NULL, 10) : 0;
+	p = strcasestr(a->head, "\r\nConnection: close");
+	a->closes = p && p < end;
+	return true;
+}
+
+static void hang_up(struct ctl *c)
+{
+	close(c->fd);
+	c->fd = -1;
+}
+
+/* Sends and reads the answer's head. */
+static int exchange(struct ctl *c, const char *method, const char *path, const char *body, struct answer *a)
+{
+	struct buf b;
+	int code = EXIT_REFUSED;
+
+	buf_init(&b, 1 << 20);
+	buf_printf(&b, "%s %s HTTP/1.1\r\nHost: wavechat\r\n", method, path);
+	if (body)
+		buf_printf(&b, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body));
+	buf_puts(&b, "\r\n");
+	if (body)
+		buf_puts(&b, body);
+	for (int attempt = 0; attempt < 2; attempt++) {
+		bool is_old = c->fd >= 0;
+
+		code = client_connect(c);
+		if (code)
+			goto out;
+		if (b.failed) {
+			code = complain(EXIT_USAGE, "that is too much for one request");
+			goto out;
+		}
+		if (send_all(c->fd, b.p, b.len) && read_head(c->fd, a))
+			goto out;
+		hang_up(c);
+		if (!is_old || a->have)
+			break; /* only a connection that had waited may have been closed for that */
+	}
+	code = complain(EXIT_REFUSED, "the server at %s ended the connection without an answer", c->path);
+out:
+	buf_fini(&b);
+	return code;
+}
+
+/* The answer's body, in pieces. */
+static int read_body(struct ctl *c, const struct answer *a, sink_fn sink, void *arg)
+{
+	char piece[64 * 1024];
+	size_t early = WC_MIN(a->have - a->head_len, a->length), left = a->length - early;
+	int code = early && sink(arg, a->head + a->head_len, early) ? EXIT_REFUSED : 0;
+
+	while (left && !code) {
+		ssize_t n = receive(c->fd, piece, WC_MIN(left, sizeof(piece)));
+
+		if (n <= 0)
+			return complain(EXIT_REFUSED, "the connection broke within the answer");
+		left -= (size_t)n;
+		if (sink(arg, piece, (size_t)n))
+			code = EXIT_REFUSED;
+	}
+	if (a->closes || code)
+		hang_up(c);
+	return code;
+}
+
+static int keep(void *arg, const void *data, size_t n)
+{
+	buf_put(arg, data, n);
+	return ((struct buf *)arg)->failed;
+}
+
+/* --- What a refusal means */
+
+static int exit_code(int status, const char *error)
+{
+	if (status == 403)
+		return EXIT_DENIED;
+	if (strcmp(error, "ambiguous") == 0 || strncmp(error, "no_such_", 8) == 0 || strcmp(error, "not_online") == 0)
+		return strcmp(error, "no_such_verb") == 0 ? EXIT_REFUSED : EXIT_NOT_FOUND;
+	return status == 400 ? EXIT_USAGE : EXIT_REFUSED;
+}
+
+static int refused(struct ctl *c, int status, struct json_object *o)
+{
+	struct json_object *people = jarray(o, "candidates");
+	const char *error = jstr(o, "error"), *wanted = jstr(o, "wanted");
+	int code = exit_code(status, error);
+
+	if (c->json && o)
+		print_json(o);
+	if (strcmp(error, "no_such_verb") == 0 || strcmp(error, "method") == 0) {
+		complain(code, "the server is of another version and does not know this; wavechatctl is %s", wc_version());
+		return code;
+	}
+	if (*wanted)
+		complain(code, "\"%s\": %s", wanted, jstr(o, "text"));
+	else
+		complain(code, "%s", o ? jstr(o, "text") : "the server's answer makes no sense: is it of another version?");
+	for (size_t i = 0; i < json_object_array_length(people); i++) {
+		struct json_object *u = json_object_array_get_idx(people, i);
+		char id[32];
+		struct buf b;
+
+		buf_init(&b, 4096);
+		put_safe(&b, jstr(u, "name"));
+		snprintf(id, sizeof(id), "%lld", (long long)jint(u, "id"));
+		fprintf(stderr, "  %-10s %.*s%s\n", id, (int)b.len, b.p, jbool(u, "online") ? "" : "  (not online)");
+		buf_fini(&b);
+	}
+	return code;
+}
+
+static int call(struct ctl *c, const char *method, const char *path, const char *body, struct json_object **out)
+{
+	struct json_tokener *t;
+	struct json_object *o = NULL;
+	struct answer a;
+	struct buf b;
+	int code;
+
+	if (out)
+		*out = NULL;
+	code = exchange(c, method, path, body, &a);
+	if (code)
+		return code;
+	buf_init(&b, ANSWER_MAX);
+	code = read_body(c, &a, keep, &b);
+	if (code == 0) {
+		t = json_tokener_new();
+		o = b.len ? json_tokener_parse_ex(t, b.p, (int)b.len) : NULL;
+		json_tokener_free(t);
+		if (!json_object_is_type(o, json_type_object)) {
+			json_object_put(o);
+			o = NULL;
+		}
+		if (a.status != 200 || !o)
+			code = refused(c, a.status, o);
+	}
+	buf_fini(&b);
+	if (code == 0 && out)
+		*out = o;
+	else
+		json_object_put(o);
+	return code;
+}
+
+int api_get(struct ctl *c, const char *path, struct json_object **out)
+{
+	return call(c, "GET", path, NULL, out);
+}
+
+int api_post(struct ctl *c, const char *path, struct json_object *body, struct json_object **out)
+{
+	int code = call(c, "POST", path, body ? json_object_to_json_string_ext(body, JSON_C_TO_STRING_PLAIN) : "{}", out);
+
+	json_object_put(body);
+	return code;
+}
+
+int api_stream(struct ctl *c, const char *path, sink_fn sink, void *arg)
+{
+	struct answer a;
+	int code = exchange(c, "GET", path, NULL, &a);
+
+	if (code)
+		return code;
+	if (a.status == 200)
+		return read_body(c, &a, sink, arg);
+
+	struct buf b;
+	struct json_object *o = NULL;
+
+	buf_init(&b, ANSWER_MAX);
+	code = read_body(c, &a, keep, &b);
+	buf_putc(&b, '\0');
+	if (code == 0) {
+		o = b.p ? json_tokener_parse(b.p) : NULL;
+		code = refused(c, a.status, o);
+	}
+	json_object_put(o);
+	buf_fini(&b);
+	return code;
+}
+
+void put_query(struct buf *b, const char *name, const char *value)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	if (!value)
+		return;
+	buf_putc(b, b->len && memchr(b->p, '?', b->len) ? '&' : '?');
+	buf_puts(b, name);
+	buf_putc(b, '=');
+	for (; *value; value++) {
+		unsigned char ch = (unsigned char)*value;
+
+		if (isalnum(ch) || strchr("-._~", ch)) {
+			buf_putc(b, *value);
+		} else {
+			buf_putc(b, '%');
+			buf_putc(b, hex[ch >> 4]);
+			buf_putc(b, hex[ch & 15]);
+		}
+	}
+}

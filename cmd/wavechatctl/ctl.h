@@ -1,0 +1,130 @@
+/* ctl.h — what wavechatctl's files share: main.c (the table, arguments, help), client.c (HTTP over the socket), out.c (tables, safe text), and one
+ * file for each group of verbs. One thread. */
+#ifndef CTL_H
+#define CTL_H
+
+#include <json-c/json.h>
+#include <stdio.h>
+
+#include "buf.h"
+#include "wc.h"
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_REFUSED = 1,   /* the server refused or failed, or this program could not go on */
+	EXIT_USAGE = 2,
+	EXIT_NO_SERVER = 3,
+	EXIT_DENIED = 4,
+	EXIT_NOT_FOUND = 5, /* nobody and nothing by that name or id, or several */
+};
+
+struct option {
+	const char *name;  /* without -- */
+	const char *value; /* what help calls it; NULL: takes none */
+	const char *help;
+};
+
+#define OPTIONS_MAX 16
+struct ctl;
+
+struct verb {
+	const char *name;
+	const char *operands; /* for usage: "USER", "[QUERY]", "MSG..." */
+	const char *help;
+	int least, most;      /* operands; most -1: any number */
+	int (*run)(struct ctl *c);
+	struct option options[OPTIONS_MAX]; /* besides those every verb has; ends with a NULL name */
+};
+extern const struct verb verbs[]; /* ends with a NULL name */
+
+struct ctl {
+	const struct verb *verb;
+	const char *values[OPTIONS_MAX]; /* of verb->options, as given; "" for one without a value */
+	char **operands;
+	int count;
+	const char *socket;  /* --socket */
+	bool json;
+	/* client.c */
+	int fd;
+	char *path;          /* of the socket that answered */
+};
+
+/* The value of an option, or NULL. */
+const char *option(const struct ctl *c, const char *name);
+/* One line on stderr, and the code back. */
+int complain(int code, const char *fmt, ...) WC_PRINTF(2, 3);
+
+/* --- client.c */
+/* Finds the server; says so if there is none. 0 or an exit code. Done by the calls below when it has to be. */
+int client_connect(struct ctl *c);
+void client_close(struct ctl *c);
+/* GET path, or POST with this body (taken). *out, if not NULL, gets the answer; the caller puts it. 0, or an exit code after the reason was said. */
+int api_get(struct ctl *c, const char *path, struct json_object **out);
+int api_post(struct ctl *c, const char *path, struct json_object *body, struct json_object **out);
+/* The answer's bytes as they come. sink non-zero ends it with EXIT_REFUSED. *length (may be NULL) is what was announced. */
+typedef int (*sink_fn)(void *arg, const void *data, size_t n);
+int api_stream(struct ctl *c, const char *path, sink_fn sink, void *arg);
+void put_query(struct buf *b, const char *name, const char *value); /* "?name=value" or "&name=value", escaped; NULL: nothing */
+
+/* --- out.c */
+const char *jstr(struct json_object *o, const char *name); /* "" if there is none */
+int64_t jint(struct json_object *o, const char *name);     /* 0 if there is none */
+bool jbool(struct json_object *o, const char *name);
+struct json_object *jarray(struct json_object *o, const char *name); /* never NULL; may be empty */
+struct json_object *jget(struct json_object *o, const char *name);   /* or NULL */
+
+/* Text that came from people, so that no control sequence and no trick of direction reaches the terminal. */
+void put_safe(struct buf *b, const char *s);
+void print_safe(FILE *f, const char *s);
+/* The server's answer as one line; control characters that JSON would let through are escaped. */
+void print_json(struct json_object *o);
+
+#define COLUMNS_MAX 12
+struct table {
+	const char *heads[COLUMNS_MAX];
+	bool is_right[COLUMNS_MAX];
+	int columns;
+	char **cells;
+	size_t count, room;
+};
+/* Heads with blanks between; one that starts with '>' is set flush right. */
+void table_init(struct table *t, const char *heads);
+void table_cell(struct table *t, const char *text); /* from people: made safe; row by row */
+void table_cellf(struct table *t, const char *fmt, ...) WC_PRINTF(2, 3);
+void table_print(struct table *t, const char *empty); /* and frees; `empty` is said if there is no row */
+
+#define TIME_TEXT 32
+const char *time_text(char out[TIME_TEXT], int64_t unix_ms);         /* local */
+const char *duration_text(char out[TIME_TEXT], int64_t ms);          /* "3d 4h" */
+const char *bytes_text(char out[TIME_TEXT], uint64_t bytes);         /* "1.5 MB" */
+const char *uid_text(char out[TIME_TEXT], int64_t uid);              /* "name" or "uid 7" */
+bool duration_parse(const char *s, int64_t *seconds);                /* 90, 45s, 30m, 2h, 1h30m, 7d, 2w */
+bool time_parse(const char *s, int64_t *unix_ms);                    /* 2026-01-31, 2026-01-31T12:00[:30], or how long ago */
+bool is_terminal(FILE *f);
+
+/* --- verbs */
+int run_status(struct ctl *c);
+int run_metrics(struct ctl *c);
+int run_log_level(struct ctl *c);
+int run_api(struct ctl *c);
+int run_users(struct ctl *c);
+int run_kick(struct ctl *c);
+int run_ban(struct ctl *c);
+int run_unban(struct ctl *c);
+int run_bans(struct ctl *c);
+int run_mute(struct ctl *c);
+int run_unmute(struct ctl *c);
+int run_mutes(struct ctl *c);
+int run_slow(struct ctl *c);
+int run_say(struct ctl *c);
+int run_delete(struct ctl *c);
+int run_purge(struct ctl *c);
+int run_history(struct ctl *c);
+int run_files(struct ctl *c);
+int run_audit(struct ctl *c);
+int run_backup(struct ctl *c);
+int run_top(struct ctl *c);
+int run_completion(struct ctl *c);
+int run_help(struct ctl *c);
+
+#endif

@@ -1,0 +1,82 @@
+/* server.c — status, metrics, log-level. */
+#include <stdarg.h>
+
+#include "ctl.h"
+
+
+
+static void WC_PRINTF(2, 3) row(const char *name, const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("%-14s", name);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+}
+
+int run_status(struct ctl *c)
+{
+	struct json_object *o;
+	char a[TIME_TEXT], b[TIME_TEXT];
+	int code = api_get(c, "/v1/status", &o);
+
+	if (code)
+		return code;
+	if (c->json) {
+		print_json(o);
+		json_object_put(o);
+		return 0;
+	}
+	row("server", "wavechatd %s, process %lld, up %s", jstr(o, "version"), (long long)jint(o, "pid"), duration_text(a, jint(o, "uptime_s") * 1000));
+	printf("%-14s", "data");
+	print_safe(stdout, jstr(o, "data"));
+	printf("%s\n", jbool(o, "storage_ok") ? "" : "  — STORAGE FAILS: messages are refused; the log says why");
+	row("port", "%lld", (long long)jint(o, "port"));
+	row("online", "%lld people, %lld connections (%lld of the first dialect, %lld of the second)", (long long)jint(o, "online"),
+	    (long long)jint(o, "connections"), (long long)jint(o, "sessions_v1"), (long long)jint(o, "sessions_v2"));
+	row("identities", "%lld", (long long)jint(o, "identities"));
+	row("messages", "%lld since the start, newest event %lld", (long long)jint(o, "messages"), (long long)jint(o, "head"));
+	row("moderation", "%lld bans, %lld mutes, slow mode %s", (long long)jint(o, "bans"), (long long)jint(o, "mutes"),
+	    jint(o, "slow_s") ? duration_text(a, jint(o, "slow_s") * 1000) : "off");
+	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")), bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
+	row("memory", "%s", bytes_text(a, (uint64_t)jint(o, "resident_bytes")));
+	row("trouble", "%lld connections dropped as too slow or silent, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));
+	row("log level", "%s", jstr(o, "log_level"));
+	json_object_put(o);
+	return 0;
+}
+
+static int to_stdout(void *arg, const void *data, size_t n)
+{
+	(void)arg;
+	return fwrite(data, 1, n, stdout) != n;
+}
+
+int run_metrics(struct ctl *c)
+{
+	return api_stream(c, "/v1/metrics", to_stdout, NULL);
+}
+
+int run_log_level(struct ctl *c)
+{
+	struct json_object *o, *body;
+	int code;
+
+	if (c->count) {
+		body = json_object_new_object();
+		json_object_object_add(body, "level", json_object_new_string(c->operands[0]));
+		code = api_post(c, "/v1/log-level", body, &o);
+	} else {
+		code = api_get(c, "/v1/log-level", &o);
+	}
+	if (code)
+		return code;
+	if (c->json)
+		print_json(o);
+	else
+		printf("%s\n", jstr(o, "level"));
+	json_object_put(o);
+	return 0;
+}
