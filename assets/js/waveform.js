@@ -69,7 +69,8 @@ export function webmWithDuration(bytes, ms) {
 	};
 	try {
 		if (vint(true) !== 0x1a45dfa3) return bytes;
-		at += vint(false);
+		const header = vint(false);
+		at += header;
 		if (vint(true) !== 0x18538067 || vint(false) !== Infinity) return bytes;
 		for (;;) {
 			const id = vint(true), sizeAt = at, size = vint(false), body = at;

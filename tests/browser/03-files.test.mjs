@@ -1,10 +1,10 @@
-// Files, pictures and voice: what arrives is what was sent, byte for byte, and what can be played plays.
+// Files and pictures: what arrives is what was sent, byte for byte, and what can be shown or played is.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import zlib from 'node:zlib';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch, sleep, until } from './lib.mjs';
+import { Person, Server, launch, sleep, until } from './lib.mjs';
 
 let browser, server, ada, boris;
 before(async () => {
@@ -151,72 +151,64 @@ test('an upload can be cancelled', async () => {
 	assert.equal(await boris.page.locator('a.file:has-text("never.bin")').count(), 0);
 });
 
-test('a held voice message is recorded, sent and really plays', async () => {
-	const mic = await ada.page.locator('#mic').boundingBox();
-	await ada.page.mouse.move(mic.x + mic.width / 2, mic.y + mic.height / 2);
-	await ada.page.mouse.down();
-	await ada.page.waitForSelector('#recording:not([hidden])');
-	await sleep(2200);
-	assert.match(await ada.page.textContent('#rec-time'), /0:0[12]/);
-	await ada.page.mouse.up();
-	await boris.page.waitForSelector('.row.theirs .voice-play');
-	const message = await until(() => boris.frames.find((f) => f.type === 'voice'), 'the voice frame');
-	assert.ok(message.duration > 1.5 && message.duration < 6, `${message.duration} s`);
-	assert.match(message.waveform, /^[A-Za-z0-9+/]{10,128}$/);
-	assert.ok(new Set(message.waveform).size > 2, 'the fake microphone beeps: its waveform is not flat');
-	assert.match(message.mime, /^audio\//);
-	await boris.page.click('.row.theirs .voice-play');
-	const track = boris.page.locator('.row.theirs .voice-track');
-	const played = () => track.evaluate((el) => Number(el.style.getPropertyValue('--played')));
-	await until(async () => (await played()) > 0.15, 'the position to move');
-	const at = await played();
-	await until(async () => (await played()) > at + 0.1, 'the position to move on');
-	assert.equal(await boris.page.locator('.row.theirs .voice-play').getAttribute('aria-label'), 'Пауза');
-	await boris.page.click('.row.theirs .voice-speed');
-	assert.match(await boris.page.textContent('.row.theirs .voice-speed'), /1,5×/);
-	// Seeking back by the keyboard.
-	await track.focus();
-	for (let i = 0; i < 3; i++) await boris.page.keyboard.press('ArrowLeft');
-	await until(async () => (await played()) < 0.6, 'to be near the beginning again');
-	await until(async () => (await boris.page.locator('.row.theirs .voice-play').getAttribute('aria-label')) === 'Слушать', 'the end');
-});
+/** Three seconds of a tone as WAV. */
+function wav() {
+	const rate = 8000, samples = 3 * rate, out = Buffer.alloc(44 + samples * 2);
+	out.write('RIFF');
+	out.writeUInt32LE(out.length - 8, 4);
+	out.write('WAVEfmt ', 8);
+	out.writeUInt32LE(16, 16);
+	out.writeUInt16LE(1, 20);
+	out.writeUInt16LE(1, 22);
+	out.writeUInt32LE(rate, 24);
+	out.writeUInt32LE(rate * 2, 28);
+	out.writeUInt16LE(2, 32);
+	out.writeUInt16LE(16, 34);
+	out.write('data', 36);
+	out.writeUInt32LE(samples * 2, 40);
+	for (let i = 0; i < samples; i++) out.writeInt16LE(Math.round(8000 * Math.sin(i / 3)), 44 + i * 2);
+	return out;
+}
 
-test('sliding away cancels, sliding up locks', async () => {
-	const before = boris.frames.filter((f) => f.type === 'voice').length;
-	const mic = await ada.page.locator('#mic').boundingBox();
-	const x = mic.x + mic.width / 2, y = mic.y + mic.height / 2;
-	const hold = async () => {
-		await ada.page.mouse.move(x, y);
-		await ada.page.mouse.down();
-		await ada.page.waitForSelector('#recording:not([hidden])');
-		await sleep(900);
-	};
-	await hold();
-	await ada.page.mouse.move(x - 150, y, { steps: 5 });
-	await ada.page.waitForSelector('#recording.cancelling');
-	await ada.page.mouse.up();
-	await ada.page.waitForSelector('#recording', { state: 'hidden' });
-	await hold();
-	await ada.page.mouse.move(x, y - 90, { steps: 5 });
-	await ada.page.waitForSelector('#composer.locked');
-	await ada.page.mouse.up();
-	await sleep(300);
-	await ada.page.click('#rec-send');
-	await until(() => boris.frames.filter((f) => f.type === 'voice').length === before + 1, 'the locked recording, and it alone');
-	await ada.say('voice fence');
-	await boris.sees('voice fence');
-	assert.equal(boris.frames.filter((f) => f.type === 'voice').length, before + 1);
-});
-
-test('without a secure context the page says why there is no microphone', async () => {
-	const vera = await Person.open(browser, server, 'Вера', { viewport: PHONE, locale: 'ru-RU', path: `http://insecure.test:${server.port}/` });
-	assert.equal(await vera.page.evaluate(() => isSecureContext), false);
-	await vera.page.tap('#mic');
-	await vera.page.waitForSelector('dialog:has-text("защищённый адрес")');
-	assert.match(await vera.page.textContent('dialog .dialog-body'), /https:\/\/.*insecure\.test/);
-	await vera.page.tap('dialog .button');
-	// All else works there.
-	await vera.say('без микрофона');
-	await boris.sees('без микрофона');
-	await vera.close();
+test('sound and video play in their message and can be sought', async () => {
+	await ada.page.setInputFiles('#files', { name: 'tone.wav', mimeType: 'audio/wav', buffer: wav() });
+	await ada.page.waitForSelector('.chip');
+	await ada.page.click('#send');
+	const audio = boris.page.locator('.row.theirs audio');
+	await audio.waitFor();
+	const at = await audio.evaluate(async (el) => {
+		await el.play();
+		el.currentTime = 2;
+		await new Promise((resolve) => el.addEventListener('seeked', resolve, { once: true }));
+		return [el.currentTime, Math.round(el.duration)];
+	});
+	assert.ok(at[0] >= 2 && at[1] === 3, `${at}`);
+	const clip = Buffer.from(await ada.page.evaluate(async () => {
+		const canvas = Object.assign(document.createElement('canvas'), { width: 320, height: 180 }), g = canvas.getContext('2d');
+		const recorder = new MediaRecorder(canvas.captureStream(20), { mimeType: 'video/webm' }), parts = [];
+		recorder.ondataavailable = (event) => parts.push(event.data);
+		recorder.start();
+		for (let i = 0; i < 30; i++) {
+			g.fillStyle = `hsl(${i * 12} 80% 50%)`;
+			g.fillRect(0, 0, 320, 180);
+			await new Promise((resolve) => setTimeout(resolve, 40));
+		}
+		await new Promise((resolve) => {
+			recorder.onstop = resolve;
+			recorder.stop();
+		});
+		return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
+	}));
+	await ada.page.setInputFiles('#files', { name: 'colours.webm', mimeType: 'video/webm', buffer: clip });
+	await ada.page.waitForSelector('.chip');
+	await ada.page.click('#send');
+	const video = boris.page.locator('.row.theirs video');
+	await video.waitFor();
+	const box = await video.boundingBox();
+	assert.ok(Math.abs(box.width / box.height - 16 / 9) < 0.03, 'its shape is known before it is loaded');
+	await video.evaluate(async (el) => {
+		el.muted = true;
+		await el.play();
+	});
+	await until(() => video.evaluate((el) => el.currentTime > 0.3 && el.videoWidth === 320), 'the video to run');
 });
