@@ -183,7 +183,11 @@ class Device {
 		if (!socket || this.ws.readyState !== WebSocket.OPEN) return;
 		this.world.counts.stalls++;
 		socket.pause();
-		setTimeout(() => socket.resume(), ms);
+		this.stalls = (this.stalls || 0) + 1;
+		setTimeout(() => {
+			this.stalls--;
+			socket.resume();
+		}, ms);
 	}
 }
 

@@ -85,7 +85,7 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, env 
 /** Until everything said is acked and everyone has caught up. */
 async function settle(world, devices) {
 	const deadline = Date.now() + 60000;
-	const behind = () => devices.filter(d => !d.ready).map(d => d.label);
+	const behind = () => devices.filter(d => !d.ready || d.stalls).map(d => d.label);
 	const unacked = () => world.actors.flatMap(a => [...a.outbox.keys()]);
 	let nudge = Date.now();
 	while (behind().length || unacked().length) {
