@@ -448,7 +448,7 @@ void conn_read_turn(struct conn *c)
 		c->stash_at = 0;
 	}
 	/* A short read emptied the socket: the next bytes bring a new edge. A hangup brings none, so that is read to its end. */
-	if (got == SCRATCH_BYTES || c->saw_hangup)
+	if (got == SCRATCH_BYTES || c->saw_hangup || transport_has_more(&c->io))
 		conn_mark_ready(c);
 }
 

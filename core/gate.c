@@ -16,6 +16,8 @@
 
 #include "listener.h"
 #include "logmsg.h"
+#include "metrics.h"
+#include "tls.h"
 
 #define ACCEPTS_A_WAKE 512  /* then those inside get their turn */
 #define ACCEPT_PAUSE_MS 100 /* when descriptors or memory ran out */
@@ -92,6 +94,11 @@ void gate_release(struct hconn *c)
 static bool arm(struct gate *g, struct hconn *c)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c };
+
+	if (c->wants_write)
+		ev.events = EPOLLOUT | EPOLLRDHUP | EPOLLONESHOT;
+	else if (transport_buffered(&c->io))
+		ev.events |= EPOLLOUT; /* what a record brought along would else lie there unseen: this comes at once */
 	int op = c->is_registered ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
 	c->is_registered = true;
@@ -183,6 +190,41 @@ static void judge(struct gate *g, struct hconn *c)
 	g->o.on_head(g->o.arg, c);
 }
 
+/* The way to a session: the first byte of TLS is a handshake's, 22; anything else is somebody who did not know, and is told. False: not there
+ * yet, or gone. */
+static bool secure(struct gate *g, struct hconn *c)
+{
+	uint8_t first;
+	ssize_t n;
+	int rc = 0;
+
+	if (c->awaits_tls) {
+		n = recv(c->io.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+			wait_more(g, c);
+			return false;
+		}
+		c->awaits_tls = false;
+		c->is_redirect = n == 1 && first != 22;
+		if (n == 1 && first == 22)
+			c->io.tls = tls_session(g->o.tls, c->io.fd);
+		if (n != 1 || (first == 22 && !c->io.tls))
+			rc = -WC_EIO;
+	}
+	if (rc == 0)
+		rc = transport_handshake(&c->io, &c->wants_write);
+	if (rc == 0)
+		return true;
+	if (rc == -WC_EAGAIN) {
+		wait_more(g, c);
+	} else {
+		metric_add(M_TLS_FAILURES, 1);
+		stop_waiting(g, c);
+		gate_close(c);
+	}
+	return false;
+}
+
 static void on_readable(struct gate *g, struct hconn *c)
 {
 	ssize_t n;
@@ -194,6 +236,8 @@ static void on_readable(struct gate *g, struct hconn *c)
 	}
 	pthread_mutex_unlock(&g->lock);
 
+	if ((c->awaits_tls || c->io.tls) && !secure(g, c))
+		return;
 	n = transport_recv(&c->io, g->scratch, sizeof(g->scratch) - c->len);
 	if (n == -WC_EAGAIN) {
 		wait_more(g, c);
@@ -205,14 +249,15 @@ static void on_readable(struct gate *g, struct hconn *c)
 	}
 }
 
-static void admit(struct gate *g, int fd, struct sockaddr_storage *peer)
+static void admit(struct gate *g, int fd, struct sockaddr_storage *peer, bool is_redirect)
 {
 	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 	struct hconn *c;
 
 	address_unmap(peer);
 	if (!gate_admit(g, peer)) {
-		send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (!g->o.tls)
+			send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 		close(fd);
 		return;
 	}
@@ -225,6 +270,8 @@ static void admit(struct gate *g, int fd, struct sockaddr_storage *peer)
 	c->io.fd = fd;
 	c->gate = g;
 	c->peer = *peer;
+	c->is_redirect = is_redirect;
+	c->awaits_tls = g->o.tls && !is_redirect;
 	wait_more(g, c);
 }
 
@@ -262,7 +309,7 @@ static void accept_many(struct gate *g, int listener)
 		memset(&peer, 0, sizeof(peer));
 		fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			admit(g, fd, &peer);
+			admit(g, fd, &peer, listener == g->o.listeners[1]);
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

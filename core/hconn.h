@@ -26,6 +26,9 @@ struct hconn {
 	int64_t deadline_ms;
 	enum { HCONN_OUT, HCONN_WAITING, HCONN_IDLE } place; /* which of the gate's lists it is in */
 	bool is_registered;                                  /* with the gate's epoll */
+	bool awaits_tls;  /* what the first byte says: a session, or a plain request to be sent elsewhere */
+	bool is_redirect; /* came in plain where TLS is spoken */
+	bool wants_write; /* the handshake waits for room in the socket */
 	uint8_t *buf;
 	uint32_t len, cap, head_len;
 	uint64_t body_left; /* bytes of the body that nobody took yet */

@@ -100,7 +100,8 @@ static const char *http_date(void)
  * large would keep the workers copying; the transfer thread takes turns. */
 #define FIRST_BYTES ((size_t)64 * 1024)
 
-static size_t write_head(char out[HEAD_CAP], const struct http_reply *r, const struct hconn *c, uint64_t body_len, bool keeps_alive)
+static size_t write_head(char out[HEAD_CAP], const struct httpd *h, const struct http_reply *r, const struct hconn *c, uint64_t body_len,
+                         bool keeps_alive)
 {
 	bool has_length = r->status >= 200 && r->status != 204 && r->status != 304;
 	size_t n = (size_t)snprintf(out, HEAD_CAP, "HTTP/1.1 %d %s\r\nDate: %s\r\nX-Content-Type-Options: nosniff\r\n", r->status,
@@ -112,6 +113,8 @@ static size_t write_head(char out[HEAD_CAP], const struct http_reply *r, const s
 	for (size_t i = 0; i < WC_LEN(defaults); i++)
 		if (!has_header(r->headers, defaults[i].name))
 			n += (size_t)snprintf(out + n, HEAD_CAP - n, "%s: %s\r\n", defaults[i].name, defaults[i].value);
+	if (h->o.hsts && c->io.tls)
+		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Strict-Transport-Security: max-age=15552000\r\n");
 	if (r->status >= 400 && !has_header(r->headers, "Cache-Control"))
 		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Cache-Control: no-store\r\n");
 	if (!keeps_alive)
@@ -160,7 +163,7 @@ static void answer(struct httpd *h, struct hconn *c, const struct http_reply *r,
 	uint64_t body_len = is_file ? r->fd_len : r->body ? r->body_len : 0;
 	bool sends_body = !c->check.is_head && r->status != 204 && r->status != 304 && body_len > 0;
 	char head[HEAD_CAP];
-	struct iovec iov[4] = { { head, write_head(head, r, c, body_len, keeps_alive) } };
+	struct iovec iov[4] = { { head, write_head(head, h, r, c, body_len, keeps_alive) } };
 	struct xfer_send rest = { .fd = -1, .keeps_alive = keeps_alive };
 	size_t before_body, total;
 	ssize_t sent = 0;
@@ -373,22 +376,59 @@ void http_receive(struct http_req *r, uint64_t length, const struct http_body *b
 	struct iovec iov = { (void *)(uintptr_t)go_on, sizeof(go_on) - 1 };
 
 	r->body = *body;
-	/* A peer that began with the body needs no word. One that does not read 25 bytes will not see the answer either: no matter if it
-	 * fails. */
-	if (r->c->check.expects_continue && length > 0 && !hconn_extra(r->c)) {
-		ssize_t ignored = transport_sendv(&r->c->io, &iov, 1);
-
-		(void)ignored;
+	/* A peer that began with the body needs no word. One that has not read so much that 25 bytes do not fit is not waited for. */
+	if (r->c->check.expects_continue && length > 0 && !hconn_extra(r->c) &&
+	    transport_sendv(&r->c->io, &iov, 1) != (ssize_t)iov.iov_len) {
+		body_done(r, r->c, false);
+		return;
 	}
 	xfer_receive(r->h->xfer, r->c, &job);
 }
 
 /* --- From the gate, through civetweb, to a route. */
 
+/* To the same address by HTTPS. c->buf has a header that was checked; a request without a Host cannot be sent anywhere. */
+static void redirect(struct httpd *h, struct hconn *c)
+{
+	static const char words[] = "This server speaks HTTPS\n";
+	const char *p = (const char *)c->buf, *target = memchr(p, ' ', c->head_len), *target_end = NULL, *host = NULL;
+	struct http_reply reply = { .status = 308, .body = words, .body_len = sizeof(words) - 1 };
+	size_t host_len = 0;
+	struct buf location;
+
+	if (target++)
+		target_end = memchr(target, ' ', (size_t)(p + c->head_len - target));
+	for (const char *line = p; (line = memmem(line, (size_t)(p + c->head_len - line), "\r\n", 2)); line += 2) {
+		if (strncasecmp(line + 2, "Host:", 5) != 0)
+			continue;
+		host = line + 7;
+		host += strspn(host, " \t");
+		host_len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ": \t\r");
+		break;
+	}
+	buf_init(&location, HTTP_HEAD_BYTES + 64);
+	buf_puts(&location, "Cache-Control: no-store\r\nLocation: https://");
+	buf_put(&location, host, host_len);
+	if (h->port != 443)
+		buf_printf(&location, ":%d", h->port);
+	buf_put(&location, target, target_end ? (size_t)(target_end - target) : 0);
+	buf_put(&location, "\r\n", 3);
+	if (!host_len || !target_end || location.failed)
+		reply.status = 426;
+	else
+		reply.headers = location.p;
+	answer(h, c, &reply, false);
+	buf_fini(&location);
+}
+
 static void on_head(void *arg, struct hconn *c)
 {
 	struct httpd *h = arg;
 
+	if (c->is_redirect) {
+		redirect(h, c);
+		return;
+	}
 	hijack_submit(h->hijack, c);
 }
 
@@ -554,12 +594,13 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 		.head_ms = opts->head_ms,
 		.idle_ms = opts->idle_ms,
 		.max_connections = opts->max_connections,
+		.tls = opts->tls,
 		.arg = h,
 		.on_head = on_head,
 		.on_bad = on_bad,
 	};
 	size_t count = 0;
-	int error;
+	int error, ignored;
 
 	h->o = *opts;
 	atomic_init(&h->refs, 1);
@@ -574,6 +615,8 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 			h->unix_path = xstrdup(opts->unix_path);
 	} else {
 		error = listener_tcp(opts->listen, opts->port, &gate.listeners[0], &h->port, cause);
+		if (!error && opts->tls && opts->redirect_port)
+			error = listener_tcp(opts->listen, opts->redirect_port, &gate.listeners[1], &ignored, cause);
 	}
 	if (!error)
 		error = xfer_start(&h->xfer, opts->transfer_ms, cause);
@@ -583,14 +626,15 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 	/* Last: from here on connections come in. It takes the listener, also if it fails. */
 	if (!error) {
 		error = gate_start(&h->gate, &gate, cause);
-		gate.listeners[0] = -1;
+		gate.listeners[0] = gate.listeners[1] = -1;
 	}
 	if (!error) {
 		*out = h;
 		return 0;
 	}
-	if (gate.listeners[0] >= 0)
-		close(gate.listeners[0]);
+	for (int i = 0; i < GATE_LISTENERS; i++)
+		if (gate.listeners[i] >= 0)
+			close(gate.listeners[i]);
 	httpd_stop(h);
 	return error;
 }

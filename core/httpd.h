@@ -21,6 +21,7 @@
 struct httpd;
 struct http_req;
 struct ssl_st;
+struct tls;
 
 /* A socket taken out of civetweb, non-blocking, with what was already read past the request. The taker owns fd, tls and early. */
 struct taken {
@@ -43,6 +44,9 @@ struct httpd_opts {
 	const char *listen;              /* numeric address, or NULL: every address, IPv6 and IPv4 */
 	int port;                        /* 0: a free one */
 	const char *unix_path;           /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
+	struct tls *tls;                 /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
+	int redirect_port;               /* with tls: a second port, where all are redirected; 0: none */
+	bool hsts;                       /* with tls: tell browsers to stay with it */
 	int max_connections;             /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
 	int head_ms;                     /* for a whole header; 0: 5,000 */
 	int idle_ms;                     /* between two requests of a connection; 0: 30,000 */

@@ -310,6 +310,8 @@ static void take_events(struct hub *h, const struct epoll_event *evs, int n)
 			c->saw_hangup = true;
 		if (evs[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			conn_mark_ready(c);
+		if ((evs[i].events & EPOLLOUT) && c->io.tls)
+			conn_mark_ready(c); /* a read of TLS may have waited for room to write */
 		if ((evs[i].events & EPOLLOUT) && c->is_blocked) {
 			c->is_blocked = false;
 			conn_mark_dirty(c);

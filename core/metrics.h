@@ -35,6 +35,7 @@
 	X(EVICTED_SILENT, counter, "evicted_silent_total", "connections dropped because pings went unanswered") \
 	X(JOIN_TIMEOUTS, counter, "join_timeouts_total", "connections dropped because they did not join in time") \
 	X(PROTOCOL_ERRORS, counter, "protocol_errors_total", "connections closed for breaking RFC 6455") \
+	X(TLS_FAILURES, counter, "tls_failures_total", "connections whose TLS handshake failed") \
 	X(ERRORS, counter, "errors_total", "error frames sent") \
 	/* by code, in the order of enum error_code */ \
 	X(ERROR_BAD_REQUEST, counter, "error_codes_total{code=\"bad_request\"}", "error frames sent, by code") \

@@ -24,6 +24,7 @@ enum kind {
 	KIND_INT,     /* int, low..high */
 	KIND_CHOICE,  /* an enum, by the words in `choices`, in the enum's order */
 	KIND_DIR,     /* char *, any text but the empty one */
+	KIND_FILE,    /* the same, a file's path */
 	KIND_ADDRESS, /* char *, a numeric IPv4 or IPv6 address; kept without brackets */
 	KIND_PATH,    /* char *, any text but the empty one */
 	KIND_ENDPOINT, /* char *, a numeric address, a colon, a port; IPv6 in brackets */
@@ -50,6 +51,14 @@ static const struct option_row {
 	{ "Serving", "port", "PORT", "N", "TCP port; 0 picks a free one", .kind = KIND_INT, AT(port), .high = 65535, .fallback = 8080 },
 	{ "Serving", "listen", "LISTEN", "ADDRESS", "numeric IPv4 or IPv6 address to listen on", "every address", KIND_ADDRESS, AT(listen) },
 	{ "Serving", "threads", "WAVECHAT_THREADS", "N", "I/O threads; 0: by the number of cores", .kind = KIND_INT, AT(threads), .high = 64 },
+
+	{ "Serving", "tls-cert", NULL, "FILE", "certificate (and those above it), PEM: serves HTTPS; read again at SIGHUP", "none", KIND_FILE,
+	  AT(tls_cert) },
+	{ "Serving", "tls-key", NULL, "FILE", "the certificate's private key, PEM", "none", KIND_FILE, AT(tls_key) },
+	{ "Serving", "tls-self-signed", NULL, NULL, "serve HTTPS with a certificate made here and kept in the data folder", .kind = KIND_FLAG,
+	  AT(tls_self_signed) },
+	{ "Serving", "redirect-http", NULL, "PORT", "with HTTPS: a second port that sends everyone there; 0: none", .kind = KIND_INT,
+	  AT(redirect_port), .high = 65535 },
 
 	{ "Keeping", "data", "WAVECHAT_DATA", "DIR", "folder for all that is kept, made if missing; \":memory:\" keeps nothing",
 	  "$STATE_DIRECTORY, else " DATA_DEFAULT, KIND_DIR, AT(data) },
@@ -173,6 +182,8 @@ static const char *describe_range(const struct option_row *row, char *out, size_
 		return "a file's path, or none";
 	case KIND_DIR:
 		return "a folder, or :memory:";
+	case KIND_FILE:
+		return "a file's path";
 	default:
 		return "";
 	}
@@ -197,6 +208,7 @@ static bool set_value(struct options *o, const struct option_row *row, const cha
 	case KIND_ADDRESS:
 	case KIND_DIR:
 	case KIND_PATH:
+	case KIND_FILE:
 	case KIND_ENDPOINT:
 		if (row->kind == KIND_ADDRESS)
 			text = parse_address(value);
@@ -392,6 +404,22 @@ static char *default_data(void)
 	return dir;
 }
 
+/* Those that make sense together only. False: said what is wrong. */
+static bool options_agree(const struct options *o)
+{
+	const char *wrong = NULL;
+
+	if (!o->tls_cert != !o->tls_key)
+		wrong = o->tls_cert ? "--tls-cert needs --tls-key, the certificate's private key" : "--tls-key needs --tls-cert, the key's certificate";
+	else if (o->tls_cert && o->tls_self_signed)
+		wrong = "--tls-self-signed and --tls-cert: give one of them";
+	else if (o->redirect_port && !o->tls_cert && !o->tls_self_signed)
+		wrong = "--redirect-http needs HTTPS to send people to: --tls-cert and --tls-key, or --tls-self-signed";
+	if (wrong)
+		fprintf(stderr, PROGRAM ": %s\n", wrong);
+	return !wrong;
+}
+
 enum options_result options_parse(struct options *o, int argc, char **argv)
 {
 	bool given[WC_LEN(table)] = { false };
@@ -417,6 +445,10 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 		}
 		given[row - table] = true;
 	}
+	if (!options_agree(o)) {
+		result = OPTIONS_EXIT_USAGE;
+		goto out;
+	}
 	if (!o->data)
 		o->data = default_data();
 	if (strcmp(o->data, ":memory:") == 0 && !given[find_row("max-storage-mb", 14) - table])
@@ -433,5 +465,7 @@ void options_fini(struct options *o)
 	free(o->listen);
 	free(o->admin_socket);
 	free(o->metrics);
-	o->data = o->listen = o->admin_socket = o->metrics = NULL;
+	free(o->tls_cert);
+	free(o->tls_key);
+	o->data = o->listen = o->admin_socket = o->metrics = o->tls_cert = o->tls_key = NULL;
 }

@@ -15,6 +15,9 @@ struct options {
 	char *data;          /* --data DIR | WAVECHAT_DATA | $STATE_DIRECTORY | ./wavechat-data ; ":memory:" keeps nothing */
 	char *listen;        /* --listen ADDRESS | LISTEN; NULL: every IPv4 and IPv6 address */
 	int port;            /* --port | PORT; 0 picks a free one */
+	char *tls_cert, *tls_key; /* --tls-cert FILE --tls-key FILE; NULL: none */
+	bool tls_self_signed; /* --tls-self-signed */
+	int redirect_port;   /* --redirect-http PORT; 0: none */
 	int max_file_mb;     /* --max-file-mb | MAX_FILE_MB, 1..1024 */
 	int history_limit;   /* --history-limit | HISTORY_LIMIT, 0..10000 */
 	int threads;         /* --threads | WAVECHAT_THREADS; I/O threads; 0: chosen from the number of cores */

@@ -18,6 +18,7 @@
 #include "room.h"
 #include "site.h"
 #include "store.h"
+#include "tls.h"
 
 #define RING_BYTES (8u * 1024 * 1024)       /* a dialect */
 #define INBOX_BYTES (16u * 1024 * 1024)     /* events waiting for the room before I/O threads stop reading */
@@ -40,6 +41,7 @@ struct server {
 	struct hubs *hubs;
 	struct room *room;
 	struct site site;
+	struct tls *tls;
 	struct httpd *httpd;
 	struct admin *admin;
 	_Atomic bool room_answered; /* the last question of server_check_room */
@@ -85,6 +87,17 @@ static void raise_descriptors(void)
 	}
 }
 
+static void say_certificate(struct tls *t)
+{
+	char fingerprint[TLS_FINGERPRINT_BYTES];
+	int64_t days = tls_days_left(t);
+
+	tls_fingerprint(t, fingerprint);
+	log_info("certificate", "sha256=%s days=%lld", fingerprint, (long long)days);
+	if (days < 14 && !tls_is_own(t))
+		log_warn("certificate runs out", "days=%lld remedy=\"renew it, then send SIGHUP\"", (long long)days);
+}
+
 int server_start(struct server **out, const struct options *o, char **cause)
 {
 	struct server *s = xcalloc(1, sizeof *s);
@@ -121,12 +134,27 @@ int server_start(struct server **out, const struct options *o, char **cause)
 		goto fail;
 	ingest_set_room(s->ingest, s->room);
 	s->site = (struct site){ &s->o, s->store, s->blobs, s->helpers };
-	struct httpd_opts http = { .listen = o->listen, .port = o->port, .routes = site_routes(), .arg = &s->site, .on_websocket = site_websocket };
+	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
+		goto fail;
+	if (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0)
+		goto fail;
+	struct httpd_opts http = {
+		.listen = o->listen,
+		.port = o->port,
+		.tls = s->tls,
+		.redirect_port = o->redirect_port,
+		.hsts = o->tls_cert != NULL, /* of one's own a browser would not take it */
+		.routes = site_routes(),
+		.arg = &s->site,
+		.on_websocket = site_websocket,
+	};
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		goto fail;
 	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->hubs, httpd_port(s->httpd) };
 	if (admin_start(&s->admin, &admin, cause) < 0)
 		goto fail;
+	if (s->tls)
+		say_certificate(s->tls);
 	*out = s;
 	return 0;
 fail:
@@ -166,6 +194,24 @@ bool server_check_room(struct server *s)
 	return true;
 }
 
+struct tls *server_tls(const struct server *s)
+{
+	return s->tls;
+}
+
+void server_reload(struct server *s)
+{
+	char *cause = NULL;
+
+	if (!s->tls)
+		return;
+	if (tls_reload(s->tls, &cause) == 0)
+		say_certificate(s->tls);
+	else
+		log_error("certificate not reloaded", "error=\"%s\" kept=\"the one in use\"", cause ? cause : "no memory");
+	free(cause);
+}
+
 void server_stop(struct server *s)
 {
 	if (!s)
@@ -185,5 +231,6 @@ void server_stop(struct server *s)
 	inbox_free(s->inbox);
 	blobs_close(s->blobs);
 	store_close(s->store);
+	tls_free(s->tls);
 	free(s);
 }

@@ -14,6 +14,9 @@ int server_metrics_port(const struct server *s);       /* 0: none */
 /* Has the room worked off what the last call put into its inbox? Never waits: it puts the next question there for the next call. What
  * it finds is a room thread that hangs; one waiting for I/O threads that hang (a log is full and is not read) looks the same. */
 bool server_check_room(struct server *s);
+struct tls *server_tls(const struct server *s); /* NULL: plain HTTP */
+/* Reads again what may change while it runs: the certificate and its key. Says in the log what came of it. */
+void server_reload(struct server *s);
 /* Stops accepting, closes everyone with 1012, works off and commits what came, ends. At most about 5 s. */
 void server_stop(struct server *s);
 

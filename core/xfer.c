@@ -322,8 +322,10 @@ static bool take_early(struct xfer *x, struct hconn *c)
 
 static bool go_on_receiving(struct xfer *x, struct hconn *c)
 {
-	for (size_t moved = 0; moved < TURN_BYTES;) {
-		ssize_t n = transport_recv(&c->io, x->chunk, WC_MIN(c->job->body.length, sizeof(x->chunk)));
+	/* A turn ends, but not with bytes in hand that epoll knows nothing of. */
+	for (size_t moved = 0, buffered; moved < TURN_BYTES || (buffered = transport_buffered(&c->io));) {
+		size_t want = moved < TURN_BYTES ? sizeof(x->chunk) : WC_MIN(buffered, sizeof(x->chunk));
+		ssize_t n = transport_recv(&c->io, x->chunk, WC_MIN(c->job->body.length, want));
 
 		if (n == -WC_EAGAIN)
 			return true;

@@ -17,16 +17,18 @@
 #include "options.h"
 #include "server.h"
 #include "store.h"
+#include "tls.h"
 
-/* http://localhost and, when every address is listened on, how others on the network reach it. */
-static void print_addresses(const struct options *o, int port)
+/* https://localhost and, when every address is listened on, how others on the network reach it. */
+static void print_addresses(const struct options *o, int port, bool is_secure)
 {
+	const char *scheme = is_secure ? "https" : "http";
 	if (o->listen) {
 		bool is_v6 = strchr(o->listen, ':') != NULL;
-		printf("  open      http://%s%s%s:%d\n", is_v6 ? "[" : "", o->listen, is_v6 ? "]" : "", port);
+		printf("  open      %s://%s%s%s:%d\n", scheme, is_v6 ? "[" : "", o->listen, is_v6 ? "]" : "", port);
 		return;
 	}
-	printf("  open      http://localhost:%d\n", port);
+	printf("  open      %s://localhost:%d\n", scheme, port);
 	struct ifaddrs *list = NULL;
 	if (getifaddrs(&list) < 0)
 		return;
@@ -35,7 +37,8 @@ static void print_addresses(const struct options *o, int port)
 		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP))
 			continue;
 		if (inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, text, sizeof text))
-			printf("            http://%s:%d from other machines (no microphone there: browsers want HTTPS for it)\n", text, port);
+			printf("            %s://%s:%d from other machines%s\n", scheme, text, port,
+			       is_secure ? "" : " (no microphone there: browsers want HTTPS for it; --tls-self-signed gives it)");
 	}
 	freeifaddrs(list);
 }
@@ -43,9 +46,16 @@ static void print_addresses(const struct options *o, int port)
 static void print_banner(const struct options *o, const struct server *server)
 {
 	int port = server_port(server);
+	struct tls *tls = server_tls(server);
 	bool in_memory = strcmp(o->data, ":memory:") == 0;
 	printf("WaveChat %s\n", wc_version());
-	print_addresses(o, port);
+	print_addresses(o, port, tls != NULL);
+	if (tls && tls_is_own(tls)) {
+		char fingerprint[TLS_FINGERPRINT_BYTES];
+
+		tls_fingerprint(tls, fingerprint);
+		printf("  trust     browsers warn once: nobody vouches for this certificate; its SHA-256 fingerprint is\n            %s\n", fingerprint);
+	}
 	printf("  data      %s\n", in_memory ? "in memory: nothing is kept when the server ends" : o->data);
 	if (server_admin_path(server))
 		printf("  admin     wavechatctl --socket %s status\n", server_admin_path(server));
@@ -87,8 +97,9 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 		struct timespec wait = { wait_ms / 1000, wait_ms % 1000 * 1000000 };
 		int sig = interval_ms ? sigtimedwait(set, NULL, &wait) : sigwaitinfo(set, NULL);
 		if (sig == SIGHUP) {
-			/* Nothing to read again yet; a closed terminal must not end a daemon started from it. */
+			/* What can be is read again; a closed terminal must not end a daemon started from it. */
 			(void)notify_reloading();
+			server_reload(server);
 			(void)notify_send("READY=1");
 		} else if (sig > 0) {
 			return sig;
@@ -104,6 +115,7 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 
 int main(int argc, char **argv)
 {
+	tls_library_init();
 	tame_malloc();
 	struct options o;
 	switch (options_parse(&o, argc, argv)) {

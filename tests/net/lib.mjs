@@ -18,6 +18,10 @@ export const binary = path.resolve(process.env.WAVECHATD || path.join(root, 'bui
 /** Sanitizers hold freed memory back and are slow: bounds on memory and time are multiplied by this. */
 export const slack = /asan|tsan/.test(binary) ? 6 : 1;
 
+/** OVER_TLS=1: the same tests over TLS, with the server's own certificate. */
+export const overTls = Boolean(process.env.OVER_TLS);
+if (overTls) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; // for fetch
+
 export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 
 /** Rejects with the message `what()` gives when `promise` is not settled in time. */
@@ -72,7 +76,7 @@ export class Server {
 		const { args, env, startMs, listen } = this.options;
 		this.output = '';
 		const data = args.includes('--data') ? [] : ['--data', path.join(this.dir, 'data')];
-		this.child = spawn(binary, ['--port', String(port), '--listen', listen, ...data, ...args],
+		this.child = spawn(binary, ['--port', String(port), '--listen', listen, ...(overTls && !args.some(a => a.startsWith('--tls')) ? ['--tls-self-signed'] : []), ...data, ...args],
 			{ env: { ...cleanEnv(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 		this.pid = this.child.pid;
 		this.exited = new Promise(resolve => {
@@ -83,7 +87,7 @@ export class Server {
 		const up = new Promise(resolve => (ready = resolve));
 		const see = chunk => {
 			this.output += chunk;
-			const m = /http:\/\/(?:127\.0\.0\.1|localhost|\[::1?\]|[\d.]+):(\d+)/.exec(this.output);
+			const m = /https?:\/\/(?:127\.0\.0\.1|localhost|\[::1?\]|[\d.]+):(\d+)/.exec(this.output);
 			if (m) ready(Number(m[1]));
 		};
 		this.child.stdout.setEncoding('utf8').on('data', see);
@@ -92,7 +96,8 @@ export class Server {
 			throw new Error(`server ended at start: ${JSON.stringify(e)} ${e.error || ''}\n${this.output}`);
 		})]), () => `the server's ready line; it said:\n${this.output}`);
 		this.host = listen === '::1' ? '[::1]' : '127.0.0.1';
-		this.url = `http://${this.host}:${this.port}`;
+		this.isSecure = this.output.includes('https://');
+		this.url = `http${this.isSecure ? 's' : ''}://${this.host}:${this.port}`;
 	}
 
 	/** Ends it as an administrator would and checks that it took that well. */
@@ -204,9 +209,9 @@ export class Client {
 	unread = []; // of it, what no test has asked for yet
 	waiters = [];
 
-	constructor(server, { headers, host } = {}) {
+	constructor(server, { headers, host, ca } = {}) {
 		this.server = server;
-		this.ws = new WebSocket(`ws://${host || server.host}:${server.port}/ws`, { headers, maxPayload: 1 << 30 });
+		this.ws = new WebSocket(`ws${server.isSecure ? 's' : ''}://${host || server.host}:${server.port}/ws`, { headers, ca, rejectUnauthorized: Boolean(ca), maxPayload: 1 << 30 });
 		this.opened = new Promise((resolve, reject) => {
 			this.ws.once('open', resolve);
 			this.ws.once('error', reject);

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
+import tls from 'node:tls';
 import { sleep, slack, within } from './lib.mjs';
 
 export const OP = { cont: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
@@ -38,10 +39,10 @@ export class Raw {
 
 	static async connect(server, options = {}) {
 		const r = new Raw();
-		r.socket = net.connect({ port: server.port, host: options.host || '127.0.0.1', ...options });
+		r.socket = (server.isSecure && !options.plain ? tls : net).connect({ port: server.port, host: options.host || '127.0.0.1', rejectUnauthorized: false, ...options });
 		r.socket.setNoDelay(true);
 		r.socket.on('error', e => { r.error = e; r.ended = true; r.wake(); });
-		await once(r.socket, 'connect');
+		await once(r.socket, r.socket.encrypted ? 'secureConnect' : 'connect');
 		r.socket.on('data', d => { r.buffer = r.buffer.length ? Buffer.concat([r.buffer, d]) : d; r.wake(); });
 		r.socket.on('end', () => { r.ended = true; r.wake(); });
 		r.socket.on('close', () => { r.ended = true; r.wake(); });

@@ -1,6 +1,7 @@
 // v2.mjs — what the tests of the second dialect share: joining, shapes, uploads.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
 import { isId } from './lib.mjs';
 
 /** Connected and joined in the second dialect; `.init`, `.id`, `.name` and, where one was issued or used, `.token` are kept. */
@@ -35,7 +36,7 @@ export const messages = frames => frames.filter(f => ['text', 'file', 'voice'].i
 /** An HTTP request with a body, or without; nothing decoded or retried. */
 export function request(s, method, path, { headers = {}, body, endEarly = false } = {}) {
 	return new Promise((resolve, reject) => {
-		const req = http.request({ host: '127.0.0.1', port: s.port, method, path, headers, agent: false }, res => {
+		const req = (s.isSecure ? https : http).request({ host: '127.0.0.1', port: s.port, method, path, headers, agent: false, rejectUnauthorized: false }, res => {
 			const parts = [];
 			res.on('data', d => parts.push(d));
 			res.on('end', () => {
