@@ -3,13 +3,14 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import zlib from 'node:zlib';
 import http from 'node:http';
+import https from 'node:https';
 import { serverTest, slack } from './lib.mjs';
 import { Raw } from './raw.mjs';
 
 /** A request that decodes nothing by itself. */
 function request(s, { method = 'GET', path = '/', headers = {} } = {}) {
 	return new Promise((resolve, reject) => {
-		const req = http.request({ host: '127.0.0.1', port: s.port, method, path, headers, agent: false }, res => {
+		const req = (s.isSecure ? https : http).request({ host: '127.0.0.1', port: s.port, method, path, headers, agent: false, rejectUnauthorized: false }, res => {
 			const parts = [];
 			res.on('data', d => parts.push(d));
 			res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, body: Buffer.concat(parts) }));
