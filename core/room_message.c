@@ -111,6 +111,13 @@ static void find_first(struct room *r, struct action *a)
 	a->copy = words;
 }
 
+/* The planted fault: the store is not asked whether the cid was there. */
+static int put_again(struct room *r, struct msg m)
+{
+	m.cid = STR("");
+	return store_put_msg(r->o.store, &m);
+}
+
 void message_prepare(struct room *r, struct action *a)
 {
 	if (!a->session)
@@ -128,14 +135,14 @@ void message_prepare(struct room *r, struct action *a)
 		m->to_name = name_of(to);
 	}
 	/* A guest is known as long as its connection: it has nobody to be recognised by, and no cid to repeat. */
-	if (!a->session->user->is_identity || fault("no-dedup"))
+	if (!a->session->user->is_identity)
 		m->cid = STR("");
 	if (sanction_silences(r, a)) {
 		find_first(r, a);
 		return;
 	}
 	m->id = r->next_id;
-	int rc = store_put_msg(r->o.store, m);
+	int rc = fault("no-dedup") ? put_again(r, *m) : store_put_msg(r->o.store, m);
 	if (rc == 0) {
 		r->next_id++;
 		a->is_stored = true;
