@@ -33,6 +33,16 @@ const struct admin_verb admin_verbs[] = {
 	{ "POST", "/v1/slow", MAY_MODERATE, "slow", "seconds", "set that pause; 0 ends it", verb_slow },
 	{ "POST", "/v1/say", MAY_MODERATE, "say", "text", "tell everyone online", verb_say },
 	{ "POST", "/v1/delete", MAY_MODERATE, "delete", "ids reason", "delete messages by id", verb_delete },
+	{ "POST", "/v1/purge", MAY_MODERATE, "purge", "user after reason", "delete all messages and files of a person; again with after while more", verb_purge },
+	{ "GET", "/v1/history", MAY_LOOK, "history", "after limit last user since until grep dm with", "messages by id; private ones if both ends are named", verb_history },
+	{ "GET", "/v1/files", MAY_LOOK, "files", "after limit last user since until grep dm with", "the same, of files and voices alone", verb_files },
+	{ "GET", "/v1/audit", MAY_LOOK, "audit", "after limit last", "what admins did", verb_audit },
+	{ "POST", "/v1/backup", MAY_OPERATE, "backup", "", "make a checked copy of the database", verb_backup_start },
+	{ "GET", "/v1/backup", MAY_OPERATE, "backup", "", "how far that is", verb_backup_state },
+	{ "GET", "/v1/backup/database", MAY_OPERATE, "backup", "", "the copy's bytes", verb_backup_database },
+	{ "GET", "/v1/backup/blobs", MAY_OPERATE, "backup", "after", "which files belong to it", verb_backup_blobs },
+	{ "GET", "/v1/backup/blob", MAY_OPERATE, "backup", "sha", "one of those", verb_backup_blob },
+	{ "POST", "/v1/backup/end", MAY_OPERATE, "backup", "", "it was taken, or is not wanted: away with it", verb_backup_end },
 	{ "GET", "/v1/log-level", MAY_LOOK, "log-level", "", "how much is logged", verb_log_level },
 	{ "POST", "/v1/log-level", MAY_OPERATE, "log-level", "level", "log more or less, until the server ends", verb_log_level },
 	{ NULL, NULL, MAY_NOTHING, NULL, NULL, NULL, NULL },
@@ -434,12 +444,16 @@ void admin_stop(struct admin *a)
 		return;
 	httpd_stop(a->door);
 	httpd_stop(a->metrics);
+	struct backup *backup = NULL;
 	a->door = a->metrics = NULL;
 	/* What the room answers from now on finds no thread to go on with. */
 	pthread_mutex_lock(&a->lock);
 	struct helpers *thread = a->thread;
 	a->thread = NULL;
+	backup = a->backup;
+	a->backup = NULL;
 	pthread_mutex_unlock(&a->lock);
+	backup_free(backup);
 	helpers_stop(thread);
 }
 

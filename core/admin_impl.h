@@ -71,7 +71,10 @@ struct call {
 	int last;
 	char *note;         /* what moderate_note writes */
 	struct buf text;
-	uint64_t progress, found;
+	uint64_t person;    /* whom to purge */
+	size_t purged;
+	int64_t deadline_ms; /* monotonic */
+	bool has_more;
 };
 
 /* Parameters, from the body or the query. Strings live as long as the call. */

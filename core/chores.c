@@ -191,7 +191,7 @@ void chores_tick(struct room *r)
 	if (r->chores_run)
 		return;
 	uint64_t commits = metric_get(M_COMMITS);
-	bool collects = r->evicted || r->mono_now_ms >= r->collect_next_ms;
+	bool collects = (r->evicted || r->mono_now_ms >= r->collect_next_ms) && !atomic_load(&r->keeps_blobs);
 	uint64_t connects = metric_get(M_CONNECTS);
 	bool trims = connects - r->connects_trimmed >= TRIM_CONNECTS && r->mono_now_ms >= r->trim_next_ms;
 	if (commits == r->commits_seen && !collects && !trims)
@@ -201,7 +201,7 @@ void chores_tick(struct room *r)
 		r->trim_next_ms = r->mono_now_ms + TRIM_MS;
 	}
 	r->commits_seen = commits;
-	r->evicted = false;
+	r->evicted &= !collects;
 	if (collects)
 		r->collect_next_ms = r->mono_now_ms + COLLECT_MS;
 	struct chore *c = xmalloc(sizeof *c);

@@ -303,6 +303,11 @@ static void *room_main(void *arg)
 	return NULL;
 }
 
+void room_keep_blobs(struct room *r, bool keep)
+{
+	atomic_store(&r->keeps_blobs, keep);
+}
+
 bool room_has_dialect_1(const struct room *r)
 {
 	return atomic_load_explicit(&r->dialect_1_count, memory_order_relaxed) > 0;

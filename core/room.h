@@ -30,6 +30,9 @@ void room_quiesce(struct room *r);
 /* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */
 void room_stop(struct room *r);
 
+/* While it is so, no blob is collected: a backup counts on them. Any thread. */
+void room_keep_blobs(struct room *r, bool keep);
+
 /* Are there dialect-1 readers, for whom a file's bytes must be encoded? Any thread. */
 bool room_has_dialect_1(const struct room *r);
 

@@ -95,6 +95,7 @@ struct room {
 	uint64_t floor;                  /* a since below it was cut by retention */
 	int64_t now_ms, mono_now_ms;     /* of this batch: Unix, monotonic */
 	_Atomic uint32_t dialect_1_count;
+	_Atomic bool keeps_blobs;        /* a backup is under way: nothing is collected */
 	bool is_stopping;
 	bool is_quiet;                   /* helpers get no more work: they are about to end */
 	bool storage_failed;             /* said so in the log; says when it is well again */

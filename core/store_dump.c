@@ -177,15 +177,16 @@ static void bind_page(struct binder *b, const struct dump_filter *f, uint64_t af
 	bind_int(b, f->scan_limit);
 }
 
-int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *next)
+int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *upto, bool *more)
 {
-	uint64_t after = f->after, last = 0;
+	uint64_t after = f->after, last = f->after;
 	int scanned = 0, count = 0, rc = enter(d);
 	bool is_over = false, is_full = false;
 	sqlite3_stmt *stmt = NULL;
 	struct binder b;
 
-	*next = 0;
+	*upto = last;
+	*more = false;
 	if (rc != SQLITE_OK)
 		return failed(d, "dump_page", rc);
 	if (f->since_ms > CLOCK_SLACK_MS)
@@ -213,8 +214,8 @@ int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg
 	leave(d);
 	if (rc != SQLITE_OK && rc != SQLITE_DONE)
 		return failed(d, "dump_page", rc);
-	if (!is_over && (is_full || scanned == f->scan_limit))
-		*next = last;
+	*upto = last;
+	*more = !is_over && (is_full || scanned == f->scan_limit);
 	return count;
 }
 
@@ -248,37 +249,35 @@ int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, ui
 	return rc == SQLITE_OK ? 0 : failed(d, "dump_last", rc);
 }
 
-int store_dump_sent(struct store_dump *d, uint64_t from_id, uint64_t after, int limit, int scan_limit, uint64_t *ids, uint64_t *next)
+int store_dump_sent(struct store_dump *d, uint64_t from_id, uint64_t *after, int limit, int scan_limit, uint64_t *ids, bool *more)
 {
 	sqlite3_stmt *stmt = NULL;
 	int count = 0, scanned = 0, rc = enter(d);
-	uint64_t last = 0;
 
-	*next = 0;
+	*more = false;
 	if (rc != SQLITE_OK)
 		return failed(d, "dump_sent", rc);
 	rc = prepare(d, "SELECT id, from_id, flags, kind FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2", &stmt);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 
-		bind_int(&b, (int64_t)after);
+		bind_int(&b, (int64_t)*after);
 		bind_int(&b, scan_limit);
 		rc = b.rc;
 	}
 	while (rc == SQLITE_OK && count < limit && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		rc = SQLITE_OK;
 		scanned++;
-		last = (uint64_t)sqlite3_column_int64(stmt, 0);
+		*after = (uint64_t)sqlite3_column_int64(stmt, 0);
 		if ((uint64_t)sqlite3_column_int64(stmt, 1) == from_id && !(sqlite3_column_int(stmt, 2) & MSG_DELETED) &&
 		    sqlite3_column_int(stmt, 3) != MSG_DELETE)
-			ids[count++] = last;
+			ids[count++] = *after;
 	}
 	sqlite3_finalize(stmt);
 	leave(d);
 	if (rc != SQLITE_OK && rc != SQLITE_DONE)
 		return failed(d, "dump_sent", rc);
-	if (count == limit || scanned == scan_limit)
-		*next = last;
+	*more = count == limit || scanned == scan_limit;
 	return count;
 }
 

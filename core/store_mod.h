@@ -69,12 +69,14 @@ struct dump_filter {
 	int limit;                 /* messages handed out */
 	int scan_limit;            /* messages looked at */
 };
-/* Returns the number handed out; *next is the id to go on after, 0 at the end. fn non-zero ends the page behind that message. */
-int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *next) WC_MUSTCHECK;
+/* Returns the number handed out; *upto is the id that was looked at last, to go on after, and *more whether something lies behind it.
+ * fn non-zero ends the page behind that message. */
+int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *upto, bool *more) WC_MUSTCHECK;
 /* The id after which the newest n of that kind begin: for f->after. */
 int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, uint64_t *after) WC_MUSTCHECK;
-/* What a person (id) has sent, whoever to: ids above `after`, as pages of at most limit within scan_limit looked at. */
-int store_dump_sent(struct store_dump *d, uint64_t from_id, uint64_t after, int limit, int scan_limit, uint64_t *ids, uint64_t *next) WC_MUSTCHECK;
+/* What a person (id) has sent, whoever to: ids above *after, at most limit, within scan_limit looked at. *after moves
+ * to what was looked at last; *more: something lies behind it. */
+int store_dump_sent(struct store_dump *d, uint64_t from_id, uint64_t *after, int limit, int scan_limit, uint64_t *ids, bool *more) WC_MUSTCHECK;
 /* Who wrote under this name (as written, ASCII case apart), people unknown by now included; at most limit. */
 typedef int (*store_author_fn)(void *arg, uint64_t id, struct str name);
 int store_dump_authors(struct store_dump *d, struct str name, int limit, store_author_fn fn, void *arg) WC_MUSTCHECK;
