@@ -52,10 +52,10 @@ static const struct option_row {
 	{ "Serving", "listen", "LISTEN", "ADDRESS", "numeric IPv4 or IPv6 address to listen on", "every address", KIND_ADDRESS, AT(listen) },
 	{ "Serving", "threads", "WAVECHAT_THREADS", "N", "I/O threads; 0: by the number of cores", .kind = KIND_INT, AT(threads), .high = 64 },
 
-	{ "Serving", "tls-cert", NULL, "FILE", "certificate (and those above it), PEM: serves HTTPS; read again at SIGHUP", "none", KIND_FILE,
+	{ "Serving", "tls-cert", NULL, "FILE", "PEM certificate: serves HTTPS; read again at SIGHUP", "none", KIND_FILE,
 	  AT(tls_cert) },
 	{ "Serving", "tls-key", NULL, "FILE", "the certificate's private key, PEM", "none", KIND_FILE, AT(tls_key) },
-	{ "Serving", "tls-self-signed", NULL, NULL, "serve HTTPS with a certificate made here and kept in the data folder", .kind = KIND_FLAG,
+	{ "Serving", "tls-self-signed", NULL, NULL, "serve HTTPS with a certificate made and kept here", .kind = KIND_FLAG,
 	  AT(tls_self_signed) },
 	{ "Serving", "redirect-http", NULL, "PORT", "with HTTPS: a second port that sends everyone there; 0: none", .kind = KIND_INT,
 	  AT(redirect_port), .high = 65535 },
@@ -77,7 +77,7 @@ static const struct option_row {
 	  .kind = KIND_INT, AT(history_limit), .high = 10000, .fallback = 200 },
 
 	{ "Running", "admin-socket", "WAVECHAT_ADMIN_SOCKET", "PATH", "unix socket for wavechatctl; \"none\" opens none",
-	  "$RUNTIME_DIRECTORY/wavechat.sock, else admin.sock in the data folder", KIND_PATH, AT(admin_socket) },
+	  "$RUNTIME_DIRECTORY/wavechat.sock, else admin.sock in --data", KIND_PATH, AT(admin_socket) },
 	{ "Running", "metrics", "WAVECHAT_METRICS", "ADDRESS:PORT", "serve Prometheus metrics over plain HTTP, at /metrics",
 	  "not over TCP; wavechatctl metrics", KIND_ENDPOINT, AT(metrics) },
 
