@@ -1,5 +1,5 @@
 // The list at the side: conversations, people who are here, and the search among them.
-import { $, h, fill, icon, avatar, throttle, debounce, toggle } from '../dom.js';
+import { $, h, icon, avatar, throttle, debounce, toggle } from '../dom.js';
 import { on, emit } from '../bus.js';
 import { t, tn, fmtWhen, fmtNumber } from '../i18n.js';
 import { conv, convs, GENERAL, isDm, isMine, isMuted, me, nameOf, users, world } from '../model.js';
@@ -62,25 +62,40 @@ function personRow(u) {
 		u.id === me.id && h('span', { class: 'person-note' }, t('youSuffix')));
 }
 
-// Replaces the rows but keeps the focus where it was.
-function refill(box, rows, attr) {
-	const held = document.activeElement?.closest?.(`#${box.id} button`)?.dataset[attr];
-	fill(box, rows);
-	if (held !== undefined) box.querySelector(`[data-${attr}="${held}"]`)?.focus({ preventScroll: true });
+// Brings the rows of `box` to what `list` wants, keeping the elements: one that is being pressed or has the focus must not be swapped for a twin.
+function refill(box, list, make, keyOf) {
+	const old = new Map([...box.children].map((el) => [el.rowKey, el]));
+	let place = box.firstElementChild;
+	for (const item of list) {
+		const key = keyOf(item), fresh = make(item), look = fresh.outerHTML;
+		let el = old.get(key);
+		old.delete(key);
+		if (!el) el = fresh;
+		else if (el.look !== look) {
+			for (const { name } of [...el.attributes]) el.removeAttribute(name);
+			for (const { name, value } of fresh.attributes) el.setAttribute(name, value);
+			el.replaceChildren(...fresh.childNodes);
+		}
+		el.rowKey = key;
+		el.look = look;
+		if (el === place) place = place.nextElementSibling;
+		else box.insertBefore(el, place);
+	}
+	for (const el of old.values()) el.remove();
 }
 
 function renderTalks() {
 	const dms = [...convs.values()].filter((c) => isDm(c.key) && (c.items.length || c.pending.length || c.lastId || c.key === world.openKey || draftOf(c.key)));
 	dms.sort((a, b) => (b.items.length || b.pending.length || b.lastId ? lastAt(b) : Infinity) - (a.items.length || a.pending.length || a.lastId ? lastAt(a) : Infinity));
 	const list = [conv(GENERAL), ...dms].filter((c) => shows(c.key === GENERAL ? t('general') : nameOf(c.key)));
-	refill(talks, list.map(talkRow), 'key');
+	refill(talks, list, talkRow, (c) => c.key);
 }
 
 function renderPeople() {
 	const here = [...users.values()].filter((u) => u.online);
 	const found = here.filter((u) => shows(u.name));
 	found.sort((a, b) => (b.id === me.id) - (a.id === me.id) || byName.compare(a.name, b.name));
-	refill(people, found.slice(0, SHOWN_PEOPLE).map(personRow), 'user');
+	refill(people, found.slice(0, SHOWN_PEOPLE), personRow, (u) => u.id);
 	$('#people-title').textContent = query ? t('peopleFound') : t('people');
 	$('#people-count').textContent = query ? fmtNumber(found.length) : fmtNumber(world.online);
 	const isAlone = !query && world.online <= 1 && net.everReady;
