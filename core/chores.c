@@ -20,7 +20,6 @@
 #define DAY_MS (24 * 3600 * 1000LL)
 
 #define TRIM_CONNECTS 1000          /* connections come since the heap was last trimmed: a storm leaves holes */
-#define TRIM_MS 10000
 
 struct chore {
 	struct room *room;
@@ -193,13 +192,13 @@ void chores_tick(struct room *r)
 	uint64_t commits = metric_get(M_COMMITS);
 	bool collects = (r->evicted || r->mono_now_ms >= r->collect_next_ms) && !atomic_load(&r->keeps_blobs);
 	uint64_t connects = metric_get(M_CONNECTS);
-	bool trims = connects - r->connects_trimmed >= TRIM_CONNECTS && r->mono_now_ms >= r->trim_next_ms;
+	bool is_calm = connects == r->connects_seen;
+	bool trims = is_calm && connects - r->connects_trimmed >= TRIM_CONNECTS;
+	r->connects_seen = connects;
 	if (commits == r->commits_seen && !collects && !trims)
 		return;
-	if (trims) {
+	if (trims)
 		r->connects_trimmed = connects;
-		r->trim_next_ms = r->mono_now_ms + TRIM_MS;
-	}
 	r->commits_seen = commits;
 	r->evicted &= !collects;
 	if (collects)

@@ -101,8 +101,7 @@ struct room {
 	bool storage_failed;             /* said so in the log; says when it is well again */
 	int64_t chores_next_ms, seen_next_ms, collect_next_ms; /* monotonic */
 	uint64_t commits_seen;           /* at the last checkpoint */
-	uint64_t connects_trimmed;       /* at the last trim of the heap */
-	int64_t trim_next_ms;
+	uint64_t connects_trimmed, connects_seen; /* at the last trim of the heap; a turn ago */
 	bool chores_run;                 /* a helper is at it */
 	bool evicted;                    /* files went since the last collection */
 };

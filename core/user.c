@@ -17,7 +17,6 @@ void users_init(struct users *us)
 
 static void user_free(struct user *u)
 {
-	free(u->name);
 	for (int i = 0; i < u->peer_count; i++)
 		free(u->peers[i].name);
 	free(u->peers);
@@ -48,9 +47,6 @@ void users_fini(struct users *us)
 
 struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_identity)
 {
-	struct user *u = xcalloc(1, sizeof *u);
-	u->id = id;
-	u->is_identity = is_identity;
 	char *key = name_key(name);
 	struct buf b;
 	buf_init(&b, 4096);
@@ -60,9 +56,11 @@ struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_id
 	size_t json_at = b.len;
 	encode_user(&b, id, name);
 	WC_ASSERT(!b.failed);
-	u->name = xmalloc(b.len + 1);
-	memcpy(u->name, b.p, b.len);
-	u->name[b.len] = 0;
+	struct user *u = xcalloc(1, sizeof *u + b.len + 1);
+	memcpy(u->text, b.p, b.len);
+	u->id = id;
+	u->is_identity = is_identity;
+	u->name = u->text;
 	u->name_len = (uint32_t)name.len;
 	u->key = u->name + name.len + 1;
 	u->json = u->name + json_at;

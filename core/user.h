@@ -25,7 +25,7 @@ struct token;
 
 struct user {
 	uint64_t id;
-	char *name, *key, *json;      /* terminated; one allocation, name its start. key: name_key(); json: {"id":…,"name":…} */
+	char *name, *key, *json;      /* terminated, within text. key: name_key(); json: {"id":…,"name":…} */
 	uint32_t name_len, json_len;
 	bool is_identity;             /* has a token, is stored */
 	bool is_online;               /* as others see it: stays so for a few seconds after the last session of an identity */
@@ -45,6 +45,7 @@ struct user {
 	struct peer *peers;           /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
 	int peer_count;
 	bool peers_are_known;         /* read from the store, or there is nothing to read */
+	char text[];
 };
 
 #define USER_PEERS 200
