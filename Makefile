@@ -12,6 +12,8 @@ NODE    ?= node
 PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+UNIT_BINDIR ?= $(BINDIR)# the programs' place as the unit names it
 DESTDIR ?=
 CIVETWEB_SRC ?=
 export CIVETWEB_SRC
@@ -68,7 +70,7 @@ export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup run test docs unit net browser check-asan check-tsan fuzz fmt lint install uninstall clean distclean help
+.PHONY: all setup run test docs unit net browser check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
 
 all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
@@ -134,15 +136,26 @@ lint: $(LIB) ## clang's warnings, the layers' rules, shell and script syntax
 	$(Q)tools/lint.sh $(CPPFLAGS_ALL) $(WARN)
 
 install: all ## PREFIX=/usr/local DESTDIR=
-	install -d $(DESTDIR)$(BINDIR)
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)
 	install -m 755 $(NAMES:%=$(BIN)/%) $(DESTDIR)$(BINDIR)/
+	sed 's|@BINDIR@|$(UNIT_BINDIR)|' packaging/wavechatd.service >$(DESTDIR)$(UNITDIR)/wavechatd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/wavechatd.service
 	$(foreach page,$(wildcard man/*.[1-8]),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page));)
 uninstall: ## what install put there
-	rm -f $(NAMES:%=$(DESTDIR)$(BINDIR)/%)
+	rm -f $(NAMES:%=$(DESTDIR)$(BINDIR)/%) $(DESTDIR)$(UNITDIR)/wavechatd.service
 	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 
+deb: all ## a Debian package, in build/
+	$(Q)MAKE='$(MAKE)' packaging/package.sh deb '$(VERSION)'
+dist: all ## a tarball of the static programs for any Linux, in build/
+	$(Q)MAKE='$(MAKE)' packaging/package.sh dist '$(VERSION)'
+check-packages: ## build both twice and compare, lintian, the unit's exposure, nginx and Caddy in front (takes minutes)
+	$(Q)tools/setup.sh packages
+	$(Q)tests/packages/run.sh
+	$(Q)cd tests && $(NODE) $(NODE_TEST) proxy/*.test.mjs
+
 clean: ## all that was built; keeps what was downloaded
-	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug)
+	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz
 distclean: ## everything that is not in git
 	rm -rf build tests/node_modules
 
@@ -202,7 +215,7 @@ $(OUT)/$(1)$(if $(filter release,$(MODE)),.full): $(patsubst %.c,$(OUT)/%.o,$(wi
 	$(Q)$(CC) $(CFLAGS_ALL) $(if $(IS_STATIC),$(STATIC)) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS)
 build/$(1): build/release/$(1).full
 	@echo "  STRIP   $$@"
-	$(Q)$(OBJCOPY) --only-keep-debug $$< build/$(1).debug && $(OBJCOPY) --strip-all --add-gnu-debuglink=build/$(1).debug $$< $$@
+	$(Q)$(OBJCOPY) --only-keep-debug $$< build/$(1).debug && $(OBJCOPY) --strip-all -R .comment --add-gnu-debuglink=build/$(1).debug $$< $$@
 endef
 $(foreach name,$(NAMES),$(eval $(call program,$(name))))
 

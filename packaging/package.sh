@@ -1,0 +1,99 @@
+#!/bin/sh
+# Makes build/wavechat_VERSION_ARCH.deb (`package.sh deb VERSION`) or build/wavechat-VERSION-linux-ARCH.tar.gz (`package.sh dist VERSION`)
+# of what `make install` installs. Called by make, after all is built. Nothing in either file depends on where, when or by whom it was made:
+# times are the last commit's (SOURCE_DATE_EPOCH beats it), owners are root, names are sorted.
+set -eu
+kind=$1 version=$2
+cd "$(dirname "$0")/.."
+export LC_ALL=C TZ=UTC
+umask 022
+
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
+export SOURCE_DATE_EPOCH
+arch=$(dpkg --print-architecture)
+# A hyphen would begin a Debian revision; what git says of commits since a tag, or of changes not committed, sorts behind the tag.
+deb_version=$(printf '%s' "$version" | sed 's/-/+/; s/-/./g')
+maintainer='WaveChat maintainers <maintainers@wavechat.invalid>'
+# What is linked in, by the packages that hold it.
+libraries="libc6-dev libjson-c-dev libsqlite3-dev libssl-dev libutf8proc-dev zlib1g-dev"
+
+stage=$(mktemp -d)
+trap 'rm -rf "$stage"' EXIT
+chmod 755 "$stage"
+install_to() { # DESTDIR VARIABLE=VALUE...
+	to=$1
+	shift
+	${MAKE:-make} --no-print-directory -s install DESTDIR="$to" "$@" >/dev/null
+}
+same_times() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
+
+# Our own notice, then those that come with the libraries: their licences ask for it.
+notices() {
+	cat packaging/copyright
+	printf '\n\n===== civetweb =====\n\n'
+	cat build/civetweb/LICENSE.md 2>/dev/null || sed -n '1,/\*\//p' build/civetweb/src/civetweb.c
+	for package in $libraries; do
+		printf '\n\n===== %s =====\n\n' "$(dpkg-query -W -f '${source:Package} ${source:Version}' "$package")"
+		cat "/usr/share/doc/$package/copyright"
+	done
+}
+
+make_deb() {
+	root=$stage/deb doc=$stage/deb/usr/share/doc/wavechat
+	install_to "$root" PREFIX=/usr UNITDIR=/lib/systemd/system
+	find "$root/usr/share/man" -type f -exec gzip -9n {} +
+	install -D -m 644 packaging/wavechatd.default "$root/etc/default/wavechatd"
+	mkdir -p "$doc" "$root/DEBIAN" "$root/usr/share/lintian/overrides"
+	notices >"$doc/copyright"
+	gzip -9nc README.md >"$doc/README.md.gz"
+	gzip -9nc CHANGELOG.md >"$doc/CHANGELOG.md.gz"
+	cp packaging/nginx.conf packaging/Caddyfile "$doc/"
+	printf 'wavechat (%s) unstable; urgency=medium\n\n  * What changed: /usr/share/doc/wavechat/CHANGELOG.md.gz\n\n -- %s  %s\n' \
+		"$deb_version" "$maintainer" "$(date -u -d "@$SOURCE_DATE_EPOCH" -R)" | gzip -9n >"$doc/changelog.gz"
+	cp packaging/deb/lintian-overrides "$root/usr/share/lintian/overrides/wavechat"
+
+	printf '/etc/default/wavechatd\n' >"$root/DEBIAN/conffiles"
+	for script in postinst prerm postrm; do
+		install -m 755 "packaging/deb/$script" "$root/DEBIAN/$script"
+	done
+	# shellcheck disable=SC2086
+	built_using=$(dpkg-query -W -f '${source:Package} (= ${source:Version}), ' $libraries)
+	{
+		sed "s|@VERSION@|$deb_version|; s|@ARCH@|$arch|; s|@MAINTAINER@|$maintainer|
+			s|@SIZE@|$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)|
+			s|@BUILT_USING@|${built_using}civetweb (= $(sed -n 's/^version=//p' tools/fetch-civetweb.sh))|" packaging/deb/control
+	} >"$root/DEBIAN/control"
+	(cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\n' | sort | xargs md5sum) >"$root/DEBIAN/md5sums"
+	chmod 644 "$root"/DEBIAN/control "$root"/DEBIAN/conffiles "$root"/DEBIAN/md5sums
+	same_times "$root"
+	out=build/wavechat_${deb_version}_$arch.deb
+	# One thread: how xz cuts its input depends on their number.
+	dpkg-deb --root-owner-group --threads-max=1 -Zxz --build "$root" "$out" >/dev/null
+	echo "$out"
+}
+
+make_dist() {
+	name=wavechat-$version
+	root=$stage/$name
+	# The unit names the place that the tarball's note says to copy to.
+	install_to "$stage" PREFIX="/$name" UNIT_BINDIR=/usr/local/bin
+	mkdir -p "$root/share/doc/wavechat"
+	notices >"$root/share/doc/wavechat/copyright"
+	cp /usr/share/common-licenses/Apache-2.0 /usr/share/common-licenses/LGPL-2.1 "$root/share/doc/wavechat/"
+	cp packaging/nginx.conf packaging/Caddyfile packaging/wavechatd.default "$root/share/doc/wavechat/"
+	cp README.md CHANGELOG.md SECURITY.md packaging/INSTALL "$root/"
+	same_times "$root"
+	out=build/wavechat-$version-linux-$arch.tar.gz
+	tar -C "$stage" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" \
+		-cf "$stage/tar" "$name"
+	gzip -9n <"$stage/tar" >"$out.part" && mv "$out.part" "$out"
+	echo "$out"
+}
+
+case $kind in
+deb) make_deb ;;
+dist) make_dist ;;
+*)
+	echo "usage: package.sh deb|dist VERSION" >&2
+	exit 2 ;;
+esac

@@ -1,0 +1,95 @@
+#!/bin/bash
+# What is packed: two builds of HEAD in two places give the same bytes; lintian and systemd find nothing; what was unpacked starts by the
+# unit's own command line. Leaves the first build's packages in build/. Ends with "N passed, N failed".
+set -u
+cd "$(dirname "$0")/../.."
+export LC_ALL=C
+passed=0 failed=0
+check() { # check WHAT COMMAND...
+	local what=$1 log
+	shift
+	if log=$("$@" 2>&1); then
+		passed=$((passed + 1))
+		echo "  PASS    $what"
+	else
+		failed=$((failed + 1))
+		echo "  FAIL    $what"
+		printf '%s\n' "$log" | tail -n 40 | sed 's/^/          /'
+	fi
+}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# --- Twice, with whatever could leak into a build being another: place, time of day and zone, language, umask, number of jobs.
+build() { # build DIRECTORY VARIABLE=VALUE...
+	local dir=$1
+	shift
+	git clone -q . "$dir" && mkdir -p "$dir/build" || return
+	[ ! -d build/civetweb ] || cp -r build/civetweb "$dir/build/"
+	(cd "$dir" && env -u MAKEFLAGS -u MAKELEVEL -u MFLAGS "$@" make deb dist)
+}
+one=$work/one two=$work/a/longer/path/two
+umask 022
+check "build" build "$one" TZ=UTC
+umask 077
+check "build elsewhere" build "$two" TZ=Asia/Kamchatka LC_ALL=C.UTF-8 HOME="$work" MAKEFLAGS=-j1
+umask 022
+same() { cmp "$one/build/$1" "$two/build/$1"; }
+deb=$(cd "$one/build" && ls wavechat_*.deb) tarball=$(cd "$one/build" && ls wavechat-*.tar.gz)
+for file in wavechatd wavechatctl "$deb" "$tarball"; do
+	check "the same bytes twice: $file" same "$file"
+done
+cp "$one/build/$deb" "$one/build/$tarball" build/
+
+# --- Judges.
+check "lintian has nothing to say" lintian --allow-root --fail-on error,warning,info,pedantic -I --pedantic "$one/build/$deb"
+check "unpack the package" dpkg-deb -x "$one/build/$deb" "$work/root"
+unit=$work/root/lib/systemd/system/wavechatd.service
+verify() {
+	# The program lies elsewhere than the unit says: it is not installed here.
+	mkdir -p "$work/verify" && sed "s|/usr/bin/wavechatd|$work/root/usr/bin/wavechatd|" "$unit" >"$work/verify/wavechatd.service" || return
+	local said
+	said=$(systemd-analyze verify --man=no "$work/verify/wavechatd.service" 2>&1) && [ -z "$said" ] || { printf '%s\n' "$said"; false; }
+}
+check "systemd-analyze verify" verify
+check "exposure of at most 1.5" systemd-analyze security --offline=true --no-pager --threshold=15 "$unit"
+systemd-analyze security --offline=true --no-pager "$unit" 2>/dev/null | sed -n 's/^→ /          /p'
+
+# --- Does what was unpacked run? As the service manager would start it, but for its sandbox.
+serves() { # serves ROOT UNIT: the command of the unit, below the root, answers and ends well
+	local root=$1 unit=$2 command pid port='' status
+	command=$(sed -n 's/^ExecStart=//p' "$unit")
+	command=${command% \$OPTIONS}
+	[ -x "$root$command" ] || { echo "$unit starts $command, which is not there"; return 1; }
+	rm -rf "$work/state" "$work/run"
+	mkdir -m 700 "$work/state" "$work/run"
+	env -i STATE_DIRECTORY="$work/state" RUNTIME_DIRECTORY="$work/run" LISTEN=127.0.0.1 PORT=0 "$root$command" >"$work/said" 2>&1 &
+	pid=$!
+	for _ in $(seq 100); do
+		port=$(sed -n 's|.*http://127.0.0.1:\([0-9]*\).*|\1|p' "$work/said" | head -n 1)
+		[ -z "$port" ] || break
+		sleep 0.1
+	done
+	[ "$(curl -s -m 5 "http://127.0.0.1:$port/health")" = ok ] && [ -s "$work/state/wavechat.db" ] && [ -S "$work/run/wavechat.sock" ]
+	status=$?
+	kill "$pid"
+	wait "$pid" && [ $status -eq 0 ] || { cat "$work/said"; return 1; }
+}
+check "the package's command starts" serves "$work/root" "$unit"
+check "unpack the tarball" tar -C "$work" -xf "$one/build/$tarball"
+copy() {
+	mkdir -p "$work/local/usr/local" && cp -r "$work/${tarball%-linux-*}/"{bin,lib,share} "$work/local/usr/local/"
+}
+check "install as its note says" copy
+check "the tarball's command starts" serves "$work/local" "$work/local/usr/local/lib/systemd/system/wavechatd.service"
+pages() {
+	local page
+	for page in man/*.[1-8]; do
+		cmp "$page" "$work/local/usr/local/share/man/man${page##*.}/${page##*/}" &&
+			zcmp "$page" "$work/root/usr/share/man/man${page##*.}/${page##*/}.gz" || return
+	done
+}
+check "the man pages are in both" pages
+
+echo "$passed passed, $failed failed"
+[ $failed -eq 0 ]
