@@ -25,7 +25,11 @@ install_to() { # DESTDIR VARIABLE=VALUE...
 	shift
 	${MAKE:-make} --no-print-directory -s install DESTDIR="$to" "$@" >/dev/null
 }
-same_times() { find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +; }
+# A checkout's modes are its owner's affair.
+level() {
+	chmod -R u=rwX,go=rX "$1"
+	find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
+}
 
 # Our own notice, then those that come with the libraries: their licences ask for it.
 notices() {
@@ -64,8 +68,7 @@ make_deb() {
 			s|@BUILT_USING@|${built_using}civetweb (= $(sed -n 's/^version=//p' tools/fetch-civetweb.sh))|" packaging/deb/control
 	} >"$root/DEBIAN/control"
 	(cd "$root" && find . -type f ! -path './DEBIAN/*' -printf '%P\n' | sort | xargs md5sum) >"$root/DEBIAN/md5sums"
-	chmod 644 "$root"/DEBIAN/control "$root"/DEBIAN/conffiles "$root"/DEBIAN/md5sums
-	same_times "$root"
+	level "$root"
 	out=build/wavechat_${deb_version}_$arch.deb
 	# One thread: how xz cuts its input depends on their number.
 	dpkg-deb --root-owner-group --threads-max=1 -Zxz --build "$root" "$out" >/dev/null
@@ -82,9 +85,9 @@ make_dist() {
 	cp /usr/share/common-licenses/Apache-2.0 /usr/share/common-licenses/LGPL-2.1 "$root/share/doc/wavechat/"
 	cp packaging/nginx.conf packaging/Caddyfile packaging/wavechatd.default "$root/share/doc/wavechat/"
 	cp README.md CHANGELOG.md SECURITY.md packaging/INSTALL "$root/"
-	same_times "$root"
+	level "$root"
 	out=build/wavechat-$version-linux-$arch.tar.gz
-	tar -C "$stage" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --mtime="@$SOURCE_DATE_EPOCH" \
+	tar -C "$stage" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
 		-cf "$stage/tar" "$name"
 	gzip -9n <"$stage/tar" >"$out.part" && mv "$out.part" "$out"
 	echo "$out"
