@@ -61,8 +61,9 @@ serves() { # serves ROOT UNIT: the command of the unit, below the root, answers 
 	command=$(sed -n 's/^ExecStart=//p' "$unit")
 	command=${command% \$OPTIONS}
 	[ -x "$root$command" ] || { echo "$unit starts $command, which is not there"; return 1; }
-	rm -rf "$work/state" "$work/run"
+	rm -rf "$work/state" "$work/run" "$work/said"
 	mkdir -m 700 "$work/state" "$work/run"
+	: >"$work/said" # before the server is started: what the last one said must not be read
 	env -i STATE_DIRECTORY="$work/state" RUNTIME_DIRECTORY="$work/run" LISTEN=127.0.0.1 PORT=0 "$root$command" >"$work/said" 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
