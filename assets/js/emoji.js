@@ -7,7 +7,7 @@ const TABLE = `smile😄 joy😂 rofl🤣 slight_smile🙂 wink😉 blush😊 he
 	+ ` check✅ x❌ warning⚠️ question❓ exclamation❗ bell🔔 lock🔒 key🔑 bulb💡 pin📌 clip📎 pencil✏️ book📖 calendar📅 clock🕒 hourglass⏳ phone📱 computer💻 keyboard⌨️ camera📷 mic🎤 music🎵 game🎮 ball⚽ car🚗 bike🚲 train🚆 plane✈️ rocket🚀 ship🚢 house🏠 money💰 wrench🔧 hammer🔨 gear⚙️ bomb💣 anchor⚓`;
 
 export const emoji = TABLE.split(' ').map((pair) => {
-	const [, code, char] = /^([+\-\w]+?)([^\w+\-].*|(?<=\d)[^\w].*)$/u.exec(pair);
+	const [, code, char] = /^([+\-\w]+)(.+)$/u.exec(pair);
 	return { code, char };
 });
 

@@ -1,8 +1,9 @@
 // A message's text as DOM: paragraphs, links, mentions, `code` and ```blocks```. Only text nodes and elements made here.
 import { h } from './dom.js';
-import { me } from './model.js';
+import { me, wordEdge } from './model.js';
 
-const TOKEN = /`([^`\n]+)`|(https?:\/\/[^\s<>"'`]+|www\.[^\s<>"'`]+\.[^\s<>"'`]+)|(?<![\p{L}\p{N}_])@([\p{L}\p{N}_][\p{L}\p{N}_.\-]*)/gu;
+// An @ within a word (an address) is no mention; that is asked below, for older browsers cannot look behind.
+const TOKEN = /`([^`\n]+)`|(https?:\/\/[^\s<>"'`]+|www\.[^\s<>"'`]+\.[^\s<>"'`]+)|@([\p{L}\p{N}_][\p{L}\p{N}_.\-]*)/gu;
 
 // Punctuation that ends a sentence is not the link's; a closing bracket is, if the link opened it.
 function trimUrl(raw) {
@@ -42,6 +43,8 @@ function inline(text, out) {
 			const url = trimUrl(m[2]);
 			node = link(url);
 			length = url.length;
+		} else if (m.index && wordEdge.test(text[m.index - 1])) {
+			continue;
 		} else {
 			const own = mention(text, m.index);
 			node = own?.node ?? h('span', { class: 'mention' }, m[0]);

@@ -11,6 +11,7 @@ export const world = { online: 0, openKey: null, server: '' };
 export const users = new Map();   // id → {id, name, online}
 export const convs = new Map();   // key → conversation
 
+const PASSERS_BY = 3000;
 const GENERAL_CAP = 12000, GENERAL_KEEP = 8000;   // a tab left open for weeks must not grow without end
 
 export function conv(key) {
@@ -68,6 +69,12 @@ export function findByName(name) {
 	return null;
 }
 
+// A tab that is open for weeks in a crowd: who left and was never talked to need not be remembered.
+export function forgetPassersBy() {
+	if (users.size < PASSERS_BY) return;
+	for (const u of users.values()) if (!u.online && !convs.has(u.id) && u.id !== me.id) users.delete(u.id);
+}
+
 // Messages
 
 // First index whose id is at least `id`.
@@ -85,7 +92,7 @@ function isShape(m) {
 	return Number.isSafeInteger(m.id) && m.id > 0 && Number.isFinite(m.at) && Number.isSafeInteger(m.from_id) && typeof m.from_name === 'string';
 }
 
-const wordEdge = /[\p{L}\p{N}_]/u;
+export const wordEdge = /[\p{L}\p{N}_]/u;
 
 export function mentionsMe(m) {
 	if (m.type !== 'text' || typeof m.text !== 'string' || !me.name) return false;

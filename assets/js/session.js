@@ -2,7 +2,7 @@
 import { emit, on } from './bus.js';
 import { recall, remember, forgetIdentity } from './prefs.js';
 import { net, connect, disconnect, send, setReady } from './net.js';
-import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages,
+import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages, forgetPassersBy,
 	forgetEverything, lowerBound } from './model.js';
 
 const PAGE = 50;
@@ -195,6 +195,7 @@ function onPresence(f) {
 		const u = users.get(id);
 		if (u && id !== me.id) u.online = false;
 	}
+	forgetPassersBy();
 	emit('people');
 }
 

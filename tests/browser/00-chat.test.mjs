@@ -15,12 +15,12 @@ after(async () => {
 
 test('three people see each other and what each writes, once and in one order', async () => {
 	const all = [];
-	for (const name of ['Ada', 'Борис', 'Chen']) all.push(await Person.open(browser, server, name));
-	const [ada, boris, chen] = all;
-	await ada.meets('Ada', 'Борис', 'Chen');
+	for (const name of ['Ada', 'Глеб', 'Chen']) all.push(await Person.open(browser, server, name));
+	const [ada, gleb, chen] = all;
+	await ada.meets('Ada', 'Глеб', 'Chen');
 	await ada.say('one');
-	await boris.sees('one');
-	await boris.say('two\nof two lines');
+	await gleb.sees('one');
+	await gleb.say('two\nof two lines');
 	await chen.sees('two\nof two lines');
 	await chen.say('three');
 	for (const p of all) {
@@ -29,7 +29,7 @@ test('three people see each other and what each writes, once and in one order', 
 	}
 	assert.equal(await ada.page.locator('.row.mine').count(), 1);
 	assert.equal(await ada.page.locator('.row.pending').count(), 0);
-	assert.equal(await boris.page.locator('.row.theirs .who', { hasText: 'Ada' }).count(), 1);
+	assert.equal(await gleb.page.locator('.row.theirs .who', { hasText: 'Ada' }).count(), 1);
 	for (const p of all) await p.close();
 });
 

@@ -119,7 +119,8 @@ function render() {
 	renderJump();
 	list.setAttribute('aria-busy', c.isLoading);
 	// Only what is new is read aloud, not what scrolling brings back.
-	if ((list.ariaLive === 'polite') !== stick) list.ariaLive = stick ? 'polite' : 'off';
+	const live = stick ? 'polite' : 'off';
+	if (list.getAttribute('aria-live') !== live) list.setAttribute('aria-live', live);
 	fillUp();
 }
 
