@@ -106,7 +106,6 @@ bool is_terminal(FILE *f);
 int run_status(struct ctl *c);
 int run_metrics(struct ctl *c);
 int run_log_level(struct ctl *c);
-int run_api(struct ctl *c);
 int run_users(struct ctl *c);
 int run_kick(struct ctl *c);
 int run_ban(struct ctl *c);

@@ -105,3 +105,36 @@ int run_delete(struct ctl *c)
 		printf("deleted %zu message%s\n", deleted, deleted == 1 ? "" : "s");
 	return code ? code : missing ? EXIT_NOT_FOUND : 0;
 }
+
+int run_purge(struct ctl *c)
+{
+	int64_t after = 0, total = 0, id = 0;
+	bool more = true;
+
+	while (more) {
+		struct json_object *o, *body = json_object_new_object();
+		int code;
+
+		json_object_object_add(body, "user", json_object_new_string(c->operands[0]));
+		if (option(c, "reason"))
+			json_object_object_add(body, "reason", json_object_new_string(option(c, "reason")));
+		json_object_object_add(body, "after", json_object_new_int64(after));
+		code = api_post(c, "/v1/purge", body, &o);
+		if (code)
+			return code;
+		total += jint(o, "deleted");
+		after = jint(o, "upto");
+		more = jbool(o, "more");
+		id = jint(o, "id");
+		json_object_put(o);
+		if (is_terminal(stderr) && more)
+			fprintf(stderr, "\r%lld deleted", (long long)total);
+	}
+	if (is_terminal(stderr))
+		fputs("\r\033[K", stderr);
+	if (c->json)
+		printf("{\"id\":%lld,\"deleted\":%lld}\n", (long long)id, (long long)total);
+	else
+		printf("deleted %lld message%s of %lld\n", (long long)total, total == 1 ? "" : "s", (long long)id);
+	return 0;
+}

@@ -1,0 +1,320 @@
+/* history.c — history, files, audit: page after page from the server, written out as they come. Holds one page at a time. */
+#include "history.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FOLLOW_MS 300
+
+static volatile sig_atomic_t is_over;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	is_over = 1;
+}
+
+/* --- Text and JSONL */
+
+const char *file_words(char *out, size_t room, struct json_object *m)
+{
+	char size[TIME_TEXT];
+	const char *lost = jbool(m, "gone") ? ", no longer kept" : "";
+
+	bytes_text(size, (uint64_t)jint(m, "size"));
+	if (strcmp(jstr(m, "type"), "voice") == 0)
+		snprintf(out, room, "[voice, %.0f s, %s%s]", json_object_get_double(jget(m, "duration")), size, lost);
+	else
+		snprintf(out, room, "[file %s, %s, %s%s]", jstr(m, "filename"), jstr(m, "mime"), size, lost);
+	return out;
+}
+
+static void text_begin(const char *title)
+{
+	(void)title;
+}
+
+static void text_message(struct json_object *m)
+{
+	char when[TIME_TEXT], words[1024];
+	const char *p = jstr(m, "text");
+
+	printf("%lld  %s  ", (long long)jint(m, "id"), time_text(when, jint(m, "at")));
+	print_safe(stdout, jstr(m, "from_name"));
+	if (jbool(m, "dm")) {
+		printf(" → ");
+		print_safe(stdout, jstr(m, "to_name"));
+	}
+	fputs(": ", stdout);
+	if (jbool(m, "deleted")) {
+		fputs("[deleted]\n", stdout);
+		return;
+	}
+	if (strcmp(jstr(m, "type"), "text") != 0) {
+		print_safe(stdout, file_words(words, sizeof(words), m));
+		putchar('\n');
+		return;
+	}
+	/* Further lines are set in: no line of a message can pass for a message. */
+	for (;;) {
+		size_t n = strcspn(p, "\n");
+		char *line = strndup(p, n);
+
+		WC_ASSERT(line);
+		print_safe(stdout, line);
+		putchar('\n');
+		free(line);
+		if (!p[n])
+			break;
+		p += n + 1;
+		fputs("    ", stdout);
+	}
+}
+
+static void text_end(void)
+{
+}
+
+static void jsonl_message(struct json_object *m)
+{
+	print_json(m);
+}
+
+const struct shape shape_text = { "text", text_begin, text_message, text_end };
+const struct shape shape_jsonl = { "jsonl", text_begin, jsonl_message, text_end };
+
+/* --- Asking for pages */
+
+struct range {
+	const char *path, *list;
+	int64_t after, since, until;
+	const char *last;
+	bool has_since, has_until;
+};
+
+/* since, until and last, where the verb has them. */
+static int take_range(struct ctl *c, struct range *r)
+{
+	const char *since = option(c, "since"), *until = option(c, "until");
+	char *end;
+
+	r->last = option(c, "last");
+	if (r->last && (strtol(r->last, &end, 10) <= 0 || *end))
+		return complain(EXIT_USAGE, "--last \"%s\": a number above 0", r->last);
+	r->has_since = since != NULL;
+	r->has_until = until != NULL;
+	if ((since && !time_parse(since, &r->since)) || (until && !time_parse(until, &r->until)))
+		return complain(EXIT_USAGE, "\"%s\": a time is 2026-01-31, 2026-01-31T12:30, or how long ago: 90s, 30m, 2h, 7d", since && !time_parse(since, &r->since) ? since : until);
+	return 0;
+}
+
+static void put_number(struct buf *b, const char *name, int64_t n)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lld", (long long)n);
+	put_query(b, name, text);
+}
+
+static int get_page(struct ctl *c, const struct range *r, bool filters, struct json_object **out)
+{
+	struct buf b;
+	int code;
+
+	buf_init(&b, 1 << 18);
+	buf_puts(&b, r->path);
+	put_number(&b, "after", r->after);
+	put_query(&b, "last", r->last);
+	if (r->has_since)
+		put_number(&b, "since", r->since);
+	if (r->has_until)
+		put_number(&b, "until", r->until);
+	if (filters) {
+		put_query(&b, "user", option(c, "user"));
+		put_query(&b, "grep", option(c, "grep"));
+		put_query(&b, "dm", option(c, "dm"));
+		put_query(&b, "with", option(c, "with"));
+	}
+	buf_putc(&b, '\0');
+	code = api_get(c, b.p, out);
+	buf_fini(&b);
+	return code;
+}
+
+typedef void (*each_fn)(void *arg, struct json_object *o);
+
+/* Every item of every page, oldest first. *shown counts them. */
+static int walk(struct ctl *c, struct range *r, bool filters, each_fn fn, void *arg, uint64_t *shown)
+{
+	bool more = true;
+
+	while (more && !is_over) {
+		struct json_object *o, *list;
+		int code = get_page(c, r, filters, &o);
+
+		if (code)
+			return code;
+		list = jarray(o, r->list);
+		for (size_t i = 0; i < json_object_array_length(list); i++) {
+			struct json_object *item = json_object_array_get_idx(list, i);
+
+			fn(arg, item);
+			r->after = WC_MAX(r->after, jint(item, "id"));
+			++*shown;
+		}
+		r->after = WC_MAX(r->after, jint(o, "upto"));
+		r->last = NULL; /* where it begins is settled by the first page */
+		more = jbool(o, "more");
+		json_object_put(o);
+		if (ferror(stdout))
+			return complain(EXIT_REFUSED, "cannot write: %s", strerror(errno));
+		if (is_terminal(stderr) && !is_terminal(stdout) && more)
+			fprintf(stderr, "\r%llu", (unsigned long long)*shown);
+	}
+	return 0;
+}
+
+/* --- history */
+
+static const struct shape *find_shape(const struct ctl *c)
+{
+	static const struct shape *const shapes[] = { &shape_text, &shape_jsonl, &shape_html };
+	const char *wanted = option(c, "format");
+
+	if (!wanted)
+		return c->json ? &shape_jsonl : &shape_text;
+	for (size_t i = 0; i < WC_LEN(shapes); i++)
+		if (strcmp(shapes[i]->name, wanted) == 0)
+			return shapes[i];
+	return NULL;
+}
+
+static void show(void *arg, struct json_object *m)
+{
+	const struct shape *s = arg;
+
+	s->message(m);
+}
+
+int run_history(struct ctl *c)
+{
+	const struct shape *shape = find_shape(c);
+	struct range r = { .path = "/v1/history", .list = "messages" };
+	struct sigaction act = { .sa_handler = on_signal };
+	uint64_t shown = 0;
+	char title[512] = "WaveChat: public talk";
+	int code = take_range(c, &r);
+
+	if (code)
+		return code;
+	if (!shape)
+		return complain(EXIT_USAGE, "--format \"%s\" is none of text, jsonl, html", option(c, "format"));
+	if (option(c, "follow") && shape == &shape_html)
+		return complain(EXIT_USAGE, "--follow never ends, and a page has an end: text or jsonl");
+	if (!option(c, "dm") != !option(c, "with"))
+		return complain(EXIT_USAGE, "private talk has two ends: --dm USER --with USER");
+	if (option(c, "dm"))
+		snprintf(title, sizeof(title), "WaveChat: %s and %s", option(c, "dm"), option(c, "with"));
+	code = client_connect(c); /* so that no page is begun without a server */
+	if (code)
+		return code;
+	shape->begin(title);
+	code = walk(c, &r, true, show, (void *)(uintptr_t)shape, &shown);
+	if (option(c, "follow") && code == 0) {
+		sigaction(SIGINT, &act, NULL);
+		sigaction(SIGTERM, &act, NULL);
+		while (!is_over && code == 0 && fflush(stdout) == 0) {
+			usleep(FOLLOW_MS * 1000);
+			code = walk(c, &r, true, show, (void *)(uintptr_t)shape, &shown);
+		}
+	}
+	if (code == 0)
+		shape->end();
+	if (is_terminal(stderr) && !is_terminal(stdout))
+		fprintf(stderr, "\r%llu messages\n", (unsigned long long)shown);
+	return code;
+}
+
+/* --- files */
+
+static void add_file(void *arg, struct json_object *m)
+{
+	struct table *t = arg;
+	char text[TIME_TEXT];
+	bool is_voice = strcmp(jstr(m, "type"), "voice") == 0;
+
+	table_cellf(t, "%lld", (long long)jint(m, "id"));
+	table_cell(t, time_text(text, jint(m, "at")));
+	table_cell(t, jstr(m, "from_name"));
+	table_cell(t, bytes_text(text, (uint64_t)jint(m, "size")));
+	table_cell(t, jbool(m, "deleted") ? "deleted" : jbool(m, "gone") ? "gone" : jstr(m, "mime"));
+	table_cell(t, is_voice ? "(voice)" : jstr(m, "filename"));
+	if (t->count >= 500 * (size_t)t->columns) { /* lined up in portions, so that it needs no more memory for more files */
+		table_print(t, "");
+		table_init(t, ">ID WHEN FROM >SIZE TYPE NAME");
+	}
+}
+
+static void each_json(void *arg, struct json_object *m)
+{
+	(void)arg;
+	print_json(m);
+}
+
+int run_files(struct ctl *c)
+{
+	struct range r = { .path = "/v1/files", .list = "messages" };
+	struct table t;
+	uint64_t shown = 0;
+	int code = take_range(c, &r);
+
+	if (code)
+		return code;
+	if (!option(c, "dm") != !option(c, "with"))
+		return complain(EXIT_USAGE, "private talk has two ends: --dm USER --with USER");
+	table_init(&t, ">ID WHEN FROM >SIZE TYPE NAME");
+	code = c->json ? walk(c, &r, true, each_json, NULL, &shown) : walk(c, &r, true, add_file, &t, &shown);
+	if (!c->json && code == 0 && (t.count || !shown))
+		table_print(&t, "no files");
+	return code;
+}
+
+/* --- audit */
+
+static void add_audit(void *arg, struct json_object *a)
+{
+	struct table *t = arg;
+	char text[TIME_TEXT];
+
+	table_cellf(t, "%lld", (long long)jint(a, "id"));
+	table_cell(t, time_text(text, jint(a, "at")));
+	table_cell(t, uid_text(text, jint(a, "uid")));
+	table_cellf(t, "%lld", (long long)jint(a, "pid"));
+	table_cell(t, jstr(a, "verb"));
+	table_cell(t, jstr(a, "reason"));
+	table_cell(t, json_object_to_json_string_ext(jget(a, "args"), JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+	if (t->count >= 500 * (size_t)t->columns) {
+		table_print(t, "");
+		table_init(t, ">NUMBER WHEN WHO >PROCESS VERB REASON WHAT");
+	}
+}
+
+int run_audit(struct ctl *c)
+{
+	struct range r = { .path = "/v1/audit", .list = "audit", .last = option(c, "last") };
+	struct table t;
+	uint64_t shown = 0;
+	char *end;
+	int code;
+
+	if (r.last && (strtol(r.last, &end, 10) <= 0 || *end))
+		return complain(EXIT_USAGE, "--last \"%s\": a number above 0", r.last);
+	table_init(&t, ">NUMBER WHEN WHO >PROCESS VERB REASON WHAT");
+	code = c->json ? walk(c, &r, false, each_json, NULL, &shown) : walk(c, &r, false, add_audit, &t, &shown);
+	if (!c->json && code == 0 && (t.count || !shown))
+		table_print(&t, "nothing was done yet");
+	return code;
+}

@@ -1,0 +1,19 @@
+/* history.h — the shapes that a dump can have. Each is begun once, given each message in order, and ended; none keeps what it has written. */
+#ifndef CTL_HISTORY_H
+#define CTL_HISTORY_H
+
+#include "ctl.h"
+
+struct shape {
+	const char *name;
+	void (*begin)(const char *title);
+	void (*message)(struct json_object *m);
+	void (*end)(void);
+};
+
+extern const struct shape shape_text, shape_jsonl, shape_html;
+
+/* What a file or voice is called, for people; out has 512 bytes. */
+const char *file_words(char *out, size_t room, struct json_object *m);
+
+#endif
