@@ -252,11 +252,14 @@ int run_backup(struct ctl *c)
 	const char *file = c->operands[0];
 	struct archive a = { .fd = -1 };
 	char *part = NULL, size[TIME_TEXT];
+	struct stat st;
 	uint64_t blobs = 0;
 	int code = client_connect(c);
 
 	if (code)
 		return code;
+	if (lstat(file, &st) == 0 && !S_ISREG(st.st_mode))
+		return complain(EXIT_REFUSED, "%s is no regular file: a backup is renamed into its place, so name another", file);
 	if (access(file, F_OK) == 0 && !option(c, "force"))
 		return complain(EXIT_REFUSED, "%s is there already: name another file, or add --force", file);
 	if (asprintf(&part, "%s.part", file) < 0)
@@ -274,9 +277,10 @@ int run_backup(struct ctl *c)
 
 		code = write_archive(c, &a, &blobs);
 		progress_end();
-		ended = code == 0 || c->fd >= 0 ? api_post(c, "/v1/backup/end", NULL, NULL) : 0;
-		if (code == 0 && ended)
-			code = ended;
+		hush(code != 0); /* why it failed was said; the server may be the reason */
+		ended = api_post(c, "/v1/backup/end", NULL, NULL);
+		hush(false);
+		code = code ? code : ended;
 	}
 	if (code == 0 && rename(part, file) != 0)
 		code = complain(EXIT_REFUSED, "cannot rename %s: %s", part, strerror(errno));

@@ -53,6 +53,7 @@ struct ctl {
 const char *option(const struct ctl *c, const char *name);
 /* One line on stderr, and the code back. */
 int complain(int code, const char *fmt, ...) WC_PRINTF(2, 3);
+void hush(bool on); /* while on, nothing is said */
 
 /* --- client.c */
 /* Finds the server; says so if there is none. 0 or an exit code. Done by the calls below when it has to be. */

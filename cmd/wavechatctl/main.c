@@ -57,6 +57,13 @@ static const struct option common[] = {
 	{ "version", NULL, "the version of this program" },
 };
 
+static bool is_hushed;
+
+void hush(bool on)
+{
+	is_hushed = on;
+}
+
 int complain(int code, const char *fmt, ...)
 {
 	va_list ap;
@@ -70,7 +77,8 @@ int complain(int code, const char *fmt, ...)
 	buf_init(&b, 1 << 20);
 	put_safe(&b, line);
 	fflush(stdout);
-	fprintf(stderr, PROGRAM ": %.*s\n", (int)b.len, b.p ? b.p : "");
+	if (!is_hushed)
+		fprintf(stderr, PROGRAM ": %.*s\n", (int)b.len, b.p ? b.p : "");
 	buf_fini(&b);
 	free(line);
 	return code;
