@@ -11,9 +11,9 @@ fs.mkdirSync(folder, { recursive: true });
 
 const browser = await launch();
 const server = await Server.start();
-const shot = async (person, name) => {
+const shot = async (person, name, isHolding = false) => {
 	await sleep(350);
-	await person.page.mouse.move(2, 2);
+	if (!isHolding) await person.page.mouse.move(2, 2);
 	await person.page.screenshot({ path: path.join(folder, `${name}.png`) });
 	console.log(`${name}.png`);
 };
@@ -99,9 +99,10 @@ await mira.openTalk('General');
 await mira.page.locator('.row .pic').click();
 await shot(mira, '4-viewer');
 await mira.page.keyboard.press('Escape');
+await mira.page.click('#chat-title');
 
 await record(mira, 2600, false);
-await shot(mira, '5-recording');
+await shot(mira, '5-recording', true);
 await mira.page.mouse.move(300, 770, { steps: 4 });
 await mira.page.mouse.up();
 

@@ -139,7 +139,8 @@ function onMove(event) {
 	const away = getComputedStyle(mic).direction === 'rtl' ? dx : -dx;
 	const wasCancel = willCancel;
 	willCancel = away > CANCEL_PX;
-	mic.style.transform = `translate(${clamp(dx, -CANCEL_PX, 0)}px, ${clamp(dy, -LOCK_PX, 0)}px)`;
+	// The button follows the hand along one of the two ways it can go.
+	mic.style.transform = Math.abs(dx) > Math.abs(dy) ? `translateX(${clamp(dx, -CANCEL_PX, 0)}px)` : `translateY(${clamp(dy, -LOCK_PX, 0)}px)`;
 	if (dy < -LOCK_PX && away < CANCEL_PX / 2) return lock();
 	if (wasCancel !== willCancel) render();
 }
