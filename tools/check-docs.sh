@@ -9,6 +9,7 @@ cd "${CHECK_DOCS_ROOT:-$(dirname "$0")/..}" || exit 1
 
 daemon=man/wavechatd.8
 wire=man/wavechat-protocol.7
+ctl=man/wavechatctl.1
 passed=0
 failed=0
 
@@ -176,6 +177,54 @@ done <<EOF
 $verbs
 EOF
 
+# --- wavechatctl: verbs, each with its options; variables; exit codes.
+ctl_rows=$(cat cmd/wavechatctl/main.c | awk '
+	function names(text,  list) {
+		while (match(text, /\{ "[a-z-]+", ("|NULL)/)) {
+			piece = substr(text, RSTART + 3); sub(/".*/, "", piece); list = list " " piece
+			text = substr(text, RSTART + RLENGTH)
+		}
+		return list
+	}
+	/^#define [A-Z_]+ \{ "/{ means[$2] = names($0); next }
+	/^const struct verb verbs\[\] = \{/{ in_table = 1; next }
+	in_table && /^\};/{ exit }
+	in_table{ row = row " " $0; left = row; open_braces = gsub(/\{/, "", left) - gsub(/\}/, "", left) }
+	in_table && open_braces == 0{
+		if (match(row, /^[ \t]*\{ "[a-z-]+"/)) {
+			verb = substr(row, RSTART, RLENGTH); sub(/.*"/, "", verb); sub(/"$/, "", verb)
+			split(substr(row, RSTART, RLENGTH), part, "\""); verb = part[2]
+			options = substr(row, index(row, "run_")); sub(/^[a-z_]+, /, "", options)
+			list = names(options)
+			for (word in means) if (options ~ "[{ ,]" word "[ ,]") list = list means[word]
+			print verb list
+		}
+		row = ""
+	}')
+compare verb cmd/wavechatctl/main.c "$(printf '%s\n' "$ctl_rows" | cut -d' ' -f1 | words)" "$ctl VERBS" \
+	"$(section $ctl VERBS | sed -n '/^\.It Xo$/{n;s/^\.Cm /.It Cm /;}; s/^\.It Cm \([a-z-]*\).*/\1/p' | words)"
+while read -r verb rest; do
+	# From the item's first line to its text: macros only.
+	head=$(section $ctl VERBS | sed '/^\.It Xo$/{N;s/Xo\n\.//;}' | awk -v want=".It Cm $verb" '
+		index($0 " ", want " ") == 1{ is_in = 1; print; next } is_in && /^[^.]|^\.It/{ exit } is_in && /^\.(Op|Ar|Fl|Oo|Oc)/{ print }' | tr '\n' ' ')
+	for name in $rest; do
+		expect "$ctl does not give $verb its option --$name" contains "$head" "Fl -$name "
+	done
+	for name in $(printf '%s' "$head" | grep -oE 'Fl -[a-z-]+' | sed 's/Fl -//'); do
+		contains " $rest " " $name " || fault "$ctl gives $verb an option --$name that it does not have"
+	done
+done <<EOF
+$ctl_rows
+EOF
+ctl_common=$(sed -n '/^static const struct option common/,/^};/p' cmd/wavechatctl/main.c | grep -oE '\{ "[a-z-]+"' | tr -d '{ "')
+ctl_options=$({ printf '%s\n' "$ctl_rows" | cut -s -d' ' -f2- | tr ' ' '\n'; printf '%s\n' $ctl_common; } | grep . | words)
+compare option cmd/wavechatctl/main.c "$ctl_options" "$ctl OPTIONS" \
+	"$(section $ctl OPTIONS | sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' | words)"
+compare variable cmd/wavechatctl "$(cat cmd/wavechatctl/*.c | grep -oE 'getenv\("[A-Z_]+"\)' | sed 's/.*"\(.*\)".*/\1/' | words)" \
+	"$ctl ENVIRONMENT" "$(items $ctl ENVIRONMENT Ev)"
+compare "exit status" cmd/wavechatctl/ctl.h "$(grep -oE '^	EXIT_[A-Z_]+ = [0-9]+' cmd/wavechatctl/ctl.h | sed 's/.* //' | words)" \
+	"$ctl EXIT" "$(section $ctl 'EXIT STATUS' | sed -n 's/^\.It \([0-9]*\)$/\1/p' | words)"
+
 # --- Frames: every type that is read or sent, every member.
 shapes=$(awk '/^\.Bd -literal/{ is_in = 1 } /^\.Ed/{ is_in = 0 } is_in' $wire)
 sources="core/encode.c core/pages.c core/presence.c core/tail.c core/room*.c core/user.c core/publish.c core/chores.c core/site_upload.c"
@@ -226,7 +275,7 @@ for page in man/*.[1-8]; do
 		expect "mandoc complains of $page: $(mandoc -T lint -W warning "$page" 2>&1 | head -n 1)" \
 			sh -c 'mandoc -T lint -W warning "$1" >/dev/null 2>&1' sh "$page"
 	fi
-	grep -nvE '^.{0,80}$' "$page" >/dev/null && fault "$page has a line longer than 80 characters"
+	grep -qE '^[^.].{80}' "$page" && fault "$page has a line of text longer than 80 characters"
 done
 
 echo "$passed passed, $failed failed"
