@@ -178,7 +178,7 @@ $verbs
 EOF
 
 # --- wavechatctl: verbs, each with its options; variables; exit codes.
-ctl_rows=$(cat cmd/wavechatctl/main.c | awk '
+ctl_rows=$(awk '
 	function names(text,  list) {
 		while (match(text, /\{ "[a-z-]+", ("|NULL)/)) {
 			piece = substr(text, RSTART + 3); sub(/".*/, "", piece); list = list " " piece
@@ -200,7 +200,7 @@ ctl_rows=$(cat cmd/wavechatctl/main.c | awk '
 			print verb list
 		}
 		row = ""
-	}')
+	}' cmd/wavechatctl/main.c)
 compare verb cmd/wavechatctl/main.c "$(printf '%s\n' "$ctl_rows" | cut -d' ' -f1 | words)" "$ctl VERBS" \
 	"$(section $ctl VERBS | sed -n '/^\.It Xo$/{n;s/^\.Cm /.It Cm /;}; s/^\.It Cm \([a-z-]*\).*/\1/p' | words)"
 while read -r verb rest; do
