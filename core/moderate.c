@@ -1,4 +1,5 @@
-/* moderate.c — an admin's commands, as the room carries them out (see moderate.h).
+/* moderate.c — an admin's commands on people, as the room carries them out (see moderate.h): who is meant, sending away, bans, mutes.
+ * What is done to the talk, and looking, is moderate_talk.c.
  *
  * Owns no state: the list of bans and mutes is sanction.c's, everything else the room's. Never waits but for a commit. Thread: room. */
 #include "moderate.h"
@@ -9,72 +10,65 @@
 
 #include "ipban.h"
 #include "logmsg.h"
-#include "metrics.h"
-#include "room_impl.h"
+#include "moderate_impl.h"
 #include "utf8.h"
 
 #define SANCTIONS_MAX 10000   /* each is looked at for every join */
 #define CANDIDATES 20
-#define USERS_PAGE 1000
 #define CLOSE_REASON_BYTES 123 /* what a close frame can carry */
 
 /* --- Arguments and answers */
 
-static struct str str_of(const char *s)
-{
-	return s ? (struct str){ s, strlen(s) } : STR("");
-}
-
-static void put_key(struct buf *b, const char *key)
+void mod_put_key(struct buf *b, const char *key)
 {
 	buf_puts(b, b->len && b->p[b->len - 1] != '{' && b->p[b->len - 1] != '[' ? ",\"" : "\"");
 	buf_puts(b, key);
 	buf_puts(b, "\":");
 }
 
-static void put_str(struct buf *b, const char *key, const char *value)
+void mod_put_str(struct buf *b, const char *key, const char *value)
 {
-	put_key(b, key);
+	mod_put_key(b, key);
 	if (value)
 		json_str(b, str_of(value));
 	else
 		buf_puts(b, "null");
 }
 
-static void put_int(struct buf *b, const char *key, int64_t value)
+void mod_put_int(struct buf *b, const char *key, int64_t value)
 {
-	put_key(b, key);
+	mod_put_key(b, key);
 	buf_printf(b, "%lld", (long long)value);
 }
 
-static void put_bool(struct buf *b, const char *key, bool value)
+void mod_put_bool(struct buf *b, const char *key, bool value)
 {
-	put_key(b, key);
+	mod_put_key(b, key);
 	buf_puts(b, value ? "true" : "false");
 }
 
-static void put_user(struct buf *b, const struct user *u)
+void mod_put_user(struct buf *b, const struct user *u)
 {
 	buf_puts(b, "{");
-	put_int(b, "id", (int64_t)u->id);
-	put_str(b, "name", u->name);
-	put_bool(b, "identity", u->is_identity);
-	put_bool(b, "online", u->is_online);
+	mod_put_int(b, "id", (int64_t)u->id);
+	mod_put_str(b, "name", u->name);
+	mod_put_bool(b, "identity", u->is_identity);
+	mod_put_bool(b, "online", u->is_online);
 }
 
-static void fail(struct command *c, int status, const char *code, const char *text)
+void mod_fail(struct command *c, int status, const char *code, const char *text)
 {
 	c->status = status;
 	buf_reset(&c->out);
 	buf_puts(&c->out, "{");
-	put_str(&c->out, "error", code);
-	put_str(&c->out, "text", text);
+	mod_put_str(&c->out, "error", code);
+	mod_put_str(&c->out, "text", text);
 	buf_puts(&c->out, "}");
 }
 
-static void fail_storage(struct command *c)
+void mod_fail_storage(struct command *c)
 {
-	fail(c, 507, "storage", "the database refused; nothing was done. The server's log says why");
+	mod_fail(c, 507, "storage", "the database refused; nothing was done. The server's log says why");
 }
 
 /* --- Who is meant */
@@ -102,15 +96,15 @@ static void fail_user(struct room *r, struct command *c, const char *wanted, con
 	c->status = a && b ? 409 : 404;
 	buf_reset(&c->out);
 	buf_puts(&c->out, "{");
-	put_str(&c->out, "error", a && b ? "ambiguous" : "no_such_user");
-	put_str(&c->out, "text", a && b ? "this is one person's id and another's name: say id:N or name:NAME" : "nobody known here has this id or name");
-	put_str(&c->out, "wanted", wanted);
-	put_key(&c->out, "candidates");
+	mod_put_str(&c->out, "error", a && b ? "ambiguous" : "no_such_user");
+	mod_put_str(&c->out, "text", a && b ? "this is one person's id and another's name: say id:N or name:NAME" : "nobody known here has this id or name");
+	mod_put_str(&c->out, "wanted", wanted);
+	mod_put_key(&c->out, "candidates");
 	buf_puts(&c->out, "[");
 	const struct user *both[] = { a, b };
 	for (int i = 0; a && b && i < 2; i++) {
 		buf_puts(&c->out, i ? "," : "");
-		put_user(&c->out, both[i]);
+		mod_put_user(&c->out, both[i]);
 		buf_puts(&c->out, "}");
 	}
 	char *key = name_key(str_of(wanted));
@@ -120,7 +114,7 @@ static void fail_user(struct room *r, struct command *c, const char *wanted, con
 		if (!strstr(u->key, key))
 			continue;
 		buf_puts(&c->out, n++ ? "," : "");
-		put_user(&c->out, u);
+		mod_put_user(&c->out, u);
 		buf_puts(&c->out, "}");
 	}
 	free(key);
@@ -176,13 +170,13 @@ void moderate_find(struct room *r, struct command *c)
 
 /* --- Decide, then apply */
 
-static int put_audit(struct room *r, const struct command *c, const struct buf *args)
+int mod_put_audit(struct room *r, const struct command *c, const struct buf *args)
 {
 	return store_put_audit(r->o.store, &(struct audit){ .at_ms = r->now_ms, .uid = c->uid, .pid = c->pid, .verb = str_of(c->verb),
 	                                                    .args = { args->p, args->len }, .reason = str_of(c->reason) });
 }
 
-static void note(const struct command *c, const struct buf *args)
+void mod_note(const struct command *c, const struct buf *args)
 {
 	char quoted[512];
 	/* What is announced is in the audit, and no business of the log. */
@@ -191,19 +185,19 @@ static void note(const struct command *c, const struct buf *args)
 }
 
 /* An act that stores nothing but that it was done. True: go on. */
-static bool audit_alone(struct room *r, struct command *c, const struct buf *args)
+bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args)
 {
 	int rc = store_begin(r->o.store);
 	if (rc == 0)
-		rc = put_audit(r, c, args);
+		rc = mod_put_audit(r, c, args);
 	if (rc == 0)
 		rc = store_commit(r->o.store);
 	else
 		store_rollback(r->o.store);
 	if (rc < 0)
-		fail_storage(c);
+		mod_fail_storage(c);
 	else
-		note(c, args);
+		mod_note(c, args);
 	return rc == 0;
 }
 
@@ -213,7 +207,7 @@ void moderate_note(struct room *r, struct command *c)
 	buf_init(&args, 64 * 1024);
 	buf_puts(&args, c->text ? c->text : "{}");
 	c->head = r->applied_id;
-	if (audit_alone(r, c, &args)) {
+	if (mod_audit_alone(r, c, &args)) {
 		c->status = 200;
 		buf_puts(&c->out, "{}");
 	}
@@ -270,20 +264,20 @@ void moderate_kick(struct room *r, struct command *c)
 	if (!u)
 		return;
 	if (!u->sessions) {
-		fail(c, 404, "not_online", "this person is not online");
+		mod_fail(c, 404, "not_online", "this person is not online");
 		return;
 	}
 	struct buf args;
 	buf_init(&args, 64 * 1024);
 	buf_puts(&args, "{");
-	put_int(&args, "id", (int64_t)u->id);
-	put_str(&args, "name", u->name);
+	mod_put_int(&args, "id", (int64_t)u->id);
+	mod_put_str(&args, "name", u->name);
 	buf_puts(&args, "}");
-	if (audit_alone(r, c, &args)) {
+	if (mod_audit_alone(r, c, &args)) {
 		size_t n = turn_away_user(r, u, CLOSE_KICKED, c->reason ? c->reason : "an admin decided so");
 		c->status = 200;
-		put_user(&c->out, u);
-		put_int(&c->out, "connections", (int64_t)n);
+		mod_put_user(&c->out, u);
+		mod_put_int(&c->out, "connections", (int64_t)n);
 		buf_puts(&c->out, "}");
 	}
 	buf_fini(&args);
@@ -295,22 +289,22 @@ static void put_sanction(struct buf *b, const struct sanction *s)
 {
 	char net[IP_NET_TEXT];
 	buf_puts(b, "{");
-	put_int(b, "sanction", (int64_t)s->id);
-	put_str(b, "kind", s->kind == SANCTION_IDENTITY ? "identity" : s->kind == SANCTION_NAME ? "name" : s->bits == 128 ? "ip" : "cidr");
+	mod_put_int(b, "sanction", (int64_t)s->id);
+	mod_put_str(b, "kind", s->kind == SANCTION_IDENTITY ? "identity" : s->kind == SANCTION_NAME ? "name" : s->bits == 128 ? "ip" : "cidr");
 	if (s->kind == SANCTION_IDENTITY)
-		put_int(b, "id", (int64_t)s->user_id);
+		mod_put_int(b, "id", (int64_t)s->user_id);
 	if (s->kind == SANCTION_NET) {
 		ip_net_text(s->addr, s->bits, net);
-		put_str(b, "net", net);
+		mod_put_str(b, "net", net);
 	} else {
-		put_str(b, "name", s->name);
+		mod_put_str(b, "name", s->name);
 	}
-	put_int(b, "at", s->at_ms);
+	mod_put_int(b, "at", s->at_ms);
 	if (s->until_ms)
-		put_int(b, "until", s->until_ms);
+		mod_put_int(b, "until", s->until_ms);
 	if (s->reason)
-		put_str(b, "reason", s->reason);
-	put_int(b, "uid", s->uid);
+		mod_put_str(b, "reason", s->reason);
+	mod_put_int(b, "uid", s->uid);
 	buf_puts(b, "}");
 }
 
@@ -413,7 +407,7 @@ static bool find_targets(struct room *r, struct command *c, struct targets *t)
 	}
 	s = c->name ? of_name(r, c) : c->net ? of_net(r, c, c->net) : NULL;
 	if (!s) {
-		fail(c, 400, "bad_request", c->net ? "neither an address nor a network such as 10.0.0.0/8" : "no name is left once it is cleaned");
+		mod_fail(c, 400, "bad_request", c->net ? "neither an address nor a network such as 10.0.0.0/8" : "no name is left once it is cleaned");
 		return false;
 	}
 	add_target(t, s);
@@ -505,7 +499,7 @@ void moderate_sanction(struct room *r, struct command *c)
 	if (!find_targets(r, c, &t))
 		goto out;
 	if (r->mod.count + (size_t)t.n > SANCTIONS_MAX) {
-		fail(c, 409, "too_many", "there are 10,000 bans and mutes already: lift some, or ban networks instead of addresses");
+		mod_fail(c, 409, "too_many", "there are 10,000 bans and mutes already: lift some, or ban networks instead of addresses");
 		goto out;
 	}
 	int rc = store_begin(r->o.store);
@@ -513,25 +507,25 @@ void moderate_sanction(struct room *r, struct command *c)
 		rc = store_targets(r, &t);
 	put_targets(&args, &t);
 	if (rc == 0)
-		rc = put_audit(r, c, &args);
+		rc = mod_put_audit(r, c, &args);
 	if (rc == 0)
 		rc = store_commit(r->o.store);
 	else
 		store_rollback(r->o.store);
 	if (rc < 0) {
-		fail_storage(c);
+		mod_fail_storage(c);
 		goto out;
 	}
-	note(c, &args);
+	mod_note(c, &args);
 	take_targets(r, &t);
 	size_t n = 0;
 	for (int i = 0; i < t.n; i++)
 		n += c->act == SANCTION_BAN ? enforce_ban(r, t.v[i]) : tell_muted(r, t.v[i]);
 	c->status = 200;
 	buf_puts(&c->out, "{");
-	put_key(&c->out, "sanctions");
+	mod_put_key(&c->out, "sanctions");
 	put_targets(&c->out, &t);
-	put_int(&c->out, "connections", (int64_t)n);
+	mod_put_int(&c->out, "connections", (int64_t)n);
 	buf_puts(&c->out, "}");
 	t.n = 0; /* the list's now */
 out:
@@ -585,20 +579,20 @@ void moderate_pardon(struct room *r, struct command *c)
 		if (c->user && !u && !like)
 			fail_user(r, c, c->user, NULL, NULL);
 		else
-			fail(c, 404, "no_such_sanction", c->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
+			mod_fail(c, 404, "no_such_sanction", c->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
 		goto out;
 	}
 	if (rc == 0)
-		rc = put_audit(r, c, &args);
+		rc = mod_put_audit(r, c, &args);
 	if (rc == 0)
 		rc = store_commit(r->o.store);
 	else
 		store_rollback(r->o.store);
 	if (rc < 0) {
-		fail_storage(c);
+		mod_fail_storage(c);
 		goto out;
 	}
-	note(c, &args);
+	mod_note(c, &args);
 	for (size_t i = r->mod.count; i-- > 0;)
 		if (is_meant(c, r->mod.list[i], like, u))
 			sanction_remove(r, r->mod.list[i]);
@@ -627,295 +621,13 @@ void moderate_sanctions(struct room *r, struct command *c)
 	buf_puts(&c->out, "]}");
 }
 
-void moderate_slow(struct room *r, struct command *c)
-{
-	if (c->seconds >= 0) {
-		struct buf args;
-		buf_init(&args, 256);
-		buf_printf(&args, "{\"seconds\":%d}", c->seconds);
-		int rc = store_begin(r->o.store);
-		if (rc == 0)
-			rc = store_set_counter(r->o.store, "slow_s", (uint64_t)c->seconds);
-		if (rc == 0)
-			rc = put_audit(r, c, &args);
-		if (rc == 0)
-			rc = store_commit(r->o.store);
-		else
-			store_rollback(r->o.store);
-		if (rc == 0)
-			note(c, &args);
-		buf_fini(&args);
-		if (rc < 0) {
-			fail_storage(c);
-			return;
-		}
-		r->mod.slow_ms = (int64_t)c->seconds * 1000;
-	}
-	c->status = 200;
-	buf_printf(&c->out, "{\"seconds\":%lld}", (long long)r->mod.slow_ms / 1000);
-}
-
-void moderate_say(struct room *r, struct command *c)
-{
-	struct buf args;
-	buf_init(&args, 64 * 1024);
-	buf_puts(&args, "{");
-	put_str(&args, "text", c->text);
-	buf_puts(&args, "}");
-	if (audit_alone(r, c, &args)) {
-		for (enum dialect d = DIALECT_1; d < DIALECTS; d++) {
-			size_t len;
-			if (r->users.session_count[d] == 0)
-				continue;
-			buf_reset(&r->scratch);
-			encode_system(&r->scratch, d, str_of(c->text), r->now_ms);
-			publish_frame(r->pub, d, r->scratch.p, r->scratch.len, &len);
-		}
-		c->status = 200;
-		buf_printf(&c->out, "{\"online\":%zu}", r->users.online);
-	}
-	buf_fini(&args);
-}
-
-/* --- Deleting */
-
-struct doomed {
-	uint64_t id, from, to;
-	uint32_t flags;
-	bool is_dm, has_file, is_found;
-	uint64_t events[2]; /* ids of those that tell of it */
-	uint64_t viewers[2];
-	int event_count;
-};
-
-static int look_at(void *arg, const struct msg *m)
-{
-	struct doomed *d = arg;
-	d->is_found = m->kind != MSG_DELETE;
-	d->from = m->from_id;
-	d->to = m->to_id;
-	d->is_dm = m->is_dm;
-	d->flags = m->flags;
-	d->has_file = m->kind != MSG_TEXT;
-	return 0;
-}
-
-static int delete_one(struct room *r, struct doomed *d)
-{
-	int rc = store_get_msg(r->o.store, d->id, look_at, d);
-	if (rc == -WC_ENOENT)
-		return 0;
-	if (rc == 0 && d->is_found && !(d->flags & MSG_DELETED)) {
-		rc = store_delete_msg(r->o.store, d->id);
-		d->viewers[d->event_count++] = d->is_dm ? d->from : 0;
-		if (d->is_dm && d->to != d->from)
-			d->viewers[d->event_count++] = d->to;
-		for (int i = 0; i < d->event_count && rc == 0; i++) {
-			d->events[i] = r->next_id++;
-			rc = store_put_deletion(r->o.store, d->events[i], r->now_ms, d->id, d->viewers[i]);
-		}
-	}
-	return rc;
-}
-
-static void apply_deletion(struct room *r, const struct doomed *d)
-{
-	if (!d->is_dm)
-		tail_set_flags(r->tail, d->id, d->flags | MSG_DELETED);
-	r->evicted |= d->has_file;
-	for (int i = 0; i < d->event_count; i++) {
-		size_t len;
-		r->applied_id = d->events[i];
-		buf_reset(&r->scratch);
-		encode_delete(&r->scratch, d->events[i], r->now_ms, d->id);
-		if (!d->is_dm) {
-			tail_add_deletion(r->tail, d->events[i], r->now_ms, d->id);
-			if (r->users.session_count[DIALECT_2])
-				publish_frame(r->pub, DIALECT_2, r->scratch.p, r->scratch.len, &len);
-			continue;
-		}
-		const struct user *u = user_get(&r->users, d->viewers[i]);
-		for (const struct session *s = u ? u->sessions : NULL; s; s = s->next)
-			if (s->dialect == DIALECT_2)
-				publish_insert(r->pub, s, publish_position(r->pub, DIALECT_2), 0, frame_of_buf(&r->scratch), NULL, NULL);
-	}
-}
-
-static void put_ids(struct buf *b, const char *key, const struct doomed *v, size_t n, bool deleted, bool found)
-{
-	bool is_first = true;
-	put_key(b, key);
-	buf_puts(b, "[");
-	for (size_t i = 0; i < n; i++) {
-		if ((v[i].event_count > 0) != deleted || v[i].is_found != found)
-			continue;
-		buf_puts(b, is_first ? "" : ",");
-		buf_u64(b, v[i].id);
-		is_first = false;
-	}
-	buf_puts(b, "]");
-}
-
-void moderate_delete(struct room *r, struct command *c)
-{
-	struct doomed *v = xcalloc(c->id_count + 1, sizeof *v);
-	const uint64_t next_id = r->next_id;
-	struct buf args;
-	int rc = store_begin(r->o.store);
-	buf_init(&args, 64 * 1024);
-	for (size_t i = 0; i < c->id_count && rc == 0; i++) {
-		v[i].id = c->ids[i];
-		rc = delete_one(r, &v[i]);
-	}
-	c->count = 0;
-	for (size_t i = 0; i < c->id_count; i++)
-		c->count += v[i].event_count > 0;
-	if (rc == 0 && c->count == 0) {
-		store_rollback(r->o.store); /* nothing of it is there, or all of it is deleted */
-	} else {
-		buf_puts(&args, "{");
-		put_ids(&args, "ids", v, c->id_count, true, true);
-		buf_puts(&args, "}");
-		if (rc == 0 && !c->is_part)
-			rc = put_audit(r, c, &args);
-		if (rc == 0)
-			rc = store_commit(r->o.store);
-		else
-			store_rollback(r->o.store);
-		if (rc == 0 && !c->is_part)
-			note(c, &args);
-	}
-	if (rc < 0) {
-		r->next_id = next_id;
-		fail_storage(c);
-		goto out;
-	}
-	for (size_t i = 0; i < c->id_count; i++)
-		if (v[i].event_count)
-			apply_deletion(r, &v[i]);
-	c->status = c->count || c->is_part ? 200 : 404;
-	buf_puts(&c->out, "{");
-	if (c->status == 404) {
-		put_str(&c->out, "error", "no_such_message");
-		put_str(&c->out, "text", "no such message, or deleted before");
-	}
-	put_ids(&c->out, "deleted", v, c->id_count, true, true);
-	put_ids(&c->out, "already", v, c->id_count, false, true);
-	put_ids(&c->out, "missing", v, c->id_count, false, false);
-	buf_puts(&c->out, "}");
-out:
-	buf_fini(&args);
-	free(v);
-}
-
-/* --- Looking */
-
-static int by_id(const void *a, const void *b)
-{
-	const struct user *const *x = a, *const *y = b;
-	return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
-}
-
-static void put_addresses(struct buf *b, const struct user *u)
-{
-	int n = 0;
-	put_key(b, "addresses");
-	buf_puts(b, "[");
-	for (const struct session *s = u->sessions; s && n < 16; s = s->next) {
-		struct sockaddr_storage peer;
-		uint8_t addr[16];
-		char text[IP_NET_TEXT];
-		conn_peer(s->conn, &peer);
-		if (!ip_bytes(&peer, addr))
-			continue;
-		ip_net_text(addr, 128, text);
-		buf_puts(b, n++ ? "," : "");
-		json_str(b, str_of(text));
-	}
-	buf_puts(b, "]");
-}
-
-static void put_whole_user(struct room *r, struct buf *b, const struct user *u)
-{
-	int tabs = 0;
-	bool is_muted = false, is_banned = false;
-	for (const struct session *s = u->sessions; s; s = s->next)
-		tabs++;
-	for (size_t i = 0; i < r->mod.count; i++) {
-		const struct sanction *s = r->mod.list[i];
-		if ((s->until_ms && s->until_ms <= r->now_ms) || !sanction_is_of_user(s, u))
-			continue;
-		is_muted |= s->act == SANCTION_MUTE;
-		is_banned |= s->act == SANCTION_BAN;
-	}
-	put_user(b, u);
-	put_int(b, "connections", tabs);
-	put_int(b, "seen", u->sessions ? r->now_ms : u->seen_ms);
-	if (is_muted)
-		put_bool(b, "muted", true);
-	if (is_banned)
-		put_bool(b, "banned", true);
-	put_addresses(b, u);
-	buf_puts(b, "}");
-}
-
-void moderate_users(struct room *r, struct command *c)
-{
-	char *key = c->text && *c->text ? name_key(str_of(c->text)) : NULL;
-	size_t n = 0, limit = c->limit > 0 ? (size_t)WC_MIN(c->limit, USERS_PAGE) : USERS_PAGE, at = 0;
-	struct user **found = xmalloc((r->users.by_id.n + 1) * sizeof *found);
-	for (struct user *u; (u = map_next(&r->users.by_id, &at));)
-		if (u->id > c->after && (c->all || u->is_online) && !u->is_tentative && (!key || strstr(u->key, key)))
-			found[n++] = u;
-	qsort(found, n, sizeof *found, by_id);
-	c->status = 200;
-	buf_puts(&c->out, "{\"users\":[");
-	for (size_t i = 0; i < WC_MIN(n, limit); i++) {
-		buf_puts(&c->out, i ? "," : "");
-		put_whole_user(r, &c->out, found[i]);
-	}
-	buf_puts(&c->out, "]");
-	put_int(&c->out, "online", (int64_t)r->users.online);
-	put_bool(&c->out, "more", n > limit);
-	buf_puts(&c->out, "}");
-	free(found);
-	free(key);
-}
-
-void moderate_status(struct room *r, struct command *c)
-{
-	size_t identities = 0, at = 0;
-	int bans = 0, mutes = 0;
-	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
-		identities += u->is_identity;
-	for (size_t i = 0; i < r->mod.count; i++) {
-		const struct sanction *s = r->mod.list[i];
-		if (s->until_ms && s->until_ms <= r->now_ms)
-			continue;
-		bans += s->act == SANCTION_BAN;
-		mutes += s->act == SANCTION_MUTE;
-	}
-	c->status = 200;
-	buf_puts(&c->out, "{");
-	put_int(&c->out, "online", (int64_t)r->users.online);
-	put_int(&c->out, "sessions_v1", r->users.session_count[DIALECT_1]);
-	put_int(&c->out, "sessions_v2", r->users.session_count[DIALECT_2]);
-	put_int(&c->out, "identities", (int64_t)identities);
-	put_int(&c->out, "head", (int64_t)r->applied_id);
-	put_int(&c->out, "slow_s", r->mod.slow_ms / 1000);
-	put_int(&c->out, "bans", bans);
-	put_int(&c->out, "mutes", mutes);
-	put_bool(&c->out, "storage_ok", !r->storage_failed);
-	/* left open: the admin's door goes on with what the room does not know */
-}
-
 /* --- The way in */
 
 static void run(void *arg)
 {
 	struct command *c = arg;
 	if (c->room->is_stopping)
-		fail(c, 503, "stopping", "the server is stopping");
+		mod_fail(c, 503, "stopping", "the server is stopping");
 	else
 		c->run(c->room, c);
 	c->done(c);

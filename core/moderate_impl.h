@@ -1,0 +1,31 @@
+/* moderate_impl.h — what moderate.c and moderate_talk.c share. Nobody else includes it. Thread: room. */
+#ifndef WC_MODERATE_IMPL_H
+#define WC_MODERATE_IMPL_H
+
+#include <string.h>
+
+#include "moderate.h"
+#include "room_impl.h"
+
+static inline struct str str_of(const char *s)
+{
+	return s ? (struct str){ s, strlen(s) } : STR("");
+}
+
+/* Members of the answer, with the comma before each that needs one. */
+void mod_put_key(struct buf *b, const char *key);
+void mod_put_str(struct buf *b, const char *key, const char *value);
+void mod_put_int(struct buf *b, const char *key, int64_t value);
+void mod_put_bool(struct buf *b, const char *key, bool value);
+void mod_put_user(struct buf *b, const struct user *u); /* an object, left open */
+
+void mod_fail(struct command *c, int status, const char *code, const char *text);
+void mod_fail_storage(struct command *c);
+
+/* The audit's row, within the caller's transaction; and the log's line, after its commit. args: JSON. */
+int mod_put_audit(struct room *r, const struct command *c, const struct buf *args);
+void mod_note(const struct command *c, const struct buf *args);
+/* Both for an act that stores nothing but that it was done. True: go on; else it was answered. */
+bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args);
+
+#endif

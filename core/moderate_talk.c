@@ -1,0 +1,292 @@
+/* moderate_talk.c — an admin's commands on the talk, and looking: slow mode, announcements, deletions, who is here, how it goes (see moderate.h).
+ *
+ * Owns no state. Never waits but for a commit. Thread: room. */
+#include <stdlib.h>
+
+#include "ipban.h"
+#include "moderate_impl.h"
+#include "utf8.h"
+
+#define USERS_PAGE 1000
+
+void moderate_slow(struct room *r, struct command *c)
+{
+	if (c->seconds >= 0) {
+		struct buf args;
+		buf_init(&args, 256);
+		buf_printf(&args, "{\"seconds\":%d}", c->seconds);
+		int rc = store_begin(r->o.store);
+		if (rc == 0)
+			rc = store_set_counter(r->o.store, "slow_s", (uint64_t)c->seconds);
+		if (rc == 0)
+			rc = mod_put_audit(r, c, &args);
+		if (rc == 0)
+			rc = store_commit(r->o.store);
+		else
+			store_rollback(r->o.store);
+		if (rc == 0)
+			mod_note(c, &args);
+		buf_fini(&args);
+		if (rc < 0) {
+			mod_fail_storage(c);
+			return;
+		}
+		r->mod.slow_ms = (int64_t)c->seconds * 1000;
+	}
+	c->status = 200;
+	buf_printf(&c->out, "{\"seconds\":%lld}", (long long)r->mod.slow_ms / 1000);
+}
+
+void moderate_say(struct room *r, struct command *c)
+{
+	struct buf args;
+	buf_init(&args, 64 * 1024);
+	buf_puts(&args, "{");
+	mod_put_str(&args, "text", c->text);
+	buf_puts(&args, "}");
+	if (mod_audit_alone(r, c, &args)) {
+		for (enum dialect d = DIALECT_1; d < DIALECTS; d++) {
+			size_t len;
+			if (r->users.session_count[d] == 0)
+				continue;
+			buf_reset(&r->scratch);
+			encode_system(&r->scratch, d, str_of(c->text), r->now_ms);
+			publish_frame(r->pub, d, r->scratch.p, r->scratch.len, &len);
+		}
+		c->status = 200;
+		buf_printf(&c->out, "{\"online\":%zu}", r->users.online);
+	}
+	buf_fini(&args);
+}
+
+/* --- Deleting */
+
+struct doomed {
+	uint64_t id, from, to;
+	uint32_t flags;
+	bool is_dm, has_file, is_found;
+	uint64_t events[2]; /* ids of those that tell of it */
+	uint64_t viewers[2];
+	int event_count;
+};
+
+static int look_at(void *arg, const struct msg *m)
+{
+	struct doomed *d = arg;
+	d->is_found = m->kind != MSG_DELETE;
+	d->from = m->from_id;
+	d->to = m->to_id;
+	d->is_dm = m->is_dm;
+	d->flags = m->flags;
+	d->has_file = m->kind != MSG_TEXT;
+	return 0;
+}
+
+static int delete_one(struct room *r, struct doomed *d)
+{
+	int rc = store_get_msg(r->o.store, d->id, look_at, d);
+	if (rc == -WC_ENOENT)
+		return 0;
+	if (rc == 0 && d->is_found && !(d->flags & MSG_DELETED)) {
+		rc = store_delete_msg(r->o.store, d->id);
+		d->viewers[d->event_count++] = d->is_dm ? d->from : 0;
+		if (d->is_dm && d->to != d->from)
+			d->viewers[d->event_count++] = d->to;
+		for (int i = 0; i < d->event_count && rc == 0; i++) {
+			d->events[i] = r->next_id++;
+			rc = store_put_deletion(r->o.store, d->events[i], r->now_ms, d->id, d->viewers[i]);
+		}
+	}
+	return rc;
+}
+
+static void apply_deletion(struct room *r, const struct doomed *d)
+{
+	if (!d->is_dm)
+		tail_set_flags(r->tail, d->id, d->flags | MSG_DELETED);
+	r->evicted |= d->has_file;
+	for (int i = 0; i < d->event_count; i++) {
+		size_t len;
+		r->applied_id = d->events[i];
+		buf_reset(&r->scratch);
+		encode_delete(&r->scratch, d->events[i], r->now_ms, d->id);
+		if (!d->is_dm) {
+			tail_add_deletion(r->tail, d->events[i], r->now_ms, d->id);
+			if (r->users.session_count[DIALECT_2])
+				publish_frame(r->pub, DIALECT_2, r->scratch.p, r->scratch.len, &len);
+			continue;
+		}
+		const struct user *u = user_get(&r->users, d->viewers[i]);
+		for (const struct session *s = u ? u->sessions : NULL; s; s = s->next)
+			if (s->dialect == DIALECT_2)
+				publish_insert(r->pub, s, publish_position(r->pub, DIALECT_2), 0, frame_of_buf(&r->scratch), NULL, NULL);
+	}
+}
+
+static void put_ids(struct buf *b, const char *key, const struct doomed *v, size_t n, bool deleted, bool found)
+{
+	bool is_first = true;
+	mod_put_key(b, key);
+	buf_puts(b, "[");
+	for (size_t i = 0; i < n; i++) {
+		if ((v[i].event_count > 0) != deleted || v[i].is_found != found)
+			continue;
+		buf_puts(b, is_first ? "" : ",");
+		buf_u64(b, v[i].id);
+		is_first = false;
+	}
+	buf_puts(b, "]");
+}
+
+void moderate_delete(struct room *r, struct command *c)
+{
+	struct doomed *v = xcalloc(c->id_count + 1, sizeof *v);
+	const uint64_t next_id = r->next_id;
+	struct buf args;
+	int rc = store_begin(r->o.store);
+	buf_init(&args, 64 * 1024);
+	for (size_t i = 0; i < c->id_count && rc == 0; i++) {
+		v[i].id = c->ids[i];
+		rc = delete_one(r, &v[i]);
+	}
+	c->count = 0;
+	for (size_t i = 0; i < c->id_count; i++)
+		c->count += v[i].event_count > 0;
+	if (rc == 0 && c->count == 0) {
+		store_rollback(r->o.store); /* nothing of it is there, or all of it is deleted */
+	} else {
+		buf_puts(&args, "{");
+		put_ids(&args, "ids", v, c->id_count, true, true);
+		buf_puts(&args, "}");
+		if (rc == 0 && !c->is_part)
+			rc = mod_put_audit(r, c, &args);
+		if (rc == 0)
+			rc = store_commit(r->o.store);
+		else
+			store_rollback(r->o.store);
+		if (rc == 0 && !c->is_part)
+			mod_note(c, &args);
+	}
+	if (rc < 0) {
+		r->next_id = next_id;
+		mod_fail_storage(c);
+		goto out;
+	}
+	for (size_t i = 0; i < c->id_count; i++)
+		if (v[i].event_count)
+			apply_deletion(r, &v[i]);
+	c->status = c->count || c->is_part ? 200 : 404;
+	buf_puts(&c->out, "{");
+	if (c->status == 404) {
+		mod_put_str(&c->out, "error", "no_such_message");
+		mod_put_str(&c->out, "text", "no such message, or deleted before");
+	}
+	put_ids(&c->out, "deleted", v, c->id_count, true, true);
+	put_ids(&c->out, "already", v, c->id_count, false, true);
+	put_ids(&c->out, "missing", v, c->id_count, false, false);
+	buf_puts(&c->out, "}");
+out:
+	buf_fini(&args);
+	free(v);
+}
+
+/* --- Looking */
+
+static int by_id(const void *a, const void *b)
+{
+	const struct user *const *x = a, *const *y = b;
+	return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
+}
+
+static void put_addresses(struct buf *b, const struct user *u)
+{
+	int n = 0;
+	mod_put_key(b, "addresses");
+	buf_puts(b, "[");
+	for (const struct session *s = u->sessions; s && n < 16; s = s->next) {
+		struct sockaddr_storage peer;
+		uint8_t addr[16];
+		char text[IP_NET_TEXT];
+		conn_peer(s->conn, &peer);
+		if (!ip_bytes(&peer, addr))
+			continue;
+		ip_net_text(addr, 128, text);
+		buf_puts(b, n++ ? "," : "");
+		json_str(b, str_of(text));
+	}
+	buf_puts(b, "]");
+}
+
+static void put_whole_user(struct room *r, struct buf *b, const struct user *u)
+{
+	int tabs = 0;
+	bool is_muted = false, is_banned = false;
+	for (const struct session *s = u->sessions; s; s = s->next)
+		tabs++;
+	for (size_t i = 0; i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if ((s->until_ms && s->until_ms <= r->now_ms) || !sanction_is_of_user(s, u))
+			continue;
+		is_muted |= s->act == SANCTION_MUTE;
+		is_banned |= s->act == SANCTION_BAN;
+	}
+	mod_put_user(b, u);
+	mod_put_int(b, "connections", tabs);
+	mod_put_int(b, "seen", u->sessions ? r->now_ms : u->seen_ms);
+	if (is_muted)
+		mod_put_bool(b, "muted", true);
+	if (is_banned)
+		mod_put_bool(b, "banned", true);
+	put_addresses(b, u);
+	buf_puts(b, "}");
+}
+
+void moderate_users(struct room *r, struct command *c)
+{
+	char *key = c->text && *c->text ? name_key(str_of(c->text)) : NULL;
+	size_t n = 0, limit = c->limit > 0 ? (size_t)WC_MIN(c->limit, USERS_PAGE) : USERS_PAGE, at = 0;
+	struct user **found = xmalloc((r->users.by_id.n + 1) * sizeof *found);
+	for (struct user *u; (u = map_next(&r->users.by_id, &at));)
+		if (u->id > c->after && (c->all || u->is_online) && !u->is_tentative && (!key || strstr(u->key, key)))
+			found[n++] = u;
+	qsort(found, n, sizeof *found, by_id);
+	c->status = 200;
+	buf_puts(&c->out, "{\"users\":[");
+	for (size_t i = 0; i < WC_MIN(n, limit); i++) {
+		buf_puts(&c->out, i ? "," : "");
+		put_whole_user(r, &c->out, found[i]);
+	}
+	buf_puts(&c->out, "]");
+	mod_put_int(&c->out, "online", (int64_t)r->users.online);
+	mod_put_bool(&c->out, "more", n > limit);
+	buf_puts(&c->out, "}");
+	free(found);
+	free(key);
+}
+
+void moderate_status(struct room *r, struct command *c)
+{
+	size_t identities = 0, at = 0;
+	int bans = 0, mutes = 0;
+	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
+		identities += u->is_identity;
+	for (size_t i = 0; i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (s->until_ms && s->until_ms <= r->now_ms)
+			continue;
+		bans += s->act == SANCTION_BAN;
+		mutes += s->act == SANCTION_MUTE;
+	}
+	c->status = 200;
+	buf_puts(&c->out, "{");
+	mod_put_int(&c->out, "online", (int64_t)r->users.online);
+	mod_put_int(&c->out, "sessions_v1", r->users.session_count[DIALECT_1]);
+	mod_put_int(&c->out, "sessions_v2", r->users.session_count[DIALECT_2]);
+	mod_put_int(&c->out, "identities", (int64_t)identities);
+	mod_put_int(&c->out, "head", (int64_t)r->applied_id);
+	mod_put_int(&c->out, "slow_s", r->mod.slow_ms / 1000);
+	mod_put_int(&c->out, "bans", bans);
+	mod_put_int(&c->out, "mutes", mutes);
+	mod_put_bool(&c->out, "storage_ok", !r->storage_failed);
+	/* left open: the admin's door goes on with what the room does not know */
+}
