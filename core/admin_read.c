@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "admin_impl.h"
 #include "encode.h"
+#include "metrics.h"
 
 #define PAGE_MESSAGES 1000
 #define PAGE_BYTES (256 * 1024)
@@ -15,7 +17,9 @@
 #define LAST_MAX 1000000
 #define NOTE_MS (10 * 60 * 1000) /* a dump of private talk, page after page by one process, is one line of the audit */
 #define PURGE_ROWS 20000         /* looked at in one read */
-#define PURGE_IDS 250            /* deleted in one transaction, for that long the room does nothing else */
+#define PURGE_IDS 50             /* deleted in one transaction, for that long the room does nothing else */
+#define PURGE_DELIVERIES_S 300000 /* every page is told of every deletion: a person's whole past at once would drown the talk of the living */
+#define PURGE_PAUSE_MS 1000      /* at most, between two transactions */
 #define PURGE_MS 2000            /* of one request */
 
 static void fail_storage(struct call *c)
@@ -257,6 +261,8 @@ static void purged(struct call *c)
 
 static void purge_some(struct call *c)
 {
+	uint64_t pause_ms = c->c.count * metric_get(M_CONNECTIONS) * 1000 / PURGE_DELIVERIES_S;
+	usleep((useconds_t)WC_MIN(pause_ms, (uint64_t)PURGE_PAUSE_MS) * 1000);
 	int n = store_dump_sent(c->a->dump, c->person, &c->filter.after, PURGE_IDS, PURGE_ROWS, c->ids, &c->has_more);
 	if (n < 0) {
 		fail_storage(c);
