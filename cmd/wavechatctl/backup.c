@@ -4,6 +4,7 @@
  * is written beside FILE, synced, and only then gets its name, so that no half of a backup is ever taken for one. */
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>

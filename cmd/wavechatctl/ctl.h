@@ -3,11 +3,12 @@
 #ifndef CTL_H
 #define CTL_H
 
-#include <json-c/json.h>
 #include <stdio.h>
 
 #include "buf.h"
 #include "wc.h"
+
+struct json_object;
 
 enum exit_code {
 	EXIT_DONE = 0,

@@ -1,4 +1,5 @@
 /* html.c — a dump as one page that needs nothing else: styles inside, no script, no outside resource. Nothing of a message is markup. */
+#include <json-c/json.h>
 #include <string.h>
 
 #include "history.h"

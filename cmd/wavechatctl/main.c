@@ -1,6 +1,7 @@
 /* main.c — wavechatctl: the table of verbs, from which arguments, usage, help and completion follow.
  *
  * A verb is one row here and one function in the file of its group. */
+#include <json-c/json.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>

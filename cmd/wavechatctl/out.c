@@ -1,5 +1,6 @@
 /* out.c — what people read: tables that line up, times, sizes, and text that cannot harm a terminal. Owns nothing. */
 #include <ctype.h>
+#include <json-c/json.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

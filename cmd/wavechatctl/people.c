@@ -1,4 +1,5 @@
 /* people.c — users, kick, ban, mute and what lifts them. */
+#include <json-c/json.h>
 #include <string.h>
 
 #include "ctl.h"

@@ -1,4 +1,5 @@
 /* server.c — status, metrics, log-level. */
+#include <json-c/json.h>
 #include <stdarg.h>
 
 #include "ctl.h"

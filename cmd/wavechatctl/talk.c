@@ -1,5 +1,6 @@
 /* talk.c — say, slow, delete, purge. */
 #include <errno.h>
+#include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* top.c — the live view: what the server does a second, until q. Plain ANSI; where there is no terminal, one look. */
 #include <errno.h>
+#include <json-c/json.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
