@@ -77,7 +77,7 @@ static const struct option_row {
 	  .kind = KIND_INT, AT(history_limit), .high = 10000, .fallback = 200 },
 
 	{ "Running", "admin-socket", "WAVECHAT_ADMIN_SOCKET", "PATH", "unix socket for wavechatctl; \"none\" opens none",
-	  "see wavechatd(8): in the runtime or the data folder", KIND_PATH, AT(admin_socket) },
+	  "see wavechatd(8)", KIND_PATH, AT(admin_socket) },
 	{ "Running", "metrics", "WAVECHAT_METRICS", "ADDRESS:PORT", "serve Prometheus metrics over plain HTTP, at /metrics",
 	  "not over TCP; wavechatctl metrics", KIND_ENDPOINT, AT(metrics) },
 
