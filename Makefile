@@ -107,6 +107,13 @@ browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
 	$(Q)cd tests && $(NODE) $(NODE_TEST) browser/*.test.mjs
 NODE_TEST := --test --test-reporter=spec --test-concurrency=1
 
+soak: all $(NPM) ## the checker that nothing is lost, under kills and cuts: T=600 seconds, SEED=1
+	$(Q)cd tests && $(NODE) net/checker.mjs --seconds $(if $(filter 60,$(T)),600,$(T)) --seed $(SEED)
+SEED ?= 1
+
+screenshots: all $(NPM) ## the page in its states, to be looked at, in build/screenshots
+	$(Q)cd tests && $(NODE) browser/screenshots.mjs
+
 check-asan: ## unit and net tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory MODE=asan unit net
 # Without address randomisation where that is allowed: gcc 12's ThreadSanitizer does not start under the wider one of newer kernels.
