@@ -70,7 +70,7 @@ export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup run test docs unit net browser check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
+.PHONY: all setup run test docs unit net browser soak screenshots check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
 
 all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
