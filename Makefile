@@ -101,10 +101,11 @@ unit: $(UNIT) $(REPLAY) $(BIN)/wavechatd | $(call after,docs) ## C unit tests, a
 	$(Q)tests/unit/run $(UNIT) $(REPLAY)
 
 net: all $(NPM) | $(call after,docs unit) ## the real server, over sockets
-	$(Q)cd tests && $(NODE) $(NODE_TEST) net/*.test.mjs
+	$(Q)cd tests && $(NODE) $(NODE_TEST) $(NET)
 
 browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
 	$(Q)cd tests && $(NODE) $(NODE_TEST) browser/*.test.mjs
+NET ?= net/*.test.mjs
 NODE_TEST := --test --test-reporter=spec --test-concurrency=1
 
 soak: all $(NPM) ## the checker that nothing is lost, under kills and cuts: T=600 seconds, SEED=1
