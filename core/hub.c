@@ -118,6 +118,7 @@ static void drain(struct hub *h)
 {
 	struct mail *top = atomic_exchange(&h->mailbox, NULL);
 	struct mail *list = NULL, *late = NULL, **late_end = &late;
+	bool stops = false;
 	while (top) {
 		struct mail *next = top->next;
 		top->next = list;
@@ -130,7 +131,7 @@ static void drain(struct hub *h)
 		list = m->next;
 		if (m->kind == MAIL_STOP) {
 			mail_free(m);
-			stop_begin(h);
+			stops = true; /* when the rest is in place: what belongs before the close frames would be dropped behind them */
 			continue;
 		}
 		if (m->kind == MAIL_RELEASE) {
@@ -204,6 +205,8 @@ static void drain(struct hub *h)
 			conn_insert(c, m);
 		}
 	}
+	if (stops)
+		stop_begin(h);
 }
 
 /* Sends everyone on the ring what is new, and drops who would be overtaken. */

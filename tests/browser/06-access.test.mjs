@@ -20,6 +20,11 @@ after(async () => {
 /** Serious and critical findings; there are to be none. bypassCSP is on in these contexts, for axe itself is a script that the page's policy stops. */
 async function check(person, state) {
 	await person.page.evaluate(axe);
+	// A colour half-way through a fade is nobody's contrast.
+	await person.page.evaluate(() => Promise.race([
+		Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => {}))),
+		new Promise((r) => setTimeout(r, 2000)),
+	]));
 	const { violations } = await person.page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
 	const grave = violations.filter((v) => ['serious', 'critical'].includes(v.impact))
 		.map((v) => `${state}: ${v.id} — ${v.nodes.map((n) => n.target.join(' ') + ' ' + (n.any[0]?.message ?? '')).join('; ')}`);
