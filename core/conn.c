@@ -188,7 +188,8 @@ static int output_walk(struct conn *c, struct iovec *iov, ssize_t got)
 			if (pos < stop)
 				break;
 		}
-		if (!m || (is_subscribed && m->at > pos) || m->kind == MAIL_HOLD)
+		/* What stands in place of a frame waits for that frame's release: nobody sees an echo before the others may see the message. */
+		if (!m || (is_subscribed && (m->at > pos || m->at + m->skip > head)) || m->kind == MAIL_HOLD)
 			break;
 		uint8_t part = m->part;
 		size_t sent = m->sent;
