@@ -159,6 +159,9 @@ dist: all ## a tarball of the static programs for any Linux, in build/
 	$(Q)MAKE='$(MAKE)' packaging/package.sh dist '$(VERSION)'
 check-packages: ## build both twice and compare, lintian, the unit's exposure, nginx and Caddy in front (takes minutes)
 	$(Q)tools/setup.sh packages
+	$(Q)$(MAKE) --no-print-directory check-packages-ready
+.PHONY: check-packages-ready
+check-packages-ready: all $(NPM)
 	$(Q)tests/packages/run.sh
 	$(Q)cd tests && $(NODE) $(NODE_TEST) proxy/*.test.mjs
 

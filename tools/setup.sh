@@ -11,7 +11,7 @@ case ${1:-build} in
 build) wanted=$build ;;
 test | packages)
 	wanted="$build $tests"
-	[ "$1" = test ] || wanted="$wanted lintian systemd nginx-light caddy curl openssl"
+	[ "$1" = test ] || wanted="$build git lintian systemd nginx caddy curl openssl"
 	# A node of another origin (18 or newer, with npm) is as good as Debian's.
 	if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null; then
 		wanted="$wanted nodejs npm"
