@@ -391,19 +391,23 @@ void http_receive(struct http_req *r, uint64_t length, const struct http_body *b
 static void redirect(struct httpd *h, struct hconn *c)
 {
 	static const char words[] = "This server speaks HTTPS\n";
-	const char *p = (const char *)c->buf, *target = memchr(p, ' ', c->head_len), *target_end = NULL, *host = NULL;
+	const char *p = (const char *)c->buf, *end = p + c->head_len;
+	const char *target = memchr(p, ' ', c->head_len), *target_end = NULL, *host = NULL;
 	struct http_reply reply = { .status = 308, .body = words, .body_len = sizeof(words) - 1 };
 	size_t host_len = 0;
 	struct buf location;
 
 	if (target++)
-		target_end = memchr(target, ' ', (size_t)(p + c->head_len - target));
-	for (const char *line = p; (line = memmem(line, (size_t)(p + c->head_len - line), "\r\n", 2)); line += 2) {
-		if (strncasecmp(line + 2, "Host:", 5) != 0)
+		target_end = memchr(target, ' ', (size_t)(end - target));
+	/* The header ends with a blank line and is not terminated: nothing looks past a line's CR, and no line is looked at in the last one. */
+	for (const char *line = p; (line = memmem(line, (size_t)(end - line), "\r\n", 2)); line += 2) {
+		if (end - line < 9 || strncasecmp(line + 2, "Host:", 5) != 0)
 			continue;
 		host = line + 7;
 		host += strspn(host, " \t");
-		host_len = host[0] == '[' ? strcspn(host, "]") + 1 : strcspn(host, ": \t\r");
+		host_len = strcspn(host, host[0] == '[' ? "]\r" : ": \t\r");
+		if (host[0] == '[')
+			host_len = host[host_len] == ']' ? host_len + 1 : 0;
 		break;
 	}
 	buf_init(&location, HTTP_HEAD_BYTES + 64);
