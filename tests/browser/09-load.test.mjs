@@ -124,6 +124,7 @@ test('fifty messages a second among five thousand people do not make typing stut
 			const joined = Array.from({ length: 5 }, () => ({ id: 1e6 + moves, name: `Passer-by ${moves++}` }));
 			socket.send(JSON.stringify({ type: 'presence', online: 5000 + moves % 7, joined, left: moves > 2000 ? joined.map((u) => u.id - 2000) : [] }));
 		}, 200);
+		t.after(() => clearInterval(timer)); // a page that goes away does not always say that its socket closed
 		socket.onClose(() => clearInterval(timer));
 	});
 	await ada.page.reload();
