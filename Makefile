@@ -13,6 +13,7 @@ PREFIX  ?= /usr/local
 BINDIR  ?= $(PREFIX)/bin
 MANDIR  ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+ZSHDIR  ?= $(PREFIX)/share/zsh/site-functions
 UNIT_BINDIR ?= $(BINDIR)# the programs' place as the unit names it
 DESTDIR ?=
 CIVETWEB_SRC ?=
@@ -149,7 +150,13 @@ install: all ## PREFIX=/usr/local DESTDIR=
 	sed 's|@BINDIR@|$(UNIT_BINDIR)|' packaging/wavechatd.service >$(DESTDIR)$(UNITDIR)/wavechatd.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/wavechatd.service
 	$(foreach page,$(wildcard man/*.[1-8]),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page));)
+	$(foreach shell,bash zsh fish,install -d $(dir $(DESTDIR)$(COMPLETION_$(shell))) && $(BIN)/wavechatctl completion $(shell) >$(DESTDIR)$(COMPLETION_$(shell)) && \
+		chmod 644 $(DESTDIR)$(COMPLETION_$(shell)) &&) true
+COMPLETION_bash := $(PREFIX)/share/bash-completion/completions/wavechatctl
+COMPLETION_zsh := $(ZSHDIR)/_wavechatctl
+COMPLETION_fish := $(PREFIX)/share/fish/vendor_completions.d/wavechatctl.fish
 uninstall: ## what install put there
+	rm -f $(DESTDIR)$(COMPLETION_bash) $(DESTDIR)$(COMPLETION_zsh) $(DESTDIR)$(COMPLETION_fish)
 	rm -f $(NAMES:%=$(DESTDIR)$(BINDIR)/%) $(DESTDIR)$(UNITDIR)/wavechatd.service
 	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 

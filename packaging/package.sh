@@ -44,7 +44,7 @@ notices() {
 
 make_deb() {
 	root=$stage/deb doc=$stage/deb/usr/share/doc/wavechat
-	install_to "$root" PREFIX=/usr UNITDIR=/lib/systemd/system
+	install_to "$root" PREFIX=/usr UNITDIR=/lib/systemd/system ZSHDIR=/usr/share/zsh/vendor-completions
 	find "$root/usr/share/man" -type f -exec gzip -9n {} +
 	install -D -m 644 packaging/wavechatd.default "$root/etc/default/wavechatd"
 	mkdir -p "$doc" "$root/DEBIAN" "$root/usr/share/lintian/overrides"

@@ -92,5 +92,12 @@ pages() {
 }
 check "the man pages are in both" pages
 
+completions() {
+	local share=$work/root/usr/share
+	bash -n "$share/bash-completion/completions/wavechatctl" && grep -q '^#compdef wavechatctl' "$share/zsh/vendor-completions/_wavechatctl" &&
+		grep -q '^complete -c wavechatctl' "$share/fish/vendor_completions.d/wavechatctl.fish"
+}
+check "completions are in the package" completions
+
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]
