@@ -2,7 +2,7 @@
 # What is packed: two builds of HEAD in two places give the same bytes; lintian and systemd find nothing; what was unpacked starts by the
 # unit's own command line. Leaves the first build's packages in build/. Ends with "N passed, N failed".
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 export LC_ALL=C
 passed=0 failed=0
 check() { # check WHAT COMMAND...
