@@ -91,7 +91,7 @@ struct client {
 	uint64_t id;
 	uint64_t place;           /* in the order, of the next public message */
 	uint64_t unplaced;        /* late: public messages seen before the first could be placed */
-	struct marker unplaced_first, history_last;
+	struct marker unplaced_first, unplaced_last, history_last;
 	bool has_history_last;
 	uint32_t sent, echoed;    /* own messages */
 	uint32_t dm_next;         /* sequence expected of the one that writes to this client */

@@ -237,12 +237,10 @@ static void on_delivery(struct worker *w, int64_t due_us, int64_t now)
 }
 
 /* A client that joined amid the talk finds its place by the first message that somebody else has seen already. */
-static void place_late(struct worker *w, struct client *c, const struct marker *m)
+static void try_place(struct worker *w, struct client *c)
 {
-	if (c->unplaced++ == 0)
-		c->unplaced_first = *m;
 	uint64_t k, first, last;
-	if (!order_place(m, &k))
+	if (!order_place(&c->unplaced_last, &k))
 		return;
 	c->place = k + 1;
 	if (k + 1 < c->unplaced || !order_place(&c->unplaced_first, &first) || first != k + 1 - c->unplaced) {
@@ -252,6 +250,14 @@ static void place_late(struct worker *w, struct client *c, const struct marker *
 		w->tally.duplicate_or_gap++;
 		clients_say("its history and its first live message do not meet", c);
 	}
+}
+
+static void place_late(struct worker *w, struct client *c, const struct marker *m)
+{
+	if (c->unplaced++ == 0)
+		c->unplaced_first = *m;
+	c->unplaced_last = *m;
+	try_place(w, c);
 }
 
 static void on_public(struct worker *w, struct client *c, const struct marker *m, const char *p, size_t n)
@@ -692,9 +698,12 @@ static int count_missing(struct worker *w)
 	uint64_t all = atomic_load(&run.sent);
 	int missing = 0;
 	for (int i = 0; i < clients_count(w); i++) {
-		const struct client *c = client_of(w, i);
+		struct client *c = client_of(w, i);
 		if (c->state != CL_READY || c->is_stalled || c->is_churner)
 			continue;
+		/* Who always read before everybody else is placed now that the others have read, too. */
+		if (c->place == PLACE_UNKNOWN && c->unplaced > 0)
+			try_place(w, c);
 		if (c->echoed != c->sent)
 			missing++;
 		else if (run.opt.workload == LOAD_DM)
