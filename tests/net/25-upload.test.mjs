@@ -38,7 +38,7 @@ serverTest('uploaded, shared, fetched: the same bytes', async s => {
 	assert.equal(Number(head.headers['content-length']), body.length);
 	assert.equal((await request(s, 'GET', got.url, { headers: { 'if-none-match': r.headers.etag } })).status, 304);
 	const old = await s.join('old');
-	assert.deepEqual(Buffer.from(old.init.history[0].data ?? '', 'base64').equals(body) || old.init.history[0].data, null === old.init.history[0].data ? null : true);
+	assert.equal(old.init.history[0].data, null); // past the 256 KiB that a history inlines
 });
 
 serverTest('ranges, as a player asks for them', async s => {
