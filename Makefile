@@ -109,8 +109,9 @@ browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
 NET ?= net/*.test.mjs
 NODE_TEST := --test --test-reporter=spec --test-concurrency=1
 
-soak: all $(NPM) ## the checker that nothing is lost, under kills and cuts: T=600 seconds, SEED=1
-	$(Q)cd tests && $(NODE) net/checker.mjs --seconds $(if $(filter 60,$(T)),600,$(T)) --seed $(SEED)
+soak: all $(NPM) ## the checker that nothing is lost, under kills and cuts, for as long as asked: T=600 seconds, SEED=1
+	$(Q)cd tests && $(NODE) net/checker.mjs --seconds $(T) --seed $(SEED)
+soak: T := 600
 SEED ?= 1
 
 screenshots: all $(NPM) ## the page in its states, to be looked at, in build/screenshots
