@@ -220,11 +220,13 @@ export class Actor {
 		while (!world.ending) {
 			await sleep(5 + world.random.int(Math.max(10, (2000 * world.actors.length) / world.rate)));
 			if (!world.running || this.outbox.size > 30) continue;
+			this.isSaying = true; // an upload takes its time, and is not yet in the outbox
 			try {
 				await this.say();
 			} catch (e) {
 				world.problem(`${this.name}: ${e.stack}`);
 			}
+			this.isSaying = false;
 		}
 	}
 

@@ -86,7 +86,7 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, env 
 async function settle(world, devices) {
 	const deadline = Date.now() + 60000;
 	const behind = () => devices.filter(d => !d.ready || d.stalls).map(d => d.label);
-	const unacked = () => world.actors.flatMap(a => [...a.outbox.keys()]);
+	const unacked = () => world.actors.flatMap(a => (a.isSaying ? [`what ${a.name} is saying`] : [...a.outbox.keys()]));
 	let nudge = Date.now();
 	while (behind().length || unacked().length) {
 		if (Date.now() > deadline) {
