@@ -447,18 +447,53 @@ void store_close(struct store *s)
 	free(s);
 }
 
+/* Would a start find or make the directory, and write in it? Makes nothing. */
+static int check_dir(const char *dir, char **cause)
+{
+	struct stat st;
+	int rc = 0, err;
+
+	if (stat(dir, &st) == 0) {
+		if (!S_ISDIR(st.st_mode)) {
+			wc_cause(cause, "%s is not a directory: name one with --data", dir);
+			return -WC_ESTORAGE;
+		}
+		if (access(dir, W_OK | X_OK) != 0) {
+			cause_errno(cause, "cannot write in", dir, errno);
+			return -WC_ESTORAGE;
+		}
+		return 0;
+	}
+	err = errno;
+	/* mkdir makes one level: what stands above must be there. */
+	char *parent = xstrdup(dir);
+	size_t len = strlen(parent);
+	while (len > 1 && parent[len - 1] == '/')
+		len--;
+	while (len > 0 && parent[len - 1] != '/')
+		len--;
+	parent[len] = 0;
+	if (err == ENOENT && access(len ? parent : ".", W_OK | X_OK) != 0)
+		err = errno;
+	else if (err == ENOENT)
+		err = 0;
+	if (err) {
+		cause_errno(cause, "cannot make", dir, err);
+		rc = -WC_ESTORAGE;
+	}
+	free(parent);
+	return rc;
+}
+
 int store_check(const char *dir, char **cause)
 {
 	sqlite3 *db = NULL;
 	char *path = make_path(dir);
-	struct stat st;
 	int64_t bytes = 0, version = 0;
 	int rc, result = -WC_ESTORAGE;
 
-	if (stat(dir, &st) == 0 && !S_ISDIR(st.st_mode)) {
-		wc_cause(cause, "%s is not a directory: name one with --data", dir);
+	if (check_dir(dir, cause))
 		goto out;
-	}
 	rc = check_header(path, false, &bytes, cause);
 	if (rc == -WC_ENOENT || (rc == 0 && bytes == 0)) {
 		result = 0; /* nothing there yet */

@@ -58,6 +58,12 @@ test('--check validates and starts nothing', async () => {
 	const r = await run(['--check', '--data', path.join(dir, 'data')]);
 	assert.equal(r.status, 0, r.stderr);
 	assert.equal((await run(['--check', '--port', 'x'])).status, 2);
+	// What a start would refuse, a check does not pass.
+	for (const data of [path.join(dir, 'nowhere', 'data'), '/proc/version']) {
+		const refused = await run(['--check', '--data', data]), start = await run(['--port', '0', '--data', data]);
+		assert.deepEqual([refused.status, start.status], [1, 1], data);
+		assert.match(refused.stderr, /--data/);
+	}
 	fs.rmSync(dir, { recursive: true });
 });
 
