@@ -69,7 +69,6 @@ void conn_kill(struct conn *c, enum metric why, const char *reason)
 	list_remove(h, c);
 	transport_close(&c->io); /* takes it out of epoll: the descriptor was never duplicated */
 	c->is_dead = true;
-	atomic_fetch_sub_explicit(&h->all->connections, 1, memory_order_relaxed);
 	metric_sub(M_CONNECTIONS, 1);
 	while (c->first) {
 		struct mail *m = c->first;

@@ -17,7 +17,6 @@ static const char *const code_names[ERR_COUNT] = {
 	[ERR_STORAGE] = "storage",
 	[ERR_RATE_LIMITED] = "rate_limited",
 	[ERR_MUTED] = "muted",
-	[ERR_NOT_READY] = "not_ready",
 	[ERR_BUSY] = "busy",
 };
 

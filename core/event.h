@@ -22,10 +22,10 @@ enum event_kind {
 	EV_STOP,    /* close everyone and end */
 };
 
-/* Error codes of the wire (PROTOCOL Part 2); each has its words in decode.c. */
+/* Error codes of the wire (PROTOCOL Part 2); room.c has their words. */
 enum error_code {
 	ERR_BAD_REQUEST, ERR_TOO_LONG, ERR_TOO_LARGE, ERR_BAD_TOKEN, ERR_BAD_CODE, ERR_NO_SUCH_USER, ERR_CID_REUSED, ERR_STORAGE,
-	ERR_RATE_LIMITED, ERR_MUTED, ERR_NOT_READY, ERR_BUSY, ERR_COUNT
+	ERR_RATE_LIMITED, ERR_MUTED, ERR_BUSY, ERR_COUNT
 };
 const char *error_code_name(enum error_code code); /* "bad_request" … */
 
@@ -34,7 +34,7 @@ struct event {
 	struct conn *conn;         /* whose; NULL for the server's own */
 	enum event_kind kind;
 	bool has_to;               /* EV_TEXT, EV_FILE, EV_VOICE, EV_TYPING: to_id is given and not 0 */
-	uint64_t to_id;            /* also peer_id */
+	uint64_t to_id;            /* also peer_id, of EV_DM_HISTORY and EV_HISTORY */
 	struct str cid;            /* at most WC_CID_BYTES; empty: none */
 	union {
 		struct {

@@ -528,7 +528,6 @@ int hubs_adopt(struct hubs *hs, struct taken *t)
 	}
 	struct hub *h = hs->v[atomic_fetch_add_explicit(&hs->next, 1, memory_order_relaxed) % (uint32_t)hs->count];
 	c->hub = h;
-	atomic_fetch_add_explicit(&hs->connections, 1, memory_order_relaxed);
 	metric_add(M_CONNECTIONS, 1);
 	metric_add(M_CONNECTS, 1);
 	hub_post_one(mail_new(MAIL_ADOPT, c));
@@ -548,11 +547,6 @@ int hubs_count(const struct hubs *hs)
 int hub_number(const struct hub *h)
 {
 	return h->number;
-}
-
-size_t hubs_connections(const struct hubs *hs)
-{
-	return atomic_load_explicit(&hs->connections, memory_order_relaxed);
 }
 
 /* --- A connection as others see it */

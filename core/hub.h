@@ -88,7 +88,6 @@ int hubs_adopt(struct hubs *hs, struct taken *t);
 struct bcast *hubs_ring(struct hubs *hs, int ring);
 int hubs_count(const struct hubs *hs);           /* I/O threads */
 int hub_number(const struct hub *h);
-size_t hubs_connections(const struct hubs *hs);
 /* Mail, newest first (each ->next the one before it), all for this hub's connections. Takes it. Any thread. */
 void hub_post(struct hub *h, struct mail *newest, struct mail *oldest);
 void hub_post_one(struct mail *m);

@@ -85,7 +85,6 @@ struct hubs {
 	struct hub **v;
 	int count;
 	struct bcast *rings[HUB_RINGS];
-	_Atomic size_t connections;
 	_Atomic uint32_t next;     /* round robin */
 	_Atomic bool is_stopped;
 	int stop_timeout_ms;

@@ -48,7 +48,6 @@
 	X(ERROR_STORAGE, counter, "error_codes_total{code=\"storage\"}", "") \
 	X(ERROR_RATE_LIMITED, counter, "error_codes_total{code=\"rate_limited\"}", "") \
 	X(ERROR_MUTED, counter, "error_codes_total{code=\"muted\"}", "") \
-	X(ERROR_NOT_READY, counter, "error_codes_total{code=\"not_ready\"}", "") \
 	X(ERROR_BUSY, counter, "error_codes_total{code=\"busy\"}", "") \
 	/* set when they are asked for */ \
 	X(LOG_LAG, gauge, "log_lag_bytes", "bytes of the broadcast logs that the slowest I/O thread has not passed yet") \

@@ -183,7 +183,7 @@ function fail(entry, code) {
 function onRefused(f) {
 	const entry = all.get(f.cid);
 	if (!entry) return;
-	if (f.code === 'rate_limited' || f.code === 'not_ready') {
+	if (f.code === 'rate_limited' || f.code === 'busy') {
 		const wait = Math.min(60000, Math.max(250, f.retry_ms ?? 1000));
 		entry.notBefore = Date.now() + wait;
 		set(entry, 'queued');

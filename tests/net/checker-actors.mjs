@@ -302,7 +302,7 @@ export class Actor {
 	}
 
 	onError(f, device) {
-		if (['storage', 'rate_limited', 'not_ready'].includes(f.code)) {
+		if (['storage', 'rate_limited', 'busy'].includes(f.code)) {
 			const m = this.outbox.get(f.cid);
 			if (m) setTimeout(() => device.ready && device.send(m.frame), (f.retry_ms || 300) + 50);
 			return;

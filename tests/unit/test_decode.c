@@ -880,7 +880,7 @@ static void bad_events_and_codes(void **state)
 {
 	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "no_such_user",
 	  "cid_reused", "storage",
-	                                     "rate_limited", "muted", "not_ready", "busy" };
+	                                     "rate_limited", "muted", "busy" };
 	char cid[100];
 	struct event *e;
 
