@@ -250,9 +250,6 @@ void conn_flush(struct conn *c)
 			output_walk(c, iov, 0); /* pure skips */
 			break;
 		}
-		size_t want = 0;
-		for (int i = 0; i < n; i++)
-			want += iov[i].iov_len;
 		ssize_t got = transport_sendv(&c->io, iov, n);
 		c->hub->sends++;
 		if (got == -WC_EAGAIN) {
@@ -268,10 +265,7 @@ void conn_flush(struct conn *c)
 		output_walk(c, iov, got);
 		if (c->is_close_sent)
 			break;
-		if ((size_t)got < want) {
-			/* The next try would say EAGAIN nearly always; the edge comes when there is room. But only a refused send arms it. */
-			continue;
-		}
+		/* After a part of it, once more: only a refused send arms the edge that tells when there is room. */
 	}
 	if (c->is_dead || !c->is_close_sent)
 		return;
