@@ -173,7 +173,10 @@ static void check_descriptors_run_out(void **state)
 	assert_int_equal(connect(early, (struct sockaddr *)&a, sizeof(a)), 0);
 	say(early, "GET /hea");
 	expect_end(kept);
-	assert_true((fill[filled++] = dup(late)) >= 0);
+	/* The end of ours is free, too; a sanitizer's runtime may borrow it for a moment. */
+	for (int i = 0; i < 200 && (fill[filled] = dup(late)) < 0; i++)
+		usleep(10000);
+	assert_true(fill[filled++] >= 0);
 
 	assert_int_equal(connect(late, (struct sockaddr *)&a, sizeof(a)), 0);
 	say(late, HEALTH);
