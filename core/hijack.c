@@ -125,6 +125,15 @@ static int caught_status(void)
 	return status >= 400 && status <= 599 ? status : 400;
 }
 
+/* The connection that travels in a queue entry, NULL if there is none or it was taken. */
+static void *passenger(const struct socket *so)
+{
+	void *ours;
+
+	memcpy(&ours, so->lsa.sun.sun_path, sizeof(ours));
+	return ours;
+}
+
 /* --- civetweb's callbacks. */
 
 static void on_init_context(const struct mg_context *ctx)
@@ -149,9 +158,9 @@ static int on_init_connection(const struct mg_connection *given, void **out)
 	struct hijack *h = mg_get_user_data(conn->phys_ctx);
 	const void *head;
 	size_t n;
-	void *ours;
+	void *ours = passenger(&conn->client);
 
-	memcpy(&ours, conn->client.lsa.sun.sun_path, sizeof(ours));
+	memset(&conn->client.lsa, 0, sizeof(conn->client.lsa)); /* taken: see on_exit_context */
 	h->ops.head(h->ops.arg, ours, &head, &n);
 	WC_ASSERT(n < (size_t)conn->buf_size);
 	memcpy(conn->buf, head, n);
@@ -219,17 +228,17 @@ static void on_connection_close(const struct mg_connection *conn)
 		h->ops.refused(h->ops.arg, ours, caught_status());
 }
 
-/* All threads are gone; what is still in the queue is nobody's. */
+/* All threads are gone; what is still in the queue is nobody's. Nor is what a worker took from it after the stop: it then ends without a
+ * look at it. */
 static void on_exit_context(const struct mg_context *ctx)
 {
 	struct hijack *h = mg_get_user_data(ctx);
 
-	for (int i = ctx->sq_tail; i < ctx->sq_head; i++) {
-		void *ours;
-
-		memcpy(&ours, ctx->squeue[i % ctx->sq_size].lsa.sun.sun_path, sizeof(ours));
-		h->ops.refused(h->ops.arg, ours, 503);
-	}
+	for (int i = ctx->sq_tail; i < ctx->sq_head; i++)
+		h->ops.refused(h->ops.arg, passenger(&ctx->squeue[i % ctx->sq_size]), 503);
+	for (unsigned i = 0; i < ctx->cfg_worker_threads; i++)
+		if (passenger(&ctx->worker_connections[i].client))
+			h->ops.refused(h->ops.arg, passenger(&ctx->worker_connections[i].client), 503);
 }
 
 static int on_log(const struct mg_connection *conn, const char *message)

@@ -335,6 +335,60 @@ static void check_answer_after_stop(void **state)
 	}
 }
 
+/* The one worker is busy when the stop comes, and then takes from its queue what it no longer looks at. */
+static void route_block(void *arg, struct http_req *r)
+{
+	(void)arg;
+	pthread_mutex_lock(&seen.lock);
+	parked = r;
+	pthread_cond_broadcast(&seen.changed);
+	while (parked)
+		pthread_cond_wait(&seen.changed, &seen.lock);
+	pthread_mutex_unlock(&seen.lock);
+	http_text(r, 200, "unblocked");
+}
+
+static void *unblock_soon(void *arg)
+{
+	usleep(200000); /* the stop is under way */
+	pthread_mutex_lock(&seen.lock);
+	parked = NULL;
+	pthread_cond_broadcast(&seen.changed);
+	pthread_mutex_unlock(&seen.lock);
+	return arg;
+}
+
+static void check_stop_while_requests_wait(void **state)
+{
+	static const struct http_route only[] = { { "GET", "/block", route_block }, { 0 } };
+	struct httpd_opts opts = { .listen = "127.0.0.1", .routes = only, .workers = 1 };
+	int descriptors = open_descriptors(), fds[3];
+	char *cause = NULL;
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(httpd_start(&door, &opts, &cause), 0);
+	port = httpd_port(door);
+	for (size_t i = 0; i < WC_LEN(fds); i++) {
+		fds[i] = dial();
+		say(fds[i], "GET /block HTTP/1.1\r\n" HOST "\r\n");
+		pthread_mutex_lock(&seen.lock);
+		while (!parked)
+			pthread_cond_wait(&seen.changed, &seen.lock);
+		pthread_mutex_unlock(&seen.lock);
+	}
+	usleep(50000); /* the later ones have come to the queue */
+	assert_int_equal(pthread_create(&thread, NULL, unblock_soon, NULL), 0);
+	close_door(); /* asserts that no connection is left */
+	pthread_join(thread, NULL);
+	expect(fds[0], 200, "unblocked");
+	for (size_t i = 1; i < WC_LEN(fds); i++)
+		expect(fds[i], 503, NULL);
+	for (size_t i = 0; i < WC_LEN(fds); i++)
+		close(fds[i]);
+	assert_int_equal(open_descriptors(), descriptors);
+}
+
 static int dial_unix(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
@@ -436,6 +490,7 @@ int main(void)
 		cmocka_unit_test(check_descriptors_run_out),
 		cmocka_unit_test(check_pause_and_stop),
 		cmocka_unit_test(check_answer_after_stop),
+		cmocka_unit_test(check_stop_while_requests_wait),
 		cmocka_unit_test(check_unix_door),
 	};
 
