@@ -14,7 +14,7 @@
 #define COLLECT_MS (10 * 60 * 1000)
 #define SEEN_MS (60 * 1000)
 #define EXPIRE_SLICE 200            /* messages a turn */
-#define MEMORY_MESSAGES 10000       /* kept with :memory:; of the longest texts, 160 MB */
+#define MEMORY_MESSAGES 10000       /* kept with :memory:, or as many as a history has; of the longest texts, 160 MB */
 #define MEMORY_SLICE 2000
 #define VACUUM_PAGES 64
 #define DAY_MS (24 * 3600 * 1000LL)
@@ -123,7 +123,7 @@ static void retain(struct room *r)
 		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, &slice);
 	touched += WC_MAX(n, 0);
 	if (n >= 0 && is_in_memory(r))
-		n = store_trim(r->o.store, MEMORY_MESSAGES, MEMORY_SLICE);
+		n = store_trim(r->o.store, WC_MAX(MEMORY_MESSAGES, o->history_limit), MEMORY_SLICE);
 	touched += WC_MAX(n, 0);
 	if (n < 0 || touched == 0) {
 		store_rollback(r->o.store);
@@ -134,7 +134,8 @@ static void retain(struct room *r)
 		return;
 	}
 	show_slice(r, &slice);
-	r->floor = WC_MAX(r->floor, store_counter(r->o.store, "floor"));
+	r->floor = WC_MAX(r->floor, store_floor(r->o.store)); /* trimming names nothing that it took */
+	tail_drop_through(r->tail, r->floor);
 	if (store_vacuum_some(r->o.store, VACUUM_PAGES) < 0)
 		log_debug("vacuum failed", "retry=later");
 }

@@ -384,11 +384,7 @@ static int load(struct room *r, char **cause)
 	r->next_id = WC_MAX(r->applied_id + 1, (uint64_t)(real_ms() / 1000) << 20);
 	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), WC_MAX(r->next_user_id, 1u));
 	r->user_id_reserved = r->next_user_id;
-	struct store_reader *reader = NULL;
-	if (store_reader_open(r->o.store, &reader) < 0)
-		goto fail;
-	r->floor = store_read_floor(reader);
-	store_reader_close(reader);
+	r->floor = store_floor(r->o.store);
 	if (sanctions_load(r) < 0 || load_deletions(r) < 0)
 		goto fail;
 	return 0;

@@ -86,6 +86,8 @@ int store_drop_identity(struct store *s, uint64_t identity_id) WC_MUSTCHECK; /* 
 uint64_t store_counter(struct store *s, const char *name);
 int store_set_counter(struct store *s, const char *name, uint64_t value) WC_MUSTCHECK;
 uint64_t store_last_id(struct store *s); /* highest stored message id, or 0 */
+/* The lowest id a `since` may name without missing what was removed: the highest id that expiry or trimming took. 1 if nothing ever was. */
+uint64_t store_floor(struct store *s);
 
 /* Retention, within the caller's transaction or, outside one, in one of its own; a bounded slice a call so that the room is never held long: removes up to `limit` messages older than before_ms, or marks
  * MSG_GONE the oldest files until the stored blobs fit max_bytes. Returns how many messages were touched; fn gets each, so that the
@@ -116,8 +118,6 @@ int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64
 /* The last `limit` before id `before` (0: from the end), oldest first. peer 0 with is_dm false: public; else the DMs between me and peer. */
 int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t peer, uint64_t before, int limit, store_msg_fn fn,
                        void *arg) WC_MUSTCHECK;
-/* The lowest id a `since` may name without missing what retention removed (the highest removed id). 1 if nothing ever was removed. */
-uint64_t store_read_floor(struct store_reader *r);
 /* Whom `me` has DMs with: newest first, at most limit. */
 typedef int (*store_peer_fn)(void *arg, uint64_t peer_id, struct str peer_name, uint64_t last_id);
 int store_read_peers(struct store_reader *r, uint64_t me, int limit, store_peer_fn fn, void *arg) WC_MUSTCHECK;

@@ -17,7 +17,6 @@
 const char *const store_reader_sql[R_LAST] = {
 	[R_BEGIN] = "BEGIN",
 	[R_END] = "COMMIT",
-	[R_FLOOR] = "SELECT value FROM meta WHERE name = 'floor'",
 	[R_PEERS] = "SELECT p.peer_id, coalesce(i.name, p.peer_name), p.last_id FROM dm_peers p INDEXED BY dm_peers_last "
 	            "LEFT JOIN identities i ON i.id = p.peer_id WHERE p.owner_id = ?1 ORDER BY p.last_id DESC LIMIT ?2",
 	[R_TOKEN] = "SELECT identity_id FROM tokens WHERE hash = ?1",
@@ -340,24 +339,6 @@ int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t
 out:
 	read_end(r);
 	return rc == SQLITE_OK ? count : failed(r, "read_history", rc);
-}
-
-uint64_t store_read_floor(struct store_reader *r)
-{
-	uint64_t id = 1;
-	int rc = read_begin(r);
-
-	if (rc != SQLITE_OK) {
-		failed(r, "read_floor", rc);
-		return id;
-	}
-	rc = sqlite3_step(r->stmt[R_FLOOR]);
-	if (rc == SQLITE_ROW)
-		id = (uint64_t)sqlite3_column_int64(r->stmt[R_FLOOR], 0);
-	else if (rc != SQLITE_DONE)
-		failed(r, "read_floor", rc);
-	read_end(r);
-	return id;
 }
 
 int store_read_peers(struct store_reader *r, uint64_t me, int limit, store_peer_fn fn, void *arg)

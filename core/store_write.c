@@ -11,6 +11,8 @@
 #include "logmsg.h"
 #include "store_impl.h"
 
+#define FLOOR "floor" /* in meta: see store_floor */
+
 /* --- The writer's statements. */
 
 const char *const store_writer_sql[W_LAST] = {
@@ -434,6 +436,16 @@ uint64_t store_last_id(struct store *s)
 	return id;
 }
 
+uint64_t store_floor(struct store *s)
+{
+	uint64_t id;
+	int rc = get_meta(s, FLOOR, &id);
+
+	if (rc != SQLITE_OK)
+		failed(s, "floor", rc);
+	return WC_MAX(id, 1u);
+}
+
 /* --- Retention. */
 
 static int delete_by_id(struct store *s, enum writer_stmt which, uint64_t id)
@@ -525,7 +537,7 @@ static int remove_slice(struct store *s, const char *what, int64_t before_ms, in
 		count++;
 	}
 	if (rc == SQLITE_OK && last)
-		rc = set_meta(s, "floor", last);
+		rc = set_meta(s, FLOOR, last);
 	return leave_slice(s, is_own, what, rc, count);
 }
 

@@ -184,3 +184,34 @@ serverTest('without since: the last HISTORY_LIMIT public messages, and no DMs', 
 	assert.deepEqual(texts(back.init.history).slice(0, 4), ['n4', 'n5', 'n6', 'n7']);
 	assert.equal(back.init.limits.history_limit, 5);
 });
+
+serverTest('in memory the oldest messages go, and a since before what is left is answered with reset', { args: ['--data', ':memory:'], timeout: 60000 }, async s => {
+	const a = await join2(s, 'a');
+	a.text('first', { cid: 'first' });
+	const first = await a.next('text');
+	for (let n = 0; n < 10_500;) { // a batch at a time, so that nobody is dropped for reading too slowly
+		for (let i = 0; i < 500; i++) a.text(`n${++n}`);
+		await a.next({ text: `n${n}` }, 20000);
+		a.unread.length = a.frames.length = 0; // thousands are slow to search
+	}
+	let c;
+	for (let i = 0; i < 50; i++) { // it is done in slices, one a second
+		c = await join2(s, '', { token: a.token, since: first.id });
+		if (c.init.reset) break;
+		c.ws.terminate();
+		await sleep(200);
+	}
+	assert.equal(c.init.reset, true, 'what came after the first is not all there, and that is said');
+	assert.equal(c.init.gap, undefined);
+	assert.equal(c.init.history.at(-1).text, 'n10500');
+	// What is left can be gone on with, from just behind the first that is gone.
+	let page = { messages: c.init.history, more: true };
+	while (page.more) {
+		c.send({ type: 'history', before: page.messages[0].id, limit: 1000 });
+		page = await c.next('history', 10000);
+	}
+	const oldest = page.messages[0];
+	const d = await join2(s, '', { token: a.token, since: oldest.id });
+	assert.equal(d.init.reset, undefined);
+	assert.equal(d.init.history[0].text, `n${Number(oldest.text.slice(1)) + 1}`);
+});

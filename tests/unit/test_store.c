@@ -446,7 +446,7 @@ static void messages_expire_from_the_oldest(void **state)
 	uint8_t a[WC_SHA_BYTES];
 
 	memset(a, 0xa, sizeof(a));
-	assert_int_equal(store_read_floor(t->r), 1);
+	assert_int_equal(store_floor(t->s), 1);
 	put_one(t->s, text_msg(10, 1, 0, "x"));
 	put_one(t->s, file_msg(11, 1, 2, 0xa, 100));
 	put_one(t->s, text_msg(12, 1, 3, ""));
@@ -454,13 +454,13 @@ static void messages_expire_from_the_oldest(void **state)
 	put_one(t->s, text_msg(14, 3, 1, ""));
 	ids.count = 0;
 	assert_int_equal(store_expire(t->s, 100, 10, collect_id, &ids), 0); /* at_ms is 10 × id: none is older */
-	assert_int_equal(store_read_floor(t->r), 1);
+	assert_int_equal(store_floor(t->s), 1);
 	assert_int_equal(store_expire(t->s, 125, 2, collect_id, &ids), 2); /* a slice */
-	assert_int_equal(store_read_floor(t->r), 11);
+	assert_int_equal(store_floor(t->s), 11);
 	assert_int_equal(store_expire(t->s, 125, 2, collect_id, &ids), 1);
 	assert_int_equal(store_expire(t->s, 125, 2, collect_id, &ids), 0);
 	assert_int_equal(ids.count, 3);
-	assert_int_equal(store_read_floor(t->r), 12);
+	assert_int_equal(store_floor(t->s), 12);
 	assert_int_equal(store_read_blob_refs(t->r, a), 0);
 	assert_int_equal(store_evict_files(t->s, 0, 10, NULL, NULL), 0);
 	/* with 2 there is nothing left, with 3 there is */
@@ -475,7 +475,7 @@ static void messages_expire_from_the_oldest(void **state)
 	assert_int_equal(store_begin(t->s), 0);
 	assert_int_equal(store_expire(t->s, INT64_MAX, 10, NULL, NULL), 3);
 	store_rollback(t->s);
-	assert_int_equal(store_read_floor(t->r), 12);
+	assert_int_equal(store_floor(t->s), 12);
 	assert_int_equal(count_public(t->r), 2);
 }
 
@@ -497,10 +497,10 @@ static void trims_to_a_number(void **state)
 	assert_int_equal(store_trim(t->s, 15, 100), 0);
 	put_one(t->s, m);
 	assert_int_equal(store_trim(t->s, 15, 100), 1);
-	assert_int_equal(store_read_floor(t->r), 6);
+	assert_int_equal(store_floor(t->s), 6);
 	assert_int_equal(store_trim(t->s, 0, 100), 15);
 	assert_int_equal(store_last_id(t->s), 0);
-	assert_int_equal(store_read_floor(t->r), 1000);
+	assert_int_equal(store_floor(t->s), 1000);
 }
 
 static void vacuum_shrinks_the_file(void **state)

@@ -122,10 +122,11 @@ static void retention_fails_whole(void **state)
 		if (store_expire(s, INT64_MAX, 10, NULL, NULL) >= 0)
 			break;
 		store_test_fail_after(s, 0, 0);
-		assert_int_equal(store_read_floor(r), 1);
+		assert_int_equal(store_floor(s), 1);
 		assert_int_equal(count_public(r), 10);
 	}
-	assert_int_equal(store_read_floor(r), 10);
+	store_test_fail_after(s, 0, 0);
+	assert_int_equal(store_floor(s), 10);
 	store_test_fail_after(s, 3, SQLITE_FULL);
 	assert_int_equal(store_evict_files(s, 0, 10, NULL, NULL), -WC_ESTORAGE);
 	assert_int_equal(store_evict_files(s, 0, 10, NULL, NULL), 5);

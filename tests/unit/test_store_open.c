@@ -432,7 +432,7 @@ static void no_page_scans_or_sorts(void **state)
 	struct store *s = open_store(dir);
 
 	(void)state;
-	for (int i = R_FLOOR; i < R_LAST; i++)
+	for (int i = R_PEERS; i < R_LAST; i++)
 		check_plan(s->db, store_reader_sql[i], false);
 	for (int i = W_PUT_MSG; i < W_LAST; i++)
 		/* those that are meant to go through all, in the order of a key or from one end of it */
