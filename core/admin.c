@@ -408,6 +408,8 @@ int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
 	a->thread = helpers_start(1, opts->store, cause);
 	if (!a->thread)
 		goto fail;
+	if (strcmp(opts->options->data, ":memory:") != 0)
+		backup_clear(a);
 	if (a->path && open_door(a, cause) < 0) {
 		if (wanted)
 			goto fail;

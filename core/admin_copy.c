@@ -80,14 +80,31 @@ static void *copy(void *arg)
 	return NULL;
 }
 
+static char *copy_path(const struct admin *a, const char *suffix)
+{
+	char *path;
+	if (asprintf(&path, "%s/backup.tmp%s", a->o.options->data, suffix) < 0)
+		abort();
+	return path;
+}
+
+void backup_clear(const struct admin *a)
+{
+	static const char *const suffixes[] = { "", "-wal", "-shm", "-journal" };
+	for (size_t i = 0; i < WC_LEN(suffixes); i++) {
+		char *path = copy_path(a, suffixes[i]);
+		(void)unlink(path);
+		free(path);
+	}
+}
+
 static struct backup *backup_new(struct admin *a)
 {
 	struct backup *b = xcalloc(1, sizeof *b);
 	b->a = a;
 	b->fd = -1;
+	b->path = copy_path(a, "");
 	atomic_store(&b->asked_ms, mono_ms());
-	if (asprintf(&b->path, "%s/backup.tmp", a->o.options->data) < 0)
-		abort();
 	room_keep_blobs(a->o.room, true); /* before the copy's moment */
 	int rc = pthread_create(&b->thread, NULL, copy, b);
 	if (rc) {
@@ -108,7 +125,7 @@ void backup_free(struct backup *b)
 	room_keep_blobs(b->a->o.room, false);
 	if (b->fd >= 0)
 		close(b->fd);
-	(void)unlink(b->path);
+	backup_clear(b->a);
 	free(b->path);
 	free(b->cause);
 	free(b);

@@ -122,5 +122,6 @@ void verb_backup_blobs(struct call *c);
 void verb_backup_blob(struct call *c);
 void verb_backup_end(struct call *c);
 void backup_free(struct backup *b);
+void backup_clear(const struct admin *a); /* what a server that died left of one */
 
 #endif

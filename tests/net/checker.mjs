@@ -1,10 +1,11 @@
 // checker.mjs — nothing is lost, nothing is doubled, nobody reads what is not for them: shown, not claimed.
 //
-//   node tests/net/checker.mjs [--seconds S] [--seed N] [--actors N] [--rate messages/s]
+//   node tests/net/checker.mjs [--seconds S] [--seed N] [--actors N] [--rate messages/s] [--backups N] [--crowd N]
 //
 // People send and read while the server is killed and restarted, lines are cut in mid-frame, readers stall and uploads break off. At
 // the end a newcomer reads the whole history, which is then the truth, and every device's own memory is held against it:
 // every message whose sender saw its echo is there once, in one order for all, DMs at their two ends only, files byte for byte.
+// Backups taken meanwhile are restored, each under a server of its own, and held against the same truth (checker-backup.mjs).
 // Prints one line a phase and a summary; exit status 1 if anything is wrong. The moments of disturbance follow from the seed; how
 // they fall amid the traffic does not.
 import crypto from 'node:crypto';
@@ -12,9 +13,10 @@ import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { Server, sleep } from './lib.mjs';
 import { Actor, Guest, World, essence, rng, tokenOf } from './checker-actors.mjs';
+import { auditBackup, killAmidBackup, takeBackup } from './checker-backup.mjs';
 import { join2, request } from './v2.mjs';
 
-export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, env = {}, print = console.log } = {}) {
+export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, backups = 2, crowd = 0, env = {}, print = console.log } = {}) {
 	// A long run remembers as much as a short one: the rate goes down instead.
 	rate = rate || Math.max(20, Math.min(250, 1_000_000 / seconds));
 	const server = await Server.start({ env });
@@ -36,16 +38,26 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, env 
 		world.running = true;
 		const devices = world.actors.flatMap(a => a.devices);
 		let kills = 0;
+		const taken = [];
+		const cuts = async () => {
+			for (let i = 0; i < 15; i++) {
+				random.chance(0.15) ? random.pick(world.guests).cut() : random.pick(devices).cut();
+				await sleep(random.int(120));
+			}
+		};
 		while ((Date.now() - started) / 1000 < seconds) {
-			const phase = random.pick(['calm', 'cuts', 'stalls', 'kill -9', 'kill -9', 'kill -9', 'kill -9 twice', 'stop', 'kill -9 amid cuts']);
+			const isDue = Date.now() - started > (seconds * 1000 * (taken.length + 1)) / (backups + 1);
+			const phase = isDue ? 'backup amid cuts'
+				: random.pick(['calm', 'cuts', 'stalls', 'kill -9', 'kill -9', 'kill -9', 'kill -9 twice', 'stop', 'kill -9 amid cuts', ...(backups ? ['kill amid backup'] : [])]);
 			await sleep(300 + random.int(900));
-			if (phase === 'cuts' || phase === 'kill -9 amid cuts')
-				for (let i = 0; i < 15; i++) {
-					random.chance(0.15) ? random.pick(world.guests).cut() : random.pick(devices).cut();
-					await sleep(random.int(120));
-				}
+			if (phase === 'cuts' || phase === 'kill -9 amid cuts') await cuts();
+			if (phase === 'backup amid cuts') taken.push((await Promise.all([takeBackup(world, server, taken.length + 1, crowd), cuts()]))[0]);
+			if (phase === 'kill amid backup') {
+				await killAmidBackup(world, server, random.int(150));
+				kills++;
+			}
 			if (phase === 'stalls') for (let i = 0; i < 4; i++) random.pick(devices).stall(500 + random.int(4000));
-			if (phase.startsWith('kill')) {
+			if (phase.startsWith('kill -9')) {
 				for (let i = phase.endsWith('twice') ? 2 : 1; i > 0; i--) {
 					await server.kill9();
 					kills++;
@@ -66,11 +78,13 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, env 
 		await settle(world, devices);
 		print(`${clock()}  all is quiet        ${summary()}`);
 		const found = await audit(world, devices);
+		world.counts.backups = taken.length;
+		for (const b of taken) print(`${clock()}  backup ${b.number}           ${await auditBackup(world, b, found, readBack)}`);
 		world.ending = true;
 		world.guests.forEach(g => g.cut());
 		devices.forEach(d => d.ws.terminate());
 		await server.stop();
-		print(`${clock()}  audited            ${found.public} public and ${found.dms} private messages, ${found.files} files, ${devices.length} devices, ` +
+		print(`${clock()}  audited            ${found.truth.length} public and ${found.dms.size} private messages, ${found.files} files, ${devices.length} devices, ` +
 			`${found.stretches} guests' visits, ${kills} kills: ${world.problems.length ? `${world.problems.length} PROBLEMS` : 'all is right'}`);
 	} catch (e) {
 		world.problem(e.stack || String(e));
@@ -116,11 +130,12 @@ async function pages(world, c, more = {}) {
 	return all;
 }
 
-async function audit(world, devices) {
-	const { server } = world;
+/** What a server keeps, as people read it: the public history by id, DMs by id with who has them, and where each thing said stands. */
+async function readBack(world, server) {
 	const newcomer = await join2(server, 'newcomer');
 	const truth = await pages(world, newcomer);
 	const byId = new Map(truth.map(m => [m.id, essence(m)]));
+	newcomer.ws.terminate();
 	if (truth.some(m => m.dm)) world.problem('a DM in the public history');
 
 	// Said once: no text, file or voice stands twice.
@@ -130,11 +145,6 @@ async function audit(world, devices) {
 		if (place.has(token)) world.problem(`twice in the history: ${token.slice(0, 60)}`);
 		place.set(token, i);
 	});
-
-	// Everything there was said by somebody, whole.
-	const said = new Set(world.guests.flatMap(g => [...g.acked, ...g.maybe]));
-	for (const a of world.actors) for (const { message } of a.acked.values()) if (!message.to) said.add(tokenOf(message.frame));
-	for (const m of truth) if (!said.has(tokenOf(m))) world.problem(`nobody said ${essence(m)}`);
 
 	// What the two of a conversation read back is the truth of DMs.
 	const dms = new Map();
@@ -150,6 +160,31 @@ async function audit(world, devices) {
 		c.ws.terminate();
 	}
 	for (const [id, d] of dms) if (!d.ends.every(e => d.seen.has(e))) world.problem(`DM ${id} is in the history of one end only: ${d.essence}`);
+	return { truth, byId, place, dms };
+}
+
+/** Every file up to this id, byte for byte. Returns how many there are. */
+export async function checkFiles(world, server, upto = Infinity) {
+	let files = 0;
+	for (const a of world.actors)
+		for (const [cid, { id, message, url }] of a.acked) {
+			if (!message.sha || id > upto) continue;
+			const r = await request(server, 'GET', url);
+			files++;
+			if (r.status !== 200 || crypto.createHash('sha256').update(r.body).digest('hex') !== message.sha)
+				world.problem(`the file of ${cid} at ${url}: ${r.status}, ${r.body.length} bytes, another SHA-256`);
+		}
+	return files;
+}
+
+async function audit(world, devices) {
+	const { server } = world, found = await readBack(world, server);
+	const { truth, byId, place, dms } = found;
+
+	// Everything there was said by somebody, whole.
+	const said = new Set(world.guests.flatMap(g => [...g.acked, ...g.maybe]));
+	for (const a of world.actors) for (const { message } of a.acked.values()) if (!message.to) said.add(tokenOf(message.frame));
+	for (const m of truth) if (!said.has(tokenOf(m))) world.problem(`nobody said ${essence(m)}`);
 
 	// Acked is stored, under the id of the echo; stored is acked, because everyone sent until it was.
 	for (const a of world.actors)
@@ -183,22 +218,12 @@ async function audit(world, devices) {
 		}
 	}
 
-	// Files, byte for byte.
-	let files = 0;
-	for (const a of world.actors)
-		for (const [cid, { message, url }] of a.acked) {
-			if (!message.sha) continue;
-			const r = await request(server, 'GET', url);
-			files++;
-			if (r.status !== 200 || crypto.createHash('sha256').update(r.body).digest('hex') !== message.sha)
-				world.problem(`the file of ${cid} at ${url}: ${r.status}, ${r.body.length} bytes, another SHA-256`);
-		}
-	newcomer.ws.terminate();
-	return { public: truth.length, dms: dms.size, files, stretches };
+	return { ...found, stretches, files: await checkFiles(world, server) };
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-	const { values } = parseArgs({ options: { seconds: { type: 'string' }, seed: { type: 'string' }, actors: { type: 'string' }, rate: { type: 'string' } } });
+	const { values } = parseArgs({ options: { seconds: { type: 'string' }, seed: { type: 'string' }, actors: { type: 'string' }, rate: { type: 'string' }, backups: { type: 'string' },
+		crowd: { type: 'string' } } });
 	const number = Object.fromEntries(Object.entries(values).map(([k, v]) => [k, Number(v)]));
 	const seed = number.seed ?? Date.now() % 100000;
 	console.log(`checker: ${number.seconds ?? 60} s, seed ${seed}`);
