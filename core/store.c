@@ -4,6 +4,7 @@
  * are store_read.c. Thread: main. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "logmsg.h"
 #include "store_impl.h"
 
@@ -485,11 +487,68 @@ static int check_dir(const char *dir, char **cause)
 	return rc;
 }
 
-int store_check(const char *dir, char **cause)
+static bool has_log(const char *path)
+{
+	char *log = NULL;
+	bool has;
+
+	if (asprintf(&log, "%s-wal", path) < 0)
+		abort();
+	has = access(log, F_OK) == 0;
+	free(log);
+	return has;
+}
+
+/* A database at rest is opened as one that nobody changes: a mere reader would leave a log and its index beside it, for good. */
+static int connect_to_check(const char *path, bool is_at_rest, sqlite3 **db)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	struct buf uri;
+	int rc;
+
+	if (!is_at_rest)
+		return store_connect(path, SQLITE_OPEN_READONLY, db);
+	buf_init(&uri, 3 * PATH_MAX + 64);
+	buf_puts(&uri, "file:");
+	for (const unsigned char *p = (const unsigned char *)path; *p; p++) {
+		if (strchr("%?#", *p)) {
+			buf_putc(&uri, '%');
+			buf_putc(&uri, hex[*p >> 4]);
+			buf_putc(&uri, hex[*p & 15]);
+		} else {
+			buf_putc(&uri, (char)*p);
+		}
+	}
+	buf_puts(&uri, "?immutable=1");
+	buf_putc(&uri, '\0');
+	rc = uri.failed ? SQLITE_CANTOPEN : store_connect(uri.p, SQLITE_OPEN_READONLY | SQLITE_OPEN_URI, db);
+	buf_fini(&uri);
+	return rc;
+}
+
+static int check_database(const char *path, bool is_at_rest, char **cause)
 {
 	sqlite3 *db = NULL;
+	int64_t version = 0;
+	int result = -WC_ESTORAGE, rc = connect_to_check(path, is_at_rest, &db);
+
+	if (rc == SQLITE_OK)
+		rc = get_int(db, "PRAGMA user_version", &version);
+	if (rc != SQLITE_OK)
+		cause_sqlite(cause, db, path, rc);
+	else if (version > store_version)
+		cause_newer(cause, path, version);
+	else
+		result = quick_check(db, path, cause);
+	sqlite3_close(db);
+	return result;
+}
+
+int store_check(const char *dir, char **cause)
+{
 	char *path = make_path(dir);
-	int64_t bytes = 0, version = 0;
+	int64_t bytes = 0;
+	bool is_at_rest;
 	int rc, result = -WC_ESTORAGE;
 
 	if (check_dir(dir, cause))
@@ -501,20 +560,14 @@ int store_check(const char *dir, char **cause)
 	}
 	if (rc)
 		goto out;
-	rc = store_connect(path, SQLITE_OPEN_READONLY, &db);
-	if (rc == SQLITE_OK)
-		rc = get_int(db, "PRAGMA user_version", &version);
-	if (rc != SQLITE_OK) {
-		cause_sqlite(cause, db, path, rc);
-		goto out;
+	is_at_rest = !has_log(path);
+	result = check_database(path, is_at_rest, cause);
+	if (result && is_at_rest && has_log(path)) { /* a server has started meanwhile, and wrote under our eyes */
+		free(*cause);
+		*cause = NULL;
+		result = check_database(path, false, cause);
 	}
-	if (version > store_version) {
-		cause_newer(cause, path, version);
-		goto out;
-	}
-	result = quick_check(db, path, cause);
 out:
-	sqlite3_close(db);
 	free(path);
 	return result;
 }

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { once } from 'node:events';
 import test from 'node:test';
-import { run, serverTest } from './lib.mjs';
+import { run, Server, serverTest } from './lib.mjs';
 
 const tmp = () => fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
 
@@ -65,6 +65,38 @@ test('--check validates and starts nothing', async () => {
 		assert.match(refused.stderr, /--data/);
 	}
 	fs.rmSync(dir, { recursive: true });
+});
+
+test('--check leaves the data as it finds it: at rest, in use, after a crash, whatever the folder is called', async () => {
+	const dir = path.join(tmp(), 'a?b#c%20 d');
+	fs.mkdirSync(dir);
+	const data = path.join(dir, 'data'), files = () => fs.readdirSync(data).sort();
+	const check = async () => {
+		const before = files(), r = await run(['--check', '--data', data]);
+		assert.deepEqual([r.status, r.stderr], [0, '']);
+		assert.deepEqual(files(), before);
+	};
+	const s = await Server.start({ dir });
+	try {
+		await check();
+		await s.stop();
+		assert.ok(!files().includes('wavechat.db-wal'));
+		await check();
+		await s.restart();
+		await s.kill9();
+		await check();
+		await s.restart();
+		await s.stop();
+		const db = path.join(data, 'wavechat.db'), bytes = fs.readFileSync(db);
+		bytes.fill(0x5a, 4096, 8192);
+		fs.writeFileSync(db, bytes);
+		const broken = await run(['--check', '--data', data]);
+		assert.equal(broken.status, 1);
+		assert.match(broken.stderr, /^wavechatd: [^\n]*wavechat\.db[^\n]*\n$/);
+	} finally {
+		await s.cleanUp();
+		fs.rmSync(path.dirname(dir), { recursive: true });
+	}
 });
 
 test('a taken port is one clear line and exit 1', async () => {
