@@ -169,10 +169,16 @@ static void say_lines(struct room *r)
 	} else if (p->line_count <= EXACT_LINES) {
 		for (int i = 0; i < p->line_count; i++) {
 			const struct change *c = &p->lines[i];
+			/* Who joined at this line or behind it found things so. */
+			uint64_t but[EXACT_LINES];
+			int but_count = 0;
+			for (int j = i; j < p->line_count; j++)
+				if (p->lines[j].is_join)
+					but[but_count++] = p->lines[j].id;
 			buf_reset(&b);
 			buf_puts(&b, c->name);
 			buf_puts(&b, c->is_join ? " joined 👋" : " left the chat");
-			say(r, (struct str){ b.p, b.len }, &c->id, c->is_join ? 1 : 0);
+			say(r, (struct str){ b.p, b.len }, but, but_count);
 		}
 	} else {
 		uint64_t *joined = xcalloc((size_t)p->line_count, sizeof *joined);

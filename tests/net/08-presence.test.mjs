@@ -92,3 +92,25 @@ serverTest('past 500 people a list is 500, oneself among them', { timeout: 60000
 	const rest = await lastUsers(a, u => u.length === 440, 15000);
 	assert.ok(rest.some(u => u.id === a.id));
 });
+
+serverTest('nobody hears of what was before its own join', async s => {
+	const watch = await s.join('watch');
+	for (let round = 0; round < 10; round++) { // within one tick, mostly
+		const a = await s.connect();
+		a.send({ type: 'join', name: `early ${round}` });
+		await a.next('init');
+		await a.close();
+		const b = await s.connect();
+		b.send({ type: 'join', name: `late ${round}` });
+		await b.next('init');
+		await watch.next({ type: 'system', text: `late ${round} joined 👋` });
+		const c = await s.join(`fence ${round}`);
+		await b.next({ type: 'system', text: `fence ${round} joined 👋` });
+		const told = b.frames.filter(f => f.type === 'system').map(f => f.text);
+		assert.ok(!told.some(t => t.includes('early') || t.includes('late')), told.join(' | '));
+		const seen = watch.frames.filter(f => f.type === 'system' && f.text.includes(`early ${round}`)).map(f => f.text);
+		assert.deepEqual(seen, [`early ${round} joined 👋`, `early ${round} left the chat`]);
+		await Promise.all([b.close(), c.close()]);
+		await watch.next({ type: 'system', text: `fence ${round} left the chat` });
+	}
+});
