@@ -26,10 +26,16 @@ struct chore {
 	bool collects, trims;
 };
 
+struct collection {
+	const struct room *room;
+	struct store_reader *reader;
+};
+
 static bool is_used(void *arg, const uint8_t sha[WC_SHA_BYTES])
 {
-	/* In doubt it is in use. */
-	return store_read_blob_refs(arg, sha) != 0;
+	const struct collection *c = arg;
+	/* In doubt it is in use. And asked in this order: a backup that begins after the answer "no" copies a database that says no, too. */
+	return store_read_blob_refs(c->reader, sha) != 0 || atomic_load(&c->room->keeps_blobs);
 }
 
 static void chore_done(void *arg)
@@ -47,7 +53,7 @@ static void run_chore(void *arg, struct store_reader *r)
 	if (c->trims)
 		malloc_trim(0);
 	if (c->collects)
-		blobs_collect(c->room->o.blobs, is_used, r);
+		blobs_collect(c->room->o.blobs, is_used, &(struct collection){ c->room, r });
 	struct event *e = event_new(EV_CALL, NULL, 0);
 	WC_ASSERT(e);
 	e->call.fn = chore_done;
