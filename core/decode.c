@@ -549,26 +549,45 @@ int decode_frame(const char *json, size_t len, struct conn *conn, struct event *
 	return in.rc;
 }
 
-struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb)
+/* The last string that head gives a member of this name; p NULL: none that ends in head and has no escape in it.
+ * Within a string a quote is escaped, so quotes around a name and a colon behind them are a member's. */
+static struct str member_in_head(const char *head, const char *quoted_name)
 {
 	static const char spaces[] = " \t\r\n";
-	char copy[257], text[32];
-	const char *p = copy;
+	struct str found = { NULL, 0 };
+	const char *p = head;
 
-	len = WC_MIN(len, sizeof(copy) - 1);
-	for (size_t i = 0; i < len; i++)
-		copy[i] = head[i] ? head[i] : ' ';
-	copy[len] = '\0';
-	while ((p = strstr(p, "\"type\""))) {
-		p += strlen("\"type\"");
+	while ((p = strstr(p, quoted_name))) {
+		p += strlen(quoted_name);
 		p += strspn(p, spaces);
 		if (*p != ':')
 			continue;
 		p++;
 		p += strspn(p, spaces);
-		if (strncmp(p, "\"voice\"", strlen("\"voice\"")) == 0)
-			return event_bad(conn, ERR_TOO_LARGE, STR("Voice max 10MB"), (struct str){ NULL, 0 });
+		if (*p != '"')
+			continue;
+		p++;
+		size_t len = strcspn(p, "\"\\");
+		if (p[len] == '"')
+			found = (struct str){ p, len };
 	}
+	return found;
+}
+
+struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb)
+{
+	char copy[257], text[32];
+	struct str cid;
+
+	len = WC_MIN(len, sizeof(copy) - 1);
+	for (size_t i = 0; i < len; i++)
+		copy[i] = head[i] ? head[i] : ' ';
+	copy[len] = '\0';
+	cid = member_in_head(copy, "\"cid\"");
+	if (cid.len > WC_CID_BYTES)
+		cid.len = 0;
+	if (str_eq(member_in_head(copy, "\"type\""), STR("voice")))
+		return event_bad(conn, ERR_TOO_LARGE, STR("Voice max 10MB"), cid);
 	snprintf(text, sizeof(text), "Max %dMB", max_file_mb);
-	return event_bad(conn, ERR_TOO_LARGE, (struct str){ text, strlen(text) }, (struct str){ NULL, 0 });
+	return event_bad(conn, ERR_TOO_LARGE, (struct str){ text, strlen(text) }, cid);
 }

@@ -25,7 +25,7 @@
 int decode_frame(const char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
 /* An EV_BAD of one's own, never NULL. cid may be empty; past WC_CID_BYTES it is cut. */
 struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid);
-/* What to say of a message that was too long to keep: its first bytes tell a voice from a file. */
+/* What to say of a message that was too long to keep: its first bytes tell a voice from a file, and its cid if it stands there. */
 struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb);
 
 /* The blocking half of EV_FILE and EV_VOICE. Thread: helper. Decodes data, or resolves blob for identity_id (0: none, so -> error); checks
@@ -33,5 +33,7 @@ struct event *decode_oversize(const char *head, size_t len, struct conn *conn, i
  * *e may be replaced, by the same without its data or by an EV_BAD (storage: the disk refused; busy: no memory). */
 struct blobs;
 void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max);
+/* The same later, for an event that was prepared without data64: sets it, whatever its size, from the blob; or *e becomes an EV_BAD. Thread: helper. */
+void prepare_data64(struct event **e, struct blobs *blobs);
 
 #endif

@@ -840,11 +840,16 @@ static void oversize(void **state)
 	static const struct {
 		const char *head;
 		bool is_voice;
+		const char *cid;
 	} cases[] = {
-		{ "", false }, { "{\"type\":\"file\",\"data\":\"AAAA", false }, { "{\"type\":\"voice\",\"data\":\"AAAA", true },
-		{ "{\"duration\":3, \"type\" : \n\"voice\" , \"data\":\"", true }, { "{\"type\":\"type\",\"type\":\"voice\"", true },
-		{ "{\"type\":\"voice", false },
-		{ "{\"type\"", false }, { "{\"type\":", false }, { "\"type\" \"voice\"", false }, { "{\"filename\":\"voice\"", false },
+		{ "{\"type\":\"file\",\"cid\":\"a-1\",\"data\":\"AAAA", false, "a-1" }, { "{\"cid\" : \"x\",\"type\":\"voice\"", true, "x" },
+		{ "{\"type\":\"file\",\"cid\":\"cut o", false, "" }, { "{\"type\":\"file\",\"cid\":5,\"data\":\"", false, "" },
+		{ "{\"type\":\"file\",\"cid\":\"a\\u0031\",\"data\":\"", false, "" }, { "{\"type\":\"text\",\"text\":\"\\\"cid\\\":\\\"no\\\"", false, "" },
+		{ "{\"cid\":\"ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\",\"type\":\"file\"", false, "" },
+		{ "", false, "" }, { "{\"type\":\"file\",\"data\":\"AAAA", false, "" }, { "{\"type\":\"voice\",\"data\":\"AAAA", true, "" },
+		{ "{\"duration\":3, \"type\" : \n\"voice\" , \"data\":\"", true, "" }, { "{\"type\":\"type\",\"type\":\"voice\"", true, "" },
+		{ "{\"type\":\"voice", false, "" },
+		{ "{\"type\"", false, "" }, { "{\"type\":", false, "" }, { "\"type\" \"voice\"", false, "" }, { "{\"filename\":\"voice\"", false, "" },
 	};
 	char far[400];
 	struct event *e;
@@ -862,6 +867,7 @@ static void oversize(void **state)
 		assert_ptr_equal(e->conn, some_conn);
 		assert_int_equal(e->bad.code, ERR_TOO_LARGE);
 		assert_true(str_eq(e->bad.text, cases[i].is_voice ? STR("Voice max 10MB") : STR("Max 25MB")));
+		assert_true(str_eq(e->cid, (struct str){ cases[i].cid, strlen(cases[i].cid) }));
 		event_free(e);
 	}
 	memset(far, ' ', sizeof(far));
