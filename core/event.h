@@ -33,6 +33,7 @@ struct event {
 	struct event *next;        /* the inbox's and the hub's lists */
 	struct conn *conn;         /* whose; NULL for the server's own */
 	enum event_kind kind;
+	bool holds_conn;           /* its connection is not read on until the room has dealt with it: a helper worked on the frame */
 	bool has_to;               /* EV_TEXT, EV_FILE, EV_VOICE, EV_TYPING: to_id is given and not 0 */
 	uint64_t to_id;            /* also peer_id, of EV_DM_HISTORY and EV_HISTORY */
 	struct str cid;            /* at most WC_CID_BYTES; empty: none */

@@ -51,7 +51,7 @@ struct slow {
 	size_t len, reserved;
 	/* … or an event still to be prepared. */
 	struct event *event;
-	bool is_first; /* nothing was joined: the room resumes the connection, not the helper */
+	bool is_first; /* nothing was joined: after a join the room resumes the connection, not the helper */
 };
 
 /* What would be ignored later is no first frame: the room closes. */
@@ -82,11 +82,14 @@ static void run_slow(void *arg, struct store_reader *reader)
 	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
 	if (e && is_file(e))
 		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room) ? SIZE_MAX : TAIL_INLINE_BYTES);
-	bool is_join = e && e->kind == EV_JOIN;
+	/* What the room may give back to a helper once more must not be overtaken by what its sender sent behind it. */
+	if (e)
+		e->holds_conn = is_file(e);
+	bool is_resumed_by_room = e && (e->holds_conn || (s->is_first && e->kind == EV_JOIN));
 	/* The event first, the resume after: closed, which the resume may bring, must be the connection's last event. */
 	if (e)
 		inbox_push_one(in->inbox, e);
-	if (!(s->is_first && is_join))
+	if (!is_resumed_by_room)
 		hub_post_one(mail_new(MAIL_RESUME, s->conn));
 	free(s);
 }

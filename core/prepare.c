@@ -23,6 +23,7 @@ static void replace_bad(struct event **e, enum error_code code, const char *text
 	struct event *bad = event_bad((*e)->conn, code, (struct str){ text, strlen(text) }, (*e)->cid);
 
 	bad->next = (*e)->next;
+	bad->holds_conn = (*e)->holds_conn;
 	event_free(*e);
 	*e = bad;
 }
@@ -153,6 +154,21 @@ static int encode_file(int fd, uint64_t size, struct shbuf *b)
 	return 0;
 }
 
+/* Sets data64 from the blob fd, which is closed, or replaces *e. */
+static void encode_blob(struct event **e, int fd)
+{
+	struct event *ev = *e;
+
+	ev->file.data64 = shbuf_new(BASE64_LEN(ev->file.size));
+	if (!ev->file.data64)
+		replace_memory(e);
+	else if (encode_file(fd, ev->file.size, ev->file.data64) < 0)
+		replace_storage(e);
+	else
+		ev->cost += ev->file.data64->len;
+	close(fd);
+}
+
 static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)
 {
 	struct event *ev = *e;
@@ -173,17 +189,24 @@ static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identit
 		return;
 	}
 	ev->file.size = size;
-	if (fd < 0)
+	if (fd >= 0)
+		encode_blob(e, fd);
+}
+
+void prepare_data64(struct event **e, struct blobs *blobs)
+{
+	uint64_t size = 0;
+	int fd;
+
+	ASSERT_THREAD(HELPER);
+	fd = blob_get(blobs, (*e)->file.sha, &size);
+	if (fd >= 0 && size == (*e)->file.size) {
+		encode_blob(e, fd);
 		return;
-	ev->file.data64 = shbuf_new(BASE64_LEN(size));
-	if (!ev->file.data64) {
-		replace_memory(e);
-	} else if (encode_file(fd, size, ev->file.data64) < 0) {
-		replace_storage(e);
-	} else {
-		ev->cost += ev->file.data64->len;
 	}
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	replace_storage(e);
 }
 
 void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)

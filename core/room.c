@@ -104,9 +104,11 @@ enum txn { TXN_NONE, TXN_READ /* open, nothing written */, TXN_WRITTEN };
 static enum txn prepare_group(struct room *r)
 {
 	enum txn txn = TXN_NONE;
+	r->group_has_join_1 = false;
 	for (int i = 0; i < r->action_count; i++) {
 		struct action *a = &r->actions[i];
-		if (!wants_store(a->e))
+		r->group_has_join_1 |= a->e->kind == EV_JOIN && a->e->join.version < 2;
+		if (!wants_store(a->e) || message_defers(r, a))
 			continue;
 		if (txn == TXN_NONE && store_begin(r->o.store) < 0) {
 			storage_result(r, false);
@@ -190,9 +192,8 @@ static void apply(struct room *r, struct action *a)
 			publish_insert(r->pub, a->session, publish_position(r->pub, DIALECT_2), 0, frame_of("{\"type\":\"pong\"}", 15), NULL, NULL);
 		break;
 	case EV_BAD:
-		if (a->session)
-			room_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
-		else
+		room_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
+		if (!a->session)
 			publish_close(r->pub, e->conn, WS_CLOSE_POLICY, "join first");
 		break;
 	case EV_CLOSED:
@@ -214,6 +215,14 @@ static void apply_group(struct room *r)
 		apply(r, &r->actions[i]);
 }
 
+/* The room is done with e; NULL: it was handed on. */
+static void end_event(struct room *r, struct event *e)
+{
+	if (e && e->holds_conn)
+		publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn));
+	event_free(e);
+}
+
 static void run_group(struct room *r)
 {
 	enum txn txn = prepare_group(r);
@@ -228,7 +237,7 @@ static void run_group(struct room *r)
 	}
 	for (int i = 0; i < r->action_count; i++) {
 		free(r->actions[i].copy);
-		event_free(r->actions[i].e);
+		end_event(r, r->actions[i].e);
 	}
 	r->action_count = 0;
 	users_bury(&r->users);
@@ -272,7 +281,7 @@ static void run_batch(struct room *r, struct event *list)
 		has_leave |= e->kind == EV_CLOSED;
 		events++;
 		if (e->kind != EV_CLOSED && is_sent_away(e->conn)) {
-			event_free(e);
+			end_event(r, e);
 			continue;
 		}
 		add_action(r, e);

@@ -15,6 +15,12 @@
 
 #define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
 
+struct link_code {
+	char code[17];
+	uint64_t user_id;
+	int64_t expires_ms; /* monotonic */
+};
+
 /* One event on its way through a batch. */
 struct action {
 	struct event *e;
@@ -29,16 +35,13 @@ struct action {
 	char *copy;              /* of msg's strings, or of words */
 	struct user *user;       /* EV_JOIN: who it is */
 	bool is_new;             /* made by this batch */
+	struct link_code *code, code_was; /* the code that it used up; NULL: none */
 	bool reserved_ids;       /* wrote the counter of people's ids */
+	bool is_deferred;        /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
 	bool has_token;          /* token: to be told */
 	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
 };
 
-struct link_code {
-	char code[17];
-	uint64_t user_id;
-	int64_t expires_ms; /* monotonic */
-};
 #define LINK_CODES 256
 #define LINK_CODE_S 300
 
@@ -88,6 +91,7 @@ struct room {
 	int next_code;
 	struct action *actions;
 	int action_count, action_room;
+	bool group_has_join_1;           /* the group under way makes dialect-1 readers */
 	struct buf scratch, scratch_2;   /* frames under construction */
 	uint64_t next_id;                /* of the next message */
 	uint64_t applied_id;             /* of the last published one: what a page may show */
@@ -120,6 +124,8 @@ void leave_apply(struct room *r, struct conn *c);
 void link_apply(struct room *r, struct action *a);
 
 /* room_message.c */
+/* A file prepared while nobody needed its bytes in the frame, and now somebody does. True: a->is_deferred, and there is nothing else to do. */
+bool message_defers(struct room *r, struct action *a);
 void message_prepare(struct room *r, struct action *a);
 void message_apply(struct room *r, struct action *a);
 void typing_apply(struct room *r, struct action *a);

@@ -78,12 +78,14 @@ static void prepare_new(struct room *r, struct action *a)
 		a->is_stored = true;
 }
 
-static struct user *user_of_code(struct room *r, struct str code)
+static struct user *user_of_code(struct room *r, struct action *a, struct str code)
 {
 	for (int i = 0; i < LINK_CODES; i++) {
 		struct link_code *l = &r->codes[i];
 		if (l->user_id && l->expires_ms > r->mono_now_ms && strlen(l->code) == code.len && wc_equal_ct(l->code, code.p, code.len)) {
 			struct user *u = user_get(&r->users, l->user_id);
+			a->code = l;
+			a->code_was = *l;
 			*l = (struct link_code){ 0 }; /* once */
 			return u;
 		}
@@ -113,7 +115,7 @@ void join_prepare(struct room *r, struct action *a)
 		return;
 	}
 	if (is_dialect_2(a) && e->join.code.len) {
-		a->user = user_of_code(r, e->join.code);
+		a->user = user_of_code(r, a, e->join.code);
 		if (!a->user)
 			fail(a, ERR_BAD_CODE);
 		else if (sanction_bars(r, a, a->user))
@@ -136,6 +138,9 @@ void join_undo(struct room *r, struct action *a)
 	if (a->reserved_ids) /* not written after all: the next join reserves again */
 		r->user_id_reserved = r->next_user_id;
 	a->reserved_ids = false;
+	if (a->code && !a->code->user_id) /* it brought nobody in: good for another try */
+		*a->code = a->code_was;
+	a->code = NULL;
 }
 
 /* --- init */

@@ -118,6 +118,39 @@ static int put_again(struct room *r, struct msg m)
 	return store_put_msg(r->o.store, &m);
 }
 
+/* --- A file that goes to a helper once more */
+
+struct again {
+	struct room *room;
+	struct event *e;
+};
+
+static void run_again(void *arg, struct store_reader *reader)
+{
+	struct again *g = arg;
+	(void)reader;
+	prepare_data64(&g->e, g->room->o.blobs);
+	inbox_push_one(g->room->o.inbox, g->e);
+	free(g);
+}
+
+bool message_defers(struct room *r, struct action *a)
+{
+	const struct event *e = a->e;
+	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || !a->session || r->is_quiet)
+		return false;
+	a->is_deferred = r->users.session_count[DIALECT_1] > 0 || r->group_has_join_1;
+	return a->is_deferred;
+}
+
+static void defer(struct room *r, struct action *a)
+{
+	struct again *g = xmalloc(sizeof *g);
+	*g = (struct again){ r, a->e };
+	a->e = NULL;
+	helpers_submit(r->o.helpers, run_again, g);
+}
+
 void message_prepare(struct room *r, struct action *a)
 {
 	if (!a->session)
@@ -300,6 +333,10 @@ void message_apply(struct room *r, struct action *a)
 	struct session *s = a->session;
 	if (!s) {
 		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "join first");
+		return;
+	}
+	if (a->is_deferred) {
+		defer(r, a);
 		return;
 	}
 	struct shbuf *data64 = a->e->kind == EV_TEXT ? NULL : a->e->file.data64;

@@ -41,6 +41,8 @@ test('a full disk: who sends is told, the server lives, and goes on when there i
 		const a = await join2(s, 'a'), b = await join2(s, 'b'), old = await s.join('old');
 		a.send({ type: 'text', text: 'before', cid: 'before' });
 		const before = await b.next('text');
+		a.send({ type: 'link' });
+		const { code } = await a.next('link');
 		fillUp(path.join(disk.dir, 'ballast'));
 
 		// What is in place can take a little more; then each one is refused, by its cid, and nobody sees it.
@@ -69,6 +71,9 @@ test('a full disk: who sends is told, the server lives, and goes on when there i
 		b.send({ type: 'typing' });
 		await a.next('typing');
 		const guest = await s.join('guest');
+		const second = await s.connect();
+		second.send({ type: 'join', v: 2, code });
+		assert.equal((await second.take()).code, 'storage');
 		assert.ok(guest.init.history.some(m => m.text === 'before'));
 
 		// Room again: what was refused is sent again and stored once.
@@ -80,6 +85,8 @@ test('a full disk: who sends is told, the server lives, and goes on when there i
 			assert.ok(i < 20, 'it never recovered');
 			await sleep(250);
 		}
+		second.send({ type: 'join', v: 2, code });
+		assert.equal((await second.next('init')).my_id, a.id, 'a code that let nobody in is still good');
 		const seen = messages(b.frames).map(m => m.id);
 		await s.kill9();
 		await s.restart();
