@@ -302,6 +302,11 @@ void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity)
 
 void conn_start_close(struct conn *c, int code, const void *reason, size_t reason_len)
 {
+	conn_start_close_at(c, MAIL_AT_HEAD, code, reason, reason_len);
+}
+
+void conn_start_close_at(struct conn *c, uint64_t at, int code, const void *reason, size_t reason_len)
+{
 	if (c->is_closing || c->is_dead)
 		return;
 	c->is_closing = true;
@@ -317,7 +322,7 @@ void conn_start_close(struct conn *c, int code, const void *reason, size_t reaso
 		n += reason_len;
 	}
 	struct mail *m = mail_new(MAIL_CLOSE, c);
-	m->at = MAIL_AT_HEAD;
+	m->at = at;
 	mail_part(m, shbuf_copy(frame, n));
 	c->deadline_s = c->hub->now_s + CLOSE_WRITE_S;
 	conn_insert(c, m);
@@ -336,6 +341,25 @@ static void send_control(struct conn *c, enum ws_opcode op, const uint8_t *data,
 	m->at = MAIL_AT_HEAD;
 	mail_part(m, shbuf_copy(frame, n + len));
 	conn_insert(c, m);
+}
+
+/* Nothing of what comes from now on counts. */
+static bool is_deaf(const struct conn *c)
+{
+	return c->is_ending || c->is_closing;
+}
+
+/* The peer's own end, good or bad. What it sent before may still be on its way through the room: its answers go out before the close frame. */
+static void end(struct conn *c, int code, const char *reason)
+{
+	const struct hub_ops *ops = &c->hub->all->o.ops;
+	if (!ops->ending || !conn_is_subscribed(c)) {
+		conn_start_close(c, code, reason, strlen(reason));
+		return;
+	}
+	c->is_ending = true;
+	c->deadline_s = c->hub->now_s + CLOSE_WRITE_S;
+	ops->ending(ops->arg, c, code, reason);
 }
 
 /* Acts on one thing the framing found. */
@@ -361,11 +385,11 @@ static void handle(struct conn *c, const struct ws_out *out)
 		send_control(c, WS_PONG, out->data, out->len);
 		break;
 	case WS_EV_CLOSE:
-		conn_start_close(c, out->code, NULL, 0);
+		end(c, out->code, "");
 		break;
 	case WS_EV_FAIL:
 		metric_add(M_PROTOCOL_ERRORS, 1);
-		conn_start_close(c, out->code, out->reason, strlen(out->reason));
+		end(c, out->code, out->reason);
 		break;
 	case WS_EV_BLOCKED:
 		if (!(c->pause & PAUSE_BUDGET)) {
@@ -385,7 +409,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 static size_t parse(struct conn *c, uint8_t *data, size_t n)
 {
 	size_t at = 0;
-	while (at < n && !c->is_dead && !c->is_closing && !c->pause) {
+	while (at < n && !c->is_dead && !is_deaf(c) && !c->pause) {
 		struct ws_out out;
 		size_t used = 0;
 		enum ws_event ev = ws_in_feed(&c->in, &c->hub->all->o.limits, data + at, n - at, &used, &out);
@@ -394,9 +418,7 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n)
 			break;
 		handle(c, &out);
 	}
-	if (c->is_closing)
-		return n;
-	return at;
+	return is_deaf(c) ? n : at;
 }
 
 void conn_read_turn(struct conn *c)
@@ -404,11 +426,11 @@ void conn_read_turn(struct conn *c)
 	struct hub *h = c->hub;
 	if (c->is_dead || c->pause)
 		return; /* conn_resume marks it ready again */
-	if (c->stash_len && !c->is_closing) {
+	if (c->stash_len && !is_deaf(c)) {
 		c->stash_at += (uint32_t)parse(c, c->stash + c->stash_at, c->stash_len - c->stash_at);
 		if (c->is_dead)
 			return;
-		if (c->stash_at < c->stash_len && !c->is_closing)
+		if (c->stash_at < c->stash_len && !is_deaf(c))
 			return;
 	}
 	if (c->stash) {
@@ -427,7 +449,7 @@ void conn_read_turn(struct conn *c)
 	}
 	c->rx_s = h->now_s;
 	h->received_bytes += (uint64_t)got;
-	size_t used = c->is_closing ? (size_t)got : parse(c, h->scratch, (size_t)got);
+	size_t used = is_deaf(c) ? (size_t)got : parse(c, h->scratch, (size_t)got);
 	if (c->is_dead)
 		return;
 	if (used < (size_t)got) {
@@ -471,7 +493,7 @@ void conn_tick(struct conn *c)
 	uint32_t now = h->now_s, silent = 2 * (uint32_t)(o->ping_interval_ms / 1000);
 
 	if (c->deadline_s && now >= c->deadline_s) {
-		if (c->is_closing)
+		if (is_deaf(c))
 			conn_kill(c, M_COUNT, "close timed out");
 		else if (!(c->pause & PAUSE_HELPER)) {
 			metric_add(M_JOIN_TIMEOUTS, 1);
@@ -503,7 +525,7 @@ void conn_tick(struct conn *c)
 		conn_kill(c, M_EVICTED_SILENT, "no answer to pings");
 		return;
 	}
-	if (now >= c->ping_s && !c->is_closing) {
+	if (now >= c->ping_s && !is_deaf(c)) {
 		c->ping_s = now + (uint32_t)(o->ping_interval_ms / 1000);
 		struct mail *m = mail_new(MAIL_INSERT, c);
 		m->at = MAIL_AT_HEAD;

@@ -16,6 +16,7 @@ enum event_kind {
 	EV_SYNC, EV_HISTORY, EV_WHO, EV_LINK, EV_PING,                                    /* Part 2 */
 	EV_BAD,     /* a frame that gets an error: code, text and cid say which */
 	/* from the server itself */
+	EV_ENDING,  /* the peer said goodbye or broke the protocol: once all it sent before is answered, the close frame `end` */
 	EV_CLOSED,  /* the connection is gone; the room's last word on it lets its memory go */
 	EV_CALL,    /* run call(arg) on the room thread, in order with the rest */
 	EV_ADMIN,   /* the same between two groups: what came before is committed and shown, and it may have a transaction of its own */
@@ -64,6 +65,10 @@ struct event {
 			enum error_code code;
 			struct str text;       /* what a person reads */
 		} bad;
+		struct {
+			int code;
+			const char *reason;    /* a literal */
+		} end;
 		struct {
 			void (*fn)(void *arg);
 			void *arg;

@@ -177,7 +177,7 @@ static void drain(struct hub *h)
 		case MAIL_FILL:
 			conn_fill(c, m);
 			break;
-		case MAIL_CLOSE: /* queued like an insert at the head, so that what was posted before it goes out before it */
+		case MAIL_CLOSE: /* late, wherever it stands: what was posted before it and waits for the head would be dropped behind it */
 			m->next = NULL;
 			*late_end = m;
 			late_end = &m->next;
@@ -199,7 +199,7 @@ static void drain(struct hub *h)
 		if (c->is_dead || c->is_closing) {
 			mail_free(m);
 		} else if (m->kind == MAIL_CLOSE) {
-			conn_start_close(c, (int)m->skip, m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
+			conn_start_close_at(c, m->at, (int)m->skip, m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
 			mail_free(m);
 		} else {
 			conn_insert(c, m);

@@ -31,7 +31,7 @@ enum mail_kind {
 	MAIL_FILL,      /* the oldest MAIL_HOLD gets these parts */
 	MAIL_SUBSCRIBE, /* read ring number `skip` from `at` on; resumes reading frames; id is its identity from now on */
 	MAIL_RESUME,    /* a helper is done with the connection's frame, or the first frame was refused: read on */
-	MAIL_CLOSE,     /* send what is due, then a close frame with code `skip` and parts[0] as reason */
+	MAIL_CLOSE,     /* send what is due before `at`, then a close frame with code `skip` and parts[0] as reason */
 	MAIL_DROP,      /* close the socket at once */
 	MAIL_RELEASE,   /* the room is done with it */
 	MAIL_ADOPT,     /* a new connection (internal) */
@@ -59,6 +59,9 @@ struct hub_ops {
 	 * MAIL_RESUME or MAIL_SUBSCRIBE. Thread: I/O. */
 	bool (*message)(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved);
 	bool (*oversize)(void *arg, struct conn *c, const uint8_t *head, size_t len); /* as message; head: the first bytes of one too long to keep */
+	/* A subscribed connection said goodbye or broke the protocol, and is read no further: MAIL_CLOSE with this code and reason (a literal) is to
+	 * come once all it sent before is answered. Thread: I/O. NULL: closed without waiting for that. */
+	void (*ending)(void *arg, struct conn *c, int code, const char *reason);
 	void (*closed)(void *arg, struct conn *c); /* exactly once per connection; nothing follows */
 	void (*flush)(void *arg, struct hub *h);   /* all input of one turn was delivered: push the events collected */
 	bool (*is_full)(void *arg);                /* the room's inbox is full: stop reading */

@@ -30,6 +30,7 @@ struct conn {
 	bool is_dead : 1;     /* the socket is gone */
 	bool is_dirty : 1;    /* in hub->dirty */
 	bool is_ready : 1;    /* in hub->ready: there may be input */
+	bool is_ending : 1;   /* the room answers what was sent, then says MAIL_CLOSE; input is thrown away */
 	bool is_closing : 1;  /* a close frame is queued; input is thrown away */
 	bool is_close_sent : 1;
 	bool saw_hangup : 1;  /* read until the end even after a short read */
@@ -100,7 +101,8 @@ void conn_insert(struct conn *c, struct mail *m);             /* takes m; ordere
 void conn_fill(struct conn *c, struct mail *m);               /* MAIL_FILL: takes m */
 void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity);
 void conn_resume(struct conn *c, int pause);
-void conn_start_close(struct conn *c, int code, const void *reason, size_t reason_len);
+void conn_start_close(struct conn *c, int code, const void *reason, size_t reason_len); /* after what is released now */
+void conn_start_close_at(struct conn *c, uint64_t at, int code, const void *reason, size_t reason_len);
 void conn_kill(struct conn *c, enum metric why, const char *reason); /* the one way a socket ends; why M_COUNT: nothing to count */
 void conn_mark_ready(struct conn *c);
 void conn_mark_dirty(struct conn *c);

@@ -144,6 +144,16 @@ static bool oversize(void *arg, struct conn *c, const uint8_t *head, size_t len)
 	return false;
 }
 
+static void ending(void *arg, struct conn *c, int code, const char *reason)
+{
+	(void)arg;
+	struct event *e = event_new(EV_ENDING, c, 0);
+	WC_ASSERT(e); /* small and fixed */
+	e->end.code = code;
+	e->end.reason = reason;
+	turn_add(e);
+}
+
 static void closed(void *arg, struct conn *c)
 {
 	(void)arg;
@@ -160,7 +170,7 @@ static bool is_full(void *arg)
 
 struct hub_ops ingest_ops(struct ingest *in)
 {
-	return (struct hub_ops){ .message = message, .oversize = oversize, .closed = closed, .flush = flush, .is_full = is_full, .arg = in };
+	return (struct hub_ops){ .message = message, .oversize = oversize, .ending = ending, .closed = closed, .flush = flush, .is_full = is_full, .arg = in };
 }
 
 struct ingest *ingest_new(struct inbox *inbox, struct blobs *blobs, struct helpers *helpers, struct ws_budget *budget, int max_file_mb)

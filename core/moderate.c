@@ -227,7 +227,7 @@ void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int c
 		buf_init(&b, 64 * 1024);
 		encode_error(&b, DIALECT_1, ERR_BAD_REQUEST, (struct str){ text.p, text.len }, STR(""));
 		struct mail *m = mail_new(MAIL_INSERT, c);
-		m->at = MAIL_AT_HEAD; /* as the close behind it, so that they keep their order */
+		m->at = publish_end(r->pub, c);
 		mail_part(m, frame_of_buf(&b));
 		publish_mail(r->pub, m);
 		buf_fini(&b);

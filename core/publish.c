@@ -41,6 +41,12 @@ uint64_t publish_position(struct publisher *p, enum dialect d)
 	return bcast_tail(p->rings[d]);
 }
 
+uint64_t publish_end(struct publisher *p, const struct conn *c)
+{
+	const struct session *s = conn_session(c);
+	return s ? publish_position(p, s->dialect) : MAIL_AT_HEAD; /* before it joined there is no log for it */
+}
+
 size_t publish_frame_max(struct publisher *p, enum dialect d)
 {
 	return bcast_frame_max(p->rings[d]) - WS_HEADER_MAX;
@@ -91,6 +97,7 @@ void publish_insert(struct publisher *p, const struct session *s, uint64_t at, s
 void publish_close(struct publisher *p, struct conn *c, int code, const char *reason)
 {
 	struct mail *m = mail_new(MAIL_CLOSE, c);
+	m->at = publish_end(p, c);
 	m->skip = (uint32_t)code;
 	mail_part(m, shbuf_copy(reason, strlen(reason)));
 	publish_mail(p, m);

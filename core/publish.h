@@ -17,6 +17,8 @@ void publisher_free(struct publisher *p);
 
 /* Where the next frame of a dialect goes. */
 uint64_t publish_position(struct publisher *p, enum dialect d);
+/* Behind all that was published so far for this connection. */
+uint64_t publish_end(struct publisher *p, const struct conn *c);
 /* A text frame with this payload into the log; may release what is there and wait for a sweep. Payload at most publish_frame_max bytes.
  * Returns its position, *len its length with the header. */
 uint64_t publish_frame(struct publisher *p, enum dialect d, const void *payload, size_t payload_len, size_t *len);
@@ -26,6 +28,7 @@ size_t publish_frame_max(struct publisher *p, enum dialect d);
 void publish_mail(struct publisher *p, struct mail *m);
 /* Up to three parts, in place of `skip` bytes of the session's log at `at`. References are taken over; NULL parts are left out. */
 void publish_insert(struct publisher *p, const struct session *s, uint64_t at, size_t skip, struct shbuf *a, struct shbuf *b, struct shbuf *c);
+/* A close frame, once all that was published before has gone out. */
 void publish_close(struct publisher *p, struct conn *c, int code, const char *reason);
 
 void publish_flush(struct publisher *p);

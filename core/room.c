@@ -52,7 +52,7 @@ void room_error_retry(struct room *r, struct conn *c, enum error_code code, stru
 	/* Before a join nothing says which dialect it is; `code` is what a dialect-2 client needs then, and an old one ignores it. */
 	encode_error_retry(&b, s ? s->dialect : DIALECT_2, code, text.len ? text : default_words(code), cid, retry_ms);
 	struct mail *m = mail_new(MAIL_INSERT, c);
-	m->at = s ? publish_position(r->pub, s->dialect) : MAIL_AT_HEAD;
+	m->at = publish_end(r->pub, c);
 	mail_part(m, frame_of_buf(&b));
 	publish_mail(r->pub, m);
 	buf_fini(&b);
@@ -195,6 +195,9 @@ static void apply(struct room *r, struct action *a)
 		room_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
 		if (!a->session)
 			publish_close(r->pub, e->conn, WS_CLOSE_POLICY, "join first");
+		break;
+	case EV_ENDING:
+		publish_close(r->pub, e->conn, e->end.code, e->end.reason);
 		break;
 	case EV_CLOSED:
 		leave_apply(r, e->conn);

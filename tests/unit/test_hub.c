@@ -33,7 +33,7 @@ struct client {
 struct test {
 	struct hubs *hubs;
 	struct client v[CLIENTS];
-	_Atomic int closed, adopted;
+	_Atomic int closed, adopted, ending_code;
 	_Atomic bool is_reading;
 };
 
@@ -56,6 +56,13 @@ static bool on_oversize(void *arg, struct conn *c, const uint8_t *head, size_t l
 {
 	(void)arg, (void)c, (void)head, (void)len;
 	return false;
+}
+
+static void on_ending(void *arg, struct conn *c, int code, const char *reason)
+{
+	struct test *t = arg;
+	(void)c, (void)reason;
+	assert_int_equal(atomic_exchange(&t->ending_code, code), 0);
 }
 
 static void on_closed(void *arg, struct conn *c)
@@ -83,7 +90,7 @@ static struct hubs *start(struct test *t, int threads, size_t ring)
 	struct hub_opts o = {
 		.threads = threads, .ring_bytes = ring, .limits = { .soft_bytes = 65536, .hard_bytes = 131072 }, .join_timeout_ms = 15000,
 		.ping_interval_ms = 30000, .insert_cap_bytes = 64 << 20, .large_cap_bytes = 256 << 20,
-		.ops = { on_message, on_oversize, on_closed, on_flush, on_full, t },
+		.ops = { .message = on_message, .oversize = on_oversize, .ending = on_ending, .closed = on_closed, .flush = on_flush, .is_full = on_full, .arg = t },
 	};
 	char *cause = NULL;
 	struct hubs *hs = hubs_start(&o, &cause);
@@ -182,6 +189,18 @@ static void flush(struct test *t, struct batch *b)
 	for (int r = 0; r < HUB_RINGS; r++)
 		bcast_release(hubs_ring(t->hubs, r));
 	hubs_wake(t->hubs);
+}
+
+static void read_all(struct client *c, size_t n)
+{
+	while (c->got.len < n) {
+		char chunk[256];
+		struct pollfd p = { c->fd, POLLIN, 0 };
+		assert_int_equal(poll(&p, 1, 2000), 1);
+		ssize_t got = read(c->fd, chunk, sizeof chunk);
+		assert_true(got > 0);
+		buf_put(&c->got, chunk, (size_t)got);
+	}
 }
 
 static void fill_hold(struct batch *b, struct client *c, const void *p, size_t n)
@@ -321,14 +340,7 @@ static void test_many_inserts_in_one_flush(void **state)
 		if (i % 200 == 199)
 			flush(&t, &b);
 	}
-	while (c->got.len < c->want.len) {
-		char chunk[65536];
-		struct pollfd p = { c->fd, POLLIN, 0 };
-		assert_int_equal(poll(&p, 1, 2000), 1);
-		ssize_t n = read(c->fd, chunk, sizeof chunk);
-		assert_true(n > 0);
-		buf_put(&c->got, chunk, (size_t)n);
-	}
+	read_all(c, c->want.len);
 	assert_int_equal(c->got.len, c->want.len);
 	assert_memory_equal(c->got.p, c->want.p, c->got.len);
 	hubs_stop(t.hubs, 500);
@@ -391,12 +403,61 @@ static void test_laggard_is_dropped_alone(void **state)
 	}
 }
 
+/* A message and a close in one write: the echo, which comes from the room, goes out before the close frame, also where the close is
+ * posted before the log is released up to it. What follows the close is not read. */
+static void test_close_waits_for_answers(void **state)
+{
+	(void)state;
+	static struct test t;
+	memset(&t, 0, sizeof t);
+	t.hubs = start(&t, 1, RING);
+	adopt(&t, 0, 0);
+	while (atomic_load(&t.adopted) < 1)
+		usleep(1000);
+	struct batch b = { 0 };
+	struct client *c = &t.v[0];
+	post(&b, mail_new(MAIL_SUBSCRIBE, c->conn));
+	flush(&t, &b);
+	static const uint8_t bytes[] = { 0x88, 0x82, 0, 0, 0, 0, 1000 >> 8, 1000 & 255, 0x89, 0x80, 0, 0, 0, 0 };
+	assert_int_equal(write(c->fd, bytes, sizeof bytes), sizeof bytes);
+	while (!atomic_load(&t.ending_code))
+		usleep(1000);
+	assert_int_equal(t.ending_code, 1000);
+	struct bcast *log = hubs_ring(t.hubs, 0);
+	memcpy(bcast_reserve(log, 6), "others", 6);
+	bcast_commit(log, 6);
+	uint64_t at = bcast_tail(log);
+	memcpy(bcast_reserve(log, 5), "frame", 5);
+	bcast_commit(log, 5);
+	post(&b, insert(c, MAIL_INSERT, at, 5, "echo", 4));
+	struct mail *m = insert(c, MAIL_CLOSE, bcast_tail(log), 1000, NULL, 0);
+	m->next = b.newest[0];
+	hub_post(conn_hub(c->conn), m, b.oldest[0]); /* and the log is not released yet */
+	usleep(20000);
+	char early;
+	assert_int_equal(read(c->fd, &early, 1), -1);
+	bcast_release(log);
+	hubs_wake(t.hubs);
+	read_all(c, 14);
+	assert_memory_equal(c->got.p, "othersecho\x88\x02\x03\xe8", 14);
+	struct pollfd p = { c->fd, POLLIN, 0 };
+	assert_int_equal(poll(&p, 1, 2000), 1);
+	assert_int_equal(read(c->fd, &early, 1), 0); /* no pong */
+	hubs_stop(t.hubs, 500);
+	hubs_free(t.hubs);
+	close(c->fd);
+	buf_fini(&c->want);
+	buf_fini(&c->got);
+	buf_fini(&c->behind);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_streams_against_model),
 		cmocka_unit_test(test_many_inserts_in_one_flush),
 		cmocka_unit_test(test_laggard_is_dropped_alone),
+		cmocka_unit_test(test_close_waits_for_answers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
