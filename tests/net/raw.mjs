@@ -33,9 +33,27 @@ export const closePayload = (code, reason = '') => {
 };
 
 export class Raw {
-	buffer = Buffer.alloc(0);
 	ended = false; // by the peer, cleanly or not
+	#chunks = []; // what came, joined only when it is looked at
+	#bytes = 0;
+	#wanted = 0; // do not wake for less
 	wake = () => {};
+
+	get buffer() {
+		if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
+		return this.#chunks[0];
+	}
+
+	set buffer(bytes) {
+		this.#chunks = [bytes];
+		this.#bytes = bytes.length;
+	}
+
+	#take(data) {
+		this.#chunks.push(data);
+		this.#bytes += data.length;
+		if (this.#bytes >= this.#wanted) this.wake();
+	}
 
 	static async connect(server, options = {}) {
 		const r = new Raw();
@@ -43,7 +61,7 @@ export class Raw {
 		r.socket.setNoDelay(true);
 		r.socket.on('error', e => { r.error = e; r.ended = true; r.wake(); });
 		await once(r.socket, r.socket.encrypted ? 'secureConnect' : 'connect');
-		r.socket.on('data', d => { r.buffer = r.buffer.length ? Buffer.concat([r.buffer, d]) : d; r.wake(); });
+		r.socket.on('data', d => r.#take(d));
 		r.socket.on('end', () => { r.ended = true; r.wake(); });
 		r.socket.on('close', () => { r.ended = true; r.wake(); });
 		return r;
@@ -68,21 +86,22 @@ export class Raw {
 		return r;
 	}
 
-	async upgrade(early = '') {
+	async upgrade(early = '', headers = '') {
 		const key = crypto.randomBytes(16).toString('base64');
 		this.socket.write(Buffer.concat([Buffer.from('GET /ws HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-			`Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n\r\n`), Buffer.from(early)]));
+			`Sec-WebSocket-Key: ${key}\r\nSec-WebSocket-Version: 13\r\n${headers}\r\n`), Buffer.from(early)]));
 		const head = await this.head();
 		assert.match(head, /^HTTP\/1\.1 101 /);
 		const accept = crypto.createHash('sha1').update(key + '258EAFA5-E914-47DA-95CA-C5AB0DC85B11').digest('base64');
 		assert.ok(new RegExp(`^sec-websocket-accept: ${accept.replace(/[+/]/g, '\\$&')}\\r$`, 'im').test(head), `accept key in ${head}`);
-		assert.ok(!/^sec-websocket-extensions:/im.test(head), 'no extension was asked for');
+		assert.ok(!/^sec-websocket-extensions:/im.test(head), 'no extension is offered');
 	}
 
 	/** Waits until `ready()` is truthy, and gives that; null if the peer ended first. */
 	async until(ready, what, timeout = 5000) {
 		const deadline = Date.now() + timeout * slack;
 		for (;;) {
+			this.#wanted = 0;
 			const got = ready();
 			if (got) return got;
 			if (this.ended) return null;
@@ -124,24 +143,28 @@ export class Raw {
 		this.frame(JSON.stringify(object));
 	}
 
-	/** The next frame from the server, judged; null once the connection has ended. */
+	/** A frame from the server that is here whole, judged; else null. */
+	takeFrame() {
+		const b = this.buffer;
+		if (b.length < 2) return null;
+		const short = b[1] & 0x7f;
+		const headLen = short === 127 ? 10 : short === 126 ? 4 : 2;
+		if (b.length < headLen) return null;
+		const len = short === 127 ? Number(b.readBigUInt64BE(2)) : short === 126 ? b.readUInt16BE(2) : short;
+		assert.equal(b[0] & 0x70, 0, 'reserved bits in a server frame');
+		assert.equal(b[1] & 0x80, 0, 'a masked server frame');
+		if (short === 126) assert.ok(len >= 126, 'shortest length form');
+		if (short === 127) assert.ok(len >= 65536, 'shortest length form');
+		this.#wanted = headLen + len;
+		if (b.length < headLen + len) return null;
+		const frame = { fin: (b[0] & 0x80) !== 0, opcode: b[0] & 15, payload: b.subarray(headLen, headLen + len) };
+		this.buffer = b.subarray(headLen + len);
+		return frame;
+	}
+
+	/** The next frame from the server; null once the connection has ended. */
 	async nextFrame(timeout) {
-		return this.until(() => {
-			const b = this.buffer;
-			if (b.length < 2) return null;
-			const short = b[1] & 0x7f;
-			const headLen = short === 127 ? 10 : short === 126 ? 4 : 2;
-			if (b.length < headLen) return null;
-			const len = short === 127 ? Number(b.readBigUInt64BE(2)) : short === 126 ? b.readUInt16BE(2) : short;
-			assert.equal(b[0] & 0x70, 0, 'reserved bits in a server frame');
-			assert.equal(b[1] & 0x80, 0, 'a masked server frame');
-			if (short === 126) assert.ok(len >= 126, 'shortest length form');
-			if (short === 127) assert.ok(len >= 65536, 'shortest length form');
-			if (b.length < headLen + len) return null;
-			const frame = { fin: (b[0] & 0x80) !== 0, opcode: b[0] & 15, payload: b.subarray(headLen, headLen + len) };
-			this.buffer = b.subarray(headLen + len);
-			return frame;
-		}, 'a frame', timeout);
+		return this.until(() => this.takeFrame(), 'a frame', timeout);
 	}
 
 	/** The next text frame, parsed (of that type, others skipped, pings answered). */
@@ -169,7 +192,7 @@ export class Raw {
 
 	/** Waits for the peer to end the connection. */
 	async end(timeout = 5000) {
-		return within(timeout * slack, (async () => { while (!this.ended) { this.buffer = Buffer.alloc(0); await Promise.race([new Promise(resolve => (this.wake = resolve)), sleep(100)]); } })(),
+		return within(timeout * slack, (async () => { while (!this.ended) { this.#wanted = 0; this.buffer = Buffer.alloc(0); await Promise.race([new Promise(resolve => (this.wake = resolve)), sleep(100)]); } })(),
 			'the peer to end the connection');
 	}
 
