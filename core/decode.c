@@ -19,6 +19,7 @@
 
 #include "filefield.h"
 #include "jsonscan.h"
+#include "password.h"
 #include "utf8.h"
 
 #define ID_MAX ((uint64_t)1 << 53)          /* what a JavaScript number holds exactly */
@@ -262,7 +263,7 @@ static struct str cut_bytes(struct str s, size_t max)
 
 static void decode_join(struct in *in)
 {
-	struct str name, token, code;
+	struct str name, token, code, password;
 	uint64_t version = 1, since;
 	struct json_object *v = field(in, "v");
 	struct event *e;
@@ -274,13 +275,14 @@ static void decode_join(struct in *in)
 		return;
 	}
 	if (!get_str(in, "name", &name) || !get_str(in, "token", &token) || !get_str(in, "code", &code) ||
-	    !get_id(in, "since", &since, &has_since))
+	    !get_str(in, "password", &password) || !get_id(in, "since", &since, &has_since))
 		return;
 	/* Of a name name_clean keeps 32 code points; more than this many bytes of rubbish before them is not worth carrying. */
 	name = cut_bytes(utf8_trim(name), 16 * WC_NAME_BYTES);
 	token = cut_bytes(token, SECRET_BYTES);
 	code = cut_bytes(code, SECRET_BYTES);
-	e = make(in, EV_JOIN, name.len + token.len + code.len);
+	password.len = WC_MIN(password.len, (size_t)PASSWORD_BYTES + 1);
+	e = make(in, EV_JOIN, name.len + token.len + code.len + password.len);
 	if (!e)
 		return;
 	at = (char *)(e + 1);
@@ -288,6 +290,7 @@ static void decode_join(struct in *in)
 	e->join.name = place(&at, name);
 	e->join.token = place(&at, token);
 	e->join.code = place(&at, code);
+	e->join.password = place(&at, password);
 	e->join.has_since = has_since;
 	e->join.since = since;
 }

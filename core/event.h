@@ -25,7 +25,7 @@ enum event_kind {
 
 /* Error codes of the wire (PROTOCOL Part 2); room.c has their words. */
 enum error_code {
-	ERR_BAD_REQUEST, ERR_TOO_LONG, ERR_TOO_LARGE, ERR_BAD_TOKEN, ERR_BAD_CODE, ERR_NO_SUCH_USER, ERR_CID_REUSED, ERR_STORAGE,
+	ERR_BAD_REQUEST, ERR_TOO_LONG, ERR_TOO_LARGE, ERR_BAD_TOKEN, ERR_BAD_CODE, ERR_PASSWORD_REQUIRED, ERR_BAD_PASSWORD, ERR_NO_SUCH_USER, ERR_CID_REUSED, ERR_STORAGE,
 	ERR_RATE_LIMITED, ERR_MUTED, ERR_BUSY, ERR_COUNT
 };
 const char *error_code_name(enum error_code code); /* "bad_request" … */
@@ -42,6 +42,7 @@ struct event {
 		struct {
 			int version;               /* 1, or 2 and up (served as 2) */
 			struct str name, token, code; /* as sent; name not yet cleaned; token and code at most 128 bytes */
+			struct str password;       /* cut behind what none can have */
 			bool has_since;
 			uint64_t since;
 		} join;
@@ -53,6 +54,7 @@ struct event {
 			double duration;
 			uint32_t width, height;
 			uint64_t size;         /* set by the preparation, from the bytes */
+			bool is_unread;        /* not prepared, because its sender was over a limit: size is about right, nothing is stored */
 			uint8_t sha[WC_SHA_BYTES];
 			struct shbuf *data64;  /* canonical base64 for dialect 1; may be NULL */
 		} file;                    /* EV_FILE and EV_VOICE */

@@ -582,6 +582,17 @@ bool conn_is_subscribed(const struct conn *c)
 	return c->list != LIST_NEW;
 }
 
+void conn_refuse_files(struct conn *c, int64_t until_ms)
+{
+	atomic_store_explicit(&c->no_files_until_ms, until_ms, memory_order_relaxed);
+}
+
+bool conn_files_are_refused(const struct conn *c)
+{
+	int64_t until_ms = atomic_load_explicit(&c->no_files_until_ms, memory_order_relaxed);
+	return until_ms && mono_ms() < until_ms;
+}
+
 void *conn_session(const struct conn *c)
 {
 	return c->session;
@@ -590,4 +601,9 @@ void *conn_session(const struct conn *c)
 void conn_set_session(struct conn *c, void *session)
 {
 	c->session = session;
+}
+
+int conn_count_refusal(struct conn *c)
+{
+	return ++c->refusals;
 }

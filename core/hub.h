@@ -101,7 +101,11 @@ struct hub *conn_hub(const struct conn *c);
 void conn_peer(const struct conn *c, struct sockaddr_storage *out);
 uint64_t conn_identity(const struct conn *c); /* Thread: I/O. 0 before MAIL_SUBSCRIBE */
 bool conn_is_subscribed(const struct conn *c); /* Thread: I/O */
+/* Until then (mono_ms) its files are not worth storing: the room would refuse them. Any thread. */
+void conn_refuse_files(struct conn *c, int64_t until_ms);
+bool conn_files_are_refused(const struct conn *c);
 void *conn_session(const struct conn *c);     /* Thread: room; the room's own pointer */
 void conn_set_session(struct conn *c, void *session);
+int conn_count_refusal(struct conn *c);       /* Thread: room. How many of its joins were refused, this one too */
 
 #endif

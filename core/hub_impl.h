@@ -48,7 +48,9 @@ struct conn {
 	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s; /* hub seconds: last input, next ping, output stuck since, hard end, big
 	                                                                   frame since, waiting for the frame budget since */
 	uint64_t identity;
+	_Atomic int64_t no_files_until_ms;
 	void *session;        /* the room's */
+	int refusals;         /* of its joins; the room's */
 	uint8_t addr[16];
 	uint16_t port;
 	bool is_v4;

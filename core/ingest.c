@@ -79,8 +79,14 @@ static void run_slow(void *arg, struct store_reader *reader)
 	}
 	if (!e && s->is_first)
 		e = not_a_join(s->conn);
+	/* Over a limit, the sender is refused by the room: nothing is stored for that. */
+	bool is_refused = e && is_file(e) && conn_files_are_refused(s->conn);
+	if (is_refused) {
+		e->file.is_unread = true;
+		e->file.size = e->file.data.len / 4 * 3;
+	}
 	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
-	if (e && is_file(e))
+	if (e && is_file(e) && !is_refused)
 		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room) ? SIZE_MAX : TAIL_INLINE_BYTES);
 	/* What the room may give back to a helper once more must not be overtaken by what its sender sent behind it. */
 	if (e)

@@ -43,12 +43,21 @@
 	X(ERROR_TOO_LARGE, counter, "error_codes_total{code=\"too_large\"}", "") \
 	X(ERROR_BAD_TOKEN, counter, "error_codes_total{code=\"bad_token\"}", "") \
 	X(ERROR_BAD_CODE, counter, "error_codes_total{code=\"bad_code\"}", "") \
+	X(ERROR_PASSWORD_REQUIRED, counter, "error_codes_total{code=\"password_required\"}", "") \
+	X(ERROR_BAD_PASSWORD, counter, "error_codes_total{code=\"bad_password\"}", "") \
 	X(ERROR_NO_SUCH_USER, counter, "error_codes_total{code=\"no_such_user\"}", "") \
 	X(ERROR_CID_REUSED, counter, "error_codes_total{code=\"cid_reused\"}", "") \
 	X(ERROR_STORAGE, counter, "error_codes_total{code=\"storage\"}", "") \
 	X(ERROR_RATE_LIMITED, counter, "error_codes_total{code=\"rate_limited\"}", "") \
 	X(ERROR_MUTED, counter, "error_codes_total{code=\"muted\"}", "") \
 	X(ERROR_BUSY, counter, "error_codes_total{code=\"busy\"}", "") \
+	X(LIMITED_MESSAGES, counter, "limited_total{limit=\"messages\"}", "what a limit refused, by limit") \
+	X(LIMITED_REQUESTS, counter, "limited_total{limit=\"requests\"}", "") \
+	X(LIMITED_TYPING, counter, "limited_total{limit=\"typing\"}", "") \
+	X(LIMITED_NEW_PEOPLE, counter, "limited_total{limit=\"new_people\"}", "") \
+	X(LIMITED_GUESSES, counter, "limited_total{limit=\"guesses\"}", "") \
+	X(FLOOD_MUTES, counter, "flood_mutes_total", "people muted for a while because they went on over a limit") \
+	X(FLOOD_CLOSES, counter, "flood_closes_total", "connections closed because they went on even so") \
 	/* set when they are asked for */ \
 	X(LOG_LAG, gauge, "log_lag_bytes", "bytes of the broadcast logs that the slowest I/O thread has not passed yet") \
 	X(STORE_BYTES, gauge, "store_bytes", "bytes of the database on disk, its log included") \

@@ -76,6 +76,28 @@ static const struct option_row {
 	{ "Chatting", "history-limit", "HISTORY_LIMIT", "N", "messages that somebody joining is shown, and in a page of history",
 	  .kind = KIND_INT, AT(history_limit), .high = 10000, .fallback = 200 },
 
+	{ "Chatting", "join-password-file", "WAVECHAT_JOIN_PASSWORD_FILE", "FILE",
+	  "only those join who know its first line; read again at SIGHUP", "none: anybody may join", KIND_FILE, AT(join_password_file) },
+
+	{ "Limits", "message-rate", NULL, "N", "messages a second from one person; 0, here and below: no limit", .kind = KIND_INT,
+	  AT(message_rate), .high = 10000, .fallback = 5 },
+	{ "Limits", "message-burst", NULL, "N", "messages one person may send at once", .kind = KIND_INT, AT(message_burst), .low = 1,
+	  .high = 100000, .fallback = 60 },
+	{ "Limits", "byte-rate-kb", NULL, "N", "kilobytes of texts and files a second from one person", .kind = KIND_INT, AT(byte_rate_kb),
+	  .high = 10000000, .fallback = 2048 },
+	{ "Limits", "byte-burst-mb", NULL, "N", "megabytes one person may send at once", .kind = KIND_INT, AT(byte_burst_mb), .low = 1,
+	  .high = 1000000, .fallback = 300 },
+	{ "Limits", "request-rate", NULL, "N", "requests for history and lists a second from one person; tenfold at once", .kind = KIND_INT,
+	  AT(request_rate), .high = 10000, .fallback = 20 },
+	{ "Limits", "typing-rate", NULL, "N", "signs of typing passed on a second from one person", .kind = KIND_INT, AT(typing_rate),
+	  .high = 1000, .fallback = 2 },
+	{ "Limits", "flood-mute", NULL, "SECONDS", "how long somebody is muted who ignores these limits", .kind = KIND_INT, AT(flood_mute_s),
+	  .high = 86400, .fallback = 30 },
+	{ "Limits", "new-people", NULL, "N", "new people from one address in ten minutes", .kind = KIND_INT, AT(new_people), .high = 1000000,
+	  .fallback = 200 },
+	{ "Limits", "join-guesses", NULL, "N", "wrong passwords from one address in a minute", .kind = KIND_INT, AT(join_guesses),
+	  .high = 10000, .fallback = 10 },
+
 	{ "Running", "admin-socket", "WAVECHAT_ADMIN_SOCKET", "PATH", "unix socket for wavechatctl; \"none\" opens none",
 	  "see wavechatd(8)", KIND_PATH, AT(admin_socket) },
 	{ "Running", "metrics", "WAVECHAT_METRICS", "ADDRESS:PORT", "serve Prometheus metrics over plain HTTP, at /metrics",
@@ -467,5 +489,6 @@ void options_fini(struct options *o)
 	free(o->metrics);
 	free(o->tls_cert);
 	free(o->tls_key);
-	o->data = o->listen = o->admin_socket = o->metrics = o->tls_cert = o->tls_key = NULL;
+	free(o->join_password_file);
+	o->data = o->listen = o->admin_socket = o->metrics = o->tls_cert = o->tls_key = o->join_password_file = NULL;
 }

@@ -25,6 +25,14 @@ struct options {
 	int retain_days;     /* --retain-days; 0: for ever */
 	int max_storage_mb;  /* --max-storage-mb; 0: no bound (256 with :memory:) */
 	int name_hold_days;  /* --name-hold-days 90 */
+	int message_rate, message_burst; /* --message-rate N a second, --message-burst N, of one person; rate 0: no limit, as with all below */
+	int byte_rate_kb, byte_burst_mb; /* --byte-rate-kb N a second, --byte-burst-mb N: texts and files of one person */
+	int request_rate;    /* --request-rate N a second: history, who and the like; ten seconds' worth at once */
+	int typing_rate;     /* --typing-rate N a second; three seconds' worth at once */
+	int flood_mute_s;    /* --flood-mute SECONDS */
+	int new_people;      /* --new-people N, from one address in ten minutes */
+	char *join_password_file; /* --join-password-file FILE | WAVECHAT_JOIN_PASSWORD_FILE; NULL: anybody may join */
+	int join_guesses;    /* --join-guesses N, wrong ones from one address in a minute */
 	enum log_level log_level;       /* --log-level error|warn|info|debug | WAVECHAT_LOG_LEVEL */
 	enum log_format log_format;     /* --log-format text|json | WAVECHAT_LOG_FORMAT */
 	char *admin_socket;  /* --admin-socket PATH | WAVECHAT_ADMIN_SOCKET; "none"; NULL: $RUNTIME_DIRECTORY or the data directory */

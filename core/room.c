@@ -28,10 +28,16 @@ static struct str default_words(enum error_code code)
 		return STR("This sign-in is not known here. Join as new");
 	case ERR_BAD_CODE:
 		return STR("This sign-in link was used already or has expired. Make a new one on the other device");
+	case ERR_PASSWORD_REQUIRED:
+		return STR("This chat has a password. Say it as \"password\" in join");
+	case ERR_BAD_PASSWORD:
+		return STR("That is not this chat's password");
 	case ERR_NO_SUCH_USER:
 		return STR("There is nobody with this id");
 	case ERR_CID_REUSED:
 		return STR("This cid was used for another message; that one stands");
+	case ERR_RATE_LIMITED:
+		return STR("Too much at once. Wait a little");
 	case ERR_BUSY:
 		return STR("Too many requests at once. Wait for the answers");
 	default:
@@ -98,6 +104,14 @@ static void refuse(struct action *a)
 	a->error = ERR_STORAGE;
 }
 
+/* A flood is refused before it costs the store anything, but that what was stored already is not lost to who sends it again. */
+static bool may_pass(struct room *r, struct action *a)
+{
+	if (a->e->kind == EV_JOIN || !a->session || limit_message(r, a))
+		return true;
+	return a->error == ERR_RATE_LIMITED && a->e->cid.len && a->session->user->is_identity;
+}
+
 enum txn { TXN_NONE, TXN_READ /* open, nothing written */, TXN_WRITTEN };
 
 /* Runs every event's store work inside one transaction, a savepoint each: one bad event must not take its batch along. */
@@ -108,7 +122,7 @@ static enum txn prepare_group(struct room *r)
 	for (int i = 0; i < r->action_count; i++) {
 		struct action *a = &r->actions[i];
 		r->group_has_join_1 |= a->e->kind == EV_JOIN && a->e->join.version < 2;
-		if (!wants_store(a->e) || message_defers(r, a))
+		if (!wants_store(a->e) || message_defers(r, a) || !may_pass(r, a))
 			continue;
 		if (txn == TXN_NONE && store_begin(r->o.store) < 0) {
 			storage_result(r, false);
@@ -161,9 +175,17 @@ static void commit_group(struct room *r, enum txn txn)
 	}
 }
 
+static bool is_request(const struct event *e)
+{
+	return e->kind == EV_DM_HISTORY || e->kind == EV_SYNC || e->kind == EV_HISTORY || e->kind == EV_WHO || e->kind == EV_LINK ||
+	       e->kind == EV_PING || e->kind == EV_BAD;
+}
+
 static void apply(struct room *r, struct action *a)
 {
 	struct event *e = a->e;
+	if (is_request(e) && a->session && !limit_request(r, a))
+		return;
 	switch (e->kind) {
 	case EV_JOIN:
 		join_apply(r, a);
@@ -259,7 +281,7 @@ static void add_action(struct room *r, struct event *e)
 		a->session = room_session(e->conn);
 }
 
-/* Kicked or banned: what it had sent before its socket closed counts no more. */
+/* Kicked, banned or flooding: what it had sent before its socket closed counts no more. */
 static bool is_sent_away(const struct conn *c)
 {
 	const struct session *s = c ? room_session(c) : NULL;
@@ -341,12 +363,12 @@ static int load_identity(void *arg, const struct identity *who)
 	return 0;
 }
 
-static int load_token(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES])
+static int load_token(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms)
 {
 	struct room *r = arg;
 	struct user *u = user_get(&r->users, identity_id);
-	if (u && !user_by_token(&r->users, hash))
-		user_add_token(&r->users, u, hash);
+	if (u && !user_token(&r->users, hash))
+		user_add_token(&r->users, u, hash, admitted_ms);
 	return 0;
 }
 
@@ -397,7 +419,7 @@ static int load(struct room *r, char **cause)
 	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), WC_MAX(r->next_user_id, 1u));
 	r->user_id_reserved = r->next_user_id;
 	r->floor = store_floor(r->o.store);
-	if (sanctions_load(r) < 0 || load_deletions(r) < 0)
+	if (sanctions_load(r) < 0 || load_deletions(r) < 0 || admit_load(r) < 0)
 		goto fail;
 	return 0;
 fail:
@@ -409,6 +431,8 @@ static void room_free(struct room *r)
 {
 	presence_fini(r);
 	sanctions_free(r);
+	limits_fini(r);
+	admit_fini(r);
 	users_fini(&r->users);
 	tail_free(r->tail);
 	publisher_free(r->pub);
@@ -425,6 +449,7 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	r->now_ms = real_ms();
 	r->mono_now_ms = mono_ms();
 	users_init(&r->users);
+	limits_init(r);
 	r->tail = tail_new(opts->options->history_limit);
 	r->pub = publisher_new(opts->hubs, r->users.session_count);
 	buf_init(&r->scratch, FRAME_CAP);
@@ -441,6 +466,32 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	}
 	*out = r;
 	return 0;
+}
+
+struct new_password {
+	struct room *room;
+	struct password password;
+};
+
+static void take_password(void *arg)
+{
+	struct new_password *n = arg;
+	bool is_other = n->password.mark != n->room->admission.mark;
+	if (admit_password(n->room, &n->password) < 0)
+		log_error("join password not remembered", "remedy=\"it is asked for, but tokens need it again after a restart\"");
+	log_info("join password", "changed=%s", is_other ? "yes" : "no");
+	free(n);
+}
+
+void room_set_password(struct room *r, const struct password *p)
+{
+	struct new_password *n = xmalloc(sizeof *n);
+	struct event *e = event_new(EV_ADMIN, NULL, 0);
+	WC_ASSERT(e);
+	*n = (struct new_password){ r, *p };
+	e->call.fn = take_password;
+	e->call.arg = n;
+	inbox_push_one(r->o.inbox, e);
 }
 
 struct quiesce {

@@ -10,6 +10,7 @@
 #include "hub.h"
 #include "inbox.h"
 #include "options.h"
+#include "password.h"
 #include "store.h"
 
 struct room;
@@ -21,10 +22,13 @@ struct room_opts {
 	struct helpers *helpers;
 	struct store *store;
 	struct blobs *blobs;
+	const struct password *password; /* that a join needs; NULL: none */
 };
 
 /* Loads identities and the recent messages, then starts the thread. */
 int room_start(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
+/* A join needs this password from now on. Any thread. */
+void room_set_password(struct room *r, const struct password *p);
 /* From here on the room gives helpers no more work; returns when that holds. The hubs are stopped already. Thread: main. */
 void room_quiesce(struct room *r);
 /* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */

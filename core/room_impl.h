@@ -1,5 +1,5 @@
 /* room_impl.h — what the room's files share: room.c (thread, batches), room_join.c (arriving and leaving), room_message.c (messages), presence.c (who
- * is here), pages.c (history by helpers), sanction.c and moderate.c (the admin's side), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
+ * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), sanction.c and moderate.c (the admin's side), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
 
@@ -7,6 +7,8 @@
 
 #include "decode.h"
 #include "encode.h"
+#include "iprate.h"
+#include "password.h"
 #include "publish.h"
 #include "room.h"
 #include "store_mod.h"
@@ -30,6 +32,9 @@ struct action {
 	const char *words;       /* if rc: what to say; NULL: what always is said */
 	int64_t retry_ms;        /* if rc and above 0: when it would be taken */
 	struct msg msg;          /* EV_TEXT, EV_FILE, EV_VOICE; strings borrowed from the event and from users */
+	bool is_over;            /* a limit refused it (limit.c) */
+	bool is_void;            /* its connection was closed meanwhile: no answer */
+	bool closes;             /* after its error */
 	bool is_stored;
 	bool is_repeat;          /* the cid was there: msg is the first one, strings in `copy` */
 	char *copy;              /* of msg's strings, or of words */
@@ -39,6 +44,7 @@ struct action {
 	bool reserved_ids;       /* wrote the counter of people's ids */
 	bool is_deferred;        /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
 	bool has_token;          /* token: to be told */
+	struct token *admits;    /* EV_JOIN: let in by the password it came with */
 	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
 };
 
@@ -79,10 +85,27 @@ struct moderation { /* sanction.c */
 	int64_t slow_ms;     /* between two public messages of one person; 0: off */
 };
 
+struct limits { /* limit.c */
+	struct pace_limits pace;
+	struct pace_rate new_people;
+	struct iprate *new_by_ip;
+};
+
+struct admission { /* admit.c */
+	struct password password;
+	uint64_t mark;           /* of the password, also of one that is not asked for now */
+	int64_t since_ms;        /* when it became what it is */
+	int64_t guess_us, ahead_us;
+	struct iprate *guesses;  /* NULL: not limited */
+	int64_t all_full_us;     /* the bucket of all addresses */
+};
+
 struct room {
 	struct room_opts o;
 	pthread_t thread;
 	struct users users;
+	struct limits limits;
+	struct admission admission;
 	struct tail *tail;
 	struct publisher *pub;
 	struct presence presence;
@@ -129,6 +152,30 @@ bool message_defers(struct room *r, struct action *a);
 void message_prepare(struct room *r, struct action *a);
 void message_apply(struct room *r, struct action *a);
 void typing_apply(struct room *r, struct action *a);
+
+/* limit.c: what people may send, and how fast. */
+void limits_init(struct room *r);
+void limits_fini(struct room *r);
+/* Before the store is asked. False: refused, the action says why; with is_over and a cid it may still prove to be a repeat. */
+bool limit_message(struct room *r, struct action *a);
+void limit_repeat(struct room *r, struct action *a); /* the message was there already: it counts as a request */
+/* Before a request is worked off. False: refused and answered. */
+bool limit_request(struct room *r, struct action *a);
+bool limit_typing(struct room *r, struct user *u);
+/* Before somebody new is made. False: refused, the action says why. */
+bool limit_new_person(struct room *r, struct action *a);
+void limit_say(struct action *a, const char *what, int64_t ms); /* the action's words: this, and how long to wait */
+void limit_close(struct room *r, struct action *a); /* if the action says so: after its error */
+
+/* admit.c: the join password. load: before the thread runs. */
+int admit_load(struct room *r);
+void admit_fini(struct room *r);
+/* From now on it is this one: if it is another, tokens of before need it once. A commit of its own. */
+int admit_password(struct room *r, const struct password *p);
+int64_t admit_stamp(const struct room *r); /* what a token made now has as the time of its admission */
+/* Does the join get in, for its password or for its token's? False: refused, the action says why. */
+bool admit_by_password(struct room *r, struct action *a);
+bool admit_by_token(struct room *r, struct action *a, struct token *t);
 
 /* sanction.c: bans, mutes, slow mode. The list is changed by moderate.c, after the store. */
 int sanctions_load(struct room *r);

@@ -8,6 +8,7 @@
 #include "logmsg.h"
 #include "room_impl.h"
 
+#define JOIN_TRIES 5        /* of one connection */
 #define USER_ID_BLOCK 10000 /* ids reserved in the store at a time: a guest costs no write */
 
 static void fail(struct action *a, enum error_code code)
@@ -39,7 +40,7 @@ static int new_token(struct room *r, struct action *a)
 	token_text(a->token, text);
 	hash_token((struct str){ text, strlen(text) }, a->token_hash);
 	a->has_token = true;
-	return store_put_token(r->o.store, a->user->id, a->token_hash, r->now_ms);
+	return store_put_token(r->o.store, a->user->id, a->token_hash, admit_stamp(r));
 }
 
 static int new_user_id(struct room *r, struct action *a, uint64_t *id)
@@ -58,6 +59,8 @@ static int new_user_id(struct room *r, struct action *a, uint64_t *id)
 static void prepare_new(struct room *r, struct action *a)
 {
 	uint64_t id;
+	if (!limit_new_person(r, a))
+		return;
 	if (new_user_id(r, a, &id) < 0) {
 		fail(a, ERR_STORAGE);
 		return;
@@ -105,13 +108,11 @@ void join_prepare(struct room *r, struct action *a)
 	if (is_dialect_2(a) && e->join.token.len) {
 		uint8_t hash[WC_SHA_BYTES];
 		hash_token(e->join.token, hash);
-		a->user = user_by_token(&r->users, hash);
-		if (!a->user || a->user->is_tentative) {
-			a->user = NULL;
+		struct token *t = user_token(&r->users, hash);
+		if (!t)
 			fail(a, ERR_BAD_TOKEN);
-		} else {
-			sanction_bars(r, a, a->user);
-		}
+		else if (!sanction_bars(r, a, t->user) && admit_by_token(r, a, t))
+			a->user = t->user;
 		return;
 	}
 	if (is_dialect_2(a) && e->join.code.len) {
@@ -126,7 +127,8 @@ void join_prepare(struct room *r, struct action *a)
 			a->is_stored = true;
 		return;
 	}
-	prepare_new(r, a);
+	if (admit_by_password(r, a))
+		prepare_new(r, a);
 }
 
 void join_undo(struct room *r, struct action *a)
@@ -240,9 +242,14 @@ static void refuse(struct room *r, struct action *a)
 		publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn)); /* the join has been dealt with: nothing holds its memory */
 		return;
 	}
-	room_error(r, a->e->conn, a->error, a->error == ERR_BAD_REQUEST ? STR("already joined") : STR(""), STR(""));
-	if (!a->session) /* it may try again, within its 15 seconds */
-		publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn));
+	struct str words = a->words ? (struct str){ a->words, strlen(a->words) } : a->error == ERR_BAD_REQUEST ? STR("already joined") : STR("");
+	room_error_retry(r, a->e->conn, a->error, words, STR(""), a->retry_ms);
+	if (a->session)
+		return;
+	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. */
+	if (!is_dialect_2(a) || conn_count_refusal(a->e->conn) >= JOIN_TRIES)
+		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "not let in");
+	publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn));
 }
 
 void join_apply(struct room *r, struct action *a)
@@ -255,8 +262,11 @@ void join_apply(struct room *r, struct action *a)
 	u->is_tentative = false;
 	u->seen_ms = r->now_ms;
 	if (a->has_token)
-		user_add_token(&r->users, u, a->token_hash);
+		user_add_token(&r->users, u, a->token_hash, admit_stamp(r));
+	if (a->admits)
+		a->admits->admitted_ms = admit_stamp(r);
 	struct session *s = session_new(&r->users, u, a->e->conn, is_dialect_2(a) ? DIALECT_2 : DIALECT_1);
+	s->is_admitted = true;
 	conn_set_session(s->conn, s);
 	atomic_store_explicit(&r->dialect_1_count, r->users.session_count[DIALECT_1], memory_order_relaxed);
 	subscribe(r, s);
@@ -363,6 +373,10 @@ void link_apply(struct room *r, struct action *a)
 	}
 	if (s->dialect != DIALECT_2)
 		return;
+	if (!s->is_admitted) {
+		room_error(r, a->e->conn, ERR_PASSWORD_REQUIRED, STR("The chat's password was changed: come in with it first"), STR(""));
+		return;
+	}
 	/* One living code a person: a new one ends the old. */
 	struct link_code *l = NULL;
 	for (int i = 0; i < LINK_CODES; i++)

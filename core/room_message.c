@@ -6,10 +6,6 @@
 #include "metrics.h"
 #include "room_impl.h"
 
-/* One connection's typing is passed on at most this often, after a few at once; what is more is dropped. */
-#define TYPING_MS 500
-#define TYPING_BURST 6
-
 static struct str name_of(const struct user *u)
 {
 	return (struct str){ u->name, u->name_len };
@@ -94,7 +90,7 @@ static void fill_msg(struct room *r, struct action *a)
 	wc_random(m->secret, WC_SECRET_BYTES);
 }
 
-/* Somebody silenced sends again what is long stored: the echo tells the client so, and the refusal is forgotten. */
+/* Somebody silenced, or over a limit, sends again what is long stored: the echo tells the client so, and the refusal is forgotten. */
 static void find_first(struct room *r, struct action *a)
 {
 	char *words = a->copy;
@@ -105,6 +101,7 @@ static void find_first(struct room *r, struct action *a)
 		a->words = NULL;
 		a->rc = 0;
 		a->is_repeat = true;
+		limit_repeat(r, a);
 		return;
 	}
 	free(a->copy);
@@ -137,7 +134,7 @@ static void run_again(void *arg, struct store_reader *reader)
 bool message_defers(struct room *r, struct action *a)
 {
 	const struct event *e = a->e;
-	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || !a->session || r->is_quiet)
+	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread || !a->session || r->is_quiet)
 		return false;
 	a->is_deferred = r->users.session_count[DIALECT_1] > 0 || r->group_has_join_1;
 	return a->is_deferred;
@@ -170,7 +167,7 @@ void message_prepare(struct room *r, struct action *a)
 	/* A guest is known as long as its connection: it has nobody to be recognised by, and no cid to repeat. */
 	if (!a->session->user->is_identity)
 		m->cid = STR("");
-	if (sanction_silences(r, a)) {
+	if (a->is_over || sanction_silences(r, a)) {
 		find_first(r, a);
 		return;
 	}
@@ -190,8 +187,10 @@ void message_prepare(struct room *r, struct action *a)
 		fail(a, ERR_STORAGE);
 	else if (!rep.is_same)
 		fail(a, ERR_CID_REUSED);
-	else
+	else {
 		a->is_repeat = true;
+		limit_repeat(r, a);
+	}
 }
 
 /* --- After it */
@@ -339,9 +338,12 @@ void message_apply(struct room *r, struct action *a)
 		defer(r, a);
 		return;
 	}
+	if (a->is_void)
+		return;
 	struct shbuf *data64 = a->e->kind == EV_TEXT ? NULL : a->e->file.data64;
 	if (a->rc) {
 		room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid, a->retry_ms);
+		limit_close(r, a);
 		return;
 	}
 	if (a->is_repeat) { /* the first one's echo again, to this connection alone */
@@ -363,11 +365,8 @@ void typing_apply(struct room *r, struct action *a)
 		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "join first");
 		return;
 	}
-	/* typing_ms: when the next one would be due; it may run ahead of now by a burst. */
-	s->typing_ms = WC_MAX(s->typing_ms, r->mono_now_ms);
-	if (s->typing_ms - r->mono_now_ms >= TYPING_BURST * TYPING_MS)
+	if (!limit_typing(r, s->user))
 		return;
-	s->typing_ms += TYPING_MS;
 	struct user *to = a->e->has_to ? user_get(&r->users, a->e->to_id) : NULL;
 	if ((a->e->has_to && (!to || to == s->user)) || sanction_is_muted(r, s->user, s->conn))
 		return;

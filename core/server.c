@@ -44,6 +44,7 @@ struct server {
 	struct tls *tls;
 	struct httpd *httpd;
 	struct admin *admin;
+	uint64_t password_salt;     /* for the mark of a join password: see password.h */
 	_Atomic bool room_answered; /* the last question of server_check_room */
 };
 
@@ -85,6 +86,24 @@ static void raise_descriptors(void)
 		rl.rlim_cur = rl.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &rl);
 	}
+}
+
+/* Kept with the data, so that the same password has the same mark after a restart. */
+static int load_password_salt(struct server *s)
+{
+	int rc = 0;
+	s->password_salt = store_counter(s->store, "join_password_salt");
+	if (s->password_salt)
+		return 0;
+	wc_random(&s->password_salt, sizeof s->password_salt);
+	s->password_salt = (s->password_salt & INT64_MAX) | 1;
+	if (store_begin(s->store) < 0)
+		return -WC_ESTORAGE;
+	rc = store_set_counter(s->store, "join_password_salt", s->password_salt);
+	if (rc == 0)
+		return store_commit(s->store);
+	store_rollback(s->store);
+	return rc;
 }
 
 static void say_certificate(struct tls *t)
@@ -129,7 +148,16 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	s->hubs = hubs_start(&hub, cause);
 	if (!s->hubs)
 		goto fail;
-	struct room_opts room = { &s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs };
+	struct password password = { .is_set = false };
+	if (o->join_password_file) {
+		if (load_password_salt(s) < 0) {
+			wc_cause(cause, "cannot write to the database: its disk is full or failing");
+			goto fail;
+		}
+		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
+			goto fail;
+	}
+	struct room_opts room = { &s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, password.is_set ? &password : NULL };
 	if (room_start(&s->room, &room, cause) < 0)
 		goto fail;
 	ingest_set_room(s->ingest, s->room);
@@ -199,10 +227,23 @@ struct tls *server_tls(const struct server *s)
 	return s->tls;
 }
 
+static void reload_password(struct server *s)
+{
+	struct password password = { .is_set = false };
+	char *cause = NULL;
+	if (password_read(&password, s->o.join_password_file, s->password_salt, &cause) == 0)
+		room_set_password(s->room, &password);
+	else
+		log_error("join password not reloaded", "error=\"%s\" kept=\"the one in use\"", cause ? cause : "no memory");
+	free(cause);
+}
+
 void server_reload(struct server *s)
 {
 	char *cause = NULL;
 
+	if (s->o.join_password_file)
+		reload_password(s);
 	if (!s->tls)
 		return;
 	if (tls_reload(s->tls, &cause) == 0)

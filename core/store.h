@@ -80,6 +80,8 @@ int store_find_cid(struct store *s, uint64_t from_id, struct str cid, store_msg_
 /* Insert or update (created_ms stays; has_dms is derived, not stored). -WC_EEXIST: another identity holds that key. */
 int store_put_identity(struct store *s, const struct identity *who) WC_MUSTCHECK;
 int store_put_token(struct store *s, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES], int64_t now_ms) WC_MUSTCHECK;
+/* A token is as good as if it had been made at that time. */
+int store_admit_token(struct store *s, const uint8_t hash[WC_SHA_BYTES], int64_t at_ms) WC_MUSTCHECK;
 int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms) WC_MUSTCHECK; /* last seen */
 int store_drop_identity(struct store *s, uint64_t identity_id) WC_MUSTCHECK; /* name hold over; its messages stay */
 /* Counters that outlive a restart: the next message id, the next user id. 0 if never set. */
@@ -102,7 +104,7 @@ void store_test_fail_after(struct store *s, int nth, int rc);
 
 /* At start: all identities with their token hashes, and the last `limit` public messages, oldest first. */
 typedef int (*store_identity_fn)(void *arg, const struct identity *who);
-typedef int (*store_token_fn)(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES]);
+typedef int (*store_token_fn)(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms);
 int store_each_identity(struct store *s, store_identity_fn fn, void *arg) WC_MUSTCHECK;
 int store_each_token(struct store *s, store_token_fn fn, void *arg) WC_MUSTCHECK;
 int store_tail(struct store *s, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;

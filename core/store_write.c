@@ -31,6 +31,7 @@ const char *const store_writer_sql[W_LAST] = {
 	[W_PUT_IDENTITY] = "INSERT INTO identities (id, name, key, created, seen) VALUES (?,?,?,?,?)"
 	                   " ON CONFLICT (id) DO UPDATE SET name = excluded.name, key = excluded.key, seen = excluded.seen",
 	[W_PUT_TOKEN] = "INSERT INTO tokens (identity_id, hash, created) VALUES (?,?,?)",
+	[W_ADMIT_TOKEN] = "UPDATE tokens SET created = ?2 WHERE hash = ?1",
 	[W_TOUCH] = "UPDATE identities SET seen = ?2 WHERE id = ?1",
 	[W_DROP_IDENTITY] = "DELETE FROM identities WHERE id = ?",
 	[W_GET_META] = "SELECT value FROM meta WHERE name = ?",
@@ -47,7 +48,7 @@ const char *const store_writer_sql[W_LAST] = {
 	[W_MSG_GONE] = "UPDATE messages SET flags = flags | ?2 WHERE id = ?1",
 	[W_EACH_IDENTITY] = "SELECT id, name, key, created, seen, EXISTS (SELECT 1 FROM dm_peers WHERE owner_id = identities.id)"
 	                    " FROM identities ORDER BY id",
-	[W_EACH_TOKEN] = "SELECT identity_id, hash FROM tokens",
+	[W_EACH_TOKEN] = "SELECT identity_id, hash, created FROM tokens",
 	[W_TAIL_LOW] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_public WHERE m.to_id IS NULL"
 	               " ORDER BY m.id DESC LIMIT ?)",
 	[W_TAIL] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id >= ? ORDER BY m.id",
@@ -340,6 +341,20 @@ int store_put_token(struct store *s, uint64_t identity_id, const uint8_t hash[WC
 	bind_int(&b, now_ms);
 	rc = run(s, W_PUT_TOKEN, &b);
 	return rc == SQLITE_OK ? 0 : failed(s, "put_token", rc);
+}
+
+int store_admit_token(struct store *s, const uint8_t hash[WC_SHA_BYTES], int64_t at_ms)
+{
+	struct binder b;
+	int rc;
+
+	if (!is_usable(s))
+		return -WC_ESTORAGE;
+	b = bind_to(s->stmt[W_ADMIT_TOKEN]);
+	bind_blob(&b, hash, WC_SHA_BYTES);
+	bind_int(&b, at_ms);
+	rc = run(s, W_ADMIT_TOKEN, &b);
+	return rc == SQLITE_OK ? 0 : failed(s, "admit_token", rc);
 }
 
 int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms)
@@ -652,7 +667,8 @@ int store_each_token(struct store *s, store_token_fn fn, void *arg)
 	while ((rc = step(s, W_EACH_TOKEN)) == SQLITE_ROW) {
 		const uint8_t *hash = sqlite3_column_blob(stmt, 1);
 
-		if (hash && sqlite3_column_bytes(stmt, 1) == WC_SHA_BYTES && fn(arg, (uint64_t)sqlite3_column_int64(stmt, 0), hash))
+		if (hash && sqlite3_column_bytes(stmt, 1) == WC_SHA_BYTES &&
+		    fn(arg, (uint64_t)sqlite3_column_int64(stmt, 0), hash, sqlite3_column_int64(stmt, 2)))
 			break;
 	}
 	done_with(s, W_EACH_TOKEN);

@@ -212,9 +212,10 @@ void user_active(struct users *us, struct user *u)
 	link_newest(us, u);
 }
 
-void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES])
+void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms)
 {
 	struct token *t = xmalloc(sizeof *t);
+	t->admitted_ms = admitted_ms;
 	memcpy(t->hash, hash, WC_SHA_BYTES);
 	t->user = u;
 	t->next = u->tokens;
@@ -222,10 +223,9 @@ void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_
 	map_put(&us->tokens, t->hash, WC_SHA_BYTES, t);
 }
 
-struct user *user_by_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES])
+struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES])
 {
-	const struct token *t = map_get(&us->tokens, hash, WC_SHA_BYTES);
-	return t ? t->user : NULL;
+	return map_get(&us->tokens, hash, WC_SHA_BYTES);
 }
 
 struct session *session_new(struct users *us, struct user *u, struct conn *c, enum dialect d)

@@ -6,6 +6,7 @@
 
 #include "encode.h"
 #include "map.h"
+#include "pace.h"
 #include "wc.h"
 
 struct session {
@@ -16,8 +17,8 @@ struct session {
 	struct session *next;         /* of the same user */
 	int jobs;                     /* helpers' jobs that still name this session */
 	bool is_closed;               /* the connection is gone; freed when jobs is 0 */
-	bool is_sent_away;            /* kicked or banned: its close frame is on the way, what it sends counts no more */
-	int64_t typing_ms;            /* when the next typing is due (room_message.c) */
+	bool is_admitted;             /* since the join password is what it is: may make links */
+	bool is_sent_away;            /* kicked, banned or flooding: its close frame is on the way, what it sends counts no more */
 };
 
 struct peer;
@@ -40,6 +41,7 @@ struct user {
 	struct token *tokens;
 	const struct sanction *mute;  /* as of mute_generation (sanction.c) */
 	uint32_t mute_generation;
+	struct pace pace;
 	int64_t spoke_ms;             /* slow mode: the last public message, monotonic; 0: none */
 	int64_t leave_at_ms;          /* when the grace ends; 0: not waiting */
 	struct peer *peers;           /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
@@ -56,6 +58,7 @@ struct peer {
 
 struct token {
 	uint8_t hash[WC_SHA_BYTES];
+	int64_t admitted_ms;          /* when it was made, or last let in by a password (admit.c) */
 	struct user *user;
 	struct token *next; /* of the same user */
 };
@@ -89,8 +92,8 @@ void user_set_online(struct users *us, struct user *u, bool is_online);
 void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint64_t last_id);
 void user_active(struct users *us, struct user *u); /* moves to the front of the active */
 
-void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES]);
-struct user *user_by_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES]);
+void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms);
+struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES]);
 
 struct session *session_new(struct users *us, struct user *u, struct conn *c, enum dialect d);
 void session_unlink(struct users *us, struct session *s); /* from its user and the lists; s stays */

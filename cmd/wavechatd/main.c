@@ -15,6 +15,7 @@
 #include "logmsg.h"
 #include "notify.h"
 #include "options.h"
+#include "password.h"
 #include "server.h"
 #include "store.h"
 #include "tls.h"
@@ -70,6 +71,12 @@ static int check(const struct options *o)
 	char *cause = NULL;
 	if (strcmp(o->data, ":memory:") != 0 && store_check(o->data, &cause) < 0) {
 		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the data cannot be checked");
+		free(cause);
+		return 1;
+	}
+	struct password password = { .is_set = false };
+	if (o->join_password_file && password_read(&password, o->join_password_file, 0, &cause) < 0) {
+		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the join password cannot be read");
 		free(cause);
 		return 1;
 	}

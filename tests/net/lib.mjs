@@ -55,6 +55,9 @@ function cleanEnv() {
 	return env;
 }
 
+/** For tests that send faster than people do: limits are the business of 40-limits. */
+export const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0'];
+
 const SANITIZER = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:/;
 /** A line of level error or warn, as text, as JSON or with systemd's prefix. */
 const COMPLAINT = /^(?:\S+Z )?(?:error|warn)\b|"level":"(?:error|warn)"|^<[0-4]>/;
@@ -209,9 +212,9 @@ export class Client {
 	unread = []; // of it, what no test has asked for yet
 	waiters = [];
 
-	constructor(server, { headers, host, ca } = {}) {
+	constructor(server, { headers, host, ca, localAddress } = {}) {
 		this.server = server;
-		this.ws = new WebSocket(`ws${server.isSecure ? 's' : ''}://${host || server.host}:${server.port}/ws`, { headers, ca, rejectUnauthorized: Boolean(ca), maxPayload: 1 << 30 });
+		this.ws = new WebSocket(`ws${server.isSecure ? 's' : ''}://${host || server.host}:${server.port}/ws`, { headers, ca, localAddress, rejectUnauthorized: Boolean(ca), maxPayload: 1 << 30 });
 		this.opened = new Promise((resolve, reject) => {
 			this.ws.once('open', resolve);
 			this.ws.once('error', reject);

@@ -70,6 +70,7 @@ static void describe(struct line *l, const struct event *e)
 		add_str(l, "name", e->join.name);
 		add_str(l, "token", e->join.token);
 		add_str(l, "code", e->join.code);
+		add_str(l, "password", e->join.password);
 		if (e->join.has_since)
 			add(l, " since=%llu", (unsigned long long)e->join.since);
 		break;
@@ -287,6 +288,7 @@ static void joins(void **state)
 	static const struct frame frames[] = {
 		{ "{\"type\":\"join\"}", "join v=1" }, { "{\"type\":\"join\",\"name\":null}", "join v=1" },
 		{ "{\"type\":\"join\",\"name\":\"\"}", "join v=1" },
+		{ "{\"type\":\"join\",\"password\":\" p w \"}", "join v=1 password= p w " },
 		{ "{\"type\":\"join\",\"name\":\"Ann\"}", "join v=1 name=Ann" },
 		{ "{\"type\":\"join\",\"name\":\" A\\u0000n \"}", "join v=1 name=An" },
 		{ "{\"type\":\"join\",\"name\":\"\\ud83d\\ude00\\ud83d\"}", "join v=1 name=\xf0\x9f\x98\x80\xef\xbf\xbd" },
@@ -884,9 +886,8 @@ static void oversize(void **state)
 
 static void bad_events_and_codes(void **state)
 {
-	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "no_such_user",
-	  "cid_reused", "storage",
-	                                     "rate_limited", "muted", "busy" };
+	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "password_required",
+	                                     "bad_password", "no_such_user", "cid_reused", "storage", "rate_limited", "muted", "busy" };
 	char cid[100];
 	struct event *e;
 

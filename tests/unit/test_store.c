@@ -300,6 +300,7 @@ static void pages_are_what_a_plain_walk_gives(void **state)
 
 struct people {
 	int count, tokens;
+	int64_t admitted_ms;
 	struct identity last;
 	char name[64], key[64];
 	uint8_t hash[WC_SHA_BYTES];
@@ -316,11 +317,12 @@ static int collect_identity(void *arg, const struct identity *who)
 	return 0;
 }
 
-static int collect_token(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES])
+static int collect_token(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms)
 {
 	struct people *p = arg;
 
 	p->tokens++;
+	p->admitted_ms += admitted_ms;
 	assert_int_equal(identity_id, 7);
 	memcpy(p->hash, hash, WC_SHA_BYTES);
 	return 0;
@@ -347,6 +349,7 @@ static void identities_and_tokens(void **state)
 	assert_int_equal(store_put_identity(t->s, &who), 0);
 	assert_int_equal(store_put_token(t->s, 7, one, 5), 0);
 	assert_int_equal(store_put_token(t->s, 7, two, 5), 0);
+	assert_int_equal(store_admit_token(t->s, two, 1000), 0);
 	assert_int_equal(store_set_counter(t->s, "next_user", 8), 0);
 	other.id = 8;
 	assert_int_equal(store_put_identity(t->s, &other), -WC_EEXIST); /* a name is one person's */
@@ -363,6 +366,7 @@ static void identities_and_tokens(void **state)
 	assert_int_equal(store_each_token(t->s, collect_token, &p), 0);
 	assert_int_equal(p.count, 1);
 	assert_int_equal(p.tokens, 2);
+	assert_int_equal(p.admitted_ms, 5 + 1000);
 	assert_string_equal(p.name, "Anna");
 	assert_string_equal(p.key, "аня");
 	assert_int_equal(p.last.created_ms, 1000);

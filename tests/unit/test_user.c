@@ -114,9 +114,9 @@ static void test_tokens_and_sessions(void **state)
 	users_init(&us);
 	struct user *u = user_new(&us, 1, STR("a"), true);
 	uint8_t hash[2][WC_SHA_BYTES] = { { 1 }, { 2 } };
-	user_add_token(&us, u, hash[0]);
-	user_add_token(&us, u, hash[1]);
-	assert_ptr_equal(user_by_token(&us, hash[1]), u);
+	user_add_token(&us, u, hash[0], 1);
+	user_add_token(&us, u, hash[1], 2);
+	assert_ptr_equal(user_token(&us, hash[1])->user, u);
 	struct session *s[3];
 	for (int i = 0; i < 3; i++)
 		s[i] = session_new(&us, u, NULL, i == 0 ? DIALECT_1 : DIALECT_2);
@@ -130,7 +130,7 @@ static void test_tokens_and_sessions(void **state)
 		free(s[i]);
 	user_forget(&us, u);
 	users_bury(&us);
-	assert_null(user_by_token(&us, hash[0]));
+	assert_null(user_token(&us, hash[0]));
 	assert_null(user_get(&us, 1));
 	users_fini(&us);
 }
