@@ -2,7 +2,7 @@
 // The parts find each other through bus.js; the generator inlines all of them in the order of their imports.
 import { $, h, fill, icon, toggle } from './dom.js';
 import { on, emit } from './bus.js';
-import { initLang, t } from './i18n.js';
+import { fmtDuration, initLang, t } from './i18n.js';
 import { recall } from './prefs.js';
 import { conv, GENERAL, isDm, keyOf, me, takeReadMarks, users, world } from './model.js';
 import { connect, watchNetwork } from './net.js';
@@ -29,8 +29,33 @@ function showEntry() {
 	toggle($('#app'), false);
 	toggle($('#entry'), true);
 	$('#entry-form').classList.remove('busy');
-	$('#name').value = recall('me')?.name ?? '';
+	$('#name').value ||= recall('me')?.name ?? '';
 	$('#name').focus();
+}
+
+function sayAtEntry(text, isError = true) {
+	$('#entry-error').classList.toggle('note', !isError);
+	$('#entry-error').textContent = text;
+}
+
+// This chat has a password. Whom a token brings back keeps the name; it is only asked for the password once more.
+function askPassword(code, waitMs) {
+	const isBack = !!token();
+	showEntry();
+	$('#name').readOnly = isBack;
+	toggle($('#password-part'), true);
+	$('#password').value = '';
+	$('#password').required = true;
+	$('#password').setAttribute('aria-invalid', String(code === 'bad_password'));
+	$('#password').focus();
+	if (code === 'password_required') return sayAtEntry(t(isBack ? 'passwordChanged' : 'passwordNeeded'), false);
+	sayAtEntry(code === 'bad_password' ? t('passwordWrong') : t('passwordWait', { time: fmtDuration(waitMs / 1000 + 1) }));
+}
+
+function waitOutside(waitMs) {
+	showEntry();
+	$('#entry-form').classList.add('busy');
+	sayAtEntry(t('crowded', { time: fmtDuration(waitMs / 1000 + 1) }), false);
 }
 
 function showApp() {
@@ -86,6 +111,8 @@ function expelled(isBan, reason) {
 
 function onInit({ isResumed, isNewHere, askedName }) {
 	$('#entry-form').classList.remove('busy');
+	$('#password').value = '';
+	sayAtEntry('');
 	showApp();
 	if (!isResumed && world.openKey != null) {
 		const key = world.openKey;
@@ -200,10 +227,13 @@ function boot() {
 		const name = $('#name').value.trim();
 		if (!name || $('#entry-form').classList.contains('busy')) return;
 		$('#entry-form').classList.add('busy');
-		start(name);
+		sayAtEntry('');
+		start(name, '', $('#password').value.normalize('NFC'));
 	});
 	on('init', onInit);
 	on('needName', showEntry);
+	on('needPassword', askPassword);
+	on('crowded', waitOutside);
 	on('open', open);
 	on('open-dm', (id) => {
 		if (id === me.id || users.has(id)) open(id);

@@ -8,6 +8,12 @@ import { shelfAll, shelfDrop, shelfPut } from './idb.js';
 import { uploadOnce } from './upload.js';
 
 const UPLOADS_AT_ONCE = 2;
+const UNCONFIRMED_MAX = 20;    // messages on the way; after a refusal one at a time, then as many as echoes allow
+const PATIENCE_MS = 60000;     // for longer than this nothing is waited for: it failed, and there is a button to try again
+
+let unconfirmedMax = UNCONFIRMED_MAX;
+const heldUntil = { public: 0, private: 0 };   // the server has said when it takes more; slow mode is of public talk alone
+const kindOf = (entry) => isDm(entry.conv) ? 'private' : 'public';
 const all = new Map();         // cid → entry, oldest first
 const echoed = new Set();      // cids the server has confirmed to this tab
 export const previews = new Map();   // cid → object URL of a file sent from this tab: its echo shows without a download
@@ -155,12 +161,16 @@ async function upload(entry) {
 	pump();
 }
 
-// Sends whatever may go now. Texts go in the order written; a file goes when its bytes are there.
+// Sends whatever may go now. Texts go in the order written; a file goes when its bytes are there. The server limits how fast one person may send and
+// says so: then all of it waits, in its order, rather than what was written later passing by what was refused.
 function pump() {
 	if (net.state !== 'ready') return;
 	const now = Date.now();
-	let uploads = 0;
-	for (const entry of all.values()) if (entry.state === 'uploading') uploads++;
+	let uploads = 0, unconfirmed = 0;
+	for (const entry of all.values()) {
+		if (entry.state === 'uploading') uploads++;
+		if (entry.state === 'sending') unconfirmed++;
+	}
 	for (const entry of all.values()) {
 		if (entry.state !== 'queued' || entry.notBefore > now) continue;
 		if (entry.blob && !entry.handle) {
@@ -170,7 +180,9 @@ function pump() {
 			}
 			continue;
 		}
+		if (heldUntil[kindOf(entry)] > now || unconfirmed >= unconfirmedMax) continue;
 		if (!send(frameOf(entry))) return;
+		unconfirmed++;
 		set(entry, 'sending');
 	}
 }
@@ -183,20 +195,26 @@ function fail(entry, code) {
 function onRefused(f) {
 	const entry = all.get(f.cid);
 	if (!entry) return;
-	if (f.code === 'rate_limited' || f.code === 'busy') {
-		const wait = Math.min(60000, Math.max(250, f.retry_ms ?? 1000));
-		entry.notBefore = Date.now() + wait;
+	// Muted for a moment is a limit, too; muted by a moderator for an hour, or for good, is an answer.
+	if (f.code === 'rate_limited' || f.code === 'busy' || (f.code === 'muted' && f.retry_ms <= PATIENCE_MS)) {
+		const wait = Math.min(PATIENCE_MS, Math.max(50, f.retry_ms ?? 1000)) + 20;
+		heldUntil[kindOf(entry)] = Math.max(heldUntil[kindOf(entry)], Date.now() + wait);
+		unconfirmedMax = 1;
 		set(entry, 'queued');
-		setTimeout(pump, wait + 20);
+		setTimeout(pump, wait);
 		return;
 	}
 	fail(entry, f.code ?? 'unknown');
+	pump();
 }
 
 function onEcho(m) {
 	echoed.add(m.cid);
 	const entry = all.get(m.cid);
-	if (entry) forget(entry);
+	if (!entry) return;
+	forget(entry);
+	unconfirmedMax = Math.min(UNCONFIRMED_MAX, unconfirmedMax + 1);
+	pump();
 }
 
 // What was on the wire when it broke may or may not have arrived: it goes again, and its cid settles the matter.

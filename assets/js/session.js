@@ -13,16 +13,20 @@ const PAGE_TIMEOUT_MS = 8000;   // a page that was refused or lost may be asked 
 let syncedTo = 0;             // everything up to this id is here (public, and my own private)
 let liveMax = 0;              // newest id seen while a gap is still open
 let inGap = false;
-let wantedName = '', linkCode = '';
+let syncTimer = 0;
+let wantedName = '', linkCode = '', password = '';
+let admissionTimer = 0;
 let joinedAs = 0;             // the identity whose messages the model holds
 
 export const session = { get isSyncing() { return inGap; } };
 
 export const token = () => recall('token');
 
-export function start(name, code = '') {
+export function start(name, code = '', secret = '') {
+	clearTimeout(admissionTimer);
 	wantedName = name;
 	linkCode = code;
+	password = secret;
 	connect();
 }
 
@@ -37,6 +41,7 @@ function join() {
 	const frame = { type: 'join', v: 2, name: wantedName || recall('me')?.name || '' };
 	if (linkCode) frame.code = linkCode;
 	else if (token()) frame.token = token();
+	if (password) frame.password = password;
 	if (joinedAs && syncedTo && !linkCode) frame.since = syncedTo;
 	send(frame);
 }
@@ -51,7 +56,7 @@ function onInit(f) {
 	const before = me.name;
 	me.id = f.my_id;
 	me.name = f.my_name;
-	linkCode = '';
+	linkCode = password = ''; // from here on the token is what lets this browser in
 	remember('me', { id: me.id, name: me.name });
 	Object.assign(limits, f.limits);
 	world.server = f.server ?? '';
@@ -234,7 +239,21 @@ export function sendTyping(key) {
 	send(isDm(key) ? { type: 'typing', to_id: key } : { type: 'typing' });
 }
 
+// Not let in: the connection is given up until there is another answer to give.
+function onUnadmitted(f) {
+	const wait = f.retry_ms ?? 0;
+	disconnect();
+	if (f.code !== 'rate_limited' || password) {
+		password = '';
+		return emit('needPassword', f.code, wait);
+	}
+	emit('crowded', wait);
+	admissionTimer = setTimeout(connect, wait);
+}
+
 function onError(f) {
+	if (f.code === 'password_required' && net.state === 'ready') return emit('notice', 'passwordChanged'); // for a link
+	if (f.code === 'password_required' || f.code === 'bad_password' || (f.code === 'rate_limited' && net.state === 'joining')) return onUnadmitted(f);
 	if (f.code === 'bad_token') {
 		// The server has forgotten this identity: come in as new under the same name, and say so.
 		remember('token', null);
@@ -249,6 +268,12 @@ function onError(f) {
 		if (token() || wantedName || recall('me')) return join();
 		disconnect();
 		return emit('needName');
+	}
+	// Catching up goes on where it was told to wait.
+	if (inGap && !f.cid && (f.code === 'rate_limited' || f.code === 'busy')) {
+		clearTimeout(syncTimer);
+		syncTimer = setTimeout(() => inGap && net.state === 'ready' && askSync(), f.retry_ms ?? 1000);
+		return;
 	}
 	emit('refused', f);
 }

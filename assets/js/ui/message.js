@@ -3,6 +3,7 @@ import { h, icon, avatar, clamp, hueOf, fill } from '../dom.js';
 import { emit } from '../bus.js';
 import { t, fmtTime, fmtFull, fmtSize, fmtDuration, fmtNumber, fmtDay } from '../i18n.js';
 import { isMine, limits, mentionsMe } from '../model.js';
+import { net } from '../net.js';
 import { markup } from '../markup.js';
 import { isEmojiOnly } from '../emoji.js';
 import { discard, previews, retry } from '../outbox.js';
@@ -181,7 +182,8 @@ function stateIcon(m) {
 
 function stateLabel(m) {
 	if (!m.entry) return t('sent');
-	return t({ failed: 'failed', queued: 'waiting' }[m.entry.state] ?? 'sending');
+	if (m.entry.state === 'failed') return t('failed');
+	return t(m.entry.state === 'queued' && net.state !== 'ready' ? 'waiting' : 'sending');
 }
 
 function meta(m) {
