@@ -271,7 +271,10 @@ void verb_status(struct call *c)
 	put_num(b, "uptime_s", metric_get(M_UPTIME));
 	put_num(b, "port", (uint64_t)a->o.port);
 	buf_puts(b, ",\"data\":");
-	json_str(b, (struct str){ a->o.options->data, strlen(a->o.options->data) });
+	char *data = realpath(a->o.options->data, NULL); /* whoever asks stands elsewhere */
+	const char *shown = data ? data : a->o.options->data;
+	json_str(b, (struct str){ shown, strlen(shown) });
+	free(data);
 	buf_printf(b, ",\"log_level\":\"%s\"", level_names[log_get_level()]);
 	put_num(b, "connections", metric_get(M_CONNECTIONS));
 	put_num(b, "messages", metric_get(M_MESSAGES));

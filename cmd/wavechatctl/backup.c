@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,13 @@
 
 #define BLOCK 512
 #define LOOK_MS 100
+
+static volatile sig_atomic_t stopped_by; /* a signal; at the second one of its kind this ends at once */
+
+static void on_signal(int sig)
+{
+	stopped_by = sig;
+}
 
 struct archive {
 	int fd;
@@ -101,7 +109,7 @@ static int sink(void *arg, const void *data, size_t n)
 	a->left -= n;
 	EVP_DigestUpdate(a->md, data, n);
 	write_all(a, data, n);
-	return a->failed;
+	return a->failed || stopped_by;
 }
 
 /* One entry from the server, with the hash it must have. */
@@ -168,6 +176,8 @@ static int wait_copy(struct ctl *c, uint64_t *size, char sha[65])
 			return code;
 		}
 		json_object_put(o);
+		if (stopped_by)
+			return EXIT_REFUSED;
 		usleep(LOOK_MS * 1000);
 	}
 }
@@ -188,12 +198,16 @@ static int put_blobs(struct ctl *c, struct archive *a, uint64_t *count)
 			return code;
 		list = jarray(o, "blobs");
 		more = jbool(o, "more");
+		if (more && json_object_array_length(list) == 0) {
+			json_object_put(o);
+			return complain_endless();
+		}
 		for (size_t i = 0; i < json_object_array_length(list) && code == 0; i++) {
 			struct json_object *b = json_object_array_get_idx(list, i);
 			char name[128];
 
 			snprintf(after, sizeof(after), "%s", jstr(b, "sha"));
-			if (strlen(after) != 64) {
+			if (strlen(after) != 64 || after[strspn(after, "0123456789abcdef")]) {
 				code = complain(EXIT_REFUSED, "the server's answer makes no sense: is it of another version?");
 				break;
 			}
@@ -253,6 +267,8 @@ int run_backup(struct ctl *c)
 	const char *file = c->operands[0];
 	struct archive a = { .fd = -1 };
 	char *part = NULL, size[TIME_TEXT];
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
 	struct stat st;
 	uint64_t blobs = 0;
 	int code = client_connect(c);
@@ -272,12 +288,15 @@ int run_backup(struct ctl *c)
 		goto out;
 	}
 	a.md = EVP_MD_CTX_new();
+	for (size_t i = 0; i < WC_LEN(signals); i++)
+		sigaction(signals[i], &act, NULL);
 	code = api_post(c, "/v1/backup", NULL, NULL);
 	if (code == 0) {
 		int ended;
 
 		code = write_archive(c, &a, &blobs);
 		progress_end();
+		code = code ? code : stopped_by ? EXIT_REFUSED : 0;
 		hush(code != 0); /* why it failed was said; the server may be the reason */
 		ended = api_post(c, "/v1/backup/end", NULL, NULL);
 		hush(false);
@@ -302,5 +321,9 @@ out:
 		close(a.fd);
 	EVP_MD_CTX_free(a.md);
 	free(part);
+	if (code && stopped_by) { /* all is tidied up: now as if it had not been caught */
+		signal(stopped_by, SIG_DFL);
+		raise(stopped_by);
+	}
 	return code;
 }

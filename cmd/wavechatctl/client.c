@@ -15,7 +15,7 @@
 
 #define HEAD_MAX (16 * 1024)
 #define ANSWER_MAX (64 * 1024 * 1024)
-#define ANSWER_S 300 /* a purge of a million messages takes less */
+#define ANSWER_S 120 /* no request works for longer, unless the disk hangs */
 
 /* --- Finding it */
 
@@ -172,6 +172,7 @@ static bool read_head(int fd, struct answer *a)
 	const char *end = NULL, *p;
 
 	a->have = 0;
+	errno = 0;
 	while (!end) {
 		ssize_t n = a->have < HEAD_MAX - 1 ? receive(fd, a->head + a->have, HEAD_MAX - 1 - a->have) : -1;
 
@@ -197,12 +198,20 @@ static void hang_up(struct ctl *c)
 	c->fd = -1;
 }
 
+static int lost(struct ctl *c, const char *how)
+{
+	c->is_lost = true;
+	return complain(EXIT_REFUSED, "the server at %s %s", c->path, how);
+}
+
 /* Sends and reads the answer's head. */
 static int exchange(struct ctl *c, const char *method, const char *path, const char *body, struct answer *a)
 {
 	struct buf b;
 	int code = EXIT_REFUSED;
+	bool is_late = false;
 
+	c->is_lost = false;
 	buf_init(&b, 1 << 20);
 	buf_printf(&b, "%s %s HTTP/1.1\r\nHost: wavechat\r\n", method, path);
 	if (body)
@@ -214,19 +223,22 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 		bool is_old = c->fd >= 0;
 
 		code = client_connect(c);
-		if (code)
+		if (code) {
+			c->is_lost = code == EXIT_NO_SERVER;
 			goto out;
+		}
 		if (b.failed) {
 			code = complain(EXIT_USAGE, "that is too much for one request");
 			goto out;
 		}
 		if (send_all(c->fd, b.p, b.len) && read_head(c->fd, a))
 			goto out;
+		is_late = errno == EAGAIN;
 		hang_up(c);
-		if (!is_old || a->have)
+		if (!is_old || a->have || is_late)
 			break; /* only a connection that had waited may have been closed for that */
 	}
-	code = complain(EXIT_REFUSED, "the server at %s ended the connection without an answer", c->path);
+	code = lost(c, is_late ? "takes the request and does not answer" : "ended the connection without an answer");
 out:
 	buf_fini(&b);
 	return code;
@@ -242,8 +254,10 @@ static int read_body(struct ctl *c, const struct answer *a, sink_fn sink, void *
 	while (left && !code) {
 		ssize_t n = receive(c->fd, piece, WC_MIN(left, sizeof(piece)));
 
-		if (n <= 0)
-			return complain(EXIT_REFUSED, "the connection broke within the answer");
+		if (n <= 0) {
+			hang_up(c);
+			return lost(c, "ended the connection within its answer");
+		}
 		left -= (size_t)n;
 		if (sink(arg, piece, (size_t)n))
 			code = EXIT_REFUSED;
@@ -276,6 +290,7 @@ static int refused(struct ctl *c, int status, struct json_object *o)
 	const char *error = jstr(o, "error"), *wanted = jstr(o, "wanted");
 	int code = exit_code(status, error);
 
+	c->is_lost = status == 503; /* it stops, or is too busy: later it may do */
 	if (c->json && o)
 		print_json(o);
 	if (strcmp(error, "no_such_verb") == 0 || strcmp(error, "method") == 0) {

@@ -48,6 +48,7 @@ struct ctl {
 	/* client.c */
 	int fd;
 	char *path;          /* of the socket that answered */
+	bool is_lost;        /* the last request failed for want of a server: it may be there again later */
 };
 
 /* The value of an option, or NULL. */
@@ -77,6 +78,8 @@ struct json_object *jget(struct json_object *o, const char *name);   /* or NULL 
 
 /* Text that came from people, so that no control sequence and no trick of direction reaches the terminal. */
 void put_safe(struct buf *b, const char *s);
+uint32_t code_point(const uint8_t *p, size_t n); /* the one of these n valid bytes */
+bool is_harmful(uint32_t code_point);
 void print_safe(FILE *f, const char *s);
 /* The server's answer as one line; control characters that JSON would let through are escaped. */
 void print_json(struct json_object *o);
@@ -92,6 +95,7 @@ struct table {
 /* Heads with blanks between; one that starts with '>' is set flush right. */
 void table_init(struct table *t, const char *heads);
 void table_cell(struct table *t, const char *text); /* from people: made safe; row by row */
+void table_cell_cut(struct table *t, const char *text, size_t width); /* no wider than so many columns */
 void table_cellf(struct table *t, const char *fmt, ...) WC_PRINTF(2, 3);
 void table_print(struct table *t, const char *empty); /* and frees; `empty` is said if there is no row */
 
@@ -103,6 +107,12 @@ const char *uid_text(char out[TIME_TEXT], int64_t uid);              /* "name" o
 bool duration_parse(const char *s, int64_t *seconds);                /* 90, 45s, 30m, 2h, 1h30m, 7d, 2w */
 bool time_parse(const char *s, int64_t *unix_ms);                    /* 2026-01-31, 2026-01-31T12:00[:30], or how long ago */
 bool is_terminal(FILE *f);
+bool shows_progress(void); /* a person waits, and what is made goes elsewhere: into a file, not into a pager on the same terminal */
+/* A list said there is more of it and gave nothing new: ends with this instead of asking for ever. */
+int complain_endless(void);
+
+#define SANCTION_TEXT 320
+const char *sanction_text(char out[SANCTION_TEXT], struct json_object *s); /* people.c: whom it meets, and until when */
 
 /* --- verbs */
 int run_status(struct ctl *c);

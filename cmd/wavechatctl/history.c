@@ -154,6 +154,7 @@ static int walk(struct ctl *c, struct range *r, bool filters, each_fn fn, void *
 
 	while (more && !is_over) {
 		struct json_object *o, *list;
+		int64_t before = r->after;
 		int code = get_page(c, r, filters, &o);
 
 		if (code)
@@ -172,7 +173,9 @@ static int walk(struct ctl *c, struct range *r, bool filters, each_fn fn, void *
 		json_object_put(o);
 		if (ferror(stdout))
 			return complain(EXIT_REFUSED, "cannot write: %s", strerror(errno));
-		if (is_terminal(stderr) && !is_terminal(stdout) && more)
+		if (more && r->after <= before)
+			return complain_endless();
+		if (shows_progress() && more)
 			fprintf(stderr, "\r%llu", (unsigned long long)*shown);
 	}
 	return 0;
@@ -200,11 +203,30 @@ static void show(void *arg, struct json_object *m)
 	s->message(m);
 }
 
+/* Until a signal. A server that is restarted meanwhile is waited for: nothing of what it keeps is missed. */
+static int follow(struct ctl *c, struct range *r, const struct shape *shape, uint64_t *shown)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+	int code = 0;
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	while (!is_over && code == 0 && fflush(stdout) == 0) {
+		usleep(FOLLOW_MS * 1000);
+		code = walk(c, r, true, show, (void *)(uintptr_t)shape, shown);
+		for (; code && c->is_lost && !is_over; usleep(FOLLOW_MS * 1000)) {
+			hush(true);
+			code = walk(c, r, true, show, (void *)(uintptr_t)shape, shown);
+			hush(false);
+		}
+	}
+	return is_over ? 0 : code;
+}
+
 int run_history(struct ctl *c)
 {
 	const struct shape *shape = find_shape(c);
 	struct range r = { .path = "/v1/history", .list = "messages" };
-	struct sigaction act = { .sa_handler = on_signal };
 	uint64_t shown = 0;
 	char title[512] = "WaveChat: public talk";
 	int code = take_range(c, &r);
@@ -224,17 +246,13 @@ int run_history(struct ctl *c)
 		return code;
 	shape->begin(title);
 	code = walk(c, &r, true, show, (void *)(uintptr_t)shape, &shown);
-	if (option(c, "follow") && code == 0) {
-		sigaction(SIGINT, &act, NULL);
-		sigaction(SIGTERM, &act, NULL);
-		while (!is_over && code == 0 && fflush(stdout) == 0) {
-			usleep(FOLLOW_MS * 1000);
-			code = walk(c, &r, true, show, (void *)(uintptr_t)shape, &shown);
-		}
-	}
+	if (option(c, "follow") && code == 0)
+		code = follow(c, &r, shape, &shown);
+	else if (code == 0 && shown == 0 && is_terminal(stdout))
+		fputs("no messages\n", stderr);
 	if (code == 0)
 		shape->end();
-	if (is_terminal(stderr) && !is_terminal(stdout))
+	if (shows_progress())
 		fprintf(stderr, "\r%llu messages\n", (unsigned long long)shown);
 	return code;
 }
@@ -251,7 +269,7 @@ static void add_file(void *arg, struct json_object *m)
 	table_cell(t, time_text(text, jint(m, "at")));
 	table_cell(t, jstr(m, "from_name"));
 	table_cell(t, bytes_text(text, (uint64_t)jint(m, "size")));
-	table_cell(t, jbool(m, "deleted") ? "deleted" : jbool(m, "gone") ? "gone" : jstr(m, "mime"));
+	table_cell_cut(t, jbool(m, "deleted") ? "deleted" : jbool(m, "gone") ? "gone" : jstr(m, "mime"), 40);
 	table_cell(t, is_voice ? "(voice)" : jstr(m, "filename"));
 	if (t->count >= 500 * (size_t)t->columns) { /* lined up in portions, so that it needs no more memory for more files */
 		table_print(t, "");
@@ -285,21 +303,50 @@ int run_files(struct ctl *c)
 
 /* --- audit */
 
+#define AUDIT_HEADS ">NUMBER WHEN WHO >PROCESS VERB WHAT REASON"
+
+/* What was done, in the words of the tables: whom a ban meets and until when, which messages, what was said. NUL behind it. */
+static void put_act(struct buf *b, struct json_object *a)
+{
+	struct json_object *args = jget(a, "args"), *ids = jarray(args, "ids");
+	char text[SANCTION_TEXT];
+
+	for (size_t i = 0; json_object_is_type(args, json_type_array) && i < json_object_array_length(args); i++)
+		buf_printf(b, "%s%s", i ? ", " : "", sanction_text(text, json_object_array_get_idx(args, i)));
+	for (size_t i = 0; i < json_object_array_length(ids); i++)
+		buf_printf(b, "%s%s", i ? " " : "", json_object_get_string(json_object_array_get_idx(ids, i)));
+	if (jget(args, "dm"))
+		buf_printf(b, "private talk of %s (%lld) and %s (%lld)", jstr(args, "dm_named"), (long long)jint(args, "dm"), jstr(args, "with_named"),
+		           (long long)jint(args, "with"));
+	else if (jget(args, "id"))
+		buf_printf(b, "%s (%lld)", *jstr(args, "name") ? jstr(args, "name") : jstr(args, "id_named"), (long long)jint(args, "id"));
+	else if (jget(args, "seconds"))
+		buf_printf(b, "%lld s", (long long)jint(args, "seconds"));
+	buf_puts(b, jstr(args, "text"));
+	buf_puts(b, jstr(args, "level"));
+	buf_putc(b, '\0');
+}
+
 static void add_audit(void *arg, struct json_object *a)
 {
 	struct table *t = arg;
 	char text[TIME_TEXT];
+	struct buf what;
+
+	buf_init(&what, 1 << 20);
 
 	table_cellf(t, "%lld", (long long)jint(a, "id"));
 	table_cell(t, time_text(text, jint(a, "at")));
 	table_cell(t, uid_text(text, jint(a, "uid")));
 	table_cellf(t, "%lld", (long long)jint(a, "pid"));
 	table_cell(t, jstr(a, "verb"));
+	put_act(&what, a);
+	table_cell_cut(t, what.len ? what.p : "", 80);
+	buf_fini(&what);
 	table_cell(t, jstr(a, "reason"));
-	table_cell(t, json_object_to_json_string_ext(jget(a, "args"), JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	if (t->count >= 500 * (size_t)t->columns) {
 		table_print(t, "");
-		table_init(t, ">NUMBER WHEN WHO >PROCESS VERB REASON WHAT");
+		table_init(t, AUDIT_HEADS);
 	}
 }
 
@@ -313,7 +360,7 @@ int run_audit(struct ctl *c)
 
 	if (r.last && (strtol(r.last, &end, 10) <= 0 || *end))
 		return complain(EXIT_USAGE, "--last \"%s\": a number above 0", r.last);
-	table_init(&t, ">NUMBER WHEN WHO >PROCESS VERB REASON WHAT");
+	table_init(&t, AUDIT_HEADS);
 	code = c->json ? walk(c, &r, false, each_json, NULL, &shown) : walk(c, &r, false, add_audit, &t, &shown);
 	if (!c->json && code == 0 && (t.count || !shown))
 		table_print(&t, "nothing was done yet");

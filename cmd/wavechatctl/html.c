@@ -20,15 +20,16 @@ static void put(const char *s)
 
 	while (left) {
 		size_t n = utf8_step((const uint8_t *)s, left);
+		uint32_t cp = n ? code_point((const uint8_t *)s, n) : 0;
 
-		if (n == 1 && strchr("<>&\"'", *s))
-			printf("&#%d;", *s);
-		else if (n == 1 && (unsigned char)*s < 0x20 && *s != '\n' && *s != '\t')
+		if (n == 1 && (*s == '\n' || *s == '\t'))
+			putchar(*s);
+		else if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0))
 			fputs("\xef\xbf\xbd", stdout);
-		else if (n)
-			fwrite(s, 1, n, stdout);
+		else if (is_harmful(cp) || (n == 1 && strchr("<>&\"'", *s)))
+			printf("&#%u;", (unsigned)cp); /* a browser keeps it within its paragraph; a terminal would not */
 		else
-			fputs("\xef\xbf\xbd", stdout);
+			fwrite(s, 1, n, stdout);
 		n += n == 0;
 		s += n;
 		left -= n;
@@ -56,7 +57,7 @@ static void message(struct json_object *m)
 		snprintf(day, sizeof(day), "%.10s", when);
 		printf("<h2>%s</h2>\n", day);
 	}
-	printf("<p id=\"m%lld\" dir=\"auto\"><a href=\"#m%lld\"><time>%s</time></a><b>", id, id, when + 11);
+	printf("<p id=\"m%lld\" dir=\"auto\"><a href=\"#m%lld\"><time>%s</time></a><b>", id, id, strlen(when) > 11 ? when + 11 : when);
 	put(jstr(m, "from_name"));
 	printf("</b>");
 	if (jbool(m, "deleted")) {

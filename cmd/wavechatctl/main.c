@@ -1,8 +1,8 @@
 /* main.c — wavechatctl: the table of verbs, from which arguments, usage, help and completion follow.
  *
  * A verb is one row here and one function in the file of its group. */
+#include <ctype.h>
 #include <json-c/json.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,11 +17,11 @@
 #define NAME { "name", "NAME", "a name, whoever bears it" }
 #define IP { "ip", "ADDRESS", "an address, or a network such as 10.0.0.0/8" }
 #define WITH_IP { "with-ip", NULL, "and the addresses this person is connected from" }
-#define DM { "dm", "USER", "the private talk of USER with ...; written to the audit" }, { "with", "USER", "... this one" }
+#define DM { "dm", "USER", "one end of a private talk, in place of the public one; written to the audit" }, { "with", "USER", "its other end" }
 
 const struct verb verbs[] = {
 	{ "status", "", "how the server is", 0, 0, run_status, { { 0 } } },
-	{ "top", "", "the same, live, until you press q", 0, 0, run_top, { { "interval", "SECONDS", "between two looks; 1 by default" }, { 0 } } },
+	{ "top", "", "how the server is, live, until you press q", 0, 0, run_top, { { "interval", "SECONDS", "between two looks; 1 by default" }, { 0 } } },
 	{ "users", "[PART-OF-NAME]", "who is online", 0, 1, run_users, { { "all", NULL, "everybody known, online or not" }, { 0 } } },
 	{ "kick", "USER", "close every connection of a person, who may come back", 1, 1, run_kick, { REASON, { 0 } } },
 	{ "ban", "[USER]", "keep out a person, a name, an address or a network", 0, 1, run_ban, { NAME, IP, WITH_IP, FOR, REASON, { 0 } } },
@@ -35,11 +35,11 @@ const struct verb verbs[] = {
 	{ "delete", "MESSAGE-ID...", "delete messages", 1, -1, run_delete, { REASON, { 0 } } },
 	{ "purge", "USER", "delete all messages and files of a person", 1, 1, run_purge, { REASON, { 0 } } },
 	{ "history", "", "messages, oldest first", 0, 0, run_history,
-	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "2026-01-31, 2026-01-31T12:30, or how long ago: 2h, 7d" },
-	    { "until", "TIME", "the same" }, { "grep", "TEXT", "only those that contain it" }, { "last", "N", "only the newest N" },
+	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "from 2026-01-31, from 2026-01-31T12:30, or how long ago: 2h, 7d" },
+	    { "until", "TIME", "up to this time" }, { "grep", "TEXT", "only those that contain it" }, { "last", "N", "only the newest N" },
 	    { "format", "FORMAT", "text, jsonl or html" }, { "follow", NULL, "go on with what comes, until interrupted" }, { 0 } } },
 	{ "files", "", "files and voices", 0, 0, run_files,
-	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "as with history" }, { "until", "TIME", "the same" },
+	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "as with history" }, { "until", "TIME", "up to this time" },
 	    { "grep", "TEXT", "only those whose name contains it" }, { "last", "N", "only those among the newest N messages" }, { 0 } } },
 	{ "audit", "", "what admins did: who, when, why", 0, 0, run_audit, { { "last", "N", "only the newest N" }, { 0 } } },
 	{ "backup", "FILE", "all that is kept, as of one moment, in one file", 1, 1, run_backup,
@@ -154,7 +154,7 @@ static void print_option(const struct option *o)
 static void print_verb_help(const struct verb *v)
 {
 	print_usage(stdout, v);
-	printf("\n%s.\n\n", v->help);
+	printf("\n%c%s.\n\n", toupper((unsigned char)v->help[0]), v->help + 1);
 	for (const struct option *o = v->options; o->name; o++)
 		print_option(o);
 	for (size_t i = 0; i < WC_LEN(common); i++)
@@ -217,6 +217,35 @@ int run_help(struct ctl *c)
 
 /* --- Completion, from the same table */
 
+/* What an operand or an option's value may be, where that is a short list. */
+static const struct {
+	const char *of, *words;
+} choices[] = {
+	{ "completion", "bash zsh fish" },
+	{ "log-level", "error warn info debug" },
+	{ "slow", "off" },
+	{ "format", "text jsonl html" },
+};
+
+static const char *choice(const char *of)
+{
+	for (size_t i = 0; i < WC_LEN(choices); i++)
+		if (strcmp(choices[i].of, of) == 0)
+			return choices[i].words;
+	return NULL;
+}
+
+/* s inside single quotes of any of the three shells, with a backslash before each of `special`. */
+static void print_quoted(const char *s, const char *special)
+{
+	for (; *s; s++) {
+		if (*s == '\'')
+			fputs("'\\''", stdout);
+		else
+			printf("%s%c", strchr(special, *s) ? "\\" : "", *s);
+	}
+}
+
 static void print_words(const char *before, const struct option *o, const char *after)
 {
 	for (; o->name; o++)
@@ -229,17 +258,16 @@ static int complete_bash(void)
 	       "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= i words\n"
 	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t--socket) ((i++)) ;;\n\t\t-*) ;;\n"
 	       "\t\t*) verb=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n"
-	       "\t[[ $prev == --socket || $verb == backup && $cur != -* ]] && { mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return; }\n"
-	       "\tcase $verb in\n\t'') words='");
+	       "\t[[ $prev == --socket || $verb == backup && $cur != -* ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return; }\n"
+	       "\t[[ $prev == --format ]] && { mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\"); return; }\n"
+	       "\tcase $verb in\n\t'') words='", choice("format"));
 	for (const struct verb *v = verbs; v->name; v++)
 		printf("%s ", v->name);
 	printf("--socket --json --help --version' ;;\n");
 	for (const struct verb *v = verbs; v->name; v++) {
 		printf("\t%s) words='", v->name);
-		if (strcmp(v->name, "completion") == 0)
-			printf("bash zsh fish ");
-		if (strcmp(v->name, "log-level") == 0)
-			printf("error warn info debug ");
+		if (choice(v->name))
+			printf("%s ", choice(v->name));
 		if (strcmp(v->name, "help") == 0)
 			for (const struct verb *w = verbs; w->name; w++)
 				printf("%s ", w->name);
@@ -250,45 +278,81 @@ static int complete_bash(void)
 	return EXIT_DONE;
 }
 
+/* `message` and what may stand there, as _arguments has it. */
+static void print_zsh_action(const char *message, const char *words)
+{
+	putchar(':');
+	print_quoted(message, ":");
+	if (words)
+		printf(":(%s)", words);
+	else
+		printf(":%s", strcmp(message, "FILE") == 0 || strcmp(message, "PATH") == 0 ? "_files" : "");
+}
+
 static int complete_zsh(void)
 {
 	printf("#compdef " PROGRAM "\n# zsh completion for " PROGRAM "; made by `" PROGRAM " completion zsh`\n_wavechatctl() {\n"
-	       "\tlocal -a verbs\n\tlocal curcontext=$curcontext state line\n\tverbs=(\n");
-	for (const struct verb *v = verbs; v->name; v++)
-		printf("\t\t'%s:%s'\n", v->name, v->help);
-	printf("\t)\n\t_arguments -C '--socket[admin socket]:socket:_files' '--json[for scripts]' '--help[help]' '1:verb:->verb' '*::operand:->operand'\n"
+	       "\tlocal -a verbs common\n\tlocal curcontext=$curcontext state line\n\tverbs=(\n");
+	for (const struct verb *v = verbs; v->name; v++) {
+		printf("\t\t'%s:", v->name);
+		print_quoted(v->help, ":");
+		printf("'\n");
+	}
+	printf("\t)\n\tcommon=('--socket[of the server]:PATH:_files' '--json[for scripts]' '--help[what there is]')\n"
+	       "\t_arguments -C $common '--version[of this program]' '1:verb:->verb' '*::operand:->operand'\n"
 	       "\tcase $state in\n\tverb) _describe verb verbs ;;\n\toperand)\n\t\tcase $line[1] in\n");
 	for (const struct verb *v = verbs; v->name; v++) {
-		printf("\t\t%s) _arguments '--json[for scripts]' '--help[help]'", v->name);
-		for (const struct option *o = v->options; o->name; o++)
-			printf(" '--%s[%s]%s%s%s'", o->name, o->name, o->value ? ":" : "", o->value ? o->value : "", o->value ? ":" : "");
-		if (strcmp(v->name, "backup") == 0)
-			printf(" '1:file:_files'");
-		else if (strcmp(v->name, "completion") == 0)
-			printf(" '1:shell:(bash zsh fish)'");
-		else if (strcmp(v->name, "log-level") == 0)
-			printf(" '1:level:(error warn info debug)'");
-		else if (*v->operands)
-			printf(" '*:%s:'", v->operands[0] == '[' ? "operand" : v->operands);
+		printf("\t\t%s) _arguments $common", v->name);
+		for (const struct option *o = v->options; o->name; o++) {
+			printf(" '--%s[", o->name);
+			print_quoted(o->help, "[]");
+			putchar(']');
+			if (o->value)
+				print_zsh_action(o->value, choice(o->name));
+			putchar('\'');
+		}
+		if (strcmp(v->name, "help") == 0) {
+			printf(" '1:verb:{_describe verb verbs}'");
+		} else if (*v->operands) {
+			printf(" '*");
+			print_zsh_action(v->operands, choice(v->name));
+			putchar('\'');
+		}
 		printf(" ;;\n");
 	}
 	printf("\t\tesac ;;\n\tesac\n}\n_wavechatctl \"$@\"\n");
 	return EXIT_DONE;
 }
 
+static void print_fish(const char *verb, const char *what, const char *help)
+{
+	printf("complete -c " PROGRAM " -n %s%s%s %s -d '", *verb ? "'__fish_seen_subcommand_from " : "__fish_use_subcommand", verb, *verb ? "'" : "", what);
+	print_quoted(help, "");
+	printf("'\n");
+}
+
 static int complete_fish(void)
 {
+	char what[128];
+
 	printf("# fish completion for " PROGRAM "; made by `" PROGRAM " completion fish`\ncomplete -c " PROGRAM " -f\n"
-	       "complete -c " PROGRAM " -l socket -r -F -d 'admin socket'\ncomplete -c " PROGRAM " -l json -d 'for scripts'\n"
-	       "complete -c " PROGRAM " -l help -d 'help'\n");
-	for (const struct verb *v = verbs; v->name; v++)
-		printf("complete -c " PROGRAM " -n __fish_use_subcommand -a %s -d '%s'\n", v->name, v->help);
-	for (const struct verb *v = verbs; v->name; v++)
-		for (const struct option *o = v->options; o->name; o++)
-			printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from %s' -l %s%s\n", v->name, o->name, o->value ? " -x" : "");
-	printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from completion' -a 'bash zsh fish'\n"
-	       "complete -c " PROGRAM " -n '__fish_seen_subcommand_from log-level' -a 'error warn info debug'\n"
-	       "complete -c " PROGRAM " -n '__fish_seen_subcommand_from backup' -F\n");
+	       "complete -c " PROGRAM " -l socket -r -F -d 'of the server'\ncomplete -c " PROGRAM " -l json -d 'for scripts'\n"
+	       "complete -c " PROGRAM " -l help -d 'what there is'\n");
+	for (const struct verb *v = verbs; v->name; v++) {
+		snprintf(what, sizeof(what), "-a %s", v->name);
+		print_fish("", what, v->help);
+		print_fish("help", what, v->help);
+	}
+	for (const struct verb *v = verbs; v->name; v++) {
+		for (const struct option *o = v->options; o->name; o++) {
+			snprintf(what, sizeof(what), "-l %s%s%s%s%s", o->name, o->value ? " -x" : "", choice(o->name) ? " -a '" : "",
+			         choice(o->name) ? choice(o->name) : "", choice(o->name) ? "'" : "");
+			print_fish(v->name, what, o->help);
+		}
+		if (choice(v->name))
+			printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from %s' -a '%s'\n", v->name, choice(v->name));
+	}
+	printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from backup' -F\n");
 	return EXIT_DONE;
 }
 
@@ -395,7 +459,6 @@ int main(int argc, char **argv)
 	struct ctl c = { .fd = -1 };
 	int code;
 
-	signal(SIGPIPE, SIG_IGN);
 	c.operands = xcalloc((size_t)argc + 1, sizeof(*c.operands));
 	code = take_arguments(&c, argv);
 	if (code == 0 && !c.verb) {

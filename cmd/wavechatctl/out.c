@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,7 +51,7 @@ struct json_object *jarray(struct json_object *o, const char *name)
 
 /* --- Text from people */
 
-static uint32_t code_point(const uint8_t *p, size_t n)
+uint32_t code_point(const uint8_t *p, size_t n)
 {
 	static const uint8_t first[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
 	uint32_t cp = p[0] & first[n];
@@ -61,7 +62,7 @@ static uint32_t code_point(const uint8_t *p, size_t n)
 }
 
 /* Control characters, of which terminals take some even in their two-byte form, separators of lines, and what turns the direction of text around. */
-static bool is_harmful(uint32_t cp)
+bool is_harmful(uint32_t cp)
 {
 	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 || cp == 0x061c || cp == 0x200e || cp == 0x200f ||
 	       (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0xfeff;
@@ -155,6 +156,24 @@ void table_cell(struct table *t, const char *text)
 	t->cells[t->count++] = buf_take(&b, NULL);
 }
 
+void table_cell_cut(struct table *t, const char *text, size_t width)
+{
+	static const char dots[] = "\xe2\x80\xa6";
+	char *cell;
+	size_t keep = 0;
+
+	table_cell(t, text);
+	cell = t->cells[t->count - 1];
+	if (!cell || utf8_width((struct str){ cell, strlen(cell) }) <= width)
+		return;
+	for (size_t n; (n = utf8_step((const uint8_t *)cell + keep, strlen(cell + keep))) > 0; keep += n)
+		if (utf8_width((struct str){ cell, keep + n }) >= width)
+			break;
+	cell = xrealloc(cell, keep + sizeof(dots));
+	memcpy(cell + keep, dots, sizeof(dots));
+	t->cells[t->count - 1] = cell;
+}
+
 void table_cellf(struct table *t, const char *fmt, ...)
 {
 	va_list ap;
@@ -175,16 +194,17 @@ static size_t width_of(const char *s)
 
 static void print_row(const struct table *t, const char *const *row, const size_t *widths)
 {
+	int blanks = 0; /* due before the next text: a line ends with none */
+
 	for (int i = 0; i < t->columns; i++) {
 		const char *text = row[i] ? row[i] : "";
 		int pad = (int)(widths[i] - width_of(text));
 
-		if (t->is_right[i])
-			printf("%*s%s", pad, "", text);
-		else
-			printf("%s%*s", text, i + 1 < t->columns ? pad : 0, "");
-		fputs(i + 1 < t->columns ? "  " : "\n", stdout);
+		if (*text)
+			printf("%*s%s", blanks + (t->is_right[i] ? pad : 0), "", text);
+		blanks = *text ? (t->is_right[i] ? 0 : pad) + 2 : blanks + (int)widths[i] + 2;
 	}
+	putchar('\n');
 }
 
 void table_print(struct table *t, const char *empty)
@@ -282,7 +302,7 @@ bool duration_parse(const char *s, int64_t *seconds)
 		char *end;
 		int64_t n = strtoll(s, &end, 10), each = 0;
 
-		if (end == s || n > 1000000000)
+		if (end == s || n > 1000000000 || sum > (int64_t)1 << 50)
 			return false;
 		if (!*end)
 			each = 1; /* bare seconds */
@@ -329,10 +349,22 @@ bool time_parse(const char *s, int64_t *unix_ms)
 	tm.tm_min = minute;
 	tm.tm_sec = second;
 	*unix_ms = (int64_t)mktime(&tm) * 1000;
-	return true;
+	return tm.tm_mday == day || hour == 24; /* the 31st of a shorter month is no day */
 }
 
 bool is_terminal(FILE *f)
 {
 	return isatty(fileno(f));
+}
+
+bool shows_progress(void)
+{
+	struct stat st;
+
+	return is_terminal(stderr) && fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+int complain_endless(void)
+{
+	return complain(EXIT_REFUSED, "the server's answers have no end: is it of another version?");
 }

@@ -50,6 +50,7 @@ int run_users(struct ctl *c)
 	table_init(&t, ">ID NAME KIND >TABS SEEN STATE ADDRESS");
 	while (more && code == 0) {
 		struct json_object *users;
+		int64_t last = after;
 		struct buf path;
 		char number[32];
 
@@ -70,13 +71,16 @@ int run_users(struct ctl *c)
 		for (size_t i = 0; i < json_object_array_length(users); i++) {
 			struct json_object *u = json_object_array_get_idx(users, i);
 
-			after = jint(u, "id");
+			last = WC_MAX(last, jint(u, "id"));
 			if (c->json)
 				print_json(u);
 			else
 				add_user(&t, u);
 		}
 		json_object_put(o);
+		if (more && last == after)
+			code = complain_endless();
+		after = last;
 	}
 	if (c->json || code)
 		return code;
@@ -116,6 +120,8 @@ static int put_target(struct ctl *c, struct json_object *body, bool with_number)
 {
 	const char *name = option(c, "name"), *ip = option(c, "ip"), *number = with_number ? option(c, "number") : NULL;
 
+	if (number && (!*number || number[strspn(number, "0123456789")]))
+		return complain(EXIT_USAGE, "--number \"%s\": wavechatctl %s shows the numbers", number, strcmp(c->verb->name, "unban") == 0 ? "bans" : "mutes");
 	if (c->count + !!name + !!ip + !!number != 1)
 		return complain(EXIT_USAGE, "%s: name one person, or %s", c->verb->name, with_number ? "one of --name, --ip, --number" : "one of --name and --ip");
 	if (c->count)
@@ -126,16 +132,26 @@ static int put_target(struct ctl *c, struct json_object *body, bool with_number)
 	return 0;
 }
 
-static const char *describe(char out[256], struct json_object *s)
+static const char *describe(char out[SANCTION_TEXT], struct json_object *s)
 {
 	const char *kind = jstr(s, "kind");
 
 	if (strcmp(kind, "identity") == 0)
-		snprintf(out, 256, "%s (%lld)", jstr(s, "name"), (long long)jint(s, "id"));
+		snprintf(out, SANCTION_TEXT, "%s (%lld)", jstr(s, "name"), (long long)jint(s, "id"));
 	else if (strcmp(kind, "name") == 0)
-		snprintf(out, 256, "the name %s", jstr(s, "name"));
+		snprintf(out, SANCTION_TEXT, "the name %s", jstr(s, "name"));
 	else
-		snprintf(out, 256, "%s", jstr(s, "net"));
+		snprintf(out, SANCTION_TEXT, "%s", jstr(s, "net"));
+	return out;
+}
+
+const char *sanction_text(char out[SANCTION_TEXT], struct json_object *s)
+{
+	char until[TIME_TEXT];
+	size_t n = strlen(describe(out, s));
+
+	if (jint(s, "until"))
+		snprintf(out + n, SANCTION_TEXT - n, " until %s", time_text(until, jint(s, "until")));
 	return out;
 }
 
@@ -165,7 +181,7 @@ static int sanction(struct ctl *c, const char *path, const char *done)
 		print_json(o);
 	for (size_t i = 0; i < json_object_array_length(list) && !c->json; i++) {
 		struct json_object *s = json_object_array_get_idx(list, i);
-		char text[256], until[TIME_TEXT];
+		char text[SANCTION_TEXT], until[TIME_TEXT];
 
 		printf("%s ", done);
 		print_safe(stdout, describe(text, s));
@@ -197,7 +213,7 @@ static int pardon(struct ctl *c, const char *path, const char *done)
 	if (c->json)
 		print_json(o);
 	for (size_t i = 0; i < json_object_array_length(list) && !c->json; i++) {
-		char text[256];
+		char text[SANCTION_TEXT];
 
 		printf("%s ", done);
 		print_safe(stdout, describe(text, json_object_array_get_idx(list, i)));
@@ -224,7 +240,7 @@ static int list(struct ctl *c, const char *path, const char *empty)
 	all = jarray(o, "sanctions");
 	for (size_t i = 0; i < json_object_array_length(all); i++) {
 		struct json_object *s = json_object_array_get_idx(all, i);
-		char text[256], when[TIME_TEXT];
+		char text[SANCTION_TEXT], when[TIME_TEXT];
 
 		table_cellf(&t, "%lld", (long long)jint(s, "sanction"));
 		table_cell(&t, jstr(s, "kind"));

@@ -1,20 +1,23 @@
 /* server.c — status, metrics, log-level. */
 #include <json-c/json.h>
 #include <stdarg.h>
+#include <stdlib.h>
 
 #include "ctl.h"
-
-
 
 static void WC_PRINTF(2, 3) row(const char *name, const char *fmt, ...)
 {
 	va_list ap;
+	char *line;
 
-	printf("%-14s", name);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	if (vasprintf(&line, fmt, ap) < 0)
+		abort();
 	va_end(ap);
+	printf("%-14s", name);
+	print_safe(stdout, line);
 	putchar('\n');
+	free(line);
 }
 
 int run_status(struct ctl *c)
@@ -31,9 +34,7 @@ int run_status(struct ctl *c)
 		return 0;
 	}
 	row("server", "wavechatd %s, process %lld, up %s", jstr(o, "version"), (long long)jint(o, "pid"), duration_text(a, jint(o, "uptime_s") * 1000));
-	printf("%-14s", "data");
-	print_safe(stdout, jstr(o, "data"));
-	printf("%s\n", jbool(o, "storage_ok") ? "" : "  — STORAGE FAILS: messages are refused; the log says why");
+	row("data", "%s%s", jstr(o, "data"), jbool(o, "storage_ok") ? "" : "  — STORAGE FAILS: messages are refused; the log says why");
 	row("port", "%lld", (long long)jint(o, "port"));
 	row("online", "%lld people, %lld connections (%lld of the first dialect, %lld of the second)", (long long)jint(o, "online"),
 	    (long long)jint(o, "connections"), (long long)jint(o, "sessions_v1"), (long long)jint(o, "sessions_v2"));
@@ -49,10 +50,19 @@ int run_status(struct ctl *c)
 	return 0;
 }
 
+/* Metrics are plain ASCII; anything else is none of ours to send to a terminal. */
 static int to_stdout(void *arg, const void *data, size_t n)
 {
+	const unsigned char *p = data;
+
 	(void)arg;
-	return fwrite(data, 1, n, stdout) != n;
+	for (size_t i = 0; i < n; i++) {
+		if ((p[i] >= 0x20 && p[i] < 0x7f) || p[i] == '\n')
+			putchar(p[i]);
+		else
+			printf("\\x%02x", p[i]);
+	}
+	return ferror(stdout);
 }
 
 int run_metrics(struct ctl *c)
@@ -77,7 +87,8 @@ int run_log_level(struct ctl *c)
 	if (c->json)
 		print_json(o);
 	else
-		printf("%s\n", jstr(o, "level"));
+		print_safe(stdout, jstr(o, "level"));
+	fputs(c->json ? "" : "\n", stdout);
 	json_object_put(o);
 	return 0;
 }

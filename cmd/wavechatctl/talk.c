@@ -124,8 +124,12 @@ int run_purge(struct ctl *c)
 		if (code)
 			return code;
 		total += jint(o, "deleted");
-		after = jint(o, "upto");
 		more = jbool(o, "more");
+		if (more && jint(o, "upto") <= after) {
+			json_object_put(o);
+			return complain_endless();
+		}
+		after = jint(o, "upto");
 		id = jint(o, "id");
 		json_object_put(o);
 		if (is_terminal(stderr) && more)

@@ -161,7 +161,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	print_banner(&o, server);
-	log_info("ready", "port=%d data=%s", server_port(server), o.data);
+	char quoted[512];
+	log_info("ready", "port=%d data=%s", server_port(server), log_quote(quoted, (struct str){ o.data, strlen(o.data) }));
 	if (notify_send("READY=1") < 0)
 		log_warn("notify", "remedy=\"NOTIFY_SOCKET names no socket of a service manager: unset it, or run under one\"");
 	int sig = run_until_stopped(server, &set);

@@ -134,6 +134,7 @@ serverTest('history: every shape, every filter, in pages', async s => {
 	assert.ok(/&#60;b&#62;&#38; &#34;quoted&#34;&#60;\/b&#62;/.test(html));
 	assert.ok(!/<script|<b>&|src=|https?:/.test(html), 'no markup of theirs, nothing from outside');
 	assert.ok(html.endsWith('</html>\n'));
+	assert.doesNotMatch(html, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]/);
 	assert.equal(jsonl(await ctl(s, ['history', '--json', '--grep', 'LINE 24'])).length, 111);
 	assert.equal(jsonl(await ctl(s, ['history', '--json', '--last', '3'])).length, 3);
 	assert.equal(jsonl(await ctl(s, ['history', '--json', '--user', 'аня', '--last', '100'])).length, 97);
@@ -202,7 +203,7 @@ serverTest('the audit: who, when, what, why; only added to', async s => {
 	assert.deepEqual(rows[2].args, { ids: [m.id] });
 	assert.ok(rows.every(r => r.uid === process.getuid() && r.pid > 1 && isAt(r.at)));
 	assert.equal(jsonl(await ctl(s, ['audit', '--json', '--last', '2'])).length, 2);
-	assert.match((await ctl(s, ['audit'])).stdout, /^NUMBER  WHEN +WHO +PROCESS  VERB +REASON +WHAT\n/);
+	assert.match((await ctl(s, ['audit'])).stdout, /^NUMBER  WHEN +WHO +PROCESS  VERB +WHAT +REASON\n +1  .*  mute +a \(\d+\) until .*  why not\n/);
 	await s.stop();
 	await s.restart();
 	assert.equal(jsonl(await ctl(s, ['audit', '--json'])).length, 8);

@@ -1,6 +1,6 @@
 // wavechatctl itself: exit codes, suggestions, where it looks, what it never prints; and the socket it talks to.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
@@ -32,6 +32,8 @@ test('usage: every wrong word is one line with the nearest right one, exit 2', a
 		[['ban', 'a', '--for', 'soon'], /^wavechatctl: --for "soon": a time is/],
 		[['slow', 'down'], /^wavechatctl: slow: "down" is no number/],
 		[['delete', '12x'], /^wavechatctl: delete: "12x" is no message's id/],
+		[['unban', '--number', 'x'], /^wavechatctl: --number "x": wavechatctl bans shows the numbers\n$/],
+		[['history', '--since', '2026-02-30'], /^wavechatctl: "2026-02-30": a time is/],
 		[['history', '--format', 'pdf'], /none of text, jsonl, html/],
 		[['completion', 'cmd'], /none of bash, zsh, fish/],
 		[['\u001b[31mred'], /^wavechatctl: no verb "\\x1b\[31mred"; see/],
@@ -60,6 +62,10 @@ test('help and completion come from the one table', async t => {
 		const r = await ctlRaw(['completion', shell]);
 		assert.equal(r.status, 0);
 		for (const v of verbs) assert.ok(r.stdout.includes(v), `${shell}: ${v}`);
+		const script = path.join(temp(t), shell);
+		fs.writeFileSync(script, r.stdout);
+		const said = spawnSync(shell, ['-n', script]);
+		if (said.error?.code !== 'ENOENT') assert.deepEqual([said.status, String(said.stderr)], [0, ''], shell);
 	}
 	const file = path.join(temp(t), 'c');
 	fs.writeFileSync(file, (await ctlRaw(['completion', 'bash'])).stdout);
@@ -69,6 +75,7 @@ test('help and completion come from the one table', async t => {
 	assert.deepEqual(complete('un'), ['unban', 'unmute']);
 	assert.deepEqual(complete('kick', '--r'), ['--reason']);
 	assert.deepEqual(complete('--socket', 'x', 'completion', 'z'), ['zsh']);
+	assert.deepEqual(complete('history', '--format', 'j'), ['jsonl']);
 	assert.match((await ctlRaw(['--version'])).stdout, /^wavechatctl \d/);
 });
 
