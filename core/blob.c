@@ -322,31 +322,21 @@ int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 	return rc;
 }
 
-static int remove_older(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], int64_t grace_ms)
+/* If it is past its grace. */
+static void remove_old(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 {
 	char path[BLOB_PATH_BYTES];
 	struct stat st;
-	int rc = 0;
 
-	if (b->is_memory)
-		return mem_remove(b, sha, grace_ms);
+	if (b->is_memory) {
+		mem_remove_old(b, sha);
+		return;
+	}
 	blob_path(path, sha);
 	pthread_mutex_lock(&b->lock);
-	if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		rc = errno == ENOENT ? -WC_ENOENT : -WC_ESTORAGE;
-	else if (age_of(&st) < grace_ms)
-		rc = -WC_EAGAIN;
-	else if (unlinkat(b->blobs_fd, path, 0) != 0)
-		rc = -WC_ESTORAGE;
-	else
+	if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && age_of(&st) >= BLOB_GRACE_MS && unlinkat(b->blobs_fd, path, 0) == 0)
 		atomic_fetch_sub(&b->bytes, (uint64_t)st.st_size);
 	pthread_mutex_unlock(&b->lock);
-	return rc;
-}
-
-int blob_remove(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
-{
-	return remove_older(b, sha, BLOB_REMOVE_GRACE_MS);
 }
 
 /* --- Collection. */
@@ -390,7 +380,7 @@ static bool is_dead_record(void *arg, const struct upload_record *rec)
 static int gather_old(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms)
 {
 	(void)size;
-	if (age_ms >= BLOB_COLLECT_GRACE_MS)
+	if (age_ms >= BLOB_GRACE_MS)
 		sha_set_add(&((struct sweep *)arg)->old, sha);
 	return 0;
 }
@@ -421,7 +411,7 @@ void blobs_collect(struct blobs *b, bool (*is_used)(void *arg, const uint8_t sha
 			mem_mark_used(b, sha, used);
 		/* Asked for its age again, under the lock: it may have been put anew since. */
 		if (!used)
-			(void)remove_older(b, sha, BLOB_COLLECT_GRACE_MS);
+			remove_old(b, sha);
 	}
 out:
 	free(w.handled.sha);

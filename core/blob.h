@@ -15,14 +15,11 @@ int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **c
 void blobs_close(struct blobs *b);
 
 /* Stores data, once. The same bytes again take no more room but the same time: whether they were there is nobody's to know.
- * -WC_ESTORAGE if the disk refuses. A blob no message refers to stays for at least an hour, for the message it was put for. */
+ * -WC_ESTORAGE if the disk refuses. A blob no message refers to stays for at least ten minutes, for the message it was put for. */
 int blob_put(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
 /* An open, read-only descriptor the caller closes, and its size; or -WC_ENOENT, -WC_ESTORAGE. Read it with pread or with sendfile's own
  * offset: in memory, descriptors of one blob share their position. */
 int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
-/* For bytes no message refers to any more. -WC_EAGAIN: put, or named by a handle, within the last ten minutes, so that a message with it may be
- * under way; blobs_collect takes it later. Else 0, -WC_ENOENT, -WC_ESTORAGE. */
-int blob_remove(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
 /* Every stored blob with its size and age (since it was last put or named by a handle); fn non-zero stops. */
 typedef int (*blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms);
 int blobs_each(struct blobs *b, blob_fn fn, void *arg);
@@ -49,7 +46,7 @@ void upload_suspend(struct upload *u); /* the connection broke: what came stays 
 int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct upload_state *state) WC_MUSTCHECK; /* or -WC_ENOENT */
 /* What a handle stands for; -WC_ENOENT if there is none, it is another's, or too old. Stays valid (a message may be sent again). */
 int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
-/* Removes dead uploads and old handles; `is_used` says whether a message refers to a blob; ones older than an hour that neither a message nor
+/* Removes dead uploads and old handles; `is_used` says whether a message refers to a blob; ones older than ten minutes that neither a message nor
  * a living handle refers to go. is_used must say true when it does not know. Thread: a helper's, one at a time. */
 void blobs_collect(struct blobs *b, bool (*is_used)(void *arg, const uint8_t sha[WC_SHA_BYTES]), void *arg);
 

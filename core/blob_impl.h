@@ -9,8 +9,7 @@
 #include "blob.h"
 
 /* A blob put or named by a handle this recently may belong to a message that is not committed yet. */
-#define BLOB_REMOVE_GRACE_MS (10 * 60 * 1000)
-#define BLOB_COLLECT_GRACE_MS (60 * 60 * 1000)
+#define BLOB_GRACE_MS (10 * 60 * 1000)
 #define UPLOAD_LIFE_MS ((int64_t)WC_UPLOAD_HOURS * 3600 * 1000)
 #define UPLOAD_NAME_BYTES 15 /* with 16 random bytes behind it, in hex, it fits a handle */
 
@@ -67,7 +66,7 @@ int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
 int mem_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
 int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
-int mem_remove(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], int64_t grace_ms);
+void mem_remove_old(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* if it is past its grace */
 int mem_each(struct blobs *b, blob_fn fn, void *arg);
 void mem_mark_used(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_used);
 void mem_close(struct blobs *b);

@@ -179,21 +179,15 @@ int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 	return m ? 0 : -WC_ENOENT;
 }
 
-int mem_remove(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], int64_t grace_ms)
+void mem_remove_old(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 {
 	struct mem_blob *m;
-	int rc = 0;
 
 	pthread_mutex_lock(&b->lock);
 	m = find(b, sha);
-	if (!m)
-		rc = -WC_ENOENT;
-	else if (real_ms() - m->put_ms < grace_ms)
-		rc = -WC_EAGAIN;
-	else
+	if (m && real_ms() - m->put_ms >= BLOB_GRACE_MS)
 		drop(b, m);
 	pthread_mutex_unlock(&b->lock);
-	return rc;
 }
 
 int mem_each(struct blobs *b, blob_fn fn, void *arg)

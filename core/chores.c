@@ -11,6 +11,7 @@
 #include "room_impl.h"
 
 #define TURN_MS 1000
+#define FULL_TURN_MS 100            /* when a slice of retention was full */
 #define COLLECT_MS (10 * 60 * 1000)
 #define SEEN_MS (60 * 1000)
 #define EXPIRE_SLICE 200            /* messages a turn */
@@ -99,6 +100,18 @@ static void show_slice(struct room *r, const struct slice *s)
 	r->evicted |= s->gone_count > 0;
 }
 
+/* What retention freed is given back a little at a time, until nothing is left. */
+static void vacuum(struct room *r)
+{
+	if (!r->has_free_pages)
+		return;
+	int left = store_vacuum_some(r->o.store, VACUUM_PAGES);
+	if (left < 0)
+		log_debug("vacuum failed", "retry=later");
+	else
+		r->has_free_pages = left > 0;
+}
+
 static uint64_t storage_cap(const struct room *r)
 {
 	const struct options *o = r->o.options;
@@ -133,8 +146,13 @@ static void retain(struct room *r)
 	touched += WC_MAX(n, 0);
 	if (n < 0 || touched == 0) {
 		store_rollback(r->o.store);
+		if (n == 0)
+			vacuum(r);
 		return;
 	}
+	/* There may be more: a room that talks faster than a slice a turn must not grow for ever. */
+	if (touched >= EXPIRE_SLICE)
+		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
 	if (store_commit(r->o.store) < 0) {
 		log_warn("retention failed", "retry=\"in %d ms\"", TURN_MS);
 		return;
@@ -142,8 +160,8 @@ static void retain(struct room *r)
 	show_slice(r, &slice);
 	r->floor = WC_MAX(r->floor, store_floor(r->o.store)); /* trimming names nothing that it took */
 	tail_drop_through(r->tail, r->floor);
-	if (store_vacuum_some(r->o.store, VACUUM_PAGES) < 0)
-		log_debug("vacuum failed", "retry=later");
+	r->has_free_pages = true;
+	vacuum(r);
 }
 
 /* Last-seen times, a name's hold: written now and then, not at every join. */
@@ -183,6 +201,11 @@ static void note_seen(struct room *r, bool is_last)
 	free(expired);
 }
 
+int chores_timeout_ms(const struct room *r)
+{
+	return (int)WC_MAX(WC_MIN(r->chores_next_ms - r->mono_now_ms, (int64_t)TURN_MS), 1);
+}
+
 void chores_tick(struct room *r)
 {
 	if (r->mono_now_ms < r->chores_next_ms || r->is_quiet)
@@ -194,8 +217,9 @@ void chores_tick(struct room *r)
 		r->seen_next_ms = r->mono_now_ms + SEEN_MS;
 		note_seen(r, false);
 	}
-	if (r->chores_run)
+	if (r->chores_run || r->mono_now_ms < r->helper_next_ms)
 		return;
+	r->helper_next_ms = r->mono_now_ms + TURN_MS;
 	uint64_t commits = metric_get(M_COMMITS);
 	bool collects = (r->evicted || r->mono_now_ms >= r->collect_next_ms) && !atomic_load(&r->keeps_blobs);
 	uint64_t connects = metric_get(M_CONNECTS);

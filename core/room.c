@@ -324,7 +324,7 @@ static void *room_main(void *arg)
 	struct room *r = arg;
 	wc_thread_is(ROLE_ROOM, "room");
 	while (!r->is_stopping) {
-		struct event *batch = inbox_take(r->o.inbox, presence_timeout_ms(r));
+		struct event *batch = inbox_take(r->o.inbox, WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)));
 		if (batch)
 			run_batch(r, batch);
 		r->mono_now_ms = mono_ms();
@@ -450,6 +450,7 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	r->mono_now_ms = mono_ms();
 	users_init(&r->users);
 	limits_init(r);
+	r->has_free_pages = true; /* what the last run left */
 	r->tail = tail_new(opts->options->history_limit);
 	r->pub = publisher_new(opts->hubs, r->users.session_count);
 	buf_init(&r->scratch, FRAME_CAP);

@@ -126,11 +126,12 @@ struct room {
 	bool is_stopping;
 	bool is_quiet;                   /* helpers get no more work: they are about to end */
 	bool storage_failed;             /* said so in the log; says when it is well again */
-	int64_t chores_next_ms, seen_next_ms, collect_next_ms; /* monotonic */
+	int64_t chores_next_ms, seen_next_ms, collect_next_ms, helper_next_ms; /* monotonic */
 	uint64_t commits_seen;           /* at the last checkpoint */
 	uint64_t connects_trimmed, connects_seen; /* at the last trim of the heap; a turn ago */
 	bool chores_run;                 /* a helper is at it */
 	bool evicted;                    /* files went since the last collection */
+	bool has_free_pages;             /* the database may have some to give back */
 };
 
 /* room.c */
@@ -227,6 +228,7 @@ void join_page_ready(void *join_page); /* room_join.c */
 
 /* chores.c: retention, checkpoints, vacuum, collecting blobs. */
 void chores_tick(struct room *r);
+int chores_timeout_ms(const struct room *r); /* until it has something to do */
 void chores_stop(struct room *r); /* what is to be written at the end; the room's thread is gone. Thread: main */
 /* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */
 struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size);

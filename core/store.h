@@ -98,7 +98,7 @@ int store_expire(struct store *s, int64_t before_ms, int limit, store_msg_fn fn,
 int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 /* Removes the oldest messages past the newest keep_messages, at most limit: what bounds the in-memory database. Returns how many. */
 int store_trim(struct store *s, int64_t keep_messages, int limit) WC_MUSTCHECK;
-int store_vacuum_some(struct store *s, int pages) WC_MUSTCHECK; /* incremental vacuum, outside a transaction */
+int store_vacuum_some(struct store *s, int pages) WC_MUSTCHECK; /* incremental vacuum, outside a transaction. Returns how many pages are still free */
 /* Tests: the nth step from now fails with this SQLite code, as if SQLite had said so; FULL, IOERR and NOMEM also end the transaction. */
 void store_test_fail_after(struct store *s, int nth, int rc);
 

@@ -6,6 +6,7 @@
  * The order of ids is the order of everything: retention takes the lowest ids first, so what is missing is always a prefix, and one
  * number (`floor`) says how far it reaches. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "logmsg.h"
@@ -621,18 +622,28 @@ int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_
 	return leave_slice(s, is_own, "evict_files", rc, count);
 }
 
+static int take_count(void *arg, int columns, char **values, char **names)
+{
+	(void)names;
+	if (columns > 0 && values[0])
+		*(int *)arg = (int)strtol(values[0], NULL, 10);
+	return 0;
+}
+
 int store_vacuum_some(struct store *s, int pages)
 {
 	char pragma[64];
-	int rc;
+	int rc, free_pages = 0;
 
 	WC_ASSERT(!s->in_txn);
 	snprintf(pragma, sizeof(pragma), "PRAGMA incremental_vacuum(%d)", WC_MAX(pages, 1));
 	if (gate_write_enter(&s->gate) != 0)
 		return failed(s, "vacuum", SQLITE_BUSY);
 	rc = store_exec(s->db, pragma);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(s->db, "PRAGMA freelist_count", take_count, &free_pages, NULL);
 	gate_write_leave(&s->gate);
-	return rc == SQLITE_OK ? 0 : failed(s, "vacuum", rc);
+	return rc == SQLITE_OK ? free_pages : failed(s, "vacuum", rc);
 }
 
 /* --- At start. */
