@@ -22,6 +22,7 @@ struct xfer_job;
 struct hconn {
 	struct transport io;
 	struct gate *gate;       /* counts it */
+	struct seat *seat;       /* of its address; NULL: nobody counts those here */
 	TAILQ_ENTRY(hconn) link; /* in a list of its owner */
 	int64_t deadline_ms;
 	enum { HCONN_OUT, HCONN_WAITING, HCONN_IDLE } place; /* which of the gate's lists it is in */
@@ -29,13 +30,15 @@ struct hconn {
 	bool awaits_tls;  /* what the first byte says: a session, or a plain request to be sent elsewhere */
 	bool is_redirect; /* came in plain where TLS is spoken */
 	bool wants_write; /* the handshake waits for room in the socket */
+	bool is_proxied;  /* the other end is a trusted proxy: peer and is_https are the running request's */
+	bool is_https;    /* the peer came to the proxy by HTTPS */
 	uint8_t *buf;
 	uint32_t len, cap, head_len;
 	uint64_t body_left; /* bytes of the body that nobody took yet */
 	struct http_scan scan;
 	struct http_check check;
 	struct xfer_job *job;         /* the transfer thread's */
-	struct sockaddr_storage peer; /* IPv4 as AF_INET, also if it came in through an IPv6 socket */
+	struct sockaddr_storage peer; /* who asks. IPv4 as AF_INET, also if it came in through an IPv6 socket */
 };
 TAILQ_HEAD(hconn_list, hconn);
 

@@ -2,14 +2,15 @@
 #include "httpcheck.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "origin.h"
 
 /* What civetweb routes to us at all; anything else is 501 here rather than an odd 400 there. */
 static const char *const known_methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
 
 /* What the header lines said, gathered before they are judged together. */
 struct lines {
-	int hosts, lengths, encodings, keys, versions;
+	int hosts, origins, lengths, encodings, keys, versions;
 	struct str key, version, encoding;
 	bool says_close, says_keep_alive, says_upgrade, says_websocket;
 };
@@ -29,26 +30,12 @@ static bool is_token(struct str s)
 	return s.len > 0;
 }
 
-static bool same_word(struct str s, const char *word)
-{
-	return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
-}
-
 static int hex_digit(uint8_t c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
 	c |= 0x20;
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static struct str trim(struct str s)
-{
-	while (s.len && (*s.p == ' ' || *s.p == '\t'))
-		s.p++, s.len--;
-	while (s.len && (s.p[s.len - 1] == ' ' || s.p[s.len - 1] == '\t'))
-		s.len--;
-	return s;
 }
 
 /* origin-form only, in ASCII as it must be: browsers encode the rest, and civetweb's signed char would make a control byte of it. That
@@ -131,28 +118,16 @@ static int check_length(struct str value, int64_t *out)
 	return 0;
 }
 
-/* uri-host [ ":" port ], by its alphabet; who it names is for the Origin check to compare. */
-static bool is_host(struct str value)
-{
-	for (size_t i = 0; i < value.len; i++) {
-		uint8_t c = (uint8_t)value.p[i];
-
-		if (!is_token_char(c) && c != ':' && c != '[' && c != ']')
-			return false;
-	}
-	return value.len > 0 && value.len <= 255;
-}
-
 static void read_connection(struct str list, struct lines *l)
 {
 	while (list.len) {
 		const char *comma = memchr(list.p, ',', list.len);
 		size_t n = comma ? (size_t)(comma - list.p) : list.len;
-		struct str word = trim((struct str){ list.p, n });
+		struct str word = str_trim((struct str){ list.p, n });
 
-		l->says_close |= same_word(word, "close");
-		l->says_keep_alive |= same_word(word, "keep-alive");
-		l->says_upgrade |= same_word(word, "upgrade");
+		l->says_close |= str_is_word(word, "close");
+		l->says_keep_alive |= str_is_word(word, "keep-alive");
+		l->says_upgrade |= str_is_word(word, "upgrade");
 		list.p += n + (comma != NULL);
 		list.len -= n + (comma != NULL);
 	}
@@ -166,33 +141,40 @@ static int check_line(struct str line, struct lines *l, struct http_check *out)
 	if (!colon)
 		return 400;
 	struct str name = { line.p, (size_t)(colon - line.p) };
-	struct str value = trim((struct str){ colon + 1, line.len - name.len - 1 });
+	struct str value = str_trim((struct str){ colon + 1, line.len - name.len - 1 });
 	if (!is_token(name))
 		return 400;
 
-	if (same_word(name, "Host")) {
+	if (str_is_word(name, "Host")) {
+		struct host host;
+
 		l->hosts++;
-		return is_host(value) ? 0 : 400;
+		if (!host_parse(value, &host))
+			return 400;
+		out->is_local = host_is_local(host.name);
+		return 0;
 	}
-	if (same_word(name, "Content-Length")) {
+	if (str_is_word(name, "Content-Length")) {
 		l->lengths++;
 		return check_length(value, &out->content_length);
 	}
-	if (same_word(name, "Transfer-Encoding")) {
+	if (str_is_word(name, "Transfer-Encoding")) {
 		l->encodings++;
 		l->encoding = value;
-	} else if (same_word(name, "Connection")) {
+	} else if (str_is_word(name, "Connection")) {
 		read_connection(value, l);
-	} else if (same_word(name, "Upgrade")) {
-		l->says_websocket |= same_word(value, "websocket");
-	} else if (same_word(name, "Expect")) {
-		if (!same_word(value, "100-continue"))
+	} else if (str_is_word(name, "Upgrade")) {
+		l->says_websocket |= str_is_word(value, "websocket");
+	} else if (str_is_word(name, "Origin")) {
+		l->origins++;
+	} else if (str_is_word(name, "Expect")) {
+		if (!str_is_word(value, "100-continue"))
 			return 417;
 		out->expects_continue = true;
-	} else if (same_word(name, "Sec-WebSocket-Key")) {
+	} else if (str_is_word(name, "Sec-WebSocket-Key")) {
 		l->keys++;
 		l->key = value;
-	} else if (same_word(name, "Sec-WebSocket-Version")) {
+	} else if (str_is_word(name, "Sec-WebSocket-Version")) {
 		l->versions++;
 		l->version = value;
 	}
@@ -219,7 +201,7 @@ static int check_websocket(const struct lines *l, const struct http_check *c)
 		return c->ws_status;
 	if (c->is_http10 || c->content_length > 0)
 		return 400;
-	if (l->versions != 1 || !same_word(l->version, "13"))
+	if (l->versions != 1 || !str_is_word(l->version, "13"))
 		return 426;
 	return l->keys == 1 && is_ws_key(l->key) ? 0 : 400;
 }
@@ -245,16 +227,35 @@ int httpcheck_head(const uint8_t *bytes, size_t n, struct http_check *out)
 		if (count++ > HTTP_HEAD_LINES)
 			return 431;
 	}
-	if (l.hosts > 1 || (l.hosts == 0 && !out->is_http10) || l.lengths > 1)
+	if (l.hosts > 1 || (l.hosts == 0 && !out->is_http10) || l.lengths > 1 || l.origins > 1)
 		return 400;
 	/* RFC 9112 6.1: a length beside an encoding is an attack or a bug. Bodies without a length are not taken at all. */
 	if (l.encodings)
-		return l.lengths || out->is_http10 ? 400 : l.encodings == 1 && same_word(l.encoding, "chunked") ? 411 : 501;
+		return l.lengths || out->is_http10 ? 400 : l.encodings == 1 && str_is_word(l.encoding, "chunked") ? 411 : 501;
 	out->keeps_alive = !l.says_close && (!out->is_http10 || l.says_keep_alive);
 	out->expects_continue &= !out->is_http10;
 	out->is_websocket = l.says_upgrade && l.says_websocket;
 	out->ws_status = out->is_websocket ? (uint16_t)check_websocket(&l, out) : 0;
 	return 0;
+}
+
+bool httpcheck_field(const uint8_t *bytes, size_t n, size_t *at, struct str *name, struct str *value)
+{
+	const char *p = (const char *)bytes, *end;
+
+	if (*at == 0) { /* past the request line */
+		end = memmem(p, n, "\r\n", 2);
+		*at = end ? (size_t)(end - p) + 2 : n;
+	}
+	end = *at < n ? memmem(p + *at, n - *at, "\r\n", 2) : NULL;
+	struct str line = { p + *at, end ? (size_t)(end - p) - *at : 0 };
+	const char *colon = line.len ? memchr(line.p, ':', line.len) : NULL;
+	if (!colon) /* the blank line */
+		return false;
+	*at += line.len + 2;
+	*name = (struct str){ line.p, (size_t)(colon - line.p) };
+	*value = str_trim((struct str){ colon + 1, line.len - name->len - 1 });
+	return true;
 }
 
 int httpcheck_scan(struct http_scan *scan, const uint8_t *p, size_t n)

@@ -25,6 +25,7 @@ struct http_check {
 	bool keeps_alive; /* what the peer asked for, or its version's default */
 	bool expects_continue;
 	bool is_websocket; /* asks to upgrade to a WebSocket */
+	bool is_local;     /* Host is localhost: browsers trust that without TLS */
 };
 
 /* Looks for the end of the header in the n bytes received so far. Returns its length, blank line included; 0: not yet; or the negative
@@ -33,6 +34,9 @@ int httpcheck_scan(struct http_scan *scan, const uint8_t *p, size_t n) WC_MUSTCH
 
 /* Judges a whole header. Returns 0 and fills *out, or the HTTP status to refuse with. */
 int httpcheck_head(const uint8_t *p, size_t n, struct http_check *out) WC_MUSTCHECK;
+
+/* Walks the lines of a header that httpcheck_head has passed, from *at = 0 on; false at the end. The value has no white space around it. */
+bool httpcheck_field(const uint8_t *p, size_t n, size_t *at, struct str *name, struct str *value);
 
 /* The phrase that goes with a status; "Error" for one we never send. */
 const char *http_phrase(int status);

@@ -36,6 +36,21 @@ bool ip_in_net(const uint8_t addr[16], const uint8_t net[16], int bits)
 	return rest == 0 || ((addr[whole] ^ net[whole]) >> (8 - rest)) == 0;
 }
 
+bool ip_in_nets(const uint8_t addr[16], const struct ip_nets *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		if (ip_in_net(addr, list->v[i].addr, list->v[i].bits))
+			return true;
+	return false;
+}
+
+bool ip_is_loopback(const uint8_t addr[16])
+{
+	static const uint8_t v6[16] = { [15] = 1 };
+
+	return memcmp(addr, v6, sizeof v6) == 0 || (memcmp(addr, v4_prefix, sizeof v4_prefix) == 0 && addr[12] == 127);
+}
+
 bool ip_net_parse(const char *text, uint8_t addr[16], int *bits)
 {
 	char host[INET6_ADDRSTRLEN];

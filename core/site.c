@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "assets.h"
 #include "site_impl.h"
@@ -17,28 +16,12 @@
 
 /* --- Headers. */
 
-static bool is_space(char ch)
-{
-	return ch == ' ' || ch == '\t';
-}
-
-static struct str trim(const char *p, size_t len)
-{
-	while (len && is_space(*p)) {
-		p++;
-		len--;
-	}
-	while (len && is_space(p[len - 1]))
-		len--;
-	return (struct str){ p, len };
-}
-
 bool site_next_item(const char **p, struct str *item)
 {
 	while (*p && **p) {
 		size_t len = strcspn(*p, ",");
 
-		*item = trim(*p, len);
+		*item = str_trim((struct str){ *p, len });
 		*p += len + ((*p)[len] == ',');
 		if (item->len)
 			return true;
@@ -82,21 +65,16 @@ static int parse_weight(struct str s)
 static struct str split_weight(struct str item, int *weight)
 {
 	const char *semicolon = memchr(item.p, ';', item.len);
-	struct str word = trim(item.p, semicolon ? (size_t)(semicolon - item.p) : item.len);
+	struct str word = str_trim((struct str){ item.p, semicolon ? (size_t)(semicolon - item.p) : item.len });
 
 	*weight = 1000;
 	if (semicolon) {
-		struct str q = trim(semicolon + 1, (size_t)(item.p + item.len - semicolon - 1));
+		struct str q = str_trim((struct str){ semicolon + 1, (size_t)(item.p + item.len - semicolon - 1) });
 
 		if (q.len >= 2 && (q.p[0] | 0x20) == 'q' && q.p[1] == '=')
-			*weight = parse_weight(trim(q.p + 2, q.len - 2));
+			*weight = parse_weight(str_trim((struct str){ q.p + 2, q.len - 2 }));
 	}
 	return word;
-}
-
-static bool is_word(struct str s, const char *word)
-{
-	return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
 }
 
 bool site_accepts_gzip(const char *accept_encoding)
@@ -107,11 +85,11 @@ bool site_accepts_gzip(const char *accept_encoding)
 	while (site_next_item(&accept_encoding, &item)) {
 		struct str word = split_weight(item, &weight);
 
-		if (is_word(word, "gzip") || is_word(word, "x-gzip"))
+		if (str_is_word(word, "gzip") || str_is_word(word, "x-gzip"))
 			gzip = WC_MAX(gzip, weight);
-		else if (is_word(word, "identity"))
+		else if (str_is_word(word, "identity"))
 			identity = weight;
-		else if (is_word(word, "*"))
+		else if (str_is_word(word, "*"))
 			any = weight;
 	}
 	if (gzip < 0)
