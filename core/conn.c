@@ -5,6 +5,7 @@
 
 #include "hub_impl.h"
 #include "logmsg.h"
+#include "seats.h"
 
 #define FLUSH_IOVECS 64
 #define CLOSE_WRITE_S 5  /* for a close frame to go out */
@@ -68,6 +69,7 @@ void conn_kill(struct conn *c, enum metric why, const char *reason)
 		metric_add(why, 1);
 	list_remove(h, c);
 	transport_close(&c->io); /* takes it out of epoll: the descriptor was never duplicated */
+	seat_leave(c->seat);
 	c->is_dead = true;
 	metric_sub(M_CONNECTIONS, 1);
 	while (c->first) {

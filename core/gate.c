@@ -14,9 +14,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "forwarded.h"
 #include "listener.h"
 #include "logmsg.h"
 #include "metrics.h"
+#include "seats.h"
 #include "tls.h"
 
 #define ACCEPTS_A_WAKE 512  /* then those inside get their turn */
@@ -36,6 +38,9 @@ struct gate {
 	bool is_short;             /* a descriptor was wanting since the last look */
 	int64_t resume_ms;         /* accepting is paused until then; 0: it is not */
 	int64_t last_shortage_ms;
+	int64_t said_ms; /* when who was turned away was last logged, and how many were since */
+	uint64_t unsaid;
+	bool said_nameless, said_untrusted; /* hints, once each */
 	uint8_t scratch[HTTP_HEAD_BYTES + 1];
 
 	pthread_mutex_t lock; /* the rest */
@@ -53,21 +58,6 @@ static void kick(struct gate *g)
 	(void)ignored; /* full means that it is awake already */
 }
 
-bool gate_admit(struct gate *g, const struct sockaddr_storage *peer)
-{
-	(void)peer;
-	if (g->o.max_connections && atomic_load_explicit(&g->open, memory_order_relaxed) >= (size_t)g->o.max_connections)
-		return false;
-	atomic_fetch_add_explicit(&g->open, 1, memory_order_relaxed);
-	return true;
-}
-
-void gate_leave(struct gate *g, const struct sockaddr_storage *peer)
-{
-	(void)peer;
-	atomic_fetch_sub_explicit(&g->open, 1, memory_order_relaxed);
-}
-
 size_t gate_connections(const struct gate *g)
 {
 	return atomic_load_explicit(&g->open, memory_order_relaxed);
@@ -76,7 +66,8 @@ size_t gate_connections(const struct gate *g)
 void gate_close(struct hconn *c)
 {
 	transport_close(&c->io);
-	gate_leave(c->gate, &c->peer);
+	seat_leave(c->seat);
+	atomic_fetch_sub_explicit(&c->gate->open, 1, memory_order_relaxed);
 	free(c->buf);
 	free(c);
 }
@@ -85,7 +76,7 @@ void gate_release(struct hconn *c)
 {
 	if (c->is_registered)
 		epoll_ctl(c->gate->epoll, EPOLL_CTL_DEL, c->io.fd, NULL);
-	gate_leave(c->gate, &c->peer);
+	atomic_fetch_sub_explicit(&c->gate->open, 1, memory_order_relaxed);
 	free(c->buf);
 	free(c);
 }
@@ -110,6 +101,8 @@ void gate_give(struct gate *g, struct hconn *c)
 	bool must_kick = false, must_close = false;
 
 	hconn_next_request(c);
+	if (c->is_proxied && c->seat)
+		c->seat = seats_move_back(c->seat);
 	pthread_mutex_lock(&g->lock);
 	if (g->is_stopped) {
 		must_close = true;
@@ -134,7 +127,94 @@ void gate_give(struct gate *g, struct hconn *c)
 		kick(g);
 }
 
-/* --- The gate thread. */
+/* --- The gate thread: who may come in. */
+
+/* Counts it, and says it now and then: an administrator wants to know of a flood, but not a line for each of its drops. */
+static void turned_away(struct gate *g, const struct sockaddr_storage *peer, enum metric why, const char *limit)
+{
+	int64_t now = mono_ms();
+	uint8_t addr[16];
+	char text[IP_NET_TEXT] = "none";
+
+	metric_add(why, 1);
+	g->unsaid++;
+	if (g->said_ms && now - g->said_ms < QUIET_MS)
+		return;
+	if (ip_bytes(peer, addr))
+		ip_net_text(addr, 128, text);
+	log_info("turned away", "peer=%s limit=%s count=%llu", text, limit, (unsigned long long)g->unsaid);
+	g->said_ms = now;
+	g->unsaid = 0;
+}
+
+/* The status to refuse with; 0: come in. */
+static int judge_verdict(struct gate *g, const struct sockaddr_storage *peer, enum seats_verdict verdict)
+{
+	switch (verdict) {
+	case SEATS_GIVEN:
+		return 0;
+	case SEATS_FULL:
+		turned_away(g, peer, M_REFUSED_FULL, "max-connections");
+		g->is_short = true; /* those between two requests make room */
+		return 503;
+	case SEATS_ADDRESS_FULL:
+		turned_away(g, peer, M_REFUSED_ADDRESS_FULL, "max-connections-per-ip");
+		return 429;
+	case SEATS_TOO_FAST:
+		turned_away(g, peer, M_REFUSED_TOO_FAST, "handshake-rate");
+		return 429;
+	}
+	return 503;
+}
+
+static bool is_banned(struct gate *g, const struct sockaddr_storage *peer)
+{
+	if (!ban_ip_check(peer))
+		return false;
+	turned_away(g, peer, M_REFUSED_BANNED, "ban");
+	return true;
+}
+
+/* A header is whole: who asks? Over a trusted proxy that is whom it names, and only here can be judged whether that one may. On a connection
+ * that stays open a ban may have come since. The status to refuse with, or 0. */
+static int judge_peer(struct gate *g, struct hconn *c)
+{
+	socklen_t len = sizeof(c->peer);
+
+	if (!g->o.seats)
+		return 0;
+	if (c->is_proxied) {
+		memset(&c->peer, 0, sizeof(c->peer));
+		if (getpeername(c->io.fd, (struct sockaddr *)&c->peer, &len))
+			return 400; /* gone */
+		address_unmap(&c->peer);
+		if (!forwarded_read(c->buf, c->head_len, &g->o.proxies, &c->peer, &c->is_https) && c->check.is_websocket && !g->said_nameless) {
+			g->said_nameless = true;
+			log_info("proxy names no client", "remedy=\"let it set X-Forwarded-For, see wavechatd(8)\"");
+		}
+		int status = judge_verdict(g, &c->peer, seats_move(&c->seat, &c->peer, c->check.is_websocket));
+		if (status)
+			return status;
+	}
+	return is_banned(g, &c->peer) ? 403 : 0;
+}
+
+/* A proxy on this machine that was not declared: all who come through it look like one. Said once. */
+static void hint_at_proxy(struct gate *g, const struct hconn *c)
+{
+	struct sockaddr_storage claimed = c->peer;
+	struct ip_nets none = { 0 };
+	uint8_t addr[16];
+	bool ignored;
+
+	if (g->said_untrusted || !g->o.seats || c->is_proxied || !c->check.is_websocket || !ip_bytes(&c->peer, addr) ||
+	    !ip_is_loopback(addr) || !forwarded_read(c->buf, c->head_len, &none, &claimed, &ignored))
+		return;
+	g->said_untrusted = true;
+	log_info("proxy not trusted", "remedy=\"if a proxy on this machine is yours: --trust-proxy 127.0.0.1\"");
+}
+
+/* --- Waiting for headers. */
 
 static void stop_waiting(struct gate *g, struct hconn *c)
 {
@@ -171,21 +251,29 @@ static void judge(struct gate *g, struct hconn *c)
 		return;
 	}
 	n = httpcheck_scan(&c->scan, c->buf, c->len);
+	if (n > g->o.head_bytes || (n == 0 && c->len >= (uint32_t)g->o.head_bytes))
+		n = -431;
 	if (n == 0) {
 		wait_more(g, c);
 		return;
 	}
 	stop_waiting(g, c);
 	if (n < 0) {
+		metric_add(M_REFUSED_HEADER, 1);
 		g->o.on_bad(g->o.arg, c, -n);
 		return;
 	}
 	c->head_len = (uint32_t)n;
 	status = httpcheck_head(c->buf, c->head_len, &c->check);
+	if (status)
+		metric_add(M_REFUSED_HEADER, 1);
+	else
+		status = judge_peer(g, c);
 	if (status) {
 		g->o.on_bad(g->o.arg, c, status);
 		return;
 	}
+	hint_at_proxy(g, c);
 	c->body_left = c->check.content_length > 0 ? (uint64_t)c->check.content_length : 0;
 	g->o.on_head(g->o.arg, c);
 }
@@ -251,22 +339,33 @@ static void on_readable(struct gate *g, struct hconn *c)
 
 static void admit(struct gate *g, int fd, struct sockaddr_storage *peer, bool is_redirect)
 {
-	static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-	struct hconn *c;
+	bool is_proxied = false;
+	struct seat *seat = NULL;
+	struct hconn *c = NULL;
+	uint8_t addr[16];
+	int status = 0;
 
 	address_unmap(peer);
-	if (!gate_admit(g, peer)) {
-		if (!g->o.tls)
-			send(fd, busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-		close(fd);
-		return;
+	if (g->o.max_connections && gate_connections(g) >= (size_t)g->o.max_connections)
+		status = 503;
+	if (g->o.seats) {
+		is_proxied = ip_bytes(peer, addr) && ip_in_nets(addr, &g->o.proxies);
+		status = !is_proxied && is_banned(g, peer) ? 403 : judge_verdict(g, peer, seats_take(g->o.seats, is_proxied ? NULL : peer, &seat));
 	}
-	c = calloc(1, sizeof(*c));
+	if (!status)
+		c = calloc(1, sizeof(*c));
 	if (!c) {
-		gate_leave(g, peer);
-		close(fd);
+		seat_leave(seat);
+		/* Inside TLS nothing can be said before a handshake, which is what costs most. */
+		if (g->o.tls && !is_redirect)
+			close(fd);
+		else
+			g->o.on_turned_away(g->o.arg, fd, status ? status : 503);
 		return;
 	}
+	atomic_fetch_add_explicit(&g->open, 1, memory_order_relaxed);
+	c->seat = seat;
+	c->is_proxied = is_proxied;
 	c->io.fd = fd;
 	c->gate = g;
 	c->peer = *peer;
@@ -388,6 +487,7 @@ static int expire(struct gate *g)
 		/* No event disarmed it, and it is about to be another thread's. */
 		epoll_ctl(g->epoll, EPOLL_CTL_DEL, c->io.fd, NULL);
 		c->is_registered = false;
+		metric_add(M_REFUSED_HEADER_TIME, 1);
 		g->o.on_bad(g->o.arg, c, 408);
 	}
 	if (c)
@@ -448,6 +548,7 @@ int gate_start(struct gate **out, const struct gate_opts *opts, char **cause)
 	g->o = *opts;
 	g->o.head_ms = opts->head_ms ? opts->head_ms : GATE_HEAD_MS;
 	g->o.idle_ms = opts->idle_ms ? opts->idle_ms : GATE_IDLE_MS;
+	g->o.head_bytes = opts->head_bytes ? opts->head_bytes : HTTP_HEAD_BYTES;
 	TAILQ_INIT(&g->waiting);
 	TAILQ_INIT(&g->idle);
 	TAILQ_INIT(&g->ready);

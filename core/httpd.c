@@ -14,6 +14,9 @@
 #include "hijack.h"
 #include "listener.h"
 #include "logmsg.h"
+#include "metrics.h"
+#include "origin.h"
+#include "seats.h"
 #include "utf8.h"
 #include "xfer.h"
 
@@ -62,10 +65,23 @@ static const struct {
 	{ "Permissions-Policy",
 	  "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(), microphone=(self), "
 	  "midi=(), payment=(), usb=()" },
-	{ "Cross-Origin-Opener-Policy", "same-origin" },
 	/* Nothing here is meant to be embedded by another site; links and downloads are not affected. */
 	{ "Cross-Origin-Resource-Policy", "same-origin" },
 };
+
+#define OPENER_POLICY "Cross-Origin-Opener-Policy"
+
+/* Of the header being answered, if there is one: the value of a field, or an empty one. */
+static struct str field_of(const struct hconn *c, const char *wanted)
+{
+	struct str name, value;
+	size_t at = 0;
+
+	while (httpcheck_field(c->buf, c->head_len, &at, &name, &value))
+		if (str_is_word(name, wanted))
+			return value;
+	return (struct str){ NULL, 0 };
+}
 
 static bool has_header(const char *lines, const char *name)
 {
@@ -100,6 +116,11 @@ static const char *http_date(void)
  * large would keep the workers copying; the transfer thread takes turns. */
 #define FIRST_BYTES ((size_t)64 * 1024)
 
+static bool is_https(const struct hconn *c)
+{
+	return c->io.tls || c->is_https;
+}
+
 static size_t write_head(char out[HEAD_CAP], const struct httpd *h, const struct http_reply *r, const struct hconn *c, uint64_t body_len,
                          bool keeps_alive)
 {
@@ -113,7 +134,17 @@ static size_t write_head(char out[HEAD_CAP], const struct httpd *h, const struct
 	for (size_t i = 0; i < WC_LEN(defaults); i++)
 		if (!has_header(r->headers, defaults[i].name))
 			n += (size_t)snprintf(out + n, HEAD_CAP - n, "%s: %s\r\n", defaults[i].name, defaults[i].value);
-	if (h->o.hsts && c->io.tls)
+	/* Browsers ignore it where others can read along, and complain of it in their console. */
+	if ((is_https(c) || c->check.is_local) && !has_header(r->headers, OPENER_POLICY))
+		n += (size_t)snprintf(out + n, HEAD_CAP - n, OPENER_POLICY ": same-origin\r\n");
+	if (h->o.allow_origin && c->head_len) {
+		struct str origin = field_of(c, "Origin");
+
+		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Vary: Origin\r\n");
+		if (origin_is_listed(origin, h->o.allow_origin))
+			n += (size_t)snprintf(out + n, HEAD_CAP - n, "Access-Control-Allow-Origin: %.*s\r\n", (int)origin.len, origin.p);
+	}
+	if (h->o.hsts && is_https(c))
 		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Strict-Transport-Security: max-age=15552000\r\n");
 	if (r->status >= 400 && !has_header(r->headers, "Cache-Control"))
 		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Cache-Control: no-store\r\n");
@@ -244,17 +275,47 @@ void http_json(struct http_req *r, int status, const char *json)
 	http_reply(r, &(struct http_reply){ .status = status, .content_type = "application/json", .body = json, .body_len = strlen(json) });
 }
 
-/* For what never became a request. */
-static void refuse(struct httpd *h, struct hconn *c, int status)
+/* The answer to what never becomes a request. */
+static struct http_reply refusal(int status)
 {
 	const char *phrase = http_phrase(status);
-	struct http_reply r = { .status = status, .body = phrase, .body_len = strlen(phrase) };
+	struct http_reply r = { .status = status, .body = phrase, .body_len = strlen(phrase), .body_is_static = true };
 
 	if (status == 426)
 		r.headers = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
-	else if (status == 503)
+	else if (status == 503 || status == 429)
 		r.headers = "Retry-After: 5\r\n";
+	else if (status == 405) /* the WebSocket's path; routes have their own */
+		r.headers = "Allow: GET\r\n";
+	return r;
+}
+
+static void refuse(struct httpd *h, struct hconn *c, int status)
+{
+	struct http_reply r = refusal(status);
+
 	answer(h, c, &r, false);
+}
+
+/* One that is not even let in. It gets one attempt at a word, and no time: time is what is short. */
+static void on_turned_away(void *arg, int fd, int status)
+{
+	struct httpd *h = arg;
+	struct hconn c = { .io = { .fd = fd } };
+	struct http_reply r = refusal(status);
+	char head[HEAD_CAP], request[HTTP_HEAD_BYTES];
+	struct iovec iov[] = {
+		{ head, write_head(head, h, &r, &c, r.body_len, false) },
+		{ (void *)(uintptr_t)(r.headers ? r.headers : ""), r.headers ? strlen(r.headers) : 0 },
+		{ (void *)(uintptr_t) "\r\n", 2 },
+		{ (void *)(uintptr_t)r.body, r.body_len },
+	};
+
+	(void)transport_sendv(&c.io, iov, WC_LEN(iov));
+	transport_shutdown(&c.io);
+	/* What is read is not answered with a reset, which could overtake the word. */
+	(void)transport_recv(&c.io, request, sizeof(request));
+	close(fd);
 }
 
 /* --- What a route asks. */
@@ -358,15 +419,17 @@ static int body_write(void *arg, const void *data, size_t n)
 	return r->body.write(r->body.arg, data, n);
 }
 
-static void body_done(void *arg, struct hconn *c, bool ok)
+static void body_done(void *arg, struct hconn *c, enum xfer_end end)
 {
 	struct http_req *r = arg;
 
-	r->body.done(r->body.arg, r, ok);
-	if (!ok) {
+	r->body.done(r->body.arg, r, end == XFER_DONE);
+	if (end == XFER_TOO_SLOW)
+		refuse(r->h, c, 408);
+	else if (end == XFER_BROKEN)
 		gate_close(c);
+	if (end != XFER_DONE)
 		req_free(r);
-	}
 }
 
 void http_receive(struct http_req *r, uint64_t length, const struct http_body *body)
@@ -379,7 +442,7 @@ void http_receive(struct http_req *r, uint64_t length, const struct http_body *b
 	/* A peer that began with the body needs no word. One that has not read so much that 25 bytes do not fit is not waited for. */
 	if (r->c->check.expects_continue && length > 0 && !hconn_extra(r->c) &&
 	    transport_sendv(&r->c->io, &iov, 1) != (ssize_t)iov.iov_len) {
-		body_done(r, r->c, false);
+		body_done(r, r->c, XFER_BROKEN);
 		return;
 	}
 	xfer_receive(r->h->xfer, r->c, &job);
@@ -391,33 +454,23 @@ void http_receive(struct http_req *r, uint64_t length, const struct http_body *b
 static void redirect(struct httpd *h, struct hconn *c)
 {
 	static const char words[] = "This server speaks HTTPS\n";
-	const char *p = (const char *)c->buf, *end = p + c->head_len;
-	const char *target = memchr(p, ' ', c->head_len), *target_end = NULL, *host = NULL;
+	const char *p = (const char *)c->buf, *target = memchr(p, ' ', c->head_len), *end = NULL;
 	struct http_reply reply = { .status = 308, .body = words, .body_len = sizeof(words) - 1 };
-	size_t host_len = 0;
+	struct host host = { { NULL, 0 }, -1 };
 	struct buf location;
 
 	if (target++)
-		target_end = memchr(target, ' ', (size_t)(end - target));
-	/* The header ends with a blank line and is not terminated: nothing looks past a line's CR, and no line is looked at in the last one. */
-	for (const char *line = p; (line = memmem(line, (size_t)(end - line), "\r\n", 2)); line += 2) {
-		if (end - line < 9 || strncasecmp(line + 2, "Host:", 5) != 0)
-			continue;
-		host = line + 7;
-		host += strspn(host, " \t");
-		host_len = strcspn(host, host[0] == '[' ? "]\r" : ": \t\r");
-		if (host[0] == '[')
-			host_len = host[host_len] == ']' ? host_len + 1 : 0;
-		break;
-	}
+		end = memchr(target, ' ', c->head_len - (size_t)(target - p));
 	buf_init(&location, HTTP_HEAD_BYTES + 64);
-	buf_puts(&location, "Cache-Control: no-store\r\nLocation: https://");
-	buf_put(&location, host, host_len);
-	if (h->port != 443)
-		buf_printf(&location, ":%d", h->port);
-	buf_put(&location, target, target_end ? (size_t)(target_end - target) : 0);
-	buf_put(&location, "\r\n", 3);
-	if (!host_len || !target_end || location.failed)
+	if (end && host_parse(field_of(c, "Host"), &host)) {
+		buf_puts(&location, "Cache-Control: no-store\r\nLocation: https://");
+		buf_put(&location, host.name.p, host.name.len);
+		if (h->port != 443)
+			buf_printf(&location, ":%d", h->port);
+		buf_put(&location, target, (size_t)(end - target));
+		buf_put(&location, "\r\n", 3);
+	}
+	if (!location.len || location.failed)
 		reply.status = 426;
 	else
 		reply.headers = location.p;
@@ -460,7 +513,7 @@ static void on_upgraded(void *arg, void *conn, const void *answered, size_t n)
 {
 	struct httpd *h = arg;
 	struct hconn *c = conn;
-	struct taken t = { .fd = c->io.fd, .tls = c->io.tls, .early_len = hconn_extra(c), .peer = c->peer };
+	struct taken t = { .fd = c->io.fd, .tls = c->io.tls, .early_len = hconn_extra(c), .seat = c->seat, .peer = c->peer };
 	struct iovec iov = { (void *)(uintptr_t)answered, n };
 
 	/* The socket is as good as new: 130 bytes that do not fit mean that it is broken. */
@@ -532,6 +585,15 @@ static void refuse_method(struct http_req *r)
 	buf_fini(&allow);
 }
 
+/* A browser asks on behalf of a page from elsewhere, which is on the list, before it sends what that page wants to. */
+static bool is_preflight(const struct http_req *r)
+{
+	const char *origin = http_header(r, "Origin");
+
+	return origin && strcmp(r->method, "OPTIONS") == 0 && http_header(r, "Access-Control-Request-Method") &&
+	       origin_is_listed((struct str){ origin, strlen(origin) }, r->h->o.allow_origin);
+}
+
 static void dispatch(struct http_req *r)
 {
 	bool has_path = false;
@@ -545,10 +607,43 @@ static void dispatch(struct http_req *r)
 		}
 		has_path = true;
 	}
-	if (has_path)
+	if (has_path && is_preflight(r))
+		http_reply(r, &(struct http_reply){ .status = 204,
+		                                    .headers = "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
+		                                               "Access-Control-Allow-Headers: Authorization, Content-Type, Range\r\n"
+		                                               "Access-Control-Max-Age: 600\r\n" });
+	else if (has_path)
 		refuse_method(r);
 	else
 		http_text(r, 404, "Not Found");
+}
+
+/* May the page that this comes from have sent it? Whoever reads only may come from anywhere: what is here to be read has no other lock than its
+ * address, and browsers give no answer of ours to a page from elsewhere. */
+static bool may_send(const struct httpd *h, const struct hconn *c, const char *method, bool is_websocket)
+{
+	struct str origin = field_of(c, "Origin");
+
+	if (!origin.p || (!is_websocket && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0)))
+		return true;
+	return origin_may(origin, field_of(c, "Host"), is_https(c), h->o.allow_origin);
+}
+
+/* At debug level: what to compare when a page of one's own is refused. */
+static void log_origin(const struct hconn *c)
+{
+	struct str origin = field_of(c, "Origin"), host = field_of(c, "Host");
+	char quoted[512], quoted_host[512];
+
+	log_debug("origin refused", "origin=%s host=%s", log_quote(quoted, origin), log_quote(quoted_host, host));
+}
+
+/* What a handshake on the WebSocket's path is refused with; 0: it is good. */
+static int judge_handshake(const struct hconn *c, const struct hijack_request *q)
+{
+	if (strcmp(q->method, "GET") != 0)
+		return 405;
+	return !c->check.is_websocket || !q->is_upgrade ? 426 : c->check.ws_status;
 }
 
 /* True: answered or to be answered. False: civetweb shakes hands. */
@@ -558,14 +653,20 @@ static bool on_request(void *arg, void *conn, const struct hijack_request *q)
 	struct hconn *c = conn;
 	struct http_req *r;
 
-	if (h->o.on_websocket && strcmp(q->path, WC_WS_PATH) == 0) {
-		int status = !c->check.is_websocket || !q->is_upgrade ? 426 : c->check.ws_status;
+	bool is_ws_path = h->o.on_websocket && strcmp(q->path, WC_WS_PATH) == 0;
+	int status = is_ws_path ? judge_handshake(c, q) : 0;
 
-		if (!status)
-			return false;
+	if (!status && !may_send(h, c, q->method, is_ws_path)) {
+		metric_add(M_REFUSED_ORIGIN, 1);
+		log_origin(c);
+		status = 403;
+	}
+	if (status) {
 		refuse(h, c, status);
 		return true;
 	}
+	if (is_ws_path)
+		return false;
 	if (!utf8_valid(q->path, strlen(q->path))) {
 		refuse(h, c, 400);
 		return true;
@@ -598,10 +699,14 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 		.head_ms = opts->head_ms,
 		.idle_ms = opts->idle_ms,
 		.max_connections = opts->max_connections,
+		.head_bytes = opts->head_bytes,
+		.seats = opts->seats,
+		.proxies = opts->proxies,
 		.tls = opts->tls,
 		.arg = h,
 		.on_head = on_head,
 		.on_bad = on_bad,
+		.on_turned_away = on_turned_away,
 	};
 	size_t count = 0;
 	int error, ignored;
@@ -623,7 +728,7 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 			error = listener_tcp(opts->listen, opts->redirect_port, &gate.listeners[1], &ignored, cause);
 	}
 	if (!error)
-		error = xfer_start(&h->xfer, opts->transfer_ms, cause);
+		error = xfer_start(&h->xfer, opts->transfer_ms, opts->rate, cause);
 	if (!error)
 		error = hijack_start(&h->hijack, opts->workers ? opts->workers : default_workers(), opts->on_websocket ? WC_WS_PATH : NULL,
 		                     &ops, cause);

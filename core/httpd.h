@@ -16,20 +16,24 @@
 
 #include <sys/socket.h>
 
+#include "ipban.h"
 #include "wc.h"
 
 struct httpd;
 struct http_req;
+struct seat;
+struct seats;
 struct ssl_st;
 struct tls;
 
-/* A socket taken out of civetweb, non-blocking, with what was already read past the request. The taker owns fd, tls and early. */
+/* A socket taken out of civetweb, non-blocking, with what was already read past the request. The taker owns fd, tls, early and seat. */
 struct taken {
 	int fd;
 	struct ssl_st *tls; /* NULL: plain */
 	uint8_t *early;     /* malloc'd; NULL if early_len is 0 */
 	size_t early_len;
-	struct sockaddr_storage peer;
+	struct seat *seat; /* left when the socket is closed; NULL: nobody counts */
+	struct sockaddr_storage peer; /* the client, also behind a trusted proxy */
 };
 
 #define WC_WS_PATH "/ws"
@@ -46,11 +50,16 @@ struct httpd_opts {
 	const char *unix_path;           /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
 	struct tls *tls;                 /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
 	int redirect_port;               /* with tls: a second port, where all are redirected; 0: none */
-	bool hsts;                       /* with tls: tell browsers to stay with it */
+	bool hsts;                       /* over HTTPS, here or at a trusted proxy: tell browsers to stay with it */
 	int max_connections;             /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
+	struct seats *seats;             /* borrowed: limits by address, over the WebSockets' whole life. NULL: none, and no bans */
+	struct ip_nets proxies;          /* borrowed: trusted to name their clients, and how those came */
+	char *const *allow_origin;       /* borrowed: pages of these origins may talk to this server too, see origin.h; NULL: its own alone */
+	int head_bytes;                  /* of a whole header; 0: HTTP_HEAD_BYTES */
 	int head_ms;                     /* for a whole header; 0: 5,000 */
 	int idle_ms;                     /* between two requests of a connection; 0: 30,000 */
 	int transfer_ms;                 /* without any progress of an answer or a body; 0: 30,000 and 60,000 */
+	int rate;                        /* bytes a second that an answer or a body moves at least, over a minute; 0: any */
 	int workers;                     /* civetweb worker threads; 0: a sensible number */
 	const struct http_route *routes; /* ends with a NULL method */
 	void *arg;                       /* passed to routes */
@@ -73,7 +82,7 @@ const char *http_path(const struct http_req *r); /* decoded, valid UTF-8, no NUL
 const char *http_query(const struct http_req *r, const char *name, char *out, size_t room);
 const char *http_header(const struct http_req *r, const char *name); /* or NULL */
 int64_t http_content_length(const struct http_req *r);               /* -1: none given */
-const struct sockaddr_storage *http_peer(const struct http_req *r);  /* IPv4 as AF_INET */
+const struct sockaddr_storage *http_peer(const struct http_req *r);  /* the client, also behind a trusted proxy; IPv4 as AF_INET */
 bool http_peer_uid(const struct http_req *r, uid_t *uid);            /* on a unix socket: who is at the other end (SO_PEERCRED) */
 bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid);
 
@@ -99,8 +108,8 @@ void http_json(struct http_req *r, int status, const char *json);
 /* Receives exactly `length` body bytes on the transfer thread (early bytes first), then calls done(…, true) and expects the reply through
  * the same r, from there or later from another thread. `write` is called with each piece, on the transfer thread, and must not block
  * longer than a disk write: non-zero ends the transfer and done(…, true) comes at once (the callee knows why and answers accordingly). If
- * the peer breaks off, or the server stops, done is called with ok false and r is dead after it returns. Idle for 60 s, or slower than 1
- * KB/s over a minute: broken off. `length` is what http_content_length says, or less; `Expect: 100-continue` is seen to. */
+ * the peer breaks off, or the server stops, done is called with ok false and r is dead after it returns. Idle for 60 s, or slower than the
+ * door's rate over a minute: broken off, with 408. `length` is what http_content_length says, or less; `Expect: 100-continue` is seen to. */
 struct http_body {
 	int (*write)(void *arg, const void *data, size_t n);
 	void (*done)(void *arg, struct http_req *r, bool ok); /* may hand r to another thread, which then replies */

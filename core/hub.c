@@ -15,6 +15,7 @@
 #include "httpd.h"
 #include "hub_impl.h"
 #include "logmsg.h"
+#include "seats.h"
 
 #define EVENTS_A_TURN 512
 #define BUDGET_RETRY_MS 20
@@ -482,6 +483,7 @@ void hubs_free(struct hubs *hs)
 			next = m->next;
 			if (m->kind == MAIL_ADOPT) { /* came after the end */
 				transport_close(&m->conn->io);
+				seat_leave(m->conn->seat);
 				free(m->conn->stash);
 				free(m->conn);
 			}
@@ -509,10 +511,12 @@ int hubs_adopt(struct hubs *hs, struct taken *t)
 	if (!c) {
 		struct transport io = { t->fd, t->tls };
 		transport_close(&io);
+		seat_leave(t->seat);
 		free(t->early);
 		return rc;
 	}
 	c->io = (struct transport){ t->fd, t->tls };
+	c->seat = t->seat;
 	c->stash = t->early;
 	c->stash_len = (uint32_t)t->early_len;
 	c->list = LIST_NEW;

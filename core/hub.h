@@ -84,7 +84,7 @@ struct hubs *hubs_start(const struct hub_opts *opts, char **cause) WC_MUSTCHECK;
 void hubs_stop(struct hubs *hs, int timeout_ms);
 void hubs_free(struct hubs *hs);
 
-/* Takes fd and tls in any case. Any thread. -WC_ENOMEM or -WC_ECLOSED: closed already. */
+/* Takes fd, tls and seat in any case. Any thread. -WC_ENOMEM or -WC_ECLOSED: closed already. */
 struct taken;
 int hubs_adopt(struct hubs *hs, struct taken *t);
 

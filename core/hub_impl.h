@@ -51,6 +51,7 @@ struct conn {
 	_Atomic int64_t no_files_until_ms;
 	void *session;        /* the room's */
 	int refusals;         /* of its joins; the room's */
+	struct seat *seat;    /* left when the socket is closed */
 	uint8_t addr[16];
 	uint16_t port;
 	bool is_v4;

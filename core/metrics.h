@@ -36,6 +36,15 @@
 	X(JOIN_TIMEOUTS, counter, "join_timeouts_total", "connections dropped because they did not join in time") \
 	X(PROTOCOL_ERRORS, counter, "protocol_errors_total", "connections closed for breaking RFC 6455") \
 	X(TLS_FAILURES, counter, "tls_failures_total", "connections whose TLS handshake failed") \
+	X(REFUSED_BANNED, counter, "refused_total{why=\"banned\"}", "connections and requests turned away, by reason") \
+	X(REFUSED_FULL, counter, "refused_total{why=\"connections\"}", "") \
+	X(REFUSED_ADDRESS_FULL, counter, "refused_total{why=\"address\"}", "") \
+	X(REFUSED_TOO_FAST, counter, "refused_total{why=\"handshakes\"}", "") \
+	X(REFUSED_ORIGIN, counter, "refused_total{why=\"origin\"}", "") \
+	X(REFUSED_HEADER, counter, "refused_total{why=\"header\"}", "") \
+	X(REFUSED_HEADER_TIME, counter, "refused_total{why=\"header_time\"}", "") \
+	X(REFUSED_SLOW, counter, "refused_total{why=\"slow\"}", "") \
+	X(REFUSED_UPLOADS, counter, "refused_total{why=\"uploads\"}", "") \
 	X(ERRORS, counter, "errors_total", "error frames sent") \
 	/* by code, in the order of enum error_code */ \
 	X(ERROR_BAD_REQUEST, counter, "error_codes_total{code=\"bad_request\"}", "error frames sent, by code") \

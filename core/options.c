@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "httpcheck.h"
+#include "origin.h"
 #include "version.h"
 
 #define PROGRAM "wavechatd"
@@ -28,6 +30,8 @@ enum kind {
 	KIND_ADDRESS, /* char *, a numeric IPv4 or IPv6 address; kept without brackets */
 	KIND_PATH,    /* char *, any text but the empty one */
 	KIND_ENDPOINT, /* char *, a numeric address, a colon, a port; IPv6 in brackets */
+	KIND_NETS,    /* struct ip_nets; of these two kinds a value may have several, and each further one adds to them */
+	KIND_ORIGINS, /* char **, normalized */
 	KIND_FLAG,    /* bool; takes no value */
 	KIND_VERSION, /* these end the program; take no value */
 	KIND_HELP,
@@ -59,6 +63,29 @@ static const struct option_row {
 	  AT(tls_self_signed) },
 	{ "Serving", "redirect-http", NULL, "PORT", "with HTTPS: a second port that sends everyone there; 0: none", .kind = KIND_INT,
 	  AT(redirect_port), .high = 65535 },
+
+	{ "Guarding", "trust-proxy", "WAVECHAT_TRUST_PROXY", "CIDR", "take the word of a proxy there for its clients' addresses",
+	  "none", KIND_NETS, AT(trust_proxy) },
+	{ "Guarding", "allow-origin", "WAVECHAT_ALLOW_ORIGIN", "ORIGIN", "let pages of that origin talk to the server, too",
+	  "its own pages alone", KIND_ORIGINS, AT(allow_origin) },
+	{ "Guarding", "max-connections", "WAVECHAT_MAX_CONNECTIONS", "N", "connections in all; 0: as many as descriptors allow",
+	  .kind = KIND_INT, AT(max_connections), .high = INT_MAX },
+	{ "Guarding", "max-connections-per-ip", "WAVECHAT_MAX_CONNECTIONS_PER_IP", "N", "connections from one address; 0: no limit",
+	  .kind = KIND_INT, AT(max_connections_per_ip), .high = INT_MAX, .fallback = 1000 },
+	{ "Guarding", "handshake-rate", "WAVECHAT_HANDSHAKE_RATE", "N", "connections an address may make a second; 0: no limit",
+	  .kind = KIND_INT, AT(handshake_rate), .high = 100000, .fallback = 50 },
+	{ "Guarding", "exempt", "WAVECHAT_EXEMPT", "CIDR", "addresses that these two do not limit; \"none\": none", "loopback",
+	  KIND_NETS, AT(exempt) },
+	{ "Guarding", "max-header-bytes", "WAVECHAT_MAX_HEADER_BYTES", "N", "bytes of a request's header", .kind = KIND_INT,
+	  AT(max_header_bytes), .low = 1024, .high = 16384, .fallback = 16384 },
+	{ "Guarding", "header-timeout", "WAVECHAT_HEADER_TIMEOUT", "SECONDS", "time for a whole header to arrive", .kind = KIND_INT,
+	  AT(header_timeout), .low = 1, .high = 120, .fallback = 5 },
+	{ "Guarding", "min-body-rate", "WAVECHAT_MIN_BODY_RATE", "N", "bytes a second that files must move; 0: any", .kind = KIND_INT,
+	  AT(min_body_rate), .high = 1048576, .fallback = 1024 },
+	{ "Guarding", "max-uploads", "WAVECHAT_MAX_UPLOADS", "N", "uploads at once; 0: no limit", .kind = KIND_INT, AT(max_uploads),
+	  .high = INT_MAX, .fallback = 256 },
+	{ "Guarding", "max-uploads-per-user", "WAVECHAT_MAX_UPLOADS_PER_USER", "N", "of one person; 0: no limit", .kind = KIND_INT,
+	  AT(max_uploads_per_user), .high = INT_MAX, .fallback = 8 },
 
 	{ "Keeping", "data", "WAVECHAT_DATA", "DIR", "folder for all that is kept, made if missing; \":memory:\" keeps nothing",
 	  "$STATE_DIRECTORY, else " DATA_DEFAULT, KIND_DIR, AT(data) },
@@ -117,7 +144,7 @@ static const struct option_row {
 
 static bool takes_value(const struct option_row *row)
 {
-	return row->kind <= KIND_ENDPOINT;
+	return row->kind <= KIND_ORIGINS;
 }
 
 static void *field_of(struct options *o, const struct option_row *row)
@@ -125,6 +152,7 @@ static void *field_of(struct options *o, const struct option_row *row)
 	return (char *)o + row->offset;
 }
 
+_Static_assert(HTTP_HEAD_BYTES == 16384, "--max-header-bytes ends where the gate's memory does");
 /* Enums are as wide as int with every compiler this is built with; the table writes them as such. */
 _Static_assert(sizeof(enum durability) == sizeof(int) && sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int),
                "KIND_CHOICE stores an int");
@@ -206,9 +234,67 @@ static const char *describe_range(const struct option_row *row, char *out, size_
 		return "a folder, or :memory:";
 	case KIND_FILE:
 		return "a file's path";
+	case KIND_NETS:
+		return "addresses or networks such as 10.0.0.0/8 or ::1";
+	case KIND_ORIGINS:
+		return "origins such as https://chat.example.com, without a path";
 	default:
 		return "";
 	}
+}
+
+/* A list's next item; blanks and commas part them. */
+static bool next_item(const char **s, char out[ORIGIN_BYTES], bool *fits)
+{
+	size_t n;
+
+	*s += strspn(*s, " \t,");
+	n = strcspn(*s, " \t,");
+	*fits = n < ORIGIN_BYTES;
+	if (*fits) {
+		memcpy(out, *s, n);
+		out[n] = '\0';
+	}
+	*s += n;
+	return n > 0;
+}
+
+static bool add_nets(struct ip_nets *nets, const char *value)
+{
+	char item[ORIGIN_BYTES];
+	bool fits, has_any = false;
+
+	while (next_item(&value, item, &fits)) {
+		struct ip_net net = { .until_ms = 0 };
+
+		has_any = true;
+		if (fits && strcmp(item, "none") == 0)
+			continue;
+		if (!fits || !ip_net_parse(item, net.addr, &net.bits))
+			return false;
+		nets->v = xrealloc(nets->v, (nets->n + 1) * sizeof(net));
+		nets->v[nets->n++] = net;
+	}
+	return has_any;
+}
+
+static bool add_origins(char ***list, const char *value)
+{
+	char item[ORIGIN_BYTES], normal[ORIGIN_BYTES];
+	bool fits, has_any = false;
+	size_t n = 0;
+
+	while (*list && (*list)[n])
+		n++;
+	while (next_item(&value, item, &fits)) {
+		has_any = true;
+		if (!fits || !origin_normalize((struct str){ item, strlen(item) }, normal))
+			return false;
+		*list = xrealloc(*list, (n + 2) * sizeof(char *));
+		(*list)[n++] = xstrdup(normal);
+		(*list)[n] = NULL;
+	}
+	return has_any;
 }
 
 /* False: the value is not in the row's range, and nothing was changed. */
@@ -241,6 +327,10 @@ static bool set_value(struct options *o, const struct option_row *row, const cha
 		free(*(char **)field);
 		*(char **)field = text;
 		return true;
+	case KIND_NETS:
+		return add_nets(field, value);
+	case KIND_ORIGINS:
+		return add_origins(field, value);
 	default:
 		return false;
 	}
@@ -473,6 +563,8 @@ enum options_result options_parse(struct options *o, int argc, char **argv)
 	}
 	if (!o->data)
 		o->data = default_data();
+	if (!given[find_row("exempt", 6) - table])
+		add_nets(&o->exempt, "127.0.0.0/8 ::1");
 	if (strcmp(o->data, ":memory:") == 0 && !given[find_row("max-storage-mb", 14) - table])
 		o->max_storage_mb = MEMORY_STORAGE_MB;
 	return OPTIONS_RUN;
@@ -489,6 +581,13 @@ void options_fini(struct options *o)
 	free(o->metrics);
 	free(o->tls_cert);
 	free(o->tls_key);
+	free(o->trust_proxy.v);
+	free(o->exempt.v);
+	for (char **origin = o->allow_origin; origin && *origin; origin++)
+		free(*origin);
+	free(o->allow_origin);
+	o->trust_proxy = o->exempt = (struct ip_nets){ 0 };
+	o->allow_origin = NULL;
 	free(o->join_password_file);
 	o->data = o->listen = o->admin_socket = o->metrics = o->tls_cert = o->tls_key = o->join_password_file = NULL;
 }

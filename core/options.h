@@ -5,6 +5,7 @@
 #ifndef WC_OPTIONS_H
 #define WC_OPTIONS_H
 
+#include "ipban.h"
 #include "logmsg.h"
 #include "wc.h"
 
@@ -18,6 +19,16 @@ struct options {
 	char *tls_cert, *tls_key; /* --tls-cert FILE --tls-key FILE; NULL: none */
 	bool tls_self_signed; /* --tls-self-signed */
 	int redirect_port;   /* --redirect-http PORT; 0: none */
+	struct ip_nets trust_proxy; /* --trust-proxy CIDR..., repeatable | WAVECHAT_TRUST_PROXY */
+	char **allow_origin; /* --allow-origin ORIGIN..., repeatable | WAVECHAT_ALLOW_ORIGIN; normalized, ends with NULL; NULL: none */
+	struct ip_nets exempt; /* --exempt CIDR..., repeatable | WAVECHAT_EXEMPT; loopback if not given */
+	int max_connections; /* --max-connections; 0: what the descriptors allow */
+	int max_connections_per_ip; /* --max-connections-per-ip; 0: no bound; so in those that follow */
+	int handshake_rate;  /* --handshake-rate; a second and address */
+	int max_header_bytes; /* --max-header-bytes, 1024..16384 */
+	int header_timeout;  /* --header-timeout, seconds */
+	int min_body_rate;   /* --min-body-rate, bytes a second */
+	int max_uploads, max_uploads_per_user; /* --max-uploads, --max-uploads-per-user; at once */
 	int max_file_mb;     /* --max-file-mb | MAX_FILE_MB, 1..1024 */
 	int history_limit;   /* --history-limit | HISTORY_LIMIT, 0..10000 */
 	int threads;         /* --threads | WAVECHAT_THREADS; I/O threads; 0: chosen from the number of cores */

@@ -16,6 +16,7 @@
 #include "ingest.h"
 #include "logmsg.h"
 #include "room.h"
+#include "seats.h"
 #include "site.h"
 #include "store.h"
 #include "tls.h"
@@ -28,6 +29,7 @@
 #define HELPERS 2
 #define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
 #define STOP_MS 3000                        /* for clients to take their close frame */
+#define DESCRIPTORS_KEPT 32                 /* one in so many is for the database and files, as is a constant number */
 #define LARGE_FRAMES 8                      /* of the largest kind may wait in memory, each way */
 
 struct server {
@@ -42,6 +44,7 @@ struct server {
 	struct room *room;
 	struct site site;
 	struct tls *tls;
+	struct seats *seats;
 	struct httpd *httpd;
 	struct admin *admin;
 	uint64_t password_salt;     /* for the mark of a join password: see password.h */
@@ -106,6 +109,16 @@ static int load_password_salt(struct server *s)
 	return rc;
 }
 
+/* Connections get what is not kept for the database, for files that are read or written, and for listening. */
+static int descriptors_for_connections(void)
+{
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+		return 0;
+	rlim_t most = WC_MIN(rl.rlim_cur, (rlim_t)1 << 30);
+	return (int)(most > 128 ? most - 64 - most / DESCRIPTORS_KEPT : most / 2 + 1);
+}
+
 static void say_certificate(struct tls *t)
 {
 	char fingerprint[TLS_FINGERPRINT_BYTES];
@@ -161,17 +174,30 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	if (room_start(&s->room, &room, cause) < 0)
 		goto fail;
 	ingest_set_room(s->ingest, s->room);
-	s->site = (struct site){ &s->o, s->store, s->blobs, s->helpers };
+	s->site = (struct site){ .options = &s->o, .store = s->store, .blobs = s->blobs, .helpers = s->helpers };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		goto fail;
 	if (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0)
 		goto fail;
+	struct seats_opts seats = {
+		.total = o->max_connections ? o->max_connections : descriptors_for_connections(),
+		.per_address = o->max_connections_per_ip,
+		.rate = o->handshake_rate,
+		.exempt = o->exempt,
+	};
+	s->seats = seats_new(&seats);
 	struct httpd_opts http = {
 		.listen = o->listen,
 		.port = o->port,
 		.tls = s->tls,
 		.redirect_port = o->redirect_port,
-		.hsts = o->tls_cert != NULL, /* of one's own a browser would not take it */
+		.hsts = !o->tls_self_signed, /* who once made an exception for such a certificate is not to be locked out with the next */
+		.seats = s->seats,
+		.proxies = o->trust_proxy,
+		.allow_origin = o->allow_origin,
+		.head_bytes = o->max_header_bytes,
+		.head_ms = o->header_timeout * 1000,
+		.rate = o->min_body_rate,
 		.routes = site_routes(),
 		.arg = &s->site,
 		.on_websocket = site_websocket,
@@ -268,6 +294,7 @@ void server_stop(struct server *s)
 	room_stop(s->room);
 	admin_free(s->admin);
 	hubs_free(s->hubs);
+	seats_free(s->seats);
 	ingest_free(s->ingest);
 	inbox_free(s->inbox);
 	blobs_close(s->blobs);

@@ -14,6 +14,8 @@ struct site {
 	struct store *store;
 	struct blobs *blobs;
 	struct helpers *helpers; /* every read of the database and every finish of an upload is a job here */
+	struct upload_job *uploads; /* under way; site_upload.c's */
+	int upload_count;
 };
 
 /* For httpd_opts.routes, with a struct site * as arg. Ends with a NULL method; lives as long as the program (made once). Thread: main. */

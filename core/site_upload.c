@@ -7,6 +7,7 @@
  *
  * Each arrow hands on the struct, so nothing in it is locked. */
 #include <ctype.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 
 #include "httpcheck.h"
 #include "logmsg.h"
+#include "metrics.h"
 #include "site_impl.h"
 
 #define KEY_BYTES 64
@@ -30,7 +32,48 @@ struct upload_job {
 	char key[KEY_BYTES + 1];
 	uint64_t identity_id, size, offset, length;
 	int error; /* of upload_write */
+	struct upload_job *next; /* in site->uploads */
 };
+
+/* --- How many at once. Each takes a descriptor, and the disk. */
+
+static pthread_mutex_t count_lock = PTHREAD_MUTEX_INITIALIZER; /* site->uploads and its count */
+
+/* One that goes on with an upload whose broken connection has not been noticed yet takes that one's place; so the same key does not count
+ * against itself. Returns 0 and counts it; 429: too many of this person's; 503: of everyone's. */
+static int count_upload(struct upload_job *job)
+{
+	const struct options *o = job->site->options;
+	int own = 0, status = 0;
+
+	pthread_mutex_lock(&count_lock);
+	for (const struct upload_job *other = job->site->uploads; other; other = other->next)
+		own += other->identity_id == job->identity_id && strcmp(other->key, job->key) != 0;
+	if (o->max_uploads_per_user && own >= o->max_uploads_per_user)
+		status = 429;
+	else if (o->max_uploads && job->site->upload_count >= o->max_uploads)
+		status = 503;
+	if (!status) {
+		job->next = job->site->uploads;
+		job->site->uploads = job;
+		job->site->upload_count++;
+	}
+	pthread_mutex_unlock(&count_lock);
+	return status;
+}
+
+/* Before the answer, so that who waits for that finds the place free. */
+static void uncount_upload(struct upload_job *job)
+{
+	struct upload_job **at = &job->site->uploads;
+
+	pthread_mutex_lock(&count_lock);
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	job->site->upload_count--;
+	pthread_mutex_unlock(&count_lock);
+}
 
 /* --- Answers. */
 
@@ -206,6 +249,7 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 	struct upload_job *job = arg;
 
 	(void)r;
+	uncount_upload(job);
 	if (ok && !job->error) {
 		helpers_submit(job->site->helpers, finish_upload, job);
 		return;
@@ -238,7 +282,7 @@ static void begin_upload(void *arg, struct store_reader *reader)
 	uint64_t max_bytes = (uint64_t)job->site->options->max_file_mb << 20;
 	struct upload_state state;
 	const char *wrong;
-	int rc;
+	int rc, status;
 
 	if (!identify(job, reader))
 		return;
@@ -253,7 +297,16 @@ static void begin_upload(void *arg, struct store_reader *reader)
 		free(job);
 		return;
 	}
+	status = count_upload(job);
+	if (status) {
+		metric_add(M_REFUSED_UPLOADS, 1);
+		answer_error(job->r, status == 429 ? -WC_ETOOBIG : -WC_EAGAIN, NULL);
+		free(job);
+		return;
+	}
 	rc = upload_begin(job->site->blobs, job->identity_id, key_of(job), job->size, job->offset, &job->u, &state);
+	if (rc || !job->u)
+		uncount_upload(job);
 	if (rc) {
 		fail(job, rc, &state);
 	} else if (!job->u) {

@@ -19,6 +19,7 @@
 
 #include "gate.h"
 #include "logmsg.h"
+#include "metrics.h"
 
 #define TURN_BYTES (256 * 1024)
 #define CHUNK_BYTES (64 * 1024)
@@ -39,6 +40,7 @@ struct xfer_job {
 struct xfer {
 	int epoll, kick;
 	int idle_ms[KINDS];
+	uint64_t rate;
 	pthread_t thread;
 	struct hconn_list jobs[KINDS]; /* the thread's own */
 	uint8_t chunk[CHUNK_BYTES];
@@ -62,14 +64,14 @@ static void job_free(struct hconn *c)
 }
 
 /* c is in no list and not registered: its job is over, for good or ill. A body's owner hears of it in any case. */
-static void abandon(struct hconn *c)
+static void abandon(struct hconn *c, enum xfer_end end)
 {
 	struct xfer_body body = c->job->body;
 	bool is_body = c->job->kind == RECEIVING;
 
 	job_free(c);
 	if (is_body)
-		body.done(body.arg, c, false);
+		body.done(body.arg, c, end);
 	else
 		gate_close(c);
 }
@@ -86,7 +88,7 @@ static void post(struct xfer *x, struct hconn *c)
 		TAILQ_INSERT_TAIL(&x->inbox, c, link);
 	pthread_mutex_unlock(&x->lock);
 	if (is_stopped) {
-		abandon(c);
+		abandon(c, XFER_BROKEN);
 	} else if (was_empty) {
 		ssize_t ignored = write(x->kick, &one, sizeof(one));
 
@@ -134,7 +136,15 @@ static void leave(struct xfer *x, struct hconn *c)
 static void drop(struct xfer *x, struct hconn *c)
 {
 	leave(x, c);
-	abandon(c);
+	abandon(c, XFER_BROKEN);
+}
+
+static void drop_slow(struct xfer *x, struct hconn *c)
+{
+	if (c->job->kind != LINGERING) /* nothing is wanted of that one */
+		metric_add(M_REFUSED_SLOW, 1);
+	leave(x, c);
+	abandon(c, XFER_TOO_SLOW);
 }
 
 static bool enter(struct xfer *x, struct hconn *c)
@@ -147,7 +157,7 @@ static bool enter(struct xfer *x, struct hconn *c)
 	if (epoll_ctl(x->epoll, EPOLL_CTL_ADD, c->io.fd, &ev) == 0)
 		return true;
 	TAILQ_REMOVE(&x->jobs[c->job->kind], c, link);
-	abandon(c);
+	abandon(c, XFER_BROKEN);
 	return false;
 }
 
@@ -159,8 +169,8 @@ static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
 
 	job->window_bytes += n;
 	if (now - job->window_ms >= XFER_WINDOW_MS) {
-		if (job->window_bytes < (uint64_t)(now - job->window_ms) * XFER_RATE / 1000) {
-			drop(x, c);
+		if (job->window_bytes < (uint64_t)(now - job->window_ms) * x->rate / 1000) {
+			drop_slow(x, c);
 			return false;
 		}
 		job->window_ms = now;
@@ -276,7 +286,7 @@ static void body_done(struct xfer *x, struct hconn *c)
 
 	leave(x, c);
 	job_free(c);
-	body.done(body.arg, c, true);
+	body.done(body.arg, c, XFER_DONE);
 }
 
 /* Hands over n bytes. False: the receiver wants no more, or that was all, and c has left. */
@@ -399,7 +409,7 @@ static int expire(struct xfer *x)
 		struct hconn *c;
 
 		while ((c = TAILQ_FIRST(&x->jobs[kind])) && c->deadline_ms <= now)
-			drop(x, c);
+			drop_slow(x, c);
 		if (c)
 			next = WC_MIN(next, c->deadline_ms);
 	}
@@ -442,7 +452,7 @@ static void *xfer_main(void *arg)
 
 /* --- The main thread. */
 
-int xfer_start(struct xfer **out, int idle_ms, char **cause)
+int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
 {
 	struct xfer *x = xcalloc(1, sizeof(*x));
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
@@ -452,6 +462,7 @@ int xfer_start(struct xfer **out, int idle_ms, char **cause)
 	x->idle_ms[SENDING] = idle_ms ? idle_ms : XFER_SEND_IDLE_MS;
 	x->idle_ms[RECEIVING] = idle_ms ? idle_ms : XFER_RECV_IDLE_MS;
 	x->idle_ms[LINGERING] = XFER_LINGER_MS;
+	x->rate = (uint64_t)rate;
 	TAILQ_INIT(&x->inbox);
 	pthread_mutex_init(&x->lock, NULL);
 	x->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -491,7 +502,7 @@ void xfer_stop(struct xfer *x)
 	pthread_mutex_unlock(&x->lock);
 	while ((c = TAILQ_FIRST(&inbox))) {
 		TAILQ_REMOVE(&inbox, c, link);
-		abandon(c);
+		abandon(c, XFER_BROKEN);
 	}
 }
 

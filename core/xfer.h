@@ -10,8 +10,7 @@
 #define XFER_SEND_IDLE_MS 30000 /* an answer whose peer reads nothing for so long is dropped */
 #define XFER_RECV_IDLE_MS 60000 /* a body: phones change cells in mid-upload */
 #define XFER_LINGER_MS 2000     /* how long a refused peer may go on sending before it is cut off */
-#define XFER_WINDOW_MS 60000    /* either way, slower than XFER_RATE over such a window is too slow */
-#define XFER_RATE 1024          /* bytes a second */
+#define XFER_WINDOW_MS 60000    /* either way, slower than the rate over such a window is too slow */
 
 struct xfer;
 
@@ -26,16 +25,19 @@ struct xfer_send {
 	bool keeps_alive; /* back to the gate afterwards; else close, lingering */
 };
 
+/* How a body ended: whole (or its taker wants no more), broken off or the server is stopping, or given up on for want of progress. */
+enum xfer_end { XFER_DONE, XFER_BROKEN, XFER_TOO_SLOW };
+
 struct xfer_body {
 	uint64_t length;
 	void *arg;
 	int (*write)(void *arg, const void *data, size_t n);
-	void (*done)(void *arg, struct hconn *c, bool ok); /* gives c back; not ok: it is broken, or the server is stopping */
+	void (*done)(void *arg, struct hconn *c, enum xfer_end end); /* gives c back */
 };
 
-/* idle_ms: replaces XFER_SEND_IDLE_MS and XFER_RECV_IDLE_MS, unless 0. */
-int xfer_start(struct xfer **out, int idle_ms, char **cause) WC_MUSTCHECK;
-/* Ends the thread; bodies under way are done(…, false), the rest is closed, and so is whatever still comes. */
+/* idle_ms: replaces XFER_SEND_IDLE_MS and XFER_RECV_IDLE_MS, unless 0. rate: bytes a second; 0: any. */
+int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause) WC_MUSTCHECK;
+/* Ends the thread; bodies under way are done(…, XFER_BROKEN), the rest is closed, and so is whatever still comes. */
 void xfer_stop(struct xfer *x);
 void xfer_free(struct xfer *x);
 

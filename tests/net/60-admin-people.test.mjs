@@ -1,8 +1,9 @@
 // The admin's acts on people: each is seen on the wire at once, on every tab, says why, and outlives a restart.
 import assert from 'node:assert/strict';
-import { serverTest, fence, isError, exact, nothingFor } from './lib.mjs';
+import { serverTest, fence, isError, exact, nothingFor, overTls } from './lib.mjs';
+import { Raw } from './raw.mjs';
 import { join2 } from './v2.mjs';
-import { ctl, ctlJson, adminRequest } from './admin.mjs';
+import { ctl, ctlJson, adminRequest, metric } from './admin.mjs';
 
 /** Joins and says how that ended: the init, or the close. */
 async function tryJoin(s, join) {
@@ -108,11 +109,23 @@ serverTest('a ban of a name holds for who looks alike, whatever dialect, and not
 	assert.equal((await tryJoin(s, { v: 2, name: 'nobody yet' })).last.type, 'init');
 });
 
-serverTest('bans of addresses and networks meet everybody there', async s => {
+serverTest('bans of addresses and networks meet everybody there, before anything else does', async s => {
 	const a = await join2(s, 'a'), old = await s.join('old');
+	const turnedAway = () => assert.rejects(s.connect(), overTls ? /disconnected|ECONNRESET|hang up/ : /403/);
+	const kept = overTls ? null : await Raw.connect(s); // open since before the ban, and between two requests
+	const ask = async () => {
+		kept.socket.write('GET /health HTTP/1.1\r\nHost: x\r\n\r\n');
+		return (await kept.response()).status;
+	};
+	if (kept) assert.equal(await ask(), 200);
 	await ctl(s, ['ban', '--ip', '127.0.0.0/8', '--reason', 'net']);
 	for (const c of [a, old]) assert.deepEqual(await c.closed, { code: 4002, reason: 'net' });
-	assert.equal((await tryJoin(s, { name: 'x' })).last.code, 4002);
+	await turnedAway();
+	if (kept) {
+		assert.equal(await ask(), 403);
+		await kept.end();
+		assert.equal((await s.get('/')).status, 403);
+	}
 	await ctl(s, ['unban', '--ip', '127.0.0.0/8']);
 	await ctl(s, ['ban', '--ip', '127.0.0.2']);
 	await ctl(s, ['ban', '--ip', '2001:db8::/32']);
@@ -122,9 +135,10 @@ serverTest('bans of addresses and networks meet everybody there', async s => {
 	const c = await join2(s, 'c');
 	await ctl(s, ['ban', 'c', '--with-ip']);
 	assert.equal((await c.closed).code, 4002);
-	assert.equal((await tryJoin(s, { name: 'somebody else' })).last.code, 4002);
+	await turnedAway();
 	await ctl(s, ['unban', '--number', '5']);
 	assert.equal((await tryJoin(s, { name: 'somebody else' })).last.type, 'init');
+	assert.ok(await metric(s, 'wavechat_refused_total{why="banned"}') >= 2);
 });
 
 serverTest('a ban ends when its time is over', async s => {

@@ -23,11 +23,35 @@ static void check_security_headers(const struct response *r)
 
 	assert_string_equal(header_of(r, "X-Content-Type-Options", v), "nosniff");
 	assert_string_equal(header_of(r, "Referrer-Policy", v), "no-referrer");
-	assert_string_equal(header_of(r, "Cross-Origin-Opener-Policy", v), "same-origin");
+	assert_string_equal(header_of(r, "Cross-Origin-Resource-Policy", v), "same-origin");
 	assert_non_null(strstr(header_of(r, "Permissions-Policy", v), "microphone=(self)"));
 	assert_non_null(header_of(r, "Content-Security-Policy", v));
 	assert_non_null(header_of(r, "Date", v));
 	assert_null(header_of(r, "Server", v));
+}
+
+/* Where a browser trusts the origin and only there: elsewhere it complains of the header. */
+static void check_opener_policy(void **state)
+{
+	static const struct {
+		const char *host;
+		bool has_it;
+	} rows[] = { { "localhost", true },  { "LocalHost:8080", true }, { "chat.localhost", true }, { "127.0.0.1:8080", true },
+		     { "[::1]:8080", true }, { "a", false },             { "notlocalhost", false },  { "10.0.0.1", false } };
+	int fd = dial();
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		char text[128], v[512];
+
+		snprintf(text, sizeof(text), "GET /nowhere HTTP/1.1\r\nHost: %s\r\n\r\n", rows[i].host);
+		say(fd, text);
+		struct response r = hear(fd, false);
+		if ((header_of(&r, "Cross-Origin-Opener-Policy", v) != NULL) != rows[i].has_it)
+			fail_msg("%s: %s", rows[i].host, r.head);
+		response_free(&r);
+	}
+	close(fd);
 }
 
 /* Routes and what they are told, all on one connection. */
@@ -363,7 +387,8 @@ static void check_bad_handshakes(void **state)
 		{ "GET /ws HTTP/1.1\r\n" HOST UP V13 "\r\n", 400 },
 		{ "GET /ws HTTP/1.1\r\n" HOST UP V13 "Sec-WebSocket-Key: c2hvcnQ=\r\n\r\n", 400 },
 		{ "GET /ws HTTP/1.1\r\n" HOST UP V13 "Sec-WebSocket-Key1: a\r\nSec-WebSocket-Key2: b\r\n\r\n12345678", 400 },
-		{ "POST /ws HTTP/1.1\r\n" HOST UP KEY V13 "\r\n", 400 },
+		{ "POST /ws HTTP/1.1\r\n" HOST UP KEY V13 "\r\n", 405 },
+		{ "HEAD /ws HTTP/1.1\r\n" HOST UP KEY V13 "\r\n", 405 },
 		{ "GET /ws HTTP/1.0\r\n" HOST UP KEY V13 "\r\n", 400 },
 		{ "GET /health HTTP/1.1\r\n" HOST UP KEY V13 "\r\n", 200 },
 		{ "GET /nowhere HTTP/1.1\r\n" HOST UP KEY V13 "\r\n", 404 },
@@ -379,14 +404,16 @@ static void check_bad_handshakes(void **state)
 		char v[512];
 
 		say(fd, rows[i].text);
-		struct response r = hear(fd, false);
+		struct response r = hear(fd, strncmp(rows[i].text, "HEAD", 4) == 0);
 		if (r.status != rows[i].status)
 			fail_msg("%d for %s", r.status, rows[i].text);
 		if (r.status == 426)
 			assert_string_equal(header_of(&r, "Sec-WebSocket-Version", v), "13");
+		if (r.status == 405)
+			assert_string_equal(header_of(&r, "Allow", v), "GET");
 		check_security_headers(&r);
 		response_free(&r);
-		if (rows[i].status == 400 || rows[i].status == 426)
+		if (rows[i].status == 400 || rows[i].status == 405 || rows[i].status == 426)
 			expect_end(fd);
 		else
 			close(fd);
@@ -406,6 +433,7 @@ static void check_refusals(void **state)
 		{ "GET /health HTTP/1.1\r\nHost : a\r\n\r\n", 400 },
 		{ "GET /health HTTP/1.1\n" HOST "\n", 400 },
 		{ "GET /health HTTP/1.1\r\n\r\n", 400 },
+		{ "GET /health HTTP/1.1\r\nHost: [::1\r\n\r\n", 400 },
 		{ "GET /f/%ff HTTP/1.1\r\n" HOST "\r\n", 400 },
 		{ "GET /health%00.txt HTTP/1.1\r\n" HOST "\r\n", 400 },
 		{ "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 3x\r\n\r\nabc", 400 },
@@ -429,7 +457,16 @@ static void check_refusals(void **state)
 		response_free(&r);
 		expect_end(fd);
 	}
+	/* The refusal of what follows a HEAD has its body: it answers something else. */
 	int fd = dial();
+	say(fd, "HEAD /health HTTP/1.1\r\n" HOST "\r\n");
+	struct response r = hear(fd, true);
+	assert_int_equal(r.status, 200);
+	say(fd, "garbage\r\n");
+	expect(fd, 400, "Bad Request");
+	expect_end(fd);
+
+	fd = dial();
 	char *large = malloc(100001);
 	memset(large, 'x', 100000);
 	large[100000] = '\0';
@@ -443,7 +480,7 @@ static void check_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(check_routes),        cmocka_unit_test(check_reply_shapes),   cmocka_unit_test(check_keep_alive),
+		cmocka_unit_test(check_opener_policy), cmocka_unit_test(check_routes),        cmocka_unit_test(check_reply_shapes),   cmocka_unit_test(check_keep_alive),
 		cmocka_unit_test(check_large_replies), cmocka_unit_test(check_bodies),         cmocka_unit_test(check_refused_bodies),
 		cmocka_unit_test(check_websocket),     cmocka_unit_test(check_bad_handshakes), cmocka_unit_test(check_refusals),
 	};

@@ -14,7 +14,8 @@
 
 static const char *const variables[] = {
 	"PORT", "LISTEN", "MAX_FILE_MB", "HISTORY_LIMIT", "STATE_DIRECTORY", "WAVECHAT_DATA", "WAVECHAT_THREADS", "WAVECHAT_DURABILITY",
-	"WAVECHAT_LOG_LEVEL", "WAVECHAT_LOG_FORMAT",
+	"WAVECHAT_LOG_LEVEL", "WAVECHAT_LOG_FORMAT", "WAVECHAT_TRUST_PROXY", "WAVECHAT_ALLOW_ORIGIN", "WAVECHAT_EXEMPT",
+	"WAVECHAT_MAX_CONNECTIONS", "WAVECHAT_MAX_CONNECTIONS_PER_IP", "WAVECHAT_HANDSHAKE_RATE",
 };
 
 /* What options_parse printed last, both streams. */
@@ -221,6 +222,58 @@ static void test_addresses(void **state)
 	}
 }
 
+static void check_nets(const struct ip_nets *nets, const char *wanted)
+{
+	char text[512] = "", one[IP_NET_TEXT];
+
+	for (size_t i = 0; i < nets->n; i++) {
+		ip_net_text(nets->v[i].addr, nets->v[i].bits, one);
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "", one);
+	}
+	assert_string_equal(text, wanted);
+}
+
+static void check_origins(char *const *list, const char *wanted)
+{
+	char text[512] = "";
+
+	for (size_t i = 0; list && list[i]; i++)
+		snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%s", i ? " " : "", list[i]);
+	assert_string_equal(text, wanted);
+}
+
+/* Lists add up, on the command line and within one value; a variable counts only where no option does. */
+static void test_lists(void **state)
+{
+	static const struct {
+		const char *env, *args, *proxies, *origins, *exempt;
+	} rows[] = {
+		{ "", "", "", "", "127.0.0.0/8 ::1" },
+		{ "", "--trust-proxy 127.0.0.1", "127.0.0.1", "", "127.0.0.0/8 ::1" },
+		{ "", "--trust-proxy 10.1.2.3/8,::1 --trust-proxy=2001:db8::/32", "10.0.0.0/8 ::1 2001:db8::/32", "", "127.0.0.0/8 ::1" },
+		{ "WAVECHAT_TRUST_PROXY=10.0.0.1,10.0.0.2", "", "10.0.0.1 10.0.0.2", "", "127.0.0.0/8 ::1" },
+		{ "WAVECHAT_TRUST_PROXY=10.0.0.1", "--trust-proxy 10.0.0.2", "10.0.0.2", "", "127.0.0.0/8 ::1" },
+		{ "", "--trust-proxy none", "", "", "127.0.0.0/8 ::1" },
+		{ "", "--allow-origin https://A.example:443 --allow-origin null,http://b:3000", "",
+		  "https://a.example null http://b:3000", "127.0.0.0/8 ::1" },
+		{ "WAVECHAT_ALLOW_ORIGIN=*", "", "", "*", "127.0.0.0/8 ::1" },
+		{ "", "--exempt none", "", "", "" },
+		{ "", "--exempt 192.0.2.0/24", "", "", "192.0.2.0/24" },
+		{ "WAVECHAT_EXEMPT=none", "", "", "", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		struct options o;
+
+		assert_int_equal(parse(&o, rows[i].env, rows[i].args), OPTIONS_RUN);
+		check_nets(&o.trust_proxy, rows[i].proxies);
+		check_origins(o.allow_origin, rows[i].origins);
+		check_nets(&o.exempt, rows[i].exempt);
+		options_fini(&o);
+	}
+}
+
 static void test_refusals(void **state)
 {
 	static const struct {
@@ -251,6 +304,17 @@ static void test_refusals(void **state)
 		{ "", "--tls-key k", { "--tls-key needs --tls-cert" } },
 		{ "", "--tls-cert c --tls-key k --tls-self-signed", { "give one of them" } },
 		{ "", "--redirect-http 80", { "--redirect-http needs HTTPS" } },
+		{ "", "--trust-proxy localhost", { "--trust-proxy", "\"localhost\"", "10.0.0.0/8 or ::1" } },
+		{ "", "--trust-proxy 10.0.0.0/33", { "--trust-proxy", "\"10.0.0.0/33\"" } },
+		{ "", "--trust-proxy 10.0.0.1,x", { "--trust-proxy", "\"10.0.0.1,x\"" } },
+		{ "", "--trust-proxy ,", { "--trust-proxy", "\",\"" } },
+		{ "WAVECHAT_TRUST_PROXY=all", "", { "WAVECHAT_TRUST_PROXY", "\"all\"" } },
+		{ "", "--allow-origin chat.example", { "--allow-origin", "\"chat.example\"", "https://chat.example.com" } },
+		{ "", "--allow-origin https://chat.example/", { "--allow-origin", "without a path" } },
+		{ "", "--exempt /8", { "--exempt", "\"/8\"" } },
+		{ "", "--max-header-bytes 1023", { "--max-header-bytes", "1024 to 16384" } },
+		{ "", "--header-timeout 0", { "--header-timeout", "1 to 120" } },
+		{ "", "--max-connections -1", { "--max-connections", "0 or more" } },
 		{ "", "--check=yes", { "--check takes no value" } },
 		{ "", "--prot 1", { "\"--prot\"", "did you mean --port?" } },
 		{ "", "--max-file 1", { "\"--max-file\"", "did you mean --max-file-mb?" } },
@@ -325,7 +389,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_ports),    cmocka_unit_test(test_every_option),
-		cmocka_unit_test(test_data),      cmocka_unit_test(test_addresses), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_data),      cmocka_unit_test(test_addresses), cmocka_unit_test(test_lists), cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help),      cmocka_unit_test(test_version),
 	};
 
