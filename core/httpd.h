@@ -58,7 +58,7 @@ struct httpd_opts {
 	int head_bytes;                  /* of a whole header; 0: HTTP_HEAD_BYTES */
 	int head_ms;                     /* for a whole header; 0: 5,000 */
 	int idle_ms;                     /* between two requests of a connection; 0: 30,000 */
-	int transfer_ms;                 /* without any progress of an answer or a body; 0: 30,000 and 60,000 */
+	int transfer_ms;                 /* without any progress of an answer or a body, 0: 30,000 and 60,000; and the span of `rate` */
 	int rate;                        /* bytes a second that an answer or a body moves at least, over a minute; 0: any */
 	int workers;                     /* civetweb worker threads; 0: a sensible number */
 	const struct http_route *routes; /* ends with a NULL method */

@@ -39,7 +39,7 @@ struct xfer_job {
 
 struct xfer {
 	int epoll, kick;
-	int idle_ms[KINDS];
+	int idle_ms[KINDS], window_ms;
 	uint64_t rate;
 	pthread_t thread;
 	struct hconn_list jobs[KINDS]; /* the thread's own */
@@ -168,7 +168,7 @@ static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
 	int64_t now = mono_ms();
 
 	job->window_bytes += n;
-	if (now - job->window_ms >= XFER_WINDOW_MS) {
+	if (now - job->window_ms >= x->window_ms) {
 		if (job->window_bytes < (uint64_t)(now - job->window_ms) * x->rate / 1000) {
 			drop_slow(x, c);
 			return false;
@@ -462,6 +462,7 @@ int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
 	x->idle_ms[SENDING] = idle_ms ? idle_ms : XFER_SEND_IDLE_MS;
 	x->idle_ms[RECEIVING] = idle_ms ? idle_ms : XFER_RECV_IDLE_MS;
 	x->idle_ms[LINGERING] = XFER_LINGER_MS;
+	x->window_ms = idle_ms ? idle_ms : XFER_WINDOW_MS;
 	x->rate = (uint64_t)rate;
 	TAILQ_INIT(&x->inbox);
 	pthread_mutex_init(&x->lock, NULL);

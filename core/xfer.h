@@ -35,7 +35,7 @@ struct xfer_body {
 	void (*done)(void *arg, struct hconn *c, enum xfer_end end); /* gives c back */
 };
 
-/* idle_ms: replaces XFER_SEND_IDLE_MS and XFER_RECV_IDLE_MS, unless 0. rate: bytes a second; 0: any. */
+/* idle_ms: replaces XFER_SEND_IDLE_MS, XFER_RECV_IDLE_MS and XFER_WINDOW_MS, unless 0. rate: bytes a second; 0: any. */
 int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause) WC_MUSTCHECK;
 /* Ends the thread; bodies under way are done(…, XFER_BROKEN), the rest is closed, and so is whatever still comes. */
 void xfer_stop(struct xfer *x);

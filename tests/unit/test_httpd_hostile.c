@@ -56,6 +56,42 @@ static void check_deadlines(void **state)
 	close_door();
 }
 
+/* A body that comes, and an answer that is read, but at a pace that only pretends. */
+static void check_pace(void **state)
+{
+	struct response r;
+	int sender, reader, steady;
+	int64_t began = mono_ms();
+
+	(void)state;
+	open_door((struct httpd_opts){ .listen = "127.0.0.1", .transfer_ms = 1000, .rate = 1000 });
+	sender = dial();
+	steady = dial();
+	say(sender, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n");
+	say(steady, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 30000\r\n\r\n");
+	for (int i = 0; i < 30; i++) {
+		say_bytes(sender, big + i, 1);
+		say_bytes(steady, big + i * 1000, 1000);
+		usleep(50000);
+	}
+	assert_true(mono_ms() - began >= 1000);
+	expect(sender, 408, NULL);
+	close(sender);
+	expect(steady, 200, "30000 right");
+	close(steady);
+	reader = dial_with(4096);
+	say(reader, "GET /static HTTP/1.1\r\n" HOST "\r\n");
+	for (int i = 0; i < 60 && httpd_connections(door); i++) {
+		ssize_t ignored = recv(reader, r.head, 10, MSG_DONTWAIT);
+
+		(void)ignored;
+		usleep(50000 * SLOW);
+	}
+	assert_int_equal(httpd_connections(door), 0);
+	close(reader);
+	close_door();
+}
+
 #define CROWD 300
 
 /* Each kind of peer that could hold a thread, in turn and all at once: another's /health is prompt all the while. */
@@ -484,6 +520,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(check_causes),
 		cmocka_unit_test(check_deadlines),
+		cmocka_unit_test(check_pace),
 		cmocka_unit_test(check_nobody_holds_a_worker),
 		cmocka_unit_test(check_resets),
 		cmocka_unit_test(check_cap),
