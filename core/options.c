@@ -85,7 +85,7 @@ static const struct option_row {
 	{ "Guarding", "max-uploads", "WAVECHAT_MAX_UPLOADS", "N", "uploads at once; 0: no limit", .kind = KIND_INT, AT(max_uploads),
 	  .high = INT_MAX, .fallback = 256 },
 	{ "Guarding", "max-uploads-per-user", "WAVECHAT_MAX_UPLOADS_PER_USER", "N", "of one person; 0: no limit", .kind = KIND_INT,
-	  AT(max_uploads_per_user), .high = INT_MAX, .fallback = 8 },
+	  AT(max_uploads_per_user), .high = INT_MAX, .fallback = 16 },
 
 	{ "Keeping", "data", "WAVECHAT_DATA", "DIR", "folder for all that is kept, made if missing; \":memory:\" keeps nothing",
 	  "$STATE_DIRECTORY, else " DATA_DEFAULT, KIND_DIR, AT(data) },

@@ -209,7 +209,7 @@ test('plain HTTP is redirected, on the port of its own and on that of HTTPS', as
 			[port, 'GET / HTTP/1.0\r\n\r\n', 426],
 			[s.port, 'GET / HTTP/1.0\r\nHost:\r\n\r\n', 400],
 			[s.port, 'GET / HTTP/1.0\r\nA:\r\n\r\n', 426],
-			[port, 'GET / HTTP/1.1\r\nHost: [::1\r\n\r\n', 426],
+			[port, 'GET / HTTP/1.1\r\nHost: [::1\r\n\r\n', 400],
 			[port, 'GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', 400],
 			[port, 'GET / HTTP/1.1\r\nHost: a/b\r\n\r\n', 400],
 			[s.port, 'nonsense\r\n\r\n', 400],
