@@ -71,7 +71,7 @@ export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup run test docs unit net browser soak screenshots check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
+.PHONY: all setup run test docs unit net browser soak hostile screenshots check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
 
 all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
@@ -113,6 +113,9 @@ soak: all $(NPM) ## the checker that nothing is lost, under kills and cuts, for 
 	$(Q)cd tests && $(NODE) net/checker.mjs --seconds $(T) --seed $(SEED)
 soak: T := 600
 SEED ?= 1
+
+hostile: all $(NPM) ## 2,000 connections that mean harm while 200 people chat, with and without; ARGS="--option" passes options to the server
+	$(Q)cd tests && $(NODE) net/hostile.mjs $(ARGS)
 
 screenshots: all $(NPM) ## the page in its states, to be looked at, in build/screenshots
 	$(Q)cd tests && $(NODE) browser/screenshots.mjs

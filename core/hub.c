@@ -19,6 +19,8 @@
 
 #define EVENTS_A_TURN 512
 #define BUDGET_RETRY_MS 20
+#define SLICE 64        /* connections of one ring, before the other has its turn */
+#define READS_A_LOOK 64 /* before a look whether something is to be sent */
 
 /* --- Mail */
 
@@ -210,16 +212,17 @@ static void drain(struct hub *h)
 		stop_begin(h);
 }
 
-/* Sends everyone on the ring what is new, and drops who would be overtaken. */
-static void sweep(struct hub *h, int ring)
+/* Sends to up to SLICE connections of the ring, from number *at on, what is new, and drops who would be overtaken. */
+static void sweep_slice(struct hub *h, int ring, uint32_t *at)
 {
 	struct bcast *b = h->all->rings[ring];
 	const uint64_t head = h->heads[ring];
 	const uint64_t lag_max = bcast_lag_max(b);
 	struct list *l = &h->lists[ring];
-	for (uint32_t i = l->n; i-- > 0;) {
-		if (i >= 8)
-			__builtin_prefetch(l->v[i - 8]);
+	uint32_t i = *at;
+	for (int n = 0; n < SLICE && i < l->n; n++) {
+		if (i + 8 < l->n)
+			__builtin_prefetch(l->v[i + 8]);
 		struct conn *c = l->v[i];
 		if (fault("lost-cursor") && c->cursor < head && !c->first && random() % 2000 == 0)
 			c->cursor = head;
@@ -227,11 +230,32 @@ static void sweep(struct hub *h, int ring)
 			conn_flush(c);
 		if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
 			conn_kill(c, M_EVICTED_LAG, "too slow");
-		if (i > l->n) /* kills shrank the list below where we are */
-			i = l->n;
+		if (i < l->n && l->v[i] == c) /* else it is gone, and another has its place */
+			i++;
 	}
-	bcast_swept(b, h->number, head);
-	metric_add(M_SWEEPS, 1);
+	*at = i;
+}
+
+/* Everyone, of the rings that have moved. Who came first is served first, on either ring: a crowd that comes later delays itself, not those who
+ * were there. */
+static void sweep(struct hub *h, const bool has_moved[HUB_RINGS])
+{
+	uint32_t at[HUB_RINGS] = { 0 };
+	bool goes_on = true;
+	while (goes_on) {
+		goes_on = false;
+		for (int r = HUB_RINGS; r-- > 0;) {
+			if (!has_moved[r])
+				continue;
+			sweep_slice(h, r, &at[r]);
+			goes_on |= at[r] < h->lists[r].n;
+		}
+	}
+	for (int r = 0; r < HUB_RINGS; r++)
+		if (has_moved[r]) {
+			bcast_swept(h->all->rings[r], h->number, h->heads[r]);
+			metric_add(M_SWEEPS, 1);
+		}
 }
 
 static void flush_dirty(struct hub *h)
@@ -247,11 +271,22 @@ static void flush_dirty(struct hub *h)
 	}
 }
 
-/* Reads what is readable, each connection at most a scratch buffer a turn. */
+static bool has_news(const struct hub *h)
+{
+	if (atomic_load(&h->mailbox))
+		return true;
+	for (int r = 0; r < HUB_RINGS; r++)
+		if (bcast_head(h->all->rings[r]) != h->heads[r])
+			return true;
+	return false;
+}
+
+/* Reads what is readable, each connection at most a scratch buffer a turn. The talk of a crowd does not hold up what is to be sent. */
 static void read_ready(struct hub *h)
 {
 	const struct hub_ops *ops = &h->all->o.ops;
 	struct conn *last = h->ready_last;
+	int reads = 0;
 	while (h->ready_first && !ops->is_full(ops->arg)) {
 		struct conn *c = h->ready_first;
 		h->ready_first = c->ready_next;
@@ -263,7 +298,7 @@ static void read_ready(struct hub *h)
 			conn_read_turn(c);
 		else if (c->is_released && !c->is_dirty)
 			conn_free(c);
-		if (was_last)
+		if (was_last || (++reads % READS_A_LOOK == 0 && has_news(h)))
 			break;
 	}
 	ops->flush(ops->arg, h);
@@ -290,12 +325,7 @@ static void retry_budget(struct hub *h)
 
 static bool has_work(const struct hub *h)
 {
-	if (atomic_load(&h->mailbox))
-		return true;
-	for (int r = 0; r < HUB_RINGS; r++)
-		if (bcast_head(h->all->rings[r]) != h->heads[r])
-			return true;
-	return h->dirty || (h->ready_first && !h->all->o.ops.is_full(h->all->o.ops.arg));
+	return has_news(h) || h->dirty || (h->ready_first && !h->all->o.ops.is_full(h->all->o.ops.arg));
 }
 
 static void take_events(struct hub *h, const struct epoll_event *evs, int n)
@@ -370,9 +400,7 @@ static void *hub_main(void *arg)
 			h->heads[r] = head;
 		}
 		drain(h);
-		for (int r = 0; r < HUB_RINGS; r++)
-			if (has_moved[r])
-				sweep(h, r);
+		sweep(h, has_moved);
 		flush_dirty(h);
 
 		uint32_t now_s = (uint32_t)((mono_ms() - h->all->start_ms) / 1000) + 1;

@@ -24,7 +24,8 @@ static const char usage[] =
 	"  wavebench [options] HOST:PORT\n"
 	"\n"
 	"  --workload NAME   text (default): some talk to all; dm: pairs talk in private; idle: all are silent;\n"
-	"                    storm: all join at once; stall: some never read; churn: some come and go\n"
+	"                    storm: all join at once; stall: some never read; churn: some come and go;\n"
+	"                    hostile: nothing is measured, a crowd means harm beside another wavebench\n"
 	"  --clients N       connections (1000)           --senders S   how many of them talk (1)\n"
 	"  --window W        messages in flight per sender, closed loop (4)\n"
 	"  --rate R          messages a second in all, open loop: delays count from when a message was due\n"
@@ -36,6 +37,9 @@ static const char usage[] =
 	"  --preload N       messages said before, so that there is a history (0)\n"
 	"  --rejoin          storm: all were there before and come back with token and since (dialect 2)\n"
 	"  --churners N      churn: connections at a time (64)    --connects N   in all (10000)\n"
+	"  --sources N       hostile: loopback addresses the crowd comes from, 127.0.66.1 and on (50);\n"
+	"                    --rate there: connections made a second (1000)\n"
+	"  --kind NAME       hostile: all are slowloris, half_open, garbage, stalled, oversized or join_flood; else a sixth each\n"
 	"  --json            one JSON object instead of a table\n";
 
 static void die(const char *fmt, ...) WC_PRINTF(1, 2) WC_NORETURN;
@@ -53,10 +57,10 @@ static void die(const char *fmt, ...)
 static const struct {
 	const char *name;
 	enum workload workload;
-} workloads[] = { { "text", LOAD_TEXT }, { "dm", LOAD_DM }, { "idle", LOAD_IDLE }, { "storm", LOAD_STORM }, { "stall", LOAD_STALL }, { "churn", LOAD_CHURN } };
+} workloads[] = { { "text", LOAD_TEXT }, { "dm", LOAD_DM }, { "idle", LOAD_IDLE }, { "storm", LOAD_STORM }, { "stall", LOAD_STALL }, { "churn", LOAD_CHURN }, { "hostile", LOAD_HOSTILE } };
 
 enum { OPT_WORKLOAD = 256, OPT_CLIENTS, OPT_SENDERS, OPT_WINDOW, OPT_RATE, OPT_SIZE, OPT_SECONDS, OPT_WARMUP, OPT_DRAIN, OPT_THREADS, OPT_BURST,
-       OPT_DIALECT, OPT_PID, OPT_STALLED, OPT_CHATTERS, OPT_PRELOAD, OPT_REJOIN, OPT_CHURNERS, OPT_CONNECTS, OPT_JSON, OPT_HELP };
+       OPT_DIALECT, OPT_PID, OPT_STALLED, OPT_CHATTERS, OPT_PRELOAD, OPT_REJOIN, OPT_CHURNERS, OPT_CONNECTS, OPT_SOURCES, OPT_KIND, OPT_JSON, OPT_HELP };
 
 static const struct option longopts[] = {
 	{ "workload", 1, NULL, OPT_WORKLOAD }, { "clients", 1, NULL, OPT_CLIENTS },   { "senders", 1, NULL, OPT_SENDERS },
@@ -65,7 +69,8 @@ static const struct option longopts[] = {
 	{ "threads", 1, NULL, OPT_THREADS },   { "burst", 1, NULL, OPT_BURST },       { "dialect", 1, NULL, OPT_DIALECT },
 	{ "pid", 1, NULL, OPT_PID },           { "stalled", 1, NULL, OPT_STALLED },   { "chatters", 1, NULL, OPT_CHATTERS },
 	{ "preload", 1, NULL, OPT_PRELOAD },   { "rejoin", 0, NULL, OPT_REJOIN },     { "churners", 1, NULL, OPT_CHURNERS },
-	{ "connects", 1, NULL, OPT_CONNECTS }, { "json", 0, NULL, OPT_JSON },         { "help", 0, NULL, OPT_HELP },
+	{ "connects", 1, NULL, OPT_CONNECTS }, { "sources", 1, NULL, OPT_SOURCES },     { "kind", 1, NULL, OPT_KIND },
+	{ "json", 0, NULL, OPT_JSON },         { "help", 0, NULL, OPT_HELP },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -106,7 +111,7 @@ static void parse_address(struct bench_options *o, const char *address)
 static void parse_options(struct bench_options *o, int argc, char **argv)
 {
 	*o = (struct bench_options){ .clients = 1000, .senders = 1, .window = 4, .threads = 1, .size = 200, .dialect = 1, .burst = 256, .seconds = 5,
-		.warmup = 1, .drain = 10 };
+		.warmup = 1, .drain = 10, .sources = 50, .kind = -1 };
 	int stalled = 10, churners = 64, connects = 10000;
 	for (int opt, i = 0; (opt = getopt_long(argc, argv, "", longopts, &i)) != -1;) {
 		const char *name = opt == '?' ? "" : longopts[i].name;
@@ -115,7 +120,7 @@ static void parse_options(struct bench_options *o, int argc, char **argv)
 			for (i = 0; i < (int)WC_LEN(workloads) && strcmp(workloads[i].name, optarg) != 0; i++)
 				;
 			if (i == (int)WC_LEN(workloads))
-				die("--workload %s: text, dm, idle, storm, stall or churn is wanted", optarg);
+				die("--workload %s: text, dm, idle, storm, stall, churn or hostile is wanted", optarg);
 			o->workload = workloads[i].workload;
 			break;
 		case OPT_CLIENTS: o->clients = whole(name, 1, 1000000); break;
@@ -136,6 +141,12 @@ static void parse_options(struct bench_options *o, int argc, char **argv)
 		case OPT_REJOIN: o->is_rejoin = true; break;
 		case OPT_CHURNERS: churners = whole(name, 1, 100000); break;
 		case OPT_CONNECTS: connects = whole(name, 1, 100000000); break;
+		case OPT_SOURCES: o->sources = whole(name, 1, 250); break;
+		case OPT_KIND:
+			o->kind = hostile_kind(optarg);
+			if (o->kind < 0)
+				die("--kind %s: --help says which there are", optarg);
+			break;
 		case OPT_JSON: o->is_json = true; break;
 		case OPT_HELP: fputs(usage, stdout); exit(0);
 		default: exit(2);
@@ -492,6 +503,10 @@ int main(int argc, char **argv)
 	static struct report r;
 	signal(SIGPIPE, SIG_IGN);
 	parse_options(&run.opt, argc, argv);
+	if (run.opt.workload == LOAD_HOSTILE) {
+		raise_descriptors(run.opt.clients);
+		return hostile_main();
+	}
 	wc_random(&run.id, sizeof(run.id));
 	run.id &= 0xffff;
 	order_setup(run.opt.clients + run.opt.chatters);

@@ -16,7 +16,7 @@
 
 #include "../core/wc.h"
 
-enum workload { LOAD_TEXT, LOAD_DM, LOAD_IDLE, LOAD_STORM, LOAD_STALL, LOAD_CHURN };
+enum workload { LOAD_TEXT, LOAD_DM, LOAD_IDLE, LOAD_STORM, LOAD_STALL, LOAD_CHURN, LOAD_HOSTILE };
 
 struct bench_options {
 	struct sockaddr_in addr;
@@ -28,6 +28,8 @@ struct bench_options {
 	int churners;     /* churn: connections that come and go beside the clients */
 	int connects;     /* churn: how often in all */
 	int preload;      /* messages said before anything is measured, so that there is a history */
+	int sources;      /* hostile: addresses the crowd comes from */
+	int kind;         /* hostile: of all of them, hostile_kind(); -1: mixed */
 	bool is_rejoin;   /* storm: everyone was there before, and comes back with token and since */
 	double rate;      /* messages a second in all; 0: closed loop */
 	double seconds, warmup, drain;
@@ -144,6 +146,10 @@ struct run {
 	struct worker *workers;
 };
 extern struct run run;
+
+/* --- wavebench_hostile.c */
+int hostile_kind(const char *name); /* -1: none of that name */
+int hostile_main(void); /* the whole run; the exit status */
 
 void *worker_main(void *arg);
 void clients_say(const char *what_went_wrong, const struct client *c); /* the first few are printed */

@@ -141,6 +141,12 @@ export class Server {
 		return { pss: kb('Pss'), own: kb('Private_Dirty') + kb('Private_Clean') };
 	}
 
+	/** Seconds of processor time used so far. */
+	cpu() {
+		const f = fs.readFileSync(`/proc/${this.pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+		return (Number(f[11]) + Number(f[12])) / 100;
+	}
+
 	fds() {
 		return fs.readdirSync(`/proc/${this.pid}/fd`).length;
 	}

@@ -1,0 +1,110 @@
+// hostile.mjs — a crowd that means harm, and what people who chat notice of it: `make hostile`, and in short net/17-hostile-load.test.mjs.
+//
+// The good are 200 people of whom 20 talk, 50 messages a second in all (wavebench, which also checks one order, no gap and no duplicate, and
+// that nobody was dropped). The crowd is another wavebench: some 2,000 connections at any time, a sixth each of slowloris, half-open, garbage, readers
+// that stall, claims of 30 MB and more, and joins one after another; who is thrown out comes back, 500 a second in all. Rounds alternate between the
+// good alone and both; the crowd comes while the good are there already. The two programs and the server share this machine, so the crowd
+// runs at the lowest priority: its own work must not count as the server's.
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Server, sleep, slack, within } from './lib.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const tool = process.env.WAVEBENCH || path.join(root, 'build/wavebench');
+const MB = 1 << 20;
+
+const median = list => list.slice().sort((a, b) => a - b)[list.length >> 1];
+
+/** People who chat; wavebench's figures. It must be content. */
+async function chat(s, { people, talkers, rate, warmup, seconds }) {
+	assert.ok(fs.existsSync(tool), `${tool} is not built`);
+	const args = ['--json', '--dialect', 2, '--clients', people, '--senders', talkers, '--rate', rate, '--warmup', warmup, '--seconds', seconds, '--drain', 10 * slack];
+	const { status, stdout, stderr } = await new Promise(resolve =>
+		execFile(tool, [...args.map(String), `127.0.0.1:${s.port}`], { timeout: 120000 * slack }, (e, out, err) => resolve({ status: e ? e.code : 0, stdout: out, stderr: err })));
+	assert.equal(status, 0, `the good noticed more than delay:\n${stdout}\n${stderr}`);
+	return JSON.parse(stdout);
+}
+
+/** The crowd; `stop` ends it and gives what became of it. */
+function crowd(s, { foes, foeRate, kind }) {
+	const child = spawn('nice', ['-n', '19', tool, '--workload', 'hostile', '--clients', foes, '--rate', foeRate, '--seconds', 1000, ...(kind ? ['--kind', kind] : []), `127.0.0.1:${s.port}`].map(String),
+		{ stdio: ['ignore', 'pipe', 'inherit'] });
+	let out = '', closed = false;
+	child.stdout.on('data', d => (out += d));
+	child.once('close', () => (closed = true));
+	return {
+		stop: async () => {
+			child.kill('SIGTERM');
+			if (!closed) await within(20000 * slack, once(child, 'close'), 'the crowd to end').finally(() => child.kill('SIGKILL'));
+			return JSON.parse(out);
+		},
+	};
+}
+
+/** One phase of a round: p99 and p50 of the good in ms, the server's memory at its highest, and the crowd's fate. */
+async function phase(s, o, isHostile) {
+	let peak = 0, isOver = false;
+	const cpu = s.cpu();
+	const watching = (async () => {
+		while (!isOver) {
+			peak = Math.max(peak, s.memory().own);
+			await sleep(200);
+		}
+	})();
+	const chatting = chat(s, o);
+	chatting.catch(() => {}); // judged below
+	await sleep(500);
+	const foes = isHostile ? crowd(s, o) : null;
+	try {
+		const r = await chatting;
+		return { p50: r.latency_ms.p50, p99: r.latency_ms.p99, peak, cpu: s.cpu() - cpu, fate: foes && await foes.stop() };
+	} finally {
+		if (foes) await foes.stop();
+		isOver = true;
+		await watching;
+	}
+}
+
+/** All rounds on one server; what came of them. `say` is given a line now and then. */
+export async function hostileRounds(s, o, say = () => {}) {
+	const calm = [], hostile = [];
+	for (let i = 0; i < o.rounds; i++)
+		for (const isHostile of i % 2 ? [true, false] : [false, true]) {
+			const r = await phase(s, o, isHostile);
+			(isHostile ? hostile : calm).push(r);
+			say(`round ${i + 1} ${isHostile ? 'hostile' : 'calm   '}  p50 ${r.p50.toFixed(2)} ms  p99 ${r.p99.toFixed(2)} ms  server ${r.cpu.toFixed(2)} s  memory ${(r.peak / MB).toFixed(1)} MB` +
+				(r.fate ? `  ${r.fate.most_open} foes at once: ${Object.entries(r.fate).filter(([, v]) => v.opened).map(([k, v]) => `${k} ${v.opened}/${v.thrown_out}`).join(', ')}` : ''));
+			await sleep(1000); // what the crowd had is closed
+		}
+	return {
+		calm_p99: median(calm.map(r => r.p99)), hostile_p99: median(hostile.map(r => r.p99)),
+		ratio: median(hostile.map(r => r.p99)) / median(calm.map(r => r.p99)),
+		peak: Math.max(...hostile.map(r => r.peak)), most_open: Math.max(...hostile.map(r => r.fate.most_open)), fates: hostile.map(r => r.fate),
+	};
+}
+
+export const load = { people: 200, talkers: 20, rate: 50, foes: 3000, foeRate: 500, warmup: 6, seconds: 5, rounds: 7 };
+
+/** What the server may take at most: itself (two logs of 8 MB, the inbox, SQLite's caches), a small unfinished message a connection, and
+ * the bound on large frames in all: eight of the largest. */
+export const memoryBound = connections => 64 * MB + connections * 16 * 1024 + 8 * 34 * MB;
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+	const s = await Server.start({ args: process.argv.slice(2) });
+	try {
+		const r = await hostileRounds(s, load, line => console.log(line));
+		const bound = memoryBound(load.foes);
+		console.log(`the good: p99 ${r.calm_p99.toFixed(2)} ms alone, ${r.hostile_p99.toFixed(2)} ms with ${r.most_open} foes: ${r.ratio.toFixed(2)} times (below 2 is wanted)`);
+		console.log(`memory: ${(r.peak / MB).toFixed(1)} MB at most, bound ${(bound / MB).toFixed(1)} MB; nobody good dropped, one order, no gap, no duplicate`);
+		await s.stop();
+		assert.ok(r.most_open >= 2000, `only ${r.most_open} foes at once`);
+		assert.ok(r.peak < bound, 'too much memory');
+		assert.ok(r.ratio < 2, `p99 is ${r.ratio.toFixed(2)} times as long`);
+	} finally {
+		await s.cleanUp();
+	}
+}
