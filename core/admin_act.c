@@ -223,6 +223,8 @@ static void look(struct admin *a)
 	for (int i = 0; i < HUB_RINGS; i++)
 		lag = WC_MAX(lag, bcast_lag(hubs_ring(a->o.hubs, i)));
 	metric_set(M_LOG_LAG, lag);
+	metric_set(M_PENDING_LARGE, shbuf_large_bytes());
+	metric_set(M_PENDING_IN, hubs_receiving_bytes(a->o.hubs));
 	metric_set(M_STORE_BYTES, file_bytes(dir, "wavechat.db") + file_bytes(dir, "wavechat.db-wal"));
 	metric_set(M_BLOB_BYTES, blobs_bytes(a->o.blobs));
 	metric_set(M_RESIDENT_BYTES, resident_bytes());

@@ -12,7 +12,7 @@
 #define CLOSE_LINGER_S 2 /* for the peer to close after it */
 #define STALL_S 30       /* output without any progress */
 #define LARGE_SLOW_S 5   /* for a large frame, when memory for those is short */
-#define FRAME_S 900      /* for one frame over WS_SMALL to arrive */
+#define FRAME_S 900      /* for one message over WS_SMALL to arrive */
 #define FRAME_SILENT_S 30
 #define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
 
@@ -59,6 +59,13 @@ void conn_open(struct hub *h, struct conn *c)
 	conn_mark_ready(c);
 }
 
+/* What waits is counted for each connection and for all of its hub. */
+static void count_inserts(struct conn *c, int64_t bytes)
+{
+	c->insert_bytes = (uint32_t)(c->insert_bytes + bytes);
+	c->hub->insert_bytes = (size_t)((int64_t)c->hub->insert_bytes + bytes);
+}
+
 void conn_kill(struct conn *c, enum metric why, const char *reason)
 {
 	if (c->is_dead)
@@ -68,6 +75,7 @@ void conn_kill(struct conn *c, enum metric why, const char *reason)
 	if (why != M_COUNT)
 		metric_add(why, 1);
 	list_remove(h, c);
+	count_inserts(c, -(int64_t)c->insert_bytes);
 	transport_close(&c->io); /* takes it out of epoll: the descriptor was never duplicated */
 	seat_leave(c->seat);
 	c->is_dead = true;
@@ -104,6 +112,18 @@ void conn_free(struct conn *c)
 
 /* --- Output */
 
+/* Memory for what waits is short, and this one has more than its share of it and does not read. */
+static bool is_hoarding(const struct conn *c)
+{
+	const struct hub *h = c->hub;
+	size_t n = 0;
+	if (!c->is_blocked || h->insert_bytes <= h->all->o.pending_cap_bytes / (size_t)h->all->o.threads)
+		return false;
+	for (int l = 0; l < LISTS; l++)
+		n += h->lists[l].n;
+	return c->insert_bytes > h->insert_bytes / WC_MAX(n, (size_t)1);
+}
+
 static bool is_large(const struct shbuf *b)
 {
 	return b->len >= SHBUF_LARGE;
@@ -129,7 +149,12 @@ void conn_insert(struct conn *c, struct mail *m)
 		conn_kill(c, M_EVICTED_INSERTS, "too much private output waits");
 		return;
 	}
-	c->insert_bytes += bytes;
+	if (is_hoarding(c)) {
+		mail_free(m);
+		conn_kill(c, M_EVICTED_PENDING, "does not read while memory for output is short");
+		return;
+	}
+	count_inserts(c, bytes);
 	/* Nearly always the end. What the hub itself puts at its head can precede, never follow, what the room puts there later. */
 	if (!c->last) {
 		c->first = c->last = m;
@@ -152,10 +177,10 @@ void conn_fill(struct conn *c, struct mail *fill)
 		if (m->kind != MAIL_HOLD)
 			continue;
 		m->kind = MAIL_INSERT;
-		c->insert_bytes -= small_bytes(m);
+		count_inserts(c, -(int64_t)small_bytes(m));
 		m->nparts = fill->nparts;
 		memcpy(m->parts, fill->parts, sizeof m->parts);
-		c->insert_bytes += small_bytes(m);
+		count_inserts(c, small_bytes(m));
 		fill->nparts = 0;
 		conn_mark_dirty(c);
 		break;
@@ -228,7 +253,7 @@ static int output_walk(struct conn *c, struct iovec *iov, ssize_t got)
 			c->first = next;
 			if (!next)
 				c->last = NULL;
-			c->insert_bytes -= small_bytes(m);
+			count_inserts(c, -(int64_t)small_bytes(m));
 			mail_free(m);
 		}
 		m = next;
@@ -277,7 +302,7 @@ void conn_flush(struct conn *c)
 		mail_free(m);
 	}
 	c->last = NULL;
-	c->insert_bytes = 0;
+	count_inserts(c, -(int64_t)c->insert_bytes);
 	if (c->list != LIST_NEW) {
 		/* Out of the log for good: only the peer's end is waited for. */
 		list_remove(c->hub, c);
@@ -384,6 +409,8 @@ static void handle(struct conn *c, const struct ws_out *out)
 			c->pause |= PAUSE_HELPER;
 		break;
 	case WS_EV_PING:
+		if (!c->in.in_message)
+			c->frame_s = 0;
 		send_control(c, WS_PONG, out->data, out->len);
 		break;
 	case WS_EV_CLOSE:
@@ -397,6 +424,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 		if (!(c->pause & PAUSE_BUDGET)) {
 			c->pause |= PAUSE_BUDGET;
 			c->hub->budget_waiters++;
+			metric_add(M_BUDGET_WAITS, 1);
 			if (!c->budget_s)
 				c->budget_s = c->hub->now_s;
 		}
@@ -511,14 +539,27 @@ void conn_tick(struct conn *c)
 		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame while memory for those is short");
 		return;
 	}
-	if (c->in.reserved && !c->frame_s)
+	if (is_hoarding(c)) {
+		conn_kill(c, M_EVICTED_PENDING, "does not read while memory for output is short");
+		return;
+	}
+	if (!ws_in_is_unfinished(&c->in))
+		c->frame_s = 0;
+	else if (!c->frame_s)
 		c->frame_s = now;
+	if (c->frame_s && !c->in.reserved && !c->pause && o->message_timeout_s && now - c->frame_s > (uint32_t)o->message_timeout_s) {
+		metric_add(M_UNFINISHED, 1);
+		conn_start_close(c, WS_CLOSE_POLICY, "a message was not finished in time", 34);
+		ws_in_fini(&c->in, &o->limits);
+		return;
+	}
 	if (c->frame_s && c->in.reserved && !c->pause && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
 		conn_kill(c, M_EVICTED_STALLED, "a large frame did not arrive in time");
 		return;
 	}
 	if ((c->pause & PAUSE_BUDGET) && !h->budget_was_freed && now - c->budget_s > BUDGET_WAIT_S) {
 		h->budget_was_freed = true; /* one a second: what it held may let the others finish */
+		metric_add(M_BUDGET_CLOSES, 1);
 		conn_start_close(c, WS_CLOSE_TRY_LATER, "too many large frames at once", 29);
 		ws_in_fini(&c->in, &o->limits);
 		return;

@@ -362,6 +362,10 @@ static bool is_done_stopping(const struct hub *h)
 
 static void count_turn(struct hub *h)
 {
+	if (h->insert_bytes != h->insert_bytes_told) {
+		metric_add(M_PENDING_OUT, h->insert_bytes - h->insert_bytes_told); /* wraps: also what goes down */
+		h->insert_bytes_told = h->insert_bytes;
+	}
 	if (h->sends)
 		metric_add(M_SENDS, h->sends);
 	if (h->sent_bytes)
@@ -569,6 +573,12 @@ int hubs_adopt(struct hubs *hs, struct taken *t)
 struct bcast *hubs_ring(struct hubs *hs, int ring)
 {
 	return hs->rings[ring];
+}
+
+size_t hubs_receiving_bytes(const struct hubs *hs)
+{
+	const struct ws_budget *b = hs->o.limits.budget;
+	return b ? atomic_load_explicit(&b->used_bytes, memory_order_relaxed) : 0;
 }
 
 int hubs_count(const struct hubs *hs)

@@ -75,6 +75,8 @@ struct hub_opts {
 	int join_timeout_ms;   /* to the first MAIL_SUBSCRIBE */
 	int ping_interval_ms;  /* and a peer silent for twice that is dropped */
 	size_t insert_cap_bytes; /* of small inserts waiting on one connection */
+	size_t pending_cap_bytes; /* of those in all, before connections that do not read and have more than their share are dropped */
+	int message_timeout_s;    /* for a message of up to WS_SMALL, from its first byte; 0: none */
 	size_t large_cap_bytes;  /* of living large buffers in all, before slow readers of them are dropped */
 	struct hub_ops ops;
 };
@@ -89,6 +91,7 @@ struct taken;
 int hubs_adopt(struct hubs *hs, struct taken *t);
 
 struct bcast *hubs_ring(struct hubs *hs, int ring);
+size_t hubs_receiving_bytes(const struct hubs *hs); /* of the frame budget, spent now. Any thread */
 int hubs_count(const struct hubs *hs);           /* I/O threads */
 int hub_number(const struct hub *h);
 /* Mail, newest first (each ->next the one before it), all for this hub's connections. Takes it. Any thread. */

@@ -76,11 +76,13 @@ struct hub {
 	uint64_t heads[HUB_RINGS]; /* as of this turn */
 	uint32_t now_s;            /* seconds since start, monotonic */
 	uint32_t budget_waiters;
+	size_t insert_bytes;       /* of all its connections */
 	bool budget_was_freed;     /* this tick already ended one who waited for it */
 	bool is_stopping;
 	int64_t stop_at_ms;
 	/* Counted here, added to the metrics once a turn. */
 	uint64_t sends, sent_bytes, received_bytes;
+	size_t insert_bytes_told;
 	uint8_t scratch[SCRATCH_BYTES];
 };
 

@@ -31,7 +31,11 @@
 	X(EVICTED_LAG, counter, "evicted_lag_total", "connections dropped because the log would have overtaken them") \
 	X(EVICTED_INSERTS, counter, "evicted_inserts_total", "connections dropped because too much private output waited") \
 	X(EVICTED_STALLED, counter, "evicted_stalled_total", "connections dropped because their output made no progress") \
+	X(EVICTED_PENDING, counter, "evicted_pending_total", "connections dropped because memory for output was short and they did not read") \
 	X(EVICTED_LARGE, counter, "evicted_large_total", "slow readers of large frames dropped because memory for those ran short") \
+	X(UNFINISHED, counter, "unfinished_total", "connections closed because a message of theirs was not finished in time") \
+	X(BUDGET_WAITS, counter, "budget_waits_total", "times a connection waited because too many large frames were on their way") \
+	X(BUDGET_CLOSES, counter, "budget_closes_total", "connections closed because that took too long") \
 	X(EVICTED_SILENT, counter, "evicted_silent_total", "connections dropped because pings went unanswered") \
 	X(JOIN_TIMEOUTS, counter, "join_timeouts_total", "connections dropped because they did not join in time") \
 	X(PROTOCOL_ERRORS, counter, "protocol_errors_total", "connections closed for breaking RFC 6455") \
@@ -68,6 +72,9 @@
 	X(FLOOD_MUTES, counter, "flood_mutes_total", "people muted for a while because they went on over a limit") \
 	X(FLOOD_CLOSES, counter, "flood_closes_total", "connections closed because they went on even so") \
 	/* set when they are asked for */ \
+	X(PENDING_OUT, gauge, "pending_out_bytes", "bytes of private output that wait on connections") \
+	X(PENDING_LARGE, gauge, "pending_large_bytes", "bytes of large frames that wait on connections, each once") \
+	X(PENDING_IN, gauge, "pending_in_bytes", "bytes of large frames that are being received") \
 	X(LOG_LAG, gauge, "log_lag_bytes", "bytes of the broadcast logs that the slowest I/O thread has not passed yet") \
 	X(STORE_BYTES, gauge, "store_bytes", "bytes of the database on disk, its log included") \
 	X(BLOB_BYTES, gauge, "blob_bytes", "bytes of files and voices stored") \

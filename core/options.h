@@ -38,6 +38,9 @@ struct options {
 	int name_hold_days;  /* --name-hold-days 90 */
 	int message_rate, message_burst; /* --message-rate N a second, --message-burst N, of one person; rate 0: no limit, as with all below */
 	int byte_rate_kb, byte_burst_mb; /* --byte-rate-kb N a second, --byte-burst-mb N: texts and files of one person */
+	int max_message_kb;  /* --max-message-kb N; 0: what the largest file needs */
+	int message_timeout_s; /* --message-timeout SECONDS, for one of a few kilobytes */
+	int pending_in_mb, pending_out_mb; /* --pending-in-mb N, --pending-out-mb N */
 	int request_rate;    /* --request-rate N a second: history, who and the like; ten seconds' worth at once */
 	int typing_rate;     /* --typing-rate N a second; three seconds' worth at once */
 	int flood_mute_s;    /* --flood-mute SECONDS */

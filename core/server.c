@@ -30,7 +30,6 @@
 #define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
 #define STOP_MS 3000                        /* for clients to take their close frame */
 #define DESCRIPTORS_KEPT 32                 /* one in so many is for the database and files, as is a constant number */
-#define LARGE_FRAMES 8                      /* of the largest kind may wait in memory, each way */
 
 struct server {
 	struct options o;
@@ -71,13 +70,21 @@ static int io_threads(const struct options *o)
 	return cores >= 8 ? 4 : cores >= 4 ? 2 : 1;
 }
 
+/* At least one of the largest always fits. */
+static size_t pending_cap(int mb, size_t one)
+{
+	return mb ? WC_MAX((size_t)mb * 1024 * 1024, one) : SIZE_MAX;
+}
+
 static struct ws_limits frame_limits(struct server *s)
 {
 	/* A file of the limit passes as base64, padded or not; twice that is read to its end and refused; more closes. A voice has its own limit. */
 	size_t file = BASE64_LEN((size_t)s->o.max_file_mb * 1024 * 1024);
 	size_t voice = BASE64_LEN((size_t)10 * 1024 * 1024);
 	size_t soft = WC_MAX(file, voice) + FRAME_SLACK;
-	s->budget.cap_bytes = LARGE_FRAMES * soft;
+	if (s->o.max_message_kb)
+		soft = WC_MIN(soft, WC_MAX((size_t)s->o.max_message_kb * 1024, (size_t)FRAME_SLACK));
+	s->budget.cap_bytes = pending_cap(s->o.pending_in_mb, soft);
 	return (struct ws_limits){ .soft_bytes = soft, .hard_bytes = 2 * soft, .budget = &s->budget };
 }
 
@@ -155,7 +162,9 @@ int server_start(struct server **out, const struct options *o, char **cause)
 		.join_timeout_ms = JOIN_TIMEOUT_MS,
 		.ping_interval_ms = PING_MS,
 		.insert_cap_bytes = INSERT_CAP_BYTES,
-		.large_cap_bytes = LARGE_FRAMES * limits.soft_bytes,
+		.pending_cap_bytes = pending_cap(o->pending_out_mb, limits.soft_bytes),
+		.message_timeout_s = o->message_timeout_s,
+		.large_cap_bytes = pending_cap(o->pending_out_mb, limits.soft_bytes),
 		.ops = ingest_ops(s->ingest),
 	};
 	s->hubs = hubs_start(&hub, cause);

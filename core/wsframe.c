@@ -82,6 +82,11 @@ void ws_in_fini(struct ws_in *w, const struct ws_limits *limits)
 	*w = (struct ws_in){ .is_dead = DEAD_FAILED };
 }
 
+bool ws_in_is_unfinished(const struct ws_in *w)
+{
+	return w->in_message || w->in_frame || w->header_len;
+}
+
 uint8_t *ws_in_take(struct ws_in *w, size_t *reserved)
 {
 	*reserved = 0;

@@ -31,7 +31,7 @@ struct ws_limits {
 	struct ws_budget *budget; /* may be NULL */
 };
 
-#define WS_SMALL (64 * 1024)
+#define WS_SMALL (16 * 1024) /* the longest text is smaller, so that talk goes on when large frames have spent the budget */
 #define WS_HEAD_KEPT 256 /* of an oversize message, so that the answer can name what it was */
 
 enum ws_event {
@@ -76,6 +76,8 @@ enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_
  * to be returned with ws_budget_give). NULL when the data lies in the input or was small. */
 uint8_t *ws_in_take(struct ws_in *w, size_t *reserved);
 void ws_budget_give(struct ws_budget *b, size_t bytes);
+/* Did a message, or its first header, begin that has not ended? */
+bool ws_in_is_unfinished(const struct ws_in *w);
 void ws_in_fini(struct ws_in *w, const struct ws_limits *limits);
 
 /* Server frames are unmasked and unfragmented. Writes the header for a payload of len bytes; returns its size (2, 4 or 10). */

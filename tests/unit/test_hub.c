@@ -89,7 +89,7 @@ static struct hubs *start(struct test *t, int threads, size_t ring)
 {
 	struct hub_opts o = {
 		.threads = threads, .ring_bytes = ring, .limits = { .soft_bytes = 65536, .hard_bytes = 131072 }, .join_timeout_ms = 15000,
-		.ping_interval_ms = 30000, .insert_cap_bytes = 64 << 20, .large_cap_bytes = 256 << 20,
+		.ping_interval_ms = 30000, .insert_cap_bytes = 64 << 20, .large_cap_bytes = 256 << 20, .pending_cap_bytes = SIZE_MAX,
 		.ops = { .message = on_message, .oversize = on_oversize, .ending = on_ending, .closed = on_closed, .flush = on_flush, .is_full = on_full, .arg = t },
 	};
 	char *cause = NULL;
