@@ -8,10 +8,10 @@ import { shelfAll, shelfDrop, shelfPut } from './idb.js';
 import { uploadOnce } from './upload.js';
 
 const UPLOADS_AT_ONCE = 2;
-const UNCONFIRMED_MAX = 20;    // messages on the way; after a refusal one at a time, then as many as echoes allow
+const AT_ONCE_MAX = 20;        // messages sent before all of them are settled; after a refusal one, until nothing is left to send
 const PATIENCE_MS = 60000;     // for longer than this nothing is waited for: it failed, and there is a button to try again
 
-let unconfirmedMax = UNCONFIRMED_MAX;
+let atOnceMax = AT_ONCE_MAX, sentAtOnce = 0;
 const heldUntil = { public: 0, private: 0 };   // the server has said when it takes more; slow mode is of public talk alone
 const kindOf = (entry) => isDm(entry.conv) ? 'private' : 'public';
 const all = new Map();         // cid → entry, oldest first
@@ -166,11 +166,13 @@ async function upload(entry) {
 function pump() {
 	if (net.state !== 'ready') return;
 	const now = Date.now();
-	let uploads = 0, unconfirmed = 0;
+	let uploads = 0, isSettled = true;
 	for (const entry of all.values()) {
 		if (entry.state === 'uploading') uploads++;
-		if (entry.state === 'sending') unconfirmed++;
+		if (entry.state === 'sending') isSettled = false;
 	}
+	// Were more sent with each echo, the ninth could pass while the refusal of the eighth is still on its way.
+	if (isSettled) sentAtOnce = 0;
 	for (const entry of all.values()) {
 		if (entry.state !== 'queued' || entry.notBefore > now) continue;
 		if (entry.blob && !entry.handle) {
@@ -180,9 +182,9 @@ function pump() {
 			}
 			continue;
 		}
-		if (heldUntil[kindOf(entry)] > now || unconfirmed >= unconfirmedMax) continue;
+		if (heldUntil[kindOf(entry)] > now || sentAtOnce >= atOnceMax) continue;
 		if (!send(frameOf(entry))) return;
-		unconfirmed++;
+		sentAtOnce++;
 		set(entry, 'sending');
 	}
 }
@@ -199,7 +201,7 @@ function onRefused(f) {
 	if (f.code === 'rate_limited' || f.code === 'busy' || (f.code === 'muted' && f.retry_ms <= PATIENCE_MS)) {
 		const wait = Math.min(PATIENCE_MS, Math.max(50, f.retry_ms ?? 1000)) + 20;
 		heldUntil[kindOf(entry)] = Math.max(heldUntil[kindOf(entry)], Date.now() + wait);
-		unconfirmedMax = 1;
+		atOnceMax = 1;
 		set(entry, 'queued');
 		setTimeout(pump, wait);
 		return;
@@ -213,7 +215,7 @@ function onEcho(m) {
 	const entry = all.get(m.cid);
 	if (!entry) return;
 	forget(entry);
-	unconfirmedMax = Math.min(UNCONFIRMED_MAX, unconfirmedMax + 1);
+	if (!all.size) atOnceMax = AT_ONCE_MAX;
 	pump();
 }
 
