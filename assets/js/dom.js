@@ -45,13 +45,13 @@ export function toggle(el, isShown) {
 
 // At most one call per `ms`, the last one always kept.
 export function throttle(fn, ms) {
-	let timer = 0, last = 0;
+	let timer = 0, last = -ms;
 	return () => {
 		if (timer) return;
-		const wait = Math.max(0, last + ms - Date.now());
+		const wait = Math.max(0, last + ms - performance.now());
 		timer = setTimeout(() => {
 			timer = 0;
-			last = Date.now();
+			last = performance.now();
 			fn();
 		}, wait);
 	};

@@ -8,6 +8,7 @@ const BACKOFF_MIN_MS = 500, BACKOFF_MAX_MS = 30000;
 const OPEN_TIMEOUT_MS = 10000;   // from dialling to init
 const SILENCE_MS = 50000;        // then ask whether anybody is there
 const PONG_MS = 6000;
+const ASLEEP_MS = 180000;
 
 let ws = null, attempt = 0, retryTimer = 0, deadline = 0, lastHeard = 0, pingedAt = 0;
 
@@ -77,7 +78,7 @@ function retryLater() {
 	}
 	const ceiling = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** attempt++);
 	const wait = 150 + Math.random() * ceiling;
-	net.retryAt = Date.now() + wait;
+	net.retryAt = performance.now() + wait;
 	retryTimer = setTimeout(dial, wait);
 	setState('waiting');
 }
@@ -129,15 +130,24 @@ function probe() {
 	}, PONG_MS);
 }
 
+// By the wall's clock, since the other one stands still while a laptop sleeps; and whichever way that clock was set meanwhile.
+const silence = () => Math.abs(Date.now() - lastHeard);
+
 function wake() {
 	retryNow();
-	if (Date.now() - lastHeard > 5000) probe();
+	if (net.state !== 'ready') return;
+	// So long a silence, with the timer below never asking, was sleep: that socket is dead, and waiting for it to say so is wasted.
+	if (silence() > ASLEEP_MS) {
+		lost(ws);
+		retryNow();
+	} else if (silence() > 5000) probe();
 }
 
 export function watchNetwork() {
 	addEventListener('online', wake);
 	addEventListener('focus', wake);
 	addEventListener('pageshow', wake);
+	document.addEventListener('resume', wake);
 	document.addEventListener('visibilitychange', () => document.hidden || wake());
 	addEventListener('offline', () => {
 		if (net.state === 'waiting') {
@@ -145,5 +155,5 @@ export function watchNetwork() {
 			retryLater();
 		} else probe();
 	});
-	setInterval(() => Date.now() - lastHeard > SILENCE_MS && probe(), 10000);
+	setInterval(() => silence() > SILENCE_MS && probe(), 10000);
 }

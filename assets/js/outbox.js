@@ -2,7 +2,7 @@
 // The same cid goes with every attempt, so that the server stores it once however often it is tried; also after the tab was closed.
 import { emit, on } from './bus.js';
 import { net, send } from './net.js';
-import { conv, isDm, limits, me } from './model.js';
+import { conv, isDm, keyOf, limits, me } from './model.js';
 import { randomId } from './dom.js';
 import { shelfAll, shelfDrop, shelfPut } from './idb.js';
 import { uploadOnce } from './upload.js';
@@ -14,9 +14,11 @@ const PATIENCE_MS = 60000;     // for longer than this nothing is waited for: it
 let atOnceMax = AT_ONCE_MAX, sentAtOnce = 0;
 const heldUntil = { public: 0, private: 0 };   // the server has said when it takes more; slow mode is of public talk alone
 const kindOf = (entry) => isDm(entry.conv) ? 'private' : 'public';
+const PREVIEWS_BYTES = 48 << 20;   // of files sent by this tab and confirmed; past it the oldest are shown from the server as everybody else's
 const all = new Map();         // cid → entry, oldest first
 const echoed = new Set();      // cids the server has confirmed to this tab
 export const previews = new Map();   // cid → object URL of a file sent from this tab: its echo shows without a download
+const shown = [];              // {m, bytes} of the confirmed ones, oldest first
 
 // What survives in the shelf; the rest of an entry is this tab's business.
 const KEPT = ['cid', 'key', 'conv', 'type', 'text', 'blob', 'filename', 'mime', 'width', 'height', 'duration', 'waveform', 'at', 'state', 'error', 'isBegun'];
@@ -86,10 +88,26 @@ export function discard(entry) {
 	entry.isCancelled = true;
 	entry.abort?.();
 	forget(entry);
-	const url = previews.get(entry.cid);
-	if (url) URL.revokeObjectURL(url);
-	previews.delete(entry.cid);
+	dropPreview(entry.cid);
 	show(entry);
+}
+
+function dropPreview(cid) {
+	const url = previews.get(cid);
+	if (url) URL.revokeObjectURL(url);
+	previews.delete(cid);
+}
+
+// A tab open for weeks must not hold every file it ever sent.
+function trimPreviews() {
+	let bytes = shown.reduce((sum, other) => sum + other.bytes, 0);
+	while (bytes > PREVIEWS_BYTES) {
+		const { m, bytes: freed } = shown.shift();
+		bytes -= freed;
+		dropPreview(m.cid);
+		m.rev = (m.rev ?? 0) + 1;
+		emit('conv', conv(keyOf(m)));
+	}
 }
 
 // A leftover belongs to the tab that holds its lock; without locks (an insecure context) the cid alone keeps it from doubling.
@@ -132,6 +150,8 @@ function frameOf(entry) {
 	return frame;
 }
 
+const isReadable = (blob) => blob.slice(0, 1).arrayBuffer().then(() => true, () => false);
+
 async function upload(entry) {
 	set(entry, 'uploading');
 	let outcome;
@@ -144,8 +164,8 @@ async function upload(entry) {
 		if (!wasBegun) keep(entry);
 		outcome = await going;
 	} catch (e) {
-		if (entry.isCancelled) return;
-		outcome = { retry: 2000 };
+		// A network that broke comes back; a file that was moved or changed on its disk does not.
+		outcome = await isReadable(entry.blob) ? { retry: 2000 } : { error: 'lost' };
 	}
 	if (entry.isCancelled) return;
 	if (outcome.blob) {
@@ -155,7 +175,7 @@ async function upload(entry) {
 		fail(entry, outcome.error);
 	} else {
 		set(entry, 'queued');
-		entry.notBefore = Date.now() + outcome.retry;
+		entry.notBefore = performance.now() + outcome.retry;
 		setTimeout(pump, outcome.retry);
 	}
 	pump();
@@ -165,7 +185,7 @@ async function upload(entry) {
 // says so: then all of it waits, in its order, rather than what was written later passing by what was refused.
 function pump() {
 	if (net.state !== 'ready') return;
-	const now = Date.now();
+	const now = performance.now();
 	let uploads = 0, isSettled = true;
 	for (const entry of all.values()) {
 		if (entry.state === 'uploading') uploads++;
@@ -200,7 +220,7 @@ function onRefused(f) {
 	// Muted for a moment is a limit, too; muted by a moderator for an hour, or for good, is an answer.
 	if (f.code === 'rate_limited' || f.code === 'busy' || (f.code === 'muted' && f.retry_ms <= PATIENCE_MS)) {
 		const wait = Math.min(PATIENCE_MS, Math.max(50, f.retry_ms ?? 1000)) + 20;
-		heldUntil[kindOf(entry)] = Math.max(heldUntil[kindOf(entry)], Date.now() + wait);
+		heldUntil[kindOf(entry)] = Math.max(heldUntil[kindOf(entry)], performance.now() + wait);
 		atOnceMax = 1;
 		set(entry, 'queued');
 		setTimeout(pump, wait);
@@ -216,6 +236,10 @@ function onEcho(m) {
 	if (!entry) return;
 	forget(entry);
 	if (!all.size) atOnceMax = AT_ONCE_MAX;
+	if (entry.blob) {
+		shown.push({ m, bytes: entry.blob.size });
+		trimPreviews();
+	}
 	pump();
 }
 

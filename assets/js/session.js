@@ -6,7 +6,7 @@ import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMess
 	forgetEverything, lowerBound } from './model.js';
 
 const PAGE = 50;
-const PREVIEWS = 12;          // private conversations whose last messages are fetched ahead of opening them
+const PREVIEWS = 12;          // private conversations whose last messages are fetched ahead of opening them; of those with news, four times as many
 const TYPING_SHOWN_MS = 5000;
 const PAGE_TIMEOUT_MS = 8000;   // a page that was refused or lost may be asked for again after this
 
@@ -188,7 +188,7 @@ function onHistory(f) {
 
 function loadPreviews() {
 	const peers = [...convs.values()].filter((c) => isDm(c.key) && !c.isLoaded).sort((a, b) => b.lastId - a.lastId);
-	for (const c of peers.slice(0, PREVIEWS)) loadOlder(c);
+	peers.forEach((c, i) => (i < PREVIEWS || (c.lastRead && c.lastId > c.lastRead && i < 4 * PREVIEWS)) && loadOlder(c));
 }
 
 // Presence
@@ -218,13 +218,13 @@ function onTyping(f) {
 	if (f.from_id === me.id) return;
 	knowUser({ id: f.from_id, name: f.from_name });
 	const c = conv(f.dm ? f.from_id : GENERAL);
-	c.typing.set(f.from_id, Date.now() + TYPING_SHOWN_MS);
+	c.typing.set(f.from_id, performance.now() + TYPING_SHOWN_MS);
 	emit('typing', c);
 	setTimeout(() => emit('typing', c), TYPING_SHOWN_MS + 50);
 }
 
 export function typingIn(c) {
-	const now = Date.now();
+	const now = performance.now();
 	for (const [id, until] of c.typing) if (until <= now) c.typing.delete(id);
 	return [...c.typing.keys()];
 }
@@ -232,7 +232,7 @@ export function typingIn(c) {
 let typedAt = 0, typedKey = null;
 
 export function sendTyping(key) {
-	const now = Date.now();
+	const now = performance.now();
 	if (typedKey === key && now - typedAt < 3000) return;
 	typedAt = now;
 	typedKey = key;
