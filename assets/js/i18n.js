@@ -35,6 +35,7 @@ function useLang(code) {
 		dayYear: of({ day: 'numeric', month: 'long', year: 'numeric' }),
 		short: of({ day: '2-digit', month: '2-digit' }),
 		full: of({ dateStyle: 'full', timeStyle: 'medium' }),
+		moment: of({ dateStyle: 'medium', timeStyle: 'short' }),
 		number: new Intl.NumberFormat(code),
 	};
 	document.documentElement.lang = code;
@@ -43,6 +44,23 @@ function useLang(code) {
 export function initLang() {
 	useLang(pickLang());
 	translateStatic();
+	// "Today" ends at midnight, and a traveller's clock changes its zone.
+	const now = () => new Date().toDateString() + new Date().getTimezoneOffset();
+	let day = now();
+	const look = () => {
+		if (day === now()) return;
+		day = now();
+		useLang(lang);
+		emit('lang');
+	};
+	setInterval(look, 20000);
+	document.addEventListener('visibilitychange', look);
+}
+
+// A moderator's reason as the server words it: what it adds to it in English is said in the reader's language, or nothing is left.
+export function reasonOf(text) {
+	return String(text ?? '').replace(/^(You are muted: )?(an admin decided so|You are banned from this chat)?/, '')
+		.replace(/\(until (\S+) (\S+) UTC\)$/, (whole, day, time) => t('until', { time: formats.moment.format(new Date(`${day}T${time}Z`)) })).trim();
 }
 
 // Null goes back to the browser's choice.
@@ -97,6 +115,9 @@ export function fmtWhen(at) {
 	const ago = daysAgo(at);
 	return ago <= 0 ? formats.time.format(at) : ago < 7 ? formats.weekday.format(at) : formats.short.format(at);
 }
+
+// Of a conversation whose unread messages go on before what is loaded: at least so many.
+export const unreadText = (c) => fmtNumber(c.unread) + (c.isLoaded && !c.isComplete && c.items[0]?.id > c.lastRead ? '+' : '');
 
 export function fmtSize(bytes) {
 	const units = table.units;

@@ -2,15 +2,15 @@
 // The parts find each other through bus.js; the generator inlines all of them in the order of their imports.
 import { $, h, fill, icon, toggle } from './dom.js';
 import { on, emit } from './bus.js';
-import { fmtDuration, initLang, t } from './i18n.js';
+import { fmtDuration, initLang, reasonOf, t } from './i18n.js';
 import { recall } from './prefs.js';
-import { conv, GENERAL, isDm, keyOf, me, takeReadMarks, users, world } from './model.js';
+import { conv, GENERAL, isDm, keyOf, knowUser, me, nameOf, takeReadMarks, users, world } from './model.js';
 import { connect, watchNetwork } from './net.js';
 import { initSession, leave, neighbours, openHistory, start, token } from './session.js';
 import { forgetOutbox, initOutbox } from './outbox.js';
 import { initPlayer, togglePlay } from './player.js';
-import { urlOf } from './ui/message.js';
-import { ask, initToasts, toast } from './ui/toast.js';
+import { errorText, urlOf } from './ui/message.js';
+import { ask, narrow, toast, topDialog } from './ui/toast.js';
 import { initComposer, openComposer } from './ui/composer.js';
 import { initVoice, isRecording } from './ui/voice.js';
 import { initTimeline, leaveTimeline, openTimeline } from './ui/timeline.js';
@@ -21,7 +21,6 @@ import { initNotify } from './ui/notify.js';
 import { initSettings } from './ui/settings.js';
 
 const VERSION = '__VERSION__';
-const narrow = matchMedia('(max-width: 759px)');
 
 // Screens
 
@@ -62,7 +61,12 @@ function showApp() {
 	toggle($('#entry'), false);
 	if (!$('#app').hidden) return;
 	toggle($('#app'), true);
-	open(world.openKey ?? GENERAL, narrow.matches);
+	// A reload comes back to where it was.
+	const { pane, key, name } = history.state ?? {};
+	if (narrow.matches && pane === 'list') return showPane('list');
+	if (name) knowUser({ id: key, name });
+	if (narrow.matches && !pane) history.replaceState({ pane: 'list' }, '');
+	open(world.openKey ?? key ?? GENERAL);
 }
 
 function showPane(pane) {
@@ -70,9 +74,11 @@ function showPane(pane) {
 }
 
 // On a phone the open conversation is a step of its own in the history, so that "back" leads to the list.
-function open(key, isQuiet = false) {
+function open(key, isStepping = false) {
 	showPane('chat');
-	if (narrow.matches && !isQuiet && history.state?.pane !== 'chat') history.pushState({ pane: 'chat' }, '');
+	const at = history.state, state = { ...at, pane: narrow.matches ? 'chat' : at?.pane, key, name: isDm(key) ? nameOf(key) : '' };
+	if (narrow.matches && !isStepping && at?.pane !== 'chat') history.pushState(state, '');
+	else history.replaceState(state, '');
 	if (world.openKey !== key) {
 		$('#app').dataset.kind = isDm(key) ? 'dm' : 'general';
 		openTimeline(key);
@@ -87,8 +93,18 @@ function open(key, isQuiet = false) {
 
 function showList() {
 	if (history.state?.pane === 'chat') return history.back();
+	history.replaceState({ pane: 'list' }, '');
 	showPane('list');
-	if (narrow.matches) closeTalk();
+	closeTalk();
+}
+
+function onStep({ state }) {
+	const dialog = topDialog();
+	if (dialog) return dialog.close();
+	if (!narrow.matches || document.body.dataset.pane === (state?.pane ?? 'list') && (state?.key ?? null) === world.openKey) return;
+	if (state?.pane === 'chat') return open(state.key, true);
+	showPane('list');
+	closeTalk();
 }
 
 // With the list alone on the screen nothing is being read.
@@ -97,14 +113,17 @@ function closeTalk() {
 	emit('opened', null);
 }
 
-function expelled(isBan, reason) {
-	const text = t(isBan ? 'bannedText' : 'kickedText');
+function expelled(isBan, words) {
+	const text = t(isBan ? 'bannedText' : 'kickedText'), reason = reasonOf(words);
 	fill($('#expelled'), h('div', { class: 'card', role: 'alertdialog', 'aria-labelledby': 'expelled-title' }, icon('wave', 'still-mark'),
 		h('h1', { id: 'expelled-title' }, t(isBan ? 'bannedTitle' : 'kickedTitle')), h('p', {}, text), reason && h('p', { dir: 'auto' }, t('reason', { text: reason })),
 		!isBan && h('button', { class: 'button primary', type: 'button', onclick: () => {
 			toggle($('#expelled'), false);
+			$('#app').inert = $('#entry').inert = false;
 			connect();
 		} }, t('comeBack'))));
+	$('#app').inert = $('#entry').inert = true;
+	topDialog()?.close();
 	toggle($('#expelled'), true);
 	$('#expelled button')?.focus();
 }
@@ -117,9 +136,13 @@ function onInit({ isResumed, isNewHere, askedName }) {
 	if (!isResumed && world.openKey != null) {
 		const key = world.openKey;
 		leaveTimeline();
-		openTimeline(key);
-		openHistory(conv(key));
-		emit('opened', key);
+		// Another identity may know nobody of that id.
+		if (isDm(key) && key !== me.id && !users.has(key)) open(GENERAL, true);
+		else {
+			openTimeline(key);
+			openHistory(conv(key));
+			emit('opened', key);
+		}
 	}
 	if (isNewHere && askedName && askedName.trim() !== me.name) toast(t('nameTaken', { name: me.name }));
 	watchVersion();
@@ -156,9 +179,7 @@ function onKey(event) {
 		event.preventDefault();
 		const scroller = $('#scroller');
 		scroller.scrollBy(0, (event.key === 'PageUp' ? -0.85 : 0.85) * scroller.clientHeight);
-	} else if (event.key === 'Escape' && !event.defaultPrevented && !isRecording()) {
-		if (document.activeElement !== $('#input')) emit('focus-composer');
-	}
+	} else if (event.key === 'Escape' && !event.defaultPrevented && !isRecording()) emit('focus-composer');
 }
 
 // The height that the soft keyboard leaves.
@@ -208,7 +229,6 @@ async function enter() {
 function boot() {
 	initLang();
 	initSettings();
-	initToasts();
 	initSession();
 	initOutbox();
 	initPlayer();
@@ -241,7 +261,7 @@ function boot() {
 	on('show-list', showList);
 	on('expelled', expelled);
 	on('notice', (key) => toast(t(key)));
-	on('refused', (f) => !f.cid && f.code !== 'rate_limited' && typeof f.text === 'string' && toast(f.text));
+	on('refused', (f) => !f.cid && f.code !== 'rate_limited' && toast(errorText(f.code) + (f.code === 'muted' ? '. ' + reasonOf(f.text) : '')));
 	on('played', (m) => {
 		const { after } = neighbours(conv(keyOf(m)), m.id, (other) => other.type === 'voice' && !!urlOf(other));
 		if (m.id && after) togglePlay({ ...after, url: urlOf(after) });
@@ -250,14 +270,10 @@ function boot() {
 		forgetOutbox();
 		leave();
 		leaveTimeline();
+		history.replaceState(null, '');
 		location.reload();
 	});
-	addEventListener('popstate', (event) => {
-		if (!narrow.matches) return;
-		if (event.state?.pane === 'chat') return open(world.openKey ?? GENERAL, true);
-		showPane('list');
-		closeTalk();
-	});
+	addEventListener('popstate', onStep);
 	narrow.addEventListener('change', () => {
 		if (!narrow.matches && world.openKey == null) open(GENERAL, true);
 	});

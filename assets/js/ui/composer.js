@@ -14,7 +14,7 @@ import { net } from '../net.js';
 const input = $('#input'), sendButton = $('#send'), micButton = $('#mic'), notice = $('#composer-notice'), tray = $('#tray');
 const picker = $('#emoji-panel'), pickerButton = $('#emoji');
 
-let key = GENERAL;
+let key = GENERAL, draft = '';   // the draft as it is kept
 let isTargetOff = false;      // the writer chose to send "@name …" to everyone
 let attached = [];            // {file, url}
 const trays = new Map();      // conversation → what is attached there
@@ -57,7 +57,7 @@ function renderNotice() {
 		state = 'no' + target.name;
 		if (notice.dataset.state !== state) fill(notice, h('span', { dir: 'auto' }, t('unknownTarget', { name: target.name })));
 		if (lookedUp !== target.name) lookUp(lookedUp = target.name);
-	} else if (net.state !== 'ready' && net.everReady && text) {
+	} else if (net.state !== 'ready' && net.state !== 'offline' && net.everReady && text) {
 		state = 'off';
 		if (notice.dataset.state !== state) fill(notice, h('span', {}, t('writeDisabled')));
 	}
@@ -76,12 +76,16 @@ function grow() {
 	input.style.height = Math.min(input.scrollHeight, 220) + 'px';
 }
 
-const saveDraft = debounce((where, text) => rememberEntry('drafts', where, text), 300);
+function keepDraft() {
+	if (input.value !== draft) rememberEntry('drafts', key, draft = input.value);
+}
+
+const keepSoon = debounce(keepDraft, 300);
 
 function changed() {
 	grow();
 	renderNotice();
-	saveDraft(key, input.value);
+	keepSoon();
 	emit('draft');
 }
 
@@ -166,7 +170,7 @@ export function submit() {
 	input.value = '';
 	isTargetOff = false;
 	closePopup();
-	rememberEntry('drafts', key, null);
+	keepDraft();
 	renderTray();
 	changed();
 }
@@ -239,20 +243,47 @@ function renderTray() {
 function togglePicker(isOpen = picker.hidden) {
 	if (isOpen && !picker.childElementCount) {
 		fill(picker, emoji.map((e) => h('button', { type: 'button', 'aria-label': e.code.replace(/_/g, ' '), title: `:${e.code}:`,
-			onclick: () => replace(input.selectionStart, input.selectionEnd, e.char) }, e.char)));
+			tabindex: '-1', onclick: () => insert(e.char) }, e.char)));
+		picker.firstChild.tabIndex = 0;
 	}
 	toggle(picker, isOpen);
 	pickerButton.setAttribute('aria-expanded', isOpen);
 }
 
+// On a touch screen the text must not take the focus: its keyboard would come up over the panel.
+function insert(char) {
+	if (!isTouch) return replace(input.selectionStart, input.selectionEnd, char);
+	input.setRangeText(char, input.selectionStart, input.selectionEnd, 'end');
+	changed();
+}
+
+// One stop for Tab; within, the arrows go.
+function walkPicker(event) {
+	const all = [...picker.children], at = all.indexOf(event.target);
+	const row = all.findIndex((el) => el.offsetTop > all[0].offsetTop);
+	const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + row, ArrowUp: at - row, Home: 0, End: all.length - 1 }[event.key];
+	if (event.key === 'Escape') {
+		togglePicker(false);
+		input.focus();
+	} else if (to === undefined) return;
+	else if (all[to]) {
+		all[at].tabIndex = -1;
+		all[to].tabIndex = 0;
+		all[to].focus();
+	}
+	event.preventDefault();
+	event.stopPropagation();
+}
+
 export function openComposer(where) {
 	closePopup();
 	togglePicker(false);
+	keepDraft();
 	trays.set(key, attached);
 	key = where;
 	attached = trays.get(key) ?? [];
 	isTargetOff = false;
-	input.value = recallEntry('drafts', key) ?? '';
+	input.value = draft = recallEntry('drafts', key) ?? '';
 	renderTray();
 	label();
 	grow();
@@ -285,7 +316,10 @@ function initDrop() {
 		event.preventDefault();
 		depth = 0;
 		toggle(veil, false);
-		if (zone.contains(event.target)) attach([...event.dataTransfer.files]);
+		if (!zone.contains(event.target)) return;
+		const things = [...event.dataTransfer.items].map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
+		for (const [entry] of things) if (entry?.isDirectory) toast(t('isFolder', { name: entry.name }));
+		attach(things.filter(([entry, file]) => file && !entry?.isDirectory).map(([, file]) => file));
 	});
 }
 
@@ -325,18 +359,22 @@ export function initComposer() {
 		attach([...chooser.files]);
 		chooser.value = '';
 	});
-	pickerButton.addEventListener('click', () => togglePicker());
+	pickerButton.addEventListener('click', (event) => {
+		togglePicker();
+		// A click without a pointer is the keyboard's.
+		if (!event.detail && !picker.hidden) $('[tabindex="0"]', picker).focus();
+	});
 	document.addEventListener('pointerdown', (event) => {
 		if (!picker.hidden && !picker.contains(event.target) && !pickerButton.contains(event.target)) togglePicker(false);
 	});
-	picker.addEventListener('keydown', (event) => {
-		if (event.key !== 'Escape') return;
-		event.stopPropagation();
-		togglePicker(false);
-		input.focus();
-	});
+	picker.addEventListener('keydown', walkPicker);
 	initDrop();
-	on('focus-composer', () => input.focus({ preventScroll: true }));
+	addEventListener('pagehide', keepDraft);
+	on('sign-out', () => input.value = draft = '');
+	on('focus-composer', () => {
+		togglePicker(false);
+		input.focus({ preventScroll: true });
+	});
 	on('people', renderNotice);
 	on('who', () => popup.isOpen && complete());
 	on('net', renderNotice);

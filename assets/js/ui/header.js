@@ -1,8 +1,8 @@
 // The bar above the messages: whom one talks to, who is typing, mute; below it, what the connection is doing and announcements.
-import { $, h, fill, icon, avatar, toggle } from '../dom.js';
+import { $, h, fill, icon, avatar, throttle, toggle } from '../dom.js';
 import { on, emit } from '../bus.js';
-import { t, tn } from '../i18n.js';
-import { conv, GENERAL, isDm, isMuted, me, nameOf, setMuted, users, world } from '../model.js';
+import { fmtNumber, t, tn } from '../i18n.js';
+import { conv, convs, GENERAL, isDm, isMuted, me, nameOf, setMuted, users, world } from '../model.js';
 import { net, retryNow } from '../net.js';
 import { session, typingIn } from '../session.js';
 
@@ -44,7 +44,21 @@ function renderHead() {
 	renderSub();
 }
 
+// On a phone the list is out of sight: the way there says that something waits.
+function renderBack() {
+	let n = 0;
+	for (const c of convs.values()) if (c.key !== world.openKey && !isMuted(c.key)) n += c.unread;
+	$('#back .badge').textContent = fmtNumber(n);
+	toggle($('#back .badge'), n > 0);
+	$('#back').setAttribute('aria-label', t('back') + (n ? `, ${tn('unread', n)}` : ''));
+}
+
 let shownSince = 0, timer = 0;
+
+// For who listens: what has changed, once, and not each second of a countdown.
+function say(text) {
+	if ($('#status-said').textContent !== text) $('#status-said').textContent = text;
+}
 
 function renderStatus() {
 	clearTimeout(timer);
@@ -55,21 +69,22 @@ function renderStatus() {
 	$('#net-dot').title = t(state === 'ready' ? 'connected' : state === 'offline' ? 'offline' : 'connecting');
 	if (!isBad && !session.isSyncing) {
 		shownSince = 0;
+		if (!status.hidden) say(t('connected'));
 		return toggle(status, false);
 	}
 	// A blink of a reconnect is not worth alarming anybody.
-	shownSince ||= Date.now();
-	if (net.everReady && Date.now() - shownSince < 700) {
+	shownSince ||= performance.now();
+	if (net.everReady && performance.now() - shownSince < 700) {
 		timer = setTimeout(renderStatus, 750);
 		return;
 	}
 	toggle(status, true);
 	status.dataset.state = state;
-	const seconds = Math.max(1, Math.ceil((net.retryAt - Date.now()) / 1000));
-	const text = state === 'ready' ? t('syncing') : state === 'offline' ? t('netOffline') : state === 'waiting' && seconds > 1
-		? t('waitingRetry', { s: seconds }) : t(net.everReady ? 'reconnecting' : 'connecting');
-	const label = $('#status-text');
-	if (label.textContent !== text) label.textContent = text;
+	const seconds = Math.max(1, Math.ceil((net.retryAt - performance.now()) / 1000));
+	const isCounting = state === 'waiting' && seconds > 1;
+	const text = t(state === 'ready' ? 'syncing' : state === 'offline' ? 'netOffline' : isCounting ? 'noAnswer' : net.everReady ? 'reconnecting' : 'connecting');
+	$('#status-text').textContent = text + (isCounting ? ' ' + t('nextTry', { s: seconds }) : '');
+	say(text);
 	toggle($('#status-try'), state === 'waiting' || state === 'offline');
 	if (state === 'waiting') timer = setTimeout(renderStatus, 500);
 }
@@ -93,7 +108,10 @@ export function initHeader() {
 	});
 	on('sync', renderStatus);
 	on('system', announce);
+	on('list', throttle(renderBack, 200));
+	on('opened', renderBack);
 	on('lang', () => {
+		renderBack();
 		renderHead();
 		renderStatus();
 	});

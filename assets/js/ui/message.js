@@ -8,6 +8,7 @@ import { markup } from '../markup.js';
 import { isEmojiOnly } from '../emoji.js';
 import { discard, previews, retry } from '../outbox.js';
 import { waveformView } from '../waveform.js';
+import { copyText } from './toast.js';
 import { player, playerKey, togglePlay, seekTo, nextRate, currentRate } from '../player.js';
 
 const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif'];
@@ -138,8 +139,10 @@ function voiceView(m, url) {
 		track.addEventListener('pointerdown', (event) => {
 			if (event.button) return;
 			track.setPointerCapture(event.pointerId);
-			toPoint(event);
+			// A finger may be about to scroll: it seeks when it goes sideways or lets go.
+			if (event.pointerType !== 'touch') toPoint(event);
 		});
+		track.addEventListener('pointerup', (event) => event.pointerType === 'touch' && toPoint(event));
 		track.addEventListener('pointermove', (event) => track.hasPointerCapture(event.pointerId) && toPoint(event));
 		track.addEventListener('keydown', (event) => {
 			const step = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2 }[event.key];
@@ -202,12 +205,7 @@ function failure(m) {
 
 function actions(m) {
 	if (m.deleted || m.type !== 'text' || m.entry) return null;
-	return h('button', { class: 'act', type: 'button', 'aria-label': t('copy'), title: t('copy'), onclick: async () => {
-		try {
-			await navigator.clipboard.writeText(m.text);
-			emit('toast', t('copied'));
-		} catch { /* an insecure context has no clipboard: selecting the text still works */ }
-	} }, icon('copy'));
+	return h('button', { class: 'act', type: 'button', 'aria-label': t('copy'), title: t('copy'), onclick: () => copyText(m.text) }, icon('copy'));
 }
 
 const isVisual = (m) => !m.deleted && m.type === 'file' && [...IMAGES, ...VIDEOS].includes(mimeOf(m)) && !!urlOf(m);

@@ -2,11 +2,13 @@
 import { on, emit } from '../bus.js';
 import { t } from '../i18n.js';
 import { isDm, isMuted, mentionsMe, totals, world } from '../model.js';
-import { recall, remember } from '../prefs.js';
+import { recall, recallEntry, remember } from '../prefs.js';
 import { throttle } from '../dom.js';
 import { isPicture, summary } from './message.js';
 
-let context = null, soundedAt = 0, shownUnread = 0;
+const CALL_AFTER_MS = 500;   // what another tab has read is known within this
+
+let context = null, soundedAt = -Infinity, shownUnread = 0;
 
 export const soundOn = () => recall('sound', true);
 export const setSound = (isOn) => remember('sound', isOn);
@@ -62,8 +64,17 @@ function onNews(c, m) {
 	if (isLooking && world.openKey === c.key) return;
 	const mention = mentionsMe(m);
 	if (isMuted(c.key) ? !mention : !isDm(c.key) && !mention) return;
-	if (soundOn() && Date.now() - soundedAt > 1500) {
-		soundedAt = Date.now();
+	// Of several tabs the one that is looked at may be showing it already, and one of the others is enough to call.
+	if (!isLooking) setTimeout(() => oneTab(() => recall('called', 0) < m.id && !(recallEntry('read', c.key) >= m.id) && call(c, m, isLooking)), CALL_AFTER_MS);
+	else call(c, m, isLooking);
+}
+
+const oneTab = (run) => (navigator.locks ? navigator.locks.request('wave:call', run) : run());
+
+function call(c, m, isLooking) {
+	remember('called', m.id);
+	if (soundOn() && performance.now() - soundedAt > 1500) {
+		soundedAt = performance.now();
 		playTone();
 	}
 	if (!isLooking && notifyOn()) popUp(c, m);

@@ -7,7 +7,7 @@ import { recall, remember } from '../prefs.js';
 import { send } from '../net.js';
 import { qrView } from '../qr.js';
 import { canNotify, notifyOn, playTone, setNotify, setSound, soundOn } from './notify.js';
-import { ask, openDialog } from './toast.js';
+import { ask, copyText, openDialog } from './toast.js';
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 let installPrompt = null;
@@ -37,15 +37,7 @@ function deviceLink() {
 		const link = `${location.origin}/#link=${encodeURIComponent(f.code)}`;
 		const field = h('input', { class: 'field', readonly: true, value: link, 'aria-label': t('otherDevice'), onfocus: () => field.select() });
 		fill(place, h('p', {}, t('linkText', { m: tn('minutes', Math.max(1, Math.round((f.expires_in ?? 300) / 60))) })), qrView(link, t('qrLabel')),
-			h('div', { class: 'device-link' }, field, h('button', { class: 'button', type: 'button', onclick: async () => {
-				field.select();
-				try {
-					await navigator.clipboard.writeText(link);
-				} catch {
-					document.execCommand('copy');
-				}
-				emit('toast', t('copied'));
-			} }, t('copyLink'))));
+			h('div', { class: 'device-link' }, field, h('button', { class: 'button', type: 'button', onclick: () => copyText(link) }, t('copyLink'))));
 		field.focus();
 	});
 	return { place, off };

@@ -1,13 +1,14 @@
 // The list at the side: conversations, people who are here, and the search among them.
 import { $, h, icon, avatar, throttle, debounce, toggle } from '../dom.js';
 import { on, emit } from '../bus.js';
-import { t, tn, fmtWhen, fmtNumber } from '../i18n.js';
+import { t, tn, fmtWhen, fmtNumber, unreadText } from '../i18n.js';
 import { conv, convs, GENERAL, isDm, isMine, isMuted, me, nameOf, users, world } from '../model.js';
 import { askWho, typingIn } from '../session.js';
 import { asMessage } from '../outbox.js';
 import { net } from '../net.js';
 import { summary } from './message.js';
 import { draftOf } from './composer.js';
+import { copyText } from './toast.js';
 
 const talks = $('#talks'), people = $('#people'), search = $('#search'), more = $('#more-people'), clear = $('#search-clear');
 const byName = new Intl.Collator(undefined, { numeric: true });   // much faster than localeCompare in a crowd
@@ -33,11 +34,11 @@ function previewOf(c) {
 	const typing = typingIn(c);
 	if (typing.length) return h('span', { class: 'typing' }, isDm(c.key) ? t('typingDm') : t('typingOne', { a: nameOf(typing[0]) }), '…');
 	const draft = c.key === world.openKey ? '' : draftOf(c.key);
-	if (draft) return [icon('pencil', 'mini'), draft];
+	if (draft) return [icon('pencil', 'mini'), h('bdi', {}, draft)];
 	const m = lastOf(c);
 	if (!m) return isDm(c.key) ? '' : t('generalSub');
 	const from = isMine(m) ? t('you') : isDm(c.key) ? '' : m.from_name;
-	return [from && h('span', { class: 'from' }, from + ': '), summary(m)];
+	return [from && [h('bdi', { class: 'from' }, from), ': '], h('bdi', {}, summary(m))];
 }
 
 function talkRow(c) {
@@ -45,14 +46,14 @@ function talkRow(c) {
 	const m = lastOf(c);
 	const isOnline = isDm(c.key) && users.get(c.key)?.online;
 	const face = c.key === GENERAL ? h('span', { class: 'avatar wave-face', 'aria-hidden': 'true' }, icon('wave')) : avatar(c.key, name);
-	const badge = c.unread ? h('span', { class: `badge ${isMuted(c.key) ? 'quiet' : ''}` }, c.mentions && !isDm(c.key) ? '@' : null, fmtNumber(c.unread)) : null;
+	const badge = c.unread ? h('span', { class: `badge ${isMuted(c.key) ? 'quiet' : ''}` }, c.mentions && !isDm(c.key) ? '@' : null, unreadText(c)) : null;
 	return h('button', { class: `talk ${isDm(c.key) ? 'is-dm' : ''}`, type: 'button', 'aria-current': c.key === world.openKey ? 'page' : null,
 		data: { key: c.key }, onclick: () => emit('open', c.key) },
 	h('span', { class: `face ${isOnline ? 'online' : ''}` }, face),
 	h('span', { class: 'talk-body' },
 		h('span', { class: 'talk-top' }, h('span', { class: 'talk-name', dir: 'auto' }, name, isOnline && h('span', { class: 'vh' }, ` (${t('online')})`)),
 			isMuted(c.key) && icon('muted', 'mini'), m && h('time', { class: 'talk-time' }, fmtWhen(m.at))),
-		h('span', { class: 'talk-bottom' }, h('span', { class: 'talk-last', dir: 'auto' }, previewOf(c)),
+		h('span', { class: 'talk-bottom' }, h('span', { class: 'talk-last' }, previewOf(c)),
 			badge, badge && h('span', { class: 'vh' }, tn('unread', c.unread)))));
 }
 
@@ -161,6 +162,7 @@ export function initSidebar() {
 		setQuery('');
 		search.focus();
 	});
+	$('#invite').addEventListener('click', () => copyText(location.origin + '/'));
 	more.addEventListener('click', () => askWho(query, afterId));
 	$('#sidebar').addEventListener('keydown', walk);
 }

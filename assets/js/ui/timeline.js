@@ -23,6 +23,9 @@ let hiId = Infinity;         // … and <= hiId; Infinity: up to and with the ne
 let stick = true;            // follow the newest
 let isUnsettled = false;     // opened before its newest page was here
 let lastTop = 0;
+let lastSize = '';           // of the scroller: while it changes, no scroll is a hand's
+let held = null;             // the anchor of what is about to be rebuilt
+let hushTimer = 0;
 let frame = 0;
 const places = new Map();    // conversation → where it was left: {id, offset}
 
@@ -56,13 +59,14 @@ function render() {
 		isUnsettled = false;
 		return settle();
 	}
-	const mark = stick ? null : anchor();
+	const mark = stick ? null : held ?? anchor();
+	held = null;
 	const { items } = c;
 	let { lo, hi } = windowed();
 
 	// Too many rows: following the end, the oldest go; else those on the side that is farther from what is being read.
 	if (hi - lo > MOST) {
-		const at = mark ? lowerBound(items, rows.get(mark.key)?.m.id ?? Infinity) : hi;
+		const at = mark ? lowerBound(items, rows.get(mark.key)?.m.id || Infinity) : hi;
 		if (stick) lo = hi - FIRST;
 		else if (at - lo < hi - at) hi = Math.max(lo + MOST, at + STEP);
 		else lo = Math.min(hi - MOST, at - STEP);
@@ -118,10 +122,23 @@ function render() {
 	}
 	renderJump();
 	list.setAttribute('aria-busy', c.isLoading);
-	// Only what is new is read aloud, not what scrolling brings back.
-	const live = stick ? 'polite' : 'off';
-	if (list.getAttribute('aria-live') !== live) list.setAttribute('aria-live', live);
+	renderLive();
 	fillUp();
+}
+
+// Only what is new is read aloud: not what scrolling brings back, nor all that was said before a conversation was opened.
+function renderLive() {
+	const live = stick && !hushTimer ? 'polite' : 'off';
+	if (list.getAttribute('aria-live') !== live) list.setAttribute('aria-live', live);
+}
+
+function hush() {
+	clearTimeout(hushTimer);
+	hushTimer = setTimeout(() => {
+		hushTimer = 0;
+		renderLive();
+	}, 700);
+	renderLive();
 }
 
 function pin() {
@@ -186,8 +203,10 @@ function fillUp() {
 	}
 }
 
+const sizeNow = () => `${scroller.clientWidth} ${scroller.clientHeight}`;
+
 function onScroll() {
-	if (!c) return;
+	if (!c || lastSize !== sizeNow()) return;
 	const left = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
 	// Only a hand moves up; being farther from the end without that means that content has grown, and the end is followed.
 	const isMovedUp = scroller.scrollTop < lastTop - 2;
@@ -202,7 +221,8 @@ function onScroll() {
 const remember = debounce(() => {
 	if (!c) return;
 	const mark = stick ? null : anchor();
-	if (mark) places.set(c.key, { id: rows.get(mark.key)?.m.id, offset: mark.offset });
+	const id = mark && rows.get(mark.key)?.m.id;
+	if (id) places.set(c.key, { id, offset: mark.offset });
 	else places.delete(c.key);
 }, 120);
 
@@ -215,6 +235,7 @@ export const isFollowing = (key) => c?.key === key && stick && !document.hidden 
 
 export function jumpToEnd() {
 	const { items } = c;
+	if (hiId !== Infinity) hush();
 	hiId = Infinity;
 	loId = items[Math.max(0, items.length - FIRST)]?.id ?? 0;
 	stick = true;
@@ -224,6 +245,7 @@ export function jumpToEnd() {
 
 export function openTimeline(key) {
 	leaveTimeline();
+	hush();
 	c = conv(key);
 	world.openKey = key;
 	rows.clear();
@@ -243,14 +265,20 @@ function windowAt(at) {
 	render();
 }
 
+function goTo({ id, offset }) {
+	const el = [...rows.values()].find((row) => row.m.id === id)?.el;
+	if (el) scroller.scrollTop = el.offsetTop - offset;
+}
+
 // Where to begin reading: where it was left, else at the first unread, else at the end.
 function settle() {
 	const { items } = c;
+	lastSize = sizeNow();
+	hush();
 	const place = places.get(c.key);
 	if (place && !c.newLine) {
 		windowAt(lowerBound(items, place.id));
-		const el = [...rows.values()].find((row) => row.m.id === place.id)?.el;
-		if (el) scroller.scrollTop = el.offsetTop - place.offset;
+		goTo(place);
 	} else if (c.newLine && items.length) {
 		windowAt(lowerBound(items, c.newLine + 1));
 		const line = list.querySelector('.sep.new');
@@ -301,14 +329,21 @@ export function initTimeline() {
 	addEventListener('focus', look);
 	document.addEventListener('visibilitychange', look);
 	on('lang', () => {
+		held = c && !stick ? anchor() : null;
+		hush();
 		rows.clear();
 		list.replaceChildren();
 		delete top.dataset.state;
 		if (c) render();
 	});
-	// The room for messages changes with the keyboard and with what is being written: the end stays in view.
+	on('sync', hush);
+	// The room for messages changes with the keyboard, with what is being written and with a turn of the phone: the end, or what is being read,
+	// stays in view.
 	new ResizeObserver(() => {
-		if (c && stick) pin();
+		if (!c || lastSize === sizeNow()) return;
+		lastSize = sizeNow();
+		if (stick) pin();
+		else if (places.has(c.key)) goTo(places.get(c.key));
 	}).observe(scroller);
 	new ResizeObserver(() => {
 		if (c && stick) pin();

@@ -1,15 +1,49 @@
 // Passing notes at the lower edge, and dialogs that want an answer.
+// On a phone "back" closes what lies over the page: while a dialog is open, the history has one step more, marked `layer`.
 import { $, h, icon } from '../dom.js';
-import { on } from '../bus.js';
 import { t } from '../i18n.js';
+
+export const narrow = matchMedia('(max-width: 759px)');
 
 export function toast(text, action) {
 	const shelf = $('#toasts');
+	// A popover lies over dialogs as well, if it was shown after them.
+	shelf.hidePopover?.();
+	shelf.showPopover?.();
 	const note = h('div', { class: 'toast' }, h('span', { dir: 'auto' }, text),
 		action && h('button', { type: 'button', onclick: () => { action.run(); note.remove(); } }, action.label));
 	while (shelf.children.length > 2) shelf.firstChild.remove();
 	shelf.append(note);
 	setTimeout(() => note.remove(), action ? 9000 : 5000);
+}
+
+export async function copyText(text) {
+	try {
+		await navigator.clipboard.writeText(text);
+	} catch {
+		// An insecure page has no clipboard, but may still copy what is selected. Within the dialog, since nothing outside takes the focus.
+		const field = h('textarea', { class: 'vh' }, text), was = document.activeElement;
+		(topDialog() ?? document.body).append(field);
+		field.select();
+		document.execCommand('copy');
+		field.remove();
+		was?.focus();
+	}
+	toast(t('copied'));
+}
+
+export const topDialog = () => [...document.querySelectorAll('dialog[open]')].at(-1);
+
+export function showModal(dialog, onclose) {
+	dialog.addEventListener('close', () => {
+		dialog.remove();
+		onclose?.();
+		// One dialog may have opened the next: the step goes when the last is closed.
+		setTimeout(() => !topDialog() && history.state?.layer && history.back());
+	});
+	document.body.append(dialog);
+	dialog.showModal();
+	if (narrow.matches && !history.state?.layer) history.pushState({ ...history.state, layer: true }, '');
 }
 
 // A modal with a heading; `fillBody(dialog)` returns its content. Escape, the backdrop and the cross close it.
@@ -23,12 +57,7 @@ export function openDialog(title, fillBody, { cls = '', onclose } = {}) {
 	let isPressed = false;
 	dialog.addEventListener('pointerdown', (event) => isPressed = event.target === dialog);
 	dialog.addEventListener('click', (event) => isPressed && event.target === dialog && dialog.close());
-	dialog.addEventListener('close', () => {
-		dialog.remove();
-		onclose?.();
-	});
-	document.body.append(dialog);
-	dialog.showModal();
+	showModal(dialog, onclose);
 	return dialog;
 }
 
@@ -46,8 +75,4 @@ export function ask(title, text, yes, no = t('cancel'), isGrave = false) {
 			h('button', { class: `button ${isGrave ? 'danger' : 'primary'}`, type: 'button', onclick: () => { answer = true; dialog.close(); } }, yes))],
 		{ onclose: () => resolve(answer) });
 	});
-}
-
-export function initToasts() {
-	on('toast', toast);
 }

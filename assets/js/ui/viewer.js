@@ -1,17 +1,18 @@
-// Pictures in full: zoom by wheel, pinch, double tap and keys; the neighbours by arrows and swipe.
+// Pictures in full: zoom by wheel, pinch, double tap and keys; the neighbours by arrows and swipe; a pull downwards closes.
 import { h, icon, clamp, fill } from '../dom.js';
 import { on } from '../bus.js';
 import { t, fmtFull } from '../i18n.js';
 import { conv, keyOf } from '../model.js';
 import { neighbours } from '../session.js';
 import { isPicture, urlOf } from './message.js';
+import { showModal } from './toast.js';
 
-const MAX_ZOOM = 8, SWIPE_PX = 70;
+const MAX_ZOOM = 8, SWIPE_PX = 70, PULL_PX = 110;
 
 export function openViewer(first) {
 	let m = first, zoom = 1, x = 0, y = 0;
 	const pointers = new Map();
-	let startDistance = 0, startZoom = 1, moved = 0, swipe = 0, tapAt = 0;
+	let startDistance = 0, startZoom = 1, moved = 0, swipe = 0, pull = 0, tapAt = -1e4;
 
 	const img = h('img', { alt: '', draggable: 'false' });
 	const stage = h('div', { class: 'viewer-stage' }, img);
@@ -28,7 +29,7 @@ export function openViewer(first) {
 		x = clamp(x, -limitX, limitX);
 		y = clamp(y, -limitY, limitY);
 		img.classList.toggle('smooth', isSmooth);
-		img.style.transform = `translate(${x + swipe}px, ${y}px) scale(${zoom})`;
+		img.style.transform = `translate(${x + swipe}px, ${y + pull}px) scale(${zoom})`;
 		stage.classList.toggle('zoomed', zoom > 1);
 	}
 
@@ -51,7 +52,7 @@ export function openViewer(first) {
 
 	function show() {
 		zoom = 1;
-		x = y = swipe = 0;
+		x = y = swipe = pull = 0;
 		img.src = urlOf(m);
 		img.alt = t('pictureOf', { name: m.filename, from: m.from_name });
 		fill(caption, h('b', { dir: 'auto' }, m.from_name), h('span', { dir: 'auto' }, `${m.filename} · ${fmtFull(m.at)}`));
@@ -66,7 +67,7 @@ export function openViewer(first) {
 
 	function go(side) {
 		const to = around()[side];
-		swipe = 0;
+		swipe = pull = 0;
 		if (to) {
 			m = to;
 			show();
@@ -104,7 +105,9 @@ export function openViewer(first) {
 			y += dy;
 			place();
 		} else {
-			swipe += dx;
+			// One way or the other, as it began.
+			if (pull || !swipe && Math.abs(dy) > Math.abs(dx)) pull += dy;
+			else swipe += dx;
 			place();
 		}
 	});
@@ -112,7 +115,8 @@ export function openViewer(first) {
 		if (!pointers.delete(event.pointerId)) return;
 		if (pointers.size) return;
 		if (Math.abs(swipe) > SWIPE_PX) return go(swipe > 0 ? 'before' : 'after');
-		swipe = 0;
+		if (pull > PULL_PX) return dialog.close();
+		swipe = pull = 0;
 		place(true);
 		if (moved > 8) return;
 		if (event.timeStamp - tapAt < 320) zoomTo(zoom > 1 ? 1 : 2.5, ...fromCentre(event));
@@ -128,9 +132,7 @@ export function openViewer(first) {
 		event.preventDefault();
 		run();
 	});
-	dialog.addEventListener('close', () => dialog.remove());
-	document.body.append(dialog);
-	dialog.showModal();
+	showModal(dialog);
 	show();
 }
 

@@ -15,7 +15,7 @@ const CANCEL_PX = 110, LOCK_PX = 70;
 const mic = $('#mic'), bar = $('#recording'), meter = $('#rec-level'), clock = $('#rec-time'), hint = $('#rec-hint');
 
 let rec = null;                // the running recording, or null
-let isStarting = false, isWanted = false;
+let isStarting = false, isWanted = false, wasTap = false;
 let where = 0;                 // the conversation it began in: it is sent there
 let isLocked = false, willCancel = false;
 let startX = 0, startY = 0, pressedAt = 0;
@@ -75,7 +75,10 @@ async function begin() {
 		});
 		isStarting = false;
 		// The hand let go while the browser was asking for permission.
-		if (!isWanted) return started.cancel();
+		if (!isWanted) {
+			started.cancel();
+			return wasTap || toast(t('holdHint'));
+		}
 		rec = started;
 		clock.textContent = fmtDuration(0);
 		navigator.vibrate?.(15);
@@ -147,9 +150,9 @@ function onMove(event) {
 
 function onUp() {
 	if (isLocked) return;
-	const isTap = performance.now() - pressedAt < TAP_MS;
+	wasTap = performance.now() - pressedAt < TAP_MS;
 	isWanted = false;
-	if (isTap) {
+	if (wasTap) {
 		cancel();
 		if (window.isSecureContext) toast(t('holdHint'));
 	} else if (willCancel) cancel();
