@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
-import zlib from 'node:zlib';
 import test, { after, before } from 'node:test';
 import { Person, Server, launch, sleep, until } from './lib.mjs';
+import { png } from './pictures.mjs';
 
 let browser, server, ada, boris;
 before(async () => {
@@ -21,33 +21,6 @@ after(async () => {
 });
 
 const sha = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
-
-/** A PNG of noise in one colour channel, so that its size and its bytes are its own. */
-function png(width, height) {
-	const chunk = (type, data) => {
-		const body = Buffer.concat([Buffer.from(type), data]), out = Buffer.alloc(body.length + 8);
-		out.writeUInt32BE(data.length);
-		body.copy(out, 4);
-		out.writeUInt32BE(crc(body), body.length + 4);
-		return out;
-	};
-	const head = Buffer.alloc(13);
-	head.writeUInt32BE(width);
-	head.writeUInt32BE(height, 4);
-	head.set([8, 2, 0, 0, 0], 8);
-	const rows = Buffer.alloc(height * (width * 3 + 1), 90);
-	for (let y = 0; y < height; y++) rows[y * (width * 3 + 1)] = 0;
-	return Buffer.concat([Buffer.from('89504e470d0a1a0a', 'hex'), chunk('IHDR', head), chunk('IDAT', zlib.deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
-}
-
-function crc(bytes) {
-	let c = ~0;
-	for (const b of bytes) {
-		c ^= b;
-		for (let i = 0; i < 8; i++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1;
-	}
-	return ~c >>> 0;
-}
 
 async function download(person, selector) {
 	const [got] = await Promise.all([person.page.waitForEvent('download'), person.page.click(selector)]);

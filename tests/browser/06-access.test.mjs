@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import test, { after, before } from 'node:test';
 import { Person, PHONE, Server, launch, until } from './lib.mjs';
+import { png } from './pictures.mjs';
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -35,7 +36,18 @@ for (const [locale, colorScheme, viewport] of [['en-US', 'light'], ['ru-RU', 'da
 	test(`axe-core: ${locale}, ${colorScheme}${viewport ? ', phone' : ''}`, async () => {
 		const options = { locale, colorScheme, ...(viewport && { viewport }), bypassCSP: true };
 		const suffix = locale + colorScheme + (viewport ? 'p' : '');
-		const ada = await Person.open(browser, server, null, options);
+		const ada = await Person.open(browser, server, null, { ...options, mayBeDown: true });
+		let cut, out, isCut = false;
+		await ada.page.routeWebSocket(/\/ws$/, (socket) => {
+			out = () => socket.close({ code: 4001, reason: 'a short break' });
+			if (isCut) return;
+			socket.connectToServer();
+			cut = () => {
+				isCut = true;
+				return socket.close({ code: 1012 });
+			};
+		});
+		await ada.page.reload();
 		await check(ada, 'entry');
 		await ada.join('Ada ' + suffix);
 		await check(ada, 'empty');
@@ -67,11 +79,35 @@ for (const [locale, colorScheme, viewport] of [['en-US', 'light'], ['ru-RU', 'da
 		}
 		await ada.openTalk('Boris ' + suffix);
 		await check(ada, 'private');
+		await ada.page.setInputFiles('#files', { name: 'sea.png', mimeType: 'image/png', buffer: png(90, 60) });
+		await ada.page.waitForSelector('.chip');
+		await check(ada, 'files to send');
+		await ada.page.click('#send');
+		await ada.page.click('.row.mine:not(.pending) .pic');
+		await check(ada, 'viewer');
+		await ada.page.keyboard.press('Escape');
+		await ada.page.focus('#mic');
+		await ada.page.keyboard.press('Enter');
+		await ada.page.waitForSelector('.composer.locked');
+		await check(ada, 'recording');
+		await ada.page.click('#rec-cancel');
 		if (viewport) await ada.page.click('#back');
 		await ada.page.click('#settings');
 		await ada.page.click('.device .button');
 		await ada.page.waitForSelector('svg.qr');
 		await check(ada, 'settings');
+		await ada.page.click('dialog .button.danger');
+		await check(ada, 'question');
+		await ada.page.keyboard.press('Escape');
+		await ada.page.waitForSelector('dialog', { state: 'detached' });
+		if (viewport) await ada.openTalk('Boris ' + suffix);
+		await cut();
+		await ada.page.waitForSelector('#status:not([hidden])');
+		await ada.say('no network, no echo');
+		await check(ada, 'disconnected');
+		await out();
+		await ada.page.waitForSelector('#expelled:not([hidden])');
+		await check(ada, 'sent out');
 		await boris.close();
 		await ada.close();
 	});
@@ -112,6 +148,26 @@ test('a conversation by keyboard alone', async () => {
 	await ada.page.waitForTimeout(1000);
 	await keyboard.press('Enter');
 	await boris.page.waitForSelector('.row.theirs .voice-play');
+	// The emoji: one stop for Tab, arrows within, Escape back to the text.
+	await ada.page.focus('#emoji');
+	await keyboard.press('Enter');
+	const focused = () => ada.page.evaluate(() => document.activeElement.getAttribute('title'));
+	await until(async () => (await focused()) === ':smile:', 'the first emoji');
+	await keyboard.press('ArrowRight');
+	await keyboard.press('ArrowDown');
+	await keyboard.press('ArrowUp');
+	assert.equal(await focused(), ':joy:');
+	await keyboard.press('Enter');
+	assert.equal(await ada.page.inputValue('#input'), '😂');
+	await ada.page.focus('#emoji-panel button[tabindex="0"]');
+	await keyboard.press('Escape');
+	assert.ok(await ada.page.isHidden('#emoji-panel'));
+	assert.equal(await ada.page.evaluate(() => document.activeElement.id), 'input');
+	// From conversation to conversation, and a page of the messages up and down, without leaving the text.
+	await keyboard.press('Alt+ArrowUp');
+	await until(async () => (await ada.page.textContent('#chat-title')) === 'General', 'the one above');
+	await keyboard.press('Alt+ArrowDown');
+	await until(async () => (await ada.page.textContent('#chat-title')) === 'Boris K', 'the one below');
 	// Dialogs give the focus back.
 	await ada.page.focus('#settings');
 	await keyboard.press('Enter');
@@ -123,6 +179,49 @@ test('a conversation by keyboard alone', async () => {
 	assert.notEqual(shown, 'none');
 	await ada.close();
 	await boris.close();
+});
+
+test('read aloud is what is new: not the conversation that is opened, not a countdown', async () => {
+	const ada = await Person.open(browser, server, 'Ada R', { mayBeDown: true }), boris = await Person.open(browser, server, 'Boris R');
+	await boris.openTalk('Ada R');
+	for (const text of ['one', 'two', 'three']) await boris.say(text);
+	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("3")');
+	await ada.page.evaluate(() => {
+		window.aloud = [];
+		new MutationObserver((records) => {
+			for (const { addedNodes, target } of records) for (const el of addedNodes) {
+				const region = target.closest?.('[role=log]');
+				if (region) window.aloud.push([el.querySelector?.('.text')?.textContent, region.getAttribute('aria-live')]);
+			}
+		}).observe(document.querySelector('#log'), { childList: true });
+		window.said = [];
+		new MutationObserver(() => window.said.push(document.querySelector('#status-said').textContent)).observe(document.querySelector('#status-said'), { childList: true });
+	});
+	await ada.openTalk('Boris R');
+	await ada.sees('three');
+	assert.ok((await ada.page.evaluate(() => window.aloud)).every(([, live]) => live === 'off'), 'what was there before stays silent');
+	await ada.page.waitForSelector('#log[aria-live=polite]');
+	await boris.say('four');
+	await ada.sees('four');
+	assert.deepEqual((await ada.page.evaluate(() => window.aloud)).at(-1), ['four', 'polite']);
+	await server.stop();
+	await ada.page.waitForSelector('#status-text:has-text("Next try")', { timeout: 20000 });
+	await server.spawn(server.port);
+	await ada.ready();
+	await until(async () => (await ada.page.evaluate(() => window.said)).at(-1) === 'Connected', 'the good news');
+	assert.ok((await ada.page.evaluate(() => window.said)).every((text) => !/\d/.test(text)), 'no seconds are counted aloud');
+	boris.complaints = [];   // its server was away as well
+	await ada.close();
+	await boris.close();
+});
+
+test('who wants no motion gets none', async () => {
+	const ada = await Person.open(browser, server, null, { reducedMotion: 'reduce' });
+	const moving = () => ada.page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running' && (a.effect.getComputedTiming().endTime > 100)).length);
+	await until(async () => (await moving()) === 0, 'the sea to lie still');
+	await ada.join('Ada S');
+	await until(async () => (await moving()) === 0, 'the empty room to lie still');
+	await ada.close();
 });
 
 test('the message list is a log with a name, and everything to press has one too', async () => {

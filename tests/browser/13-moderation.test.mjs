@@ -36,7 +36,7 @@ test('an announcement and a deletion reach everyone; who is muted is told why a 
 	await boris.sees('Это сообщение удалено');
 	ctl('mute', 'Борис', '--for', '1h');
 	await boris.say('may I?');
-	await boris.page.waitForSelector('.row.failed:has-text("лишил вас голоса")');
+	await boris.page.waitForSelector('.row.failed:has-text("запретил вам писать")');
 	ctl('unmute', 'Борис');
 	await boris.page.click('.failure button');
 	await ada.sees('may I?');

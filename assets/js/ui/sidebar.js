@@ -141,7 +141,13 @@ export function initSidebar() {
 		renderTalks();
 		renderPeople();
 	});
-	on('opened', renderTalks);
+	on('opened', (key) => {
+		// Found, and so no longer sought.
+		if (query && key != null) {
+			search.value = '';
+			setQuery('');
+		} else renderTalks();
+	});
 	on('who', (f) => {
 		if ((f.q ?? '').toLowerCase() !== query) return;
 		hasMore = !!f.more;
