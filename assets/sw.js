@@ -20,7 +20,8 @@ async function page(request) {
 	const kept = await cache.match('/');
 	const fresh = fetch(request).then((response) => {
 		if (response.ok) cache.put('/', response.clone());
-		return response.ok || !kept ? response : kept;
+		// A redirect, to a proxy's sign-in for one, is the browser's to follow.
+		return response.ok || response.type === 'opaqueredirect' || !kept ? response : kept;
 	});
 	if (!kept) return fresh;
 	const tired = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, kept));

@@ -54,6 +54,7 @@ export function initLang() {
 		emit('lang');
 	};
 	setInterval(look, 20000);
+	addEventListener('languagechange', () => setLang(recall('lang')));
 	document.addEventListener('visibilitychange', look);
 }
 

@@ -14,7 +14,7 @@ const PATIENCE_MS = 60000;     // for longer than this nothing is waited for: it
 let atOnceMax = AT_ONCE_MAX, sentAtOnce = 0;
 const heldUntil = { public: 0, private: 0 };   // the server has said when it takes more; slow mode is of public talk alone
 const kindOf = (entry) => isDm(entry.conv) ? 'private' : 'public';
-const PREVIEWS_BYTES = 48 << 20;   // of files sent by this tab and confirmed; past it the oldest are shown from the server as everybody else's
+const PREVIEWS_BYTES = 24 << 20;   // of files sent by this tab and confirmed; past it all but the last are shown from the server as everybody else's
 const all = new Map();         // cid → entry, oldest first
 const echoed = new Set();      // cids the server has confirmed to this tab
 export const previews = new Map();   // cid → object URL of a file sent from this tab: its echo shows without a download
@@ -101,7 +101,7 @@ function dropPreview(cid) {
 // A tab open for weeks must not hold every file it ever sent.
 function trimPreviews() {
 	let bytes = shown.reduce((sum, other) => sum + other.bytes, 0);
-	while (bytes > PREVIEWS_BYTES) {
+	while (bytes > PREVIEWS_BYTES && shown.length > 1) {
 		const { m, bytes: freed } = shown.shift();
 		bytes -= freed;
 		dropPreview(m.cid);

@@ -75,6 +75,56 @@ test('unread counts, the title and the new-messages line', async () => {
 	await boris.close();
 });
 
+test('alone in the room: the page says how to change that, and copies its address', async () => {
+	const lone = await Server.start();
+	const ada = await Person.open(browser, lone, 'Первая', { locale: 'ru-RU', viewport: PHONE });
+	await ada.page.waitForSelector('.still:has-text("Полный штиль")');
+	await ada.page.tap('#back');
+	await ada.page.waitForSelector('#alone:has-text("Пока здесь только вы")');
+	await ada.page.tap('#invite');
+	await ada.page.waitForSelector('.toast:has-text("Скопировано")');
+	assert.equal(await ada.page.evaluate(() => navigator.clipboard.readText()), lone.url + '/');
+	const boris = await Person.open(browser, lone, 'Второй');
+	await ada.page.waitForSelector('#alone', { state: 'hidden' });
+	await ada.close();
+	await boris.close();
+	await lone.close();
+});
+
+test('unread counts say when there are more than are loaded', async () => {
+	const ada = await Person.open(browser, server, 'Ada9'), boris = await Person.open(browser, server, 'Boris9');
+	await boris.openTalk('Ada9');
+	await ada.page.waitForSelector('#people .person:has-text("Boris9")');
+	const write = (from, n) => boris.page.evaluate(([first, count]) => {
+		const input = document.querySelector('#input');
+		for (let i = first; i < first + count; i++) {
+			input.value = `u${i}`;
+			input.dispatchEvent(new Event('input', { bubbles: true }));
+			document.querySelector('#composer').requestSubmit();
+		}
+	}, [from, n]);
+	await write(0, 2);
+	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("2")');
+	assert.equal(await ada.page.textContent('.talk.is-dm .badge'), '2', 'all of them are here');
+	await ada.openTalk('Boris9');
+	await ada.sees('u1');
+	await ada.openTalk('General');
+	await ada.page.waitForTimeout(400);   // until what was read is noted
+	await write(2, 70);
+	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("70")', { timeout: 20000 });
+	await ada.page.reload();
+	await ada.ready();
+	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("50+")');
+	await ada.openTalk('Boris9');
+	await ada.page.waitForSelector('.sep.new');
+	await until(async () => {
+		await ada.page.$eval('#scroller', (el) => el.scrollBy(0, -2000));
+		return ada.page.evaluate(() => document.querySelector('.row:has(.sep.new) .text')?.textContent === 'u2');
+	}, 'the line to be above the first unread one');
+	await ada.close();
+	await boris.close();
+});
+
 test('on a phone: one pane at a time, the list by the back button', async () => {
 	const ada = await Person.open(browser, server, 'Ada8', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(browser, server, 'Boris8');
 	assert.equal(await ada.page.textContent('#chat-title'), 'Общий чат');

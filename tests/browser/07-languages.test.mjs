@@ -53,6 +53,19 @@ test('Russian counts people as Russian does', async () => {
 	for (const p of [ada, ...more]) await p.close();
 });
 
+test('another language of the browser is taken at once, unless one was chosen here', async () => {
+	const ada = await Person.open(browser, server, 'Chameleon');
+	const become = (tag) => ada.page.evaluate((wish) => {
+		Object.defineProperty(navigator, 'languages', { value: [wish, 'en'], configurable: true });
+		dispatchEvent(new Event('languagechange'));
+	}, tag);
+	await become('ru-RU');
+	assert.equal(await ada.page.textContent('#chat-title'), 'Общий чат');
+	await become('de-DE');
+	assert.equal(await ada.page.textContent('#chat-title'), 'General', 'a language that is not there: English');
+	await ada.close();
+});
+
 test('the switch changes everything at once and is remembered; so are theme and drafts', async () => {
 	const ada = await Person.open(browser, server, 'Switch');
 	await ada.say('a message from today');

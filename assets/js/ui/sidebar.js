@@ -64,12 +64,14 @@ function personRow(u) {
 }
 
 // Brings the rows of `box` to what `list` wants, keeping the elements: one that is being pressed or has the focus must not be swapped for a twin.
-function refill(box, list, make, keyOf) {
+// `sigOf` says shortly what a row shows, where there are so many that making each one to compare it takes too long.
+function refill(box, list, make, keyOf, sigOf = () => null) {
 	const old = new Map([...box.children].map((el) => [el.rowKey, el]));
 	let place = box.firstElementChild;
 	for (const item of list) {
-		const key = keyOf(item), fresh = make(item), look = fresh.outerHTML;
+		const key = keyOf(item), sig = sigOf(item);
 		let el = old.get(key);
+		const isSame = sig !== null && el?.sig === sig, fresh = isSame ? null : make(item), look = isSame ? el.look : fresh.outerHTML;
 		old.delete(key);
 		if (!el) el = fresh;
 		else if (el.look !== look) {
@@ -79,6 +81,7 @@ function refill(box, list, make, keyOf) {
 		}
 		el.rowKey = key;
 		el.look = look;
+		el.sig = sig;
 		if (el === place) place = place.nextElementSibling;
 		else box.insertBefore(el, place);
 	}
@@ -96,7 +99,7 @@ function renderPeople() {
 	const here = [...users.values()].filter((u) => u.online);
 	const found = here.filter((u) => shows(u.name));
 	found.sort((a, b) => (b.id === me.id) - (a.id === me.id) || byName.compare(a.name, b.name));
-	refill(people, found.slice(0, SHOWN_PEOPLE), personRow, (u) => u.id);
+	refill(people, found.slice(0, SHOWN_PEOPLE), personRow, (u) => u.id, (u) => u.name + '\n' + t('youSuffix') + (u.id === me.id));
 	$('#people-title').textContent = query ? t('peopleFound') : t('people');
 	$('#people-count').textContent = query ? fmtNumber(found.length) : fmtNumber(world.online);
 	const isAlone = !query && world.online <= 1 && net.everReady;

@@ -173,7 +173,7 @@ test('pictures that load late do not move what is read', async () => {
 	await boris.close();
 });
 
-test('a file sent is let go: past 48 MB the oldest preview is the server’s', async () => {
+test('a file sent is let go: past 24 MB the oldest preview is the server’s', async () => {
 	const ada = await Person.open(browser, server, 'Ada B');
 	await ada.page.evaluate(() => {
 		window.open = new Set();
@@ -182,7 +182,7 @@ test('a file sent is let go: past 48 MB the oldest preview is the server’s', a
 		URL.revokeObjectURL = (url) => (window.open.delete(url), revokeObjectURL(url));
 	});
 	for (let i = 0; i < 3; i++) {
-		await ada.page.setInputFiles('#files', { name: `big${i}.bin`, mimeType: 'application/octet-stream', buffer: Buffer.alloc(20 << 20, i) });
+		await ada.page.setInputFiles('#files', { name: `big${i}.bin`, mimeType: 'application/octet-stream', buffer: Buffer.alloc(11 << 20, i) });
 		await ada.page.waitForSelector('.chip');
 		await ada.page.click('#send');
 		await until(async () => (await ada.page.locator('.row.mine:not(.pending) a.file[download^=big]').count()) === i + 1, 'it to be sent', 20000);
