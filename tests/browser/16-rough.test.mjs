@@ -136,7 +136,7 @@ test('the server dies in the middle of an upload: it goes on from where it was',
 	ada.page.on('request', (request) => request.method() === 'POST' && offsets.push(Number(new URL(request.url()).searchParams.get('offset'))));
 	const cdp = await ada.context.newCDPSession(ada.page);
 	await cdp.send('Network.enable');
-	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 600000 });
+	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 200000 });
 	await ada.page.setInputFiles('#files', { name: 'slow.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(2 << 20, 7) });
 	await ada.page.waitForSelector('.chip');
 	await ada.page.click('#send');
