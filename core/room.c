@@ -13,6 +13,7 @@
 #include "room_impl.h"
 
 #define GROUP_MAX 4096 /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
+#define JOINS_A_BATCH 64 /* a join costs as much as many messages: when thousands come at once, those who chat do not wait for them all */
 
 struct session *room_session(const struct conn *c)
 {
@@ -288,6 +289,32 @@ static bool is_sent_away(const struct conn *c)
 	return s && s->is_sent_away;
 }
 
+/* The batch with no more than JOINS_A_BATCH joins, those that waited first; they go last, the rest waits. Nothing follows a join of its connection
+ * before it is dealt with, so this changes no connection's order. */
+static struct event *hold_back_joins(struct room *r, struct event *list)
+{
+	struct event **end = &list;
+	while (*end) {
+		struct event *e = *end;
+		if (e->kind != EV_JOIN) {
+			end = &e->next;
+			continue;
+		}
+		*end = e->next;
+		e->next = NULL;
+		*r->joins_end = e;
+		r->joins_end = &e->next;
+	}
+	*end = r->joins;
+	for (int n = 0; *end && n < JOINS_A_BATCH; n++)
+		end = &(*end)->next;
+	r->joins = *end;
+	*end = NULL;
+	if (!r->joins)
+		r->joins_end = &r->joins;
+	return list;
+}
+
 static void run_batch(struct room *r, struct event *list)
 {
 	uint64_t events = 0;
@@ -324,7 +351,8 @@ static void *room_main(void *arg)
 	struct room *r = arg;
 	wc_thread_is(ROLE_ROOM, "room");
 	while (!r->is_stopping) {
-		struct event *batch = inbox_take(r->o.inbox, WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)));
+		int wait_ms = r->joins ? 0 : WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r));
+		struct event *batch = hold_back_joins(r, inbox_take(r->o.inbox, wait_ms));
 		if (batch)
 			run_batch(r, batch);
 		r->mono_now_ms = mono_ms();
@@ -430,6 +458,10 @@ fail:
 static void room_free(struct room *r)
 {
 	presence_fini(r);
+	for (struct event *e = r->joins, *next; e; e = next) { /* their sockets are closed already */
+		next = e->next;
+		event_free(e);
+	}
 	sanctions_free(r);
 	limits_fini(r);
 	admit_fini(r);
@@ -451,6 +483,7 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	users_init(&r->users);
 	limits_init(r);
 	r->has_free_pages = true; /* what the last run left */
+	r->joins_end = &r->joins;
 	r->tail = tail_new(opts->options->history_limit);
 	r->pub = publisher_new(opts->hubs, r->users.session_count);
 	buf_init(&r->scratch, FRAME_CAP);

@@ -115,6 +115,7 @@ struct room {
 	struct action *actions;
 	int action_count, action_room;
 	bool group_has_join_1;           /* the group under way makes dialect-1 readers */
+	struct event *joins, **joins_end; /* waiting for a later batch, in order */
 	struct buf scratch, scratch_2;   /* frames under construction */
 	uint64_t next_id;                /* of the next message */
 	uint64_t applied_id;             /* of the last published one: what a page may show */
