@@ -14,7 +14,8 @@
  *     below the head it saw, the frame's bytes and every insert at that position are visible to it; an insert it drains beyond that head
  *     belongs to a later batch, and waits. That order also makes every insert of a later batch lie at or after that head.
  *  2. After visiting every connection, those waiting for EPOLLOUT included, and dropping each whose cursor is more than half a ring behind
- *     that head, the thread stores it in swept[i] (release). The room loads all swept (acquire) before writing, and never lets tail
+ *     that head, the thread stores it in swept[i] (release). A long round takes several turns, each with a newer head and mail of its own; what is
+ *     stored at its end is the head it began with: who joined meanwhile did so by mail that was not there when the round began, thus at or after it. The room loads all swept (acquire) before writing, and never lets tail
  *     pass min(swept) + size/2. Hence for any live cursor c: c >= swept - size/2 >= tail - size: what a cursor may still read is never
  *     overwritten. While a sweep to a newer head is under way, swept is the old one, and the same inequality holds.
  *  3. Positions between frames: head is always a frame boundary, a cursor inside a sweep may not be. Inserts are therefore

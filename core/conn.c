@@ -8,6 +8,8 @@
 #include "seats.h"
 
 #define FLUSH_IOVECS 64
+#define OUTPUT_AT_ONCE ((size_t)16 * 1024) /* what is sent in the turn it comes in */
+#define FLUSH_BYTES ((size_t)128 * 1024) /* at once to one connection; at least a record of TLS */
 #define CLOSE_WRITE_S 5  /* for a close frame to go out */
 #define CLOSE_LINGER_S 2 /* for the peer to close after it */
 #define STALL_S 30       /* output without any progress */
@@ -31,11 +33,30 @@ void conn_mark_ready(struct conn *c)
 
 void conn_mark_dirty(struct conn *c)
 {
-	if (c->is_dirty || c->is_dead)
+	if (c->is_dirty || c->is_behind || c->is_dead)
 		return;
 	c->is_dirty = true;
 	c->dirty_next = c->hub->dirty;
 	c->hub->dirty = c;
+}
+
+void conn_mark_behind(struct conn *c)
+{
+	if (c->is_behind || c->is_dead)
+		return;
+	c->is_behind = true;
+	c->behind_next = NULL;
+	if (c->hub->behind_last)
+		c->hub->behind_last->behind_next = c;
+	else
+		c->hub->behind_first = c;
+	c->hub->behind_last = c;
+}
+
+void conn_forget(struct conn *c)
+{
+	if (c->is_dead && c->is_released && !c->is_ready && !c->is_dirty && !c->is_behind)
+		conn_free(c);
 }
 
 void conn_open(struct hub *h, struct conn *c)
@@ -129,6 +150,14 @@ static bool is_large(const struct shbuf *b)
 	return b->len >= SHBUF_LARGE;
 }
 
+static size_t all_bytes(const struct mail *m)
+{
+	size_t sum = 0;
+	for (int i = 0; i < m->nparts; i++)
+		sum += m->parts[i]->len;
+	return sum;
+}
+
 static uint32_t small_bytes(const struct mail *m)
 {
 	size_t sum = 0;
@@ -136,6 +165,15 @@ static uint32_t small_bytes(const struct mail *m)
 		if (!is_large(m->parts[i]))
 			sum += m->parts[i]->len;
 	return (uint32_t)(sum + sizeof *m);
+}
+
+/* What takes long waits with those that take long: a thousand inits must not come before the next message to everybody. */
+static void mark_for_output(struct conn *c, const struct mail *m)
+{
+	if (all_bytes(m) > OUTPUT_AT_ONCE)
+		conn_mark_behind(c);
+	else
+		conn_mark_dirty(c);
 }
 
 void conn_insert(struct conn *c, struct mail *m)
@@ -168,7 +206,7 @@ void conn_insert(struct conn *c, struct mail *m)
 		m->next = *at;
 		*at = m;
 	}
-	conn_mark_dirty(c);
+	mark_for_output(c, m);
 }
 
 void conn_fill(struct conn *c, struct mail *fill)
@@ -182,7 +220,7 @@ void conn_fill(struct conn *c, struct mail *fill)
 		memcpy(m->parts, fill->parts, sizeof m->parts);
 		count_inserts(c, small_bytes(m));
 		fill->nparts = 0;
-		conn_mark_dirty(c);
+		mark_for_output(c, m);
 		break;
 	}
 	mail_free(fill);
@@ -268,11 +306,32 @@ static bool has_output(const struct conn *c)
 	return c->first || (c->list != LIST_NEW && c->cursor < c->hub->heads[c->list]);
 }
 
+/* How many of the iovecs make at most FLUSH_BYTES, the last one cut. */
+static int cut(struct iovec *iov, int n)
+{
+	size_t sum = 0;
+	for (int i = 0; i < n; i++) {
+		if (sum + iov[i].iov_len >= FLUSH_BYTES) {
+			iov[i].iov_len = FLUSH_BYTES - sum;
+			return i + 1;
+		}
+		sum += iov[i].iov_len;
+	}
+	return n;
+}
+
+/* A socket with much to take (a file, an init) gets a part of it in a turn, and waits its turn for the rest: the other connections' messages do
+ * not wait for it. */
 void conn_flush(struct conn *c)
 {
 	struct iovec iov[FLUSH_IOVECS];
+	size_t sum = 0;
 	while (!c->is_dead && !c->is_blocked && has_output(c)) {
-		int n = output_walk(c, iov, -1);
+		if (sum >= FLUSH_BYTES) {
+			conn_mark_behind(c);
+			return;
+		}
+		int n = cut(iov, output_walk(c, iov, -1));
 		if (n == 0) {
 			output_walk(c, iov, 0); /* pure skips */
 			break;
@@ -289,6 +348,7 @@ void conn_flush(struct conn *c)
 			return;
 		}
 		c->hub->sent_bytes += (uint64_t)got;
+		sum += (size_t)got;
 		output_walk(c, iov, got);
 		if (c->is_close_sent)
 			break;

@@ -18,6 +18,8 @@
 #include "seats.h"
 
 #define EVENTS_A_TURN 512
+#define SWEEP_TURN_US 5000    /* of a long round, before what came in is read */
+#define BEHIND_A_TURN_US 1000 /* for connections with much output */
 #define BUDGET_RETRY_MS 20
 #define SLICE 64        /* connections of one ring, before the other has its turn */
 #define READS_A_LOOK 64 /* before a look whether something is to be sent */
@@ -92,15 +94,29 @@ void list_add(struct hub *h, struct conn *c, int list)
 	l->v[l->n++] = c;
 }
 
+static void put_at(struct list *l, uint32_t slot, struct conn *c)
+{
+	l->v[slot] = c;
+	c->slot = slot;
+}
+
 void list_remove(struct hub *h, struct conn *c)
 {
 	struct list *l = &h->lists[c->list];
 	WC_ASSERT(c->slot < l->n && l->v[c->slot] == c);
-	l->v[c->slot] = l->v[--l->n];
-	l->v[c->slot]->slot = c->slot;
+	uint32_t hole = c->slot;
+	if (hole < l->at) { /* the last of the visited fills it, so that who fills the next hole is still to be visited */
+		l->at--;
+		put_at(l, hole, l->v[l->at]);
+		hole = l->at;
+	}
+	l->n--;
+	if (hole != l->n) /* it was not the last itself, or what filled its place */
+		put_at(l, hole, l->v[l->n]);
 	if (l->n == 0) { /* the list of a storm is not kept for ever */
 		free(l->v);
-		*l = (struct list){ 0 };
+		l->v = NULL;
+		l->room = 0;
 	}
 }
 
@@ -140,8 +156,7 @@ static void drain(struct hub *h)
 		if (m->kind == MAIL_RELEASE) {
 			WC_ASSERT(c->is_dead);
 			c->is_released = true;
-			if (!c->is_ready && !c->is_dirty)
-				conn_free(c);
+			conn_forget(c);
 			mail_free(m);
 			continue;
 		}
@@ -212,50 +227,66 @@ static void drain(struct hub *h)
 		stop_begin(h);
 }
 
-/* Sends to up to SLICE connections of the ring, from number *at on, what is new, and drops who would be overtaken. */
-static void sweep_slice(struct hub *h, int ring, uint32_t *at)
+static void visit(struct hub *h, struct conn *c, int ring)
 {
-	struct bcast *b = h->all->rings[ring];
-	const uint64_t head = h->heads[ring];
-	const uint64_t lag_max = bcast_lag_max(b);
+	const uint64_t head = h->heads[ring], lag_max = bcast_lag_max(h->all->rings[ring]);
+	if (fault("lost-cursor") && c->cursor < head && !c->first && random() % 2000 == 0)
+		c->cursor = head;
+	/* Who is behind is served in its turn, unless the log is about to overtake it. */
+	if (!c->is_blocked && (!c->is_behind || c->cursor + lag_max / 2 < head))
+		conn_flush(c);
+	if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
+		conn_kill(c, M_EVICTED_LAG, "too slow");
+}
+
+/* Sends to the next SLICE connections of the ring what is new, and drops who would be overtaken. True: the round is over, everyone was visited. */
+static bool sweep_slice(struct hub *h, int ring)
+{
 	struct list *l = &h->lists[ring];
-	uint32_t i = *at;
-	for (int n = 0; n < SLICE && i < l->n; n++) {
-		if (i + 8 < l->n)
-			__builtin_prefetch(l->v[i + 8]);
-		struct conn *c = l->v[i];
-		if (fault("lost-cursor") && c->cursor < head && !c->first && random() % 2000 == 0)
-			c->cursor = head;
-		if (!c->is_blocked)
-			conn_flush(c);
-		if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
-			conn_kill(c, M_EVICTED_LAG, "too slow");
-		if (i < l->n && l->v[i] == c) /* else it is gone, and another has its place */
-			i++;
+	if (!l->is_in_round) {
+		l->is_in_round = true;
+		l->round_head = h->heads[ring];
+		l->at = 0;
 	}
-	*at = i;
+	for (int n = 0; n < SLICE && l->at < l->n; n++) {
+		if (l->at + 8 < l->n)
+			__builtin_prefetch(l->v[l->at + 8]);
+		struct conn *c = l->v[l->at];
+		visit(h, c, ring);
+		if (l->at < l->n && l->v[l->at] == c) /* else it is gone, and another has its place */
+			l->at++;
+	}
+	if (l->at < l->n)
+		return false;
+	bcast_swept(h->all->rings[ring], h->number, l->round_head);
+	h->swept[ring] = l->round_head;
+	l->is_in_round = false;
+	l->at = 0;
+	metric_add(M_SWEEPS, 1);
+	return true;
 }
 
 /* Everyone, of the rings that have moved. Who came first is served first, on either ring: a crowd that comes later delays itself, not those who
- * were there. */
-static void sweep(struct hub *h, const bool has_moved[HUB_RINGS])
+ * were there. After a while it leaves off, to go on in the next turn: what comes in from those who write does not wait for the end of a long round, and
+ * the rest of the round sends what has come meanwhile as well. */
+static void sweep(struct hub *h)
 {
-	uint32_t at[HUB_RINGS] = { 0 };
-	bool goes_on = true;
-	while (goes_on) {
+	bool is_due[HUB_RINGS];
+	int64_t until_us = 0;
+	for (int r = 0; r < HUB_RINGS; r++)
+		is_due[r] = h->swept[r] != h->heads[r];
+	for (bool goes_on = true; goes_on;) {
 		goes_on = false;
 		for (int r = HUB_RINGS; r-- > 0;) {
-			if (!has_moved[r])
-				continue;
-			sweep_slice(h, r, &at[r]);
-			goes_on |= at[r] < h->lists[r].n;
+			if (is_due[r])
+				is_due[r] = !sweep_slice(h, r);
+			goes_on |= is_due[r];
 		}
+		if (goes_on && until_us == 0)
+			until_us = mono_us() + SWEEP_TURN_US;
+		else if (goes_on && mono_us() > until_us)
+			return;
 	}
-	for (int r = 0; r < HUB_RINGS; r++)
-		if (has_moved[r]) {
-			bcast_swept(h->all->rings[r], h->number, h->heads[r]);
-			metric_add(M_SWEEPS, 1);
-		}
 }
 
 static void flush_dirty(struct hub *h)
@@ -264,11 +295,31 @@ static void flush_dirty(struct hub *h)
 		struct conn *c = h->dirty;
 		h->dirty = c->dirty_next;
 		c->is_dirty = false;
-		if (!c->is_dead)
+		if (c->is_dead)
+			conn_forget(c);
+		else if (!c->is_behind)
 			conn_flush(c);
-		else if (c->is_released && !c->is_ready)
-			conn_free(c);
 	}
+}
+
+/* Those with much output, a part each, in turn, for a moment. */
+static void flush_behind(struct hub *h)
+{
+	if (!h->behind_first)
+		return;
+	const int64_t until_us = mono_us() + BEHIND_A_TURN_US;
+	struct conn *last = h->behind_last, *c;
+	do {
+		c = h->behind_first;
+		h->behind_first = c->behind_next;
+		if (!h->behind_first)
+			h->behind_last = NULL;
+		c->is_behind = false;
+		if (c->is_dead)
+			conn_forget(c);
+		else
+			conn_flush(c);
+	} while (c != last && mono_us() < until_us);
 }
 
 static bool has_news(const struct hub *h)
@@ -276,7 +327,7 @@ static bool has_news(const struct hub *h)
 	if (atomic_load(&h->mailbox))
 		return true;
 	for (int r = 0; r < HUB_RINGS; r++)
-		if (bcast_head(h->all->rings[r]) != h->heads[r])
+		if (bcast_head(h->all->rings[r]) != h->swept[r])
 			return true;
 	return false;
 }
@@ -294,10 +345,10 @@ static void read_ready(struct hub *h)
 			h->ready_last = NULL;
 		c->is_ready = false;
 		bool was_last = c == last;
-		if (!c->is_dead)
+		if (c->is_dead)
+			conn_forget(c);
+		else
 			conn_read_turn(c);
-		else if (c->is_released && !c->is_dirty)
-			conn_free(c);
 		if (was_last || (++reads % READS_A_LOOK == 0 && has_news(h)))
 			break;
 	}
@@ -325,7 +376,7 @@ static void retry_budget(struct hub *h)
 
 static bool has_work(const struct hub *h)
 {
-	return has_news(h) || h->dirty || (h->ready_first && !h->all->o.ops.is_full(h->all->o.ops.arg));
+	return has_news(h) || h->dirty || h->behind_first || (h->ready_first && !h->all->o.ops.is_full(h->all->o.ops.arg));
 }
 
 static void take_events(struct hub *h, const struct epoll_event *evs, int n)
@@ -348,7 +399,7 @@ static void take_events(struct hub *h, const struct epoll_event *evs, int n)
 			conn_mark_ready(c); /* a read of TLS may have waited for room to write */
 		if ((evs[i].events & EPOLLOUT) && c->is_blocked) {
 			c->is_blocked = false;
-			conn_mark_dirty(c);
+			conn_mark_behind(c); /* it was blocked for having much */
 		}
 	}
 }
@@ -397,15 +448,12 @@ static void *hub_main(void *arg)
 		read_ready(h);
 
 		/* The heads first, the mail after: see bcast.h. */
-		bool has_moved[HUB_RINGS];
-		for (int r = 0; r < HUB_RINGS; r++) {
-			uint64_t head = bcast_head(h->all->rings[r]);
-			has_moved[r] = head != h->heads[r];
-			h->heads[r] = head;
-		}
+		for (int r = 0; r < HUB_RINGS; r++)
+			h->heads[r] = bcast_head(h->all->rings[r]);
 		drain(h);
-		sweep(h, has_moved);
+		sweep(h);
 		flush_dirty(h);
+		flush_behind(h);
 
 		uint32_t now_s = (uint32_t)((mono_ms() - h->all->start_ms) / 1000) + 1;
 		if (now_s != h->now_s) {

@@ -31,6 +31,7 @@ struct conn {
 	bool is_dirty : 1;    /* in hub->dirty */
 	bool is_ready : 1;    /* in hub->ready: there may be input */
 	bool is_ending : 1;   /* the room answers what was sent, then says MAIL_CLOSE; input is thrown away */
+	bool is_behind : 1;   /* in hub->behind: has more output than a turn sends */
 	bool is_closing : 1;  /* a close frame is queued; input is thrown away */
 	bool is_close_sent : 1;
 	bool saw_hangup : 1;  /* read until the end even after a short read */
@@ -40,7 +41,7 @@ struct conn {
 	uint32_t insert_bytes; /* of small parts waiting */
 
 	struct hub *hub;
-	struct conn *ready_next, *dirty_next;
+	struct conn *ready_next, *dirty_next, *behind_next;
 	struct conn *all_prev, *all_next; /* every connection whose memory lives */
 	struct ws_in in;
 	uint8_t *stash;       /* input that came before a pause and is still to be parsed */
@@ -57,9 +58,13 @@ struct conn {
 	bool is_v4;
 };
 
+/*   0 ........ at ........ n
+ *   visited   to be visited   in the round under way; between rounds at is 0. Removing keeps this, adding adds to the second part. */
 struct list {
 	struct conn **v;
-	uint32_t n, room;
+	uint32_t n, room, at;
+	bool is_in_round;
+	uint64_t round_head; /* the head when the round began */
 };
 
 struct hub {
@@ -72,8 +77,10 @@ struct hub {
 	_Alignas(64) struct list lists[LISTS];
 	struct conn *ready_first, *ready_last;
 	struct conn *dirty;
+	struct conn *behind_first, *behind_last; /* whose socket takes more than a turn gives: served in turn, a little in each */
 	struct conn *all_conns;
 	uint64_t heads[HUB_RINGS]; /* as of this turn */
+	uint64_t swept[HUB_RINGS]; /* what every connection has been visited for */
 	uint32_t now_s;            /* seconds since start, monotonic */
 	uint32_t budget_waiters;
 	size_t insert_bytes;       /* of all its connections */
@@ -111,6 +118,8 @@ void conn_start_close_at(struct conn *c, uint64_t at, int code, const void *reas
 void conn_kill(struct conn *c, enum metric why, const char *reason); /* the one way a socket ends; why M_COUNT: nothing to count */
 void conn_mark_ready(struct conn *c);
 void conn_mark_dirty(struct conn *c);
+void conn_mark_behind(struct conn *c);
+void conn_forget(struct conn *c);                             /* frees a dead one that the room has released and no list holds */
 void conn_tick(struct conn *c);                               /* once a second */
 void conn_free(struct conn *c);
 
