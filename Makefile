@@ -71,7 +71,7 @@ export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup run test docs unit net browser soak hostile screenshots check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
+.PHONY: all setup run test docs unit net browser bench bench-programs soak hostile screenshots check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
 
 all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
@@ -101,7 +101,7 @@ docs: ## the man pages against the tables of the sources
 unit: $(UNIT) $(REPLAY) $(BIN)/wavechatd | $(call after,docs) ## C unit tests, and the fuzz targets over their committed corpora
 	$(Q)tests/unit/run $(UNIT) $(REPLAY)
 
-net: all $(NPM) | $(call after,docs unit) ## the real server, over sockets
+net: bench-programs | $(call after,docs unit) ## the real server, over sockets
 	$(Q)cd tests && $(NODE) $(NODE_TEST) $(NET)
 
 browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
@@ -119,6 +119,18 @@ hostile: all $(NPM) ## 2,000 connections that mean harm while 200 people chat, w
 
 screenshots: all $(NPM) ## the page in its states, to be looked at, in build/screenshots
 	$(Q)cd tests && $(NODE) browser/screenshots.mjs
+
+# build/bench: the peers that are compiled, measured as they come and with the same optimisation
+build/bench/%: tests/bench/%.c $(CIVETWEB)
+	@mkdir -p $(@D); echo "  CC      $<"
+	$(Q)$(CC) -std=gnu11 -O2 -g -D_GNU_SOURCE $(WARN) -Wno-missing-prototypes -pthread -Ibuild/civetweb/include $(CIVETWEB_DEFS) -o $@ $< \
+		$(if $(findstring civetweb,$@),-isystem build/civetweb/src -w $(CIVETWEB)) -lssl -lcrypto
+bench-programs: all $(NPM) build/bench/floor build/bench/peer-civetweb
+bench: ## measure all servers side by side, make BENCH.md and its chart (quarter of an hour): ROUNDS=7 BENCH_ARGS="--resume"
+	$(Q)tools/setup.sh bench
+	$(Q)$(MAKE) --no-print-directory bench-programs
+	$(Q)cd tests && $(NODE) bench/run.mjs --rounds $(ROUNDS) $(BENCH_ARGS)
+ROUNDS ?= 7
 
 check-asan: ## unit and net tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory MODE=asan unit net
@@ -177,7 +189,7 @@ check-packages-ready: all $(NPM)
 	$(Q)cd tests && $(NODE) $(NODE_TEST) proxy/*.test.mjs
 
 clean: ## all that was built; keeps what was downloaded
-	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools version probed probed-tests wavebench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz
+	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools version probed probed-tests wavebench bench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz
 distclean: ## everything that is not in git
 	rm -rf build tests/node_modules
 

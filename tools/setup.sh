@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing: `setup.sh build` what compiling needs, `test` that and what the tests need,
-# `packages` that and what judges packages and stands in front of the server there, `fuzz` a clang beside what compiling needs. Quick and silent when all is there. The only step that needs root, and only if something is missing.
+# `packages` that and what judges packages and stands in front of the server there, `bench` what it is measured against, `fuzz` a clang beside what
+# compiling needs. Quick and silent when all is there. The only step that needs root, and only if something is missing.
 set -eu
 
 build="build-essential libjson-c-dev zlib1g-dev libsqlite3-dev libssl-dev libutf8proc-dev ca-certificates"
@@ -9,16 +10,17 @@ tests="libcmocka-dev mandoc chromium fonts-dejavu-core fonts-noto-color-emoji fi
 
 case ${1:-build} in
 build) wanted=$build ;;
-test | packages)
+test | packages | bench)
 	wanted="$build $tests"
-	[ "$1" = test ] || wanted="$build git lintian systemd nginx caddy curl openssl"
+	[ "$1" != packages ] || wanted="$build git lintian systemd nginx caddy curl openssl"
+	[ "$1" != bench ] || wanted="$build git python3-aiohttp nginx"
 	# A node of another origin (18 or newer, with npm) is as good as Debian's.
 	if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null; then
 		wanted="$wanted nodejs npm"
 	fi ;;
 fuzz) wanted="$build clang" ;;
 *)
-	echo "usage: setup.sh build|test|packages|fuzz" >&2
+	echo "usage: setup.sh build|test|packages|bench|fuzz" >&2
 	exit 2 ;;
 esac
 

@@ -25,6 +25,7 @@ static const char usage[] =
 	"\n"
 	"  --workload NAME   text (default): some talk to all; dm: pairs talk in private; idle: all are silent;\n"
 	"                    storm: all join at once; stall: some never read; churn: some come and go;\n"
+	"                    file: files to some while others talk; fetch: one path over HTTP, again and again;\n"
 	"                    hostile: nothing is measured, a crowd means harm beside another wavebench\n"
 	"  --clients N       connections (1000)           --senders S   how many of them talk (1)\n"
 	"  --window W        messages in flight per sender, closed loop (4)\n"
@@ -32,15 +33,25 @@ static const char usage[] =
 	"  --size BYTES      of a message's text (200)    --seconds T   measured (5)    --warmup T (1)    --drain T (10)\n"
 	"  --threads N       of this program (1)          --burst N     connections under way at once, per thread (256)\n"
 	"  --dialect 1|2     of the wire (1)              --pid PID     the server's: adds its CPU and memory\n"
+	"  --settle T        seconds from the last leaving to the last look at memory (2.5)\n"
 	"  --stalled N       stall: of the clients, how many never read (10)\n"
-	"  --chatters N      storm: clients there before, among them the senders (0)\n"
+	"  --chatters N      storm: clients there before, among them the senders (0); the latency is theirs\n"
 	"  --preload N       messages said before, so that there is a history (0)\n"
 	"  --rejoin          storm: all were there before and come back with token and since (dialect 2)\n"
 	"  --churners N      churn: connections at a time (64)    --connects N   in all (10000)\n"
 	"  --sources N       hostile: loopback addresses the crowd comes from, 127.0.66.1 and on (50);\n"
 	"                    --rate there: connections made a second (1000)\n"
 	"  --kind NAME       hostile: all are slowloris, half_open, garbage, stalled, oversized or join_flood; else a sixth each\n"
-	"  --json            one JSON object instead of a table\n";
+	"  --readers N       file: connections of dialect 1 beside the clients, that get the files whole (100)\n"
+	"  --file-mb N       size (25)                            --files N      how many, one after another (3)\n"
+	"  --path PATH       fetch: what each of the clients downloads, for --seconds\n"
+	"  --json            one JSON object instead of a table\n"
+	"\n"
+	"What is measured: deliveries are frames of messages that reached a client; latency runs from when a message was due to when a\n"
+	"client had it, so that a late sender hides nothing; CPU is what the server's threads ran, from /proc. Memory is before anyone\n"
+	"came, with all joined, and after all have gone (churn: `churned` when those who came and went have gone).\n"
+	"What is checked, or the exit status is 1: one order at all clients, the same bytes, no gap, no duplicate, a DM at its two ends alone.\n"
+	"Connections to 127.0.0.1 come from 127.0.0.1 to 127.0.0.16, so that ports do not run out. Any server of the wire's Part 1 will do.\n";
 
 static void die(const char *fmt, ...) WC_PRINTF(1, 2) WC_NORETURN;
 static void die(const char *fmt, ...)
@@ -57,21 +68,24 @@ static void die(const char *fmt, ...)
 static const struct {
 	const char *name;
 	enum workload workload;
-} workloads[] = { { "text", LOAD_TEXT }, { "dm", LOAD_DM }, { "idle", LOAD_IDLE }, { "storm", LOAD_STORM }, { "stall", LOAD_STALL }, { "churn", LOAD_CHURN }, { "hostile", LOAD_HOSTILE } };
+} workloads[] = { { "text", LOAD_TEXT }, { "dm", LOAD_DM }, { "idle", LOAD_IDLE }, { "storm", LOAD_STORM }, { "stall", LOAD_STALL }, { "churn", LOAD_CHURN },
+	{ "file", LOAD_FILE }, { "fetch", LOAD_FETCH }, { "hostile", LOAD_HOSTILE } };
 
-enum { OPT_WORKLOAD = 256, OPT_CLIENTS, OPT_SENDERS, OPT_WINDOW, OPT_RATE, OPT_SIZE, OPT_SECONDS, OPT_WARMUP, OPT_DRAIN, OPT_THREADS, OPT_BURST,
-       OPT_DIALECT, OPT_PID, OPT_STALLED, OPT_CHATTERS, OPT_PRELOAD, OPT_REJOIN, OPT_CHURNERS, OPT_CONNECTS, OPT_SOURCES, OPT_KIND, OPT_JSON, OPT_HELP };
+enum { OPT_WORKLOAD = 256, OPT_CLIENTS, OPT_SENDERS, OPT_WINDOW, OPT_RATE, OPT_SIZE, OPT_SECONDS, OPT_WARMUP, OPT_DRAIN, OPT_SETTLE, OPT_THREADS, OPT_BURST,
+       OPT_DIALECT, OPT_PID, OPT_STALLED, OPT_CHATTERS, OPT_PRELOAD, OPT_REJOIN, OPT_CHURNERS, OPT_CONNECTS, OPT_SOURCES, OPT_KIND, OPT_READERS, OPT_FILE_MB, OPT_FILES, OPT_PATH, OPT_JSON, OPT_HELP };
 
 static const struct option longopts[] = {
 	{ "workload", 1, NULL, OPT_WORKLOAD }, { "clients", 1, NULL, OPT_CLIENTS },   { "senders", 1, NULL, OPT_SENDERS },
 	{ "window", 1, NULL, OPT_WINDOW },     { "rate", 1, NULL, OPT_RATE },         { "size", 1, NULL, OPT_SIZE },
-	{ "seconds", 1, NULL, OPT_SECONDS },   { "warmup", 1, NULL, OPT_WARMUP },     { "drain", 1, NULL, OPT_DRAIN },
+	{ "seconds", 1, NULL, OPT_SECONDS },   { "warmup", 1, NULL, OPT_WARMUP },     { "drain", 1, NULL, OPT_DRAIN },       { "settle", 1, NULL, OPT_SETTLE },
+	
 	{ "threads", 1, NULL, OPT_THREADS },   { "burst", 1, NULL, OPT_BURST },       { "dialect", 1, NULL, OPT_DIALECT },
 	{ "pid", 1, NULL, OPT_PID },           { "stalled", 1, NULL, OPT_STALLED },   { "chatters", 1, NULL, OPT_CHATTERS },
 	{ "preload", 1, NULL, OPT_PRELOAD },   { "rejoin", 0, NULL, OPT_REJOIN },     { "churners", 1, NULL, OPT_CHURNERS },
-	{ "connects", 1, NULL, OPT_CONNECTS }, { "sources", 1, NULL, OPT_SOURCES },     { "kind", 1, NULL, OPT_KIND },
-	{ "json", 0, NULL, OPT_JSON },         { "help", 0, NULL, OPT_HELP },
-	{ NULL, 0, NULL, 0 },
+	{ "sources", 1, NULL, OPT_SOURCES },   { "kind", 1, NULL, OPT_KIND },
+	{ "connects", 1, NULL, OPT_CONNECTS }, { "json", 0, NULL, OPT_JSON },         { "help", 0, NULL, OPT_HELP },
+	{ "readers", 1, NULL, OPT_READERS },   { "file-mb", 1, NULL, OPT_FILE_MB },   { "files", 1, NULL, OPT_FILES },
+	{ "path", 1, NULL, OPT_PATH },         { NULL, 0, NULL, 0 },
 };
 
 static double number(const char *option, double min, double max)
@@ -111,8 +125,8 @@ static void parse_address(struct bench_options *o, const char *address)
 static void parse_options(struct bench_options *o, int argc, char **argv)
 {
 	*o = (struct bench_options){ .clients = 1000, .senders = 1, .window = 4, .threads = 1, .size = 200, .dialect = 1, .burst = 256, .seconds = 5,
-		.warmup = 1, .drain = 10, .sources = 50, .kind = -1 };
-	int stalled = 10, churners = 64, connects = 10000;
+		.warmup = 1, .drain = 10, .sources = 50, .kind = -1, .settle = 2.5, .file_mb = 25, .files = 3 };
+	int stalled = 10, churners = 64, connects = 10000, readers = 100;
 	for (int opt, i = 0; (opt = getopt_long(argc, argv, "", longopts, &i)) != -1;) {
 		const char *name = opt == '?' ? "" : longopts[i].name;
 		switch (opt) {
@@ -120,7 +134,7 @@ static void parse_options(struct bench_options *o, int argc, char **argv)
 			for (i = 0; i < (int)WC_LEN(workloads) && strcmp(workloads[i].name, optarg) != 0; i++)
 				;
 			if (i == (int)WC_LEN(workloads))
-				die("--workload %s: text, dm, idle, storm, stall, churn or hostile is wanted", optarg);
+				die("--workload %s: text, dm, idle, storm, stall, churn, file, fetch or hostile is wanted", optarg);
 			o->workload = workloads[i].workload;
 			break;
 		case OPT_CLIENTS: o->clients = whole(name, 1, 1000000); break;
@@ -131,6 +145,7 @@ static void parse_options(struct bench_options *o, int argc, char **argv)
 		case OPT_SECONDS: o->seconds = number(name, 0, 1e6); break;
 		case OPT_WARMUP: o->warmup = number(name, 0, 1e6); break;
 		case OPT_DRAIN: o->drain = number(name, 0, 1e6); break;
+		case OPT_SETTLE: o->settle = number(name, 0, 1e6); break;
 		case OPT_THREADS: o->threads = whole(name, 1, 64); break;
 		case OPT_BURST: o->burst = whole(name, 1, 100000); break;
 		case OPT_DIALECT: o->dialect = whole(name, 1, 2); break;
@@ -147,6 +162,10 @@ static void parse_options(struct bench_options *o, int argc, char **argv)
 			if (o->kind < 0)
 				die("--kind %s: --help says which there are", optarg);
 			break;
+		case OPT_READERS: readers = whole(name, 1, 100000); break;
+		case OPT_FILE_MB: o->file_mb = whole(name, 1, 1024); break;
+		case OPT_FILES: o->files = whole(name, 1, 10000); break;
+		case OPT_PATH: o->path = optarg; break;
 		case OPT_JSON: o->is_json = true; break;
 		case OPT_HELP: fputs(usage, stdout); exit(0);
 		default: exit(2);
@@ -159,16 +178,20 @@ static void parse_options(struct bench_options *o, int argc, char **argv)
 		o->stalled = stalled;
 	if (o->workload == LOAD_CHURN)
 		o->churners = churners, o->connects = connects;
+	if (o->workload == LOAD_FILE)
+		o->readers = readers;
+	if ((o->workload == LOAD_FETCH) != (o->path != NULL))
+		die("--path goes with --workload fetch");
 	if (o->workload != LOAD_STORM)
 		o->chatters = 0;
 	else
 		o->chatters = WC_MAX(o->chatters, WC_MAX(o->senders, o->preload ? 1 : 0));
-	if (o->workload == LOAD_IDLE)
+	if (o->workload == LOAD_IDLE || o->workload == LOAD_FETCH)
 		o->senders = 0;
 	if (o->is_rejoin && (o->dialect != 2 || o->workload != LOAD_STORM))
 		die("--rejoin needs --workload storm --dialect 2");
-	if (o->workload == LOAD_STORM && o->senders && o->rate == 0)
-		o->rate = 50; /* chatters meet the storm at an even pace */
+	if ((o->workload == LOAD_STORM || o->workload == LOAD_FILE) && o->senders && o->rate == 0)
+		o->rate = 50; /* those who talk meet the storm, or the files, at an even pace */
 	if (o->workload == LOAD_DM && o->senders * 2 > o->clients)
 		die("--senders %d: in pairs, at most half of %d clients talk", o->senders, o->clients);
 	if (o->senders + o->stalled > (o->workload == LOAD_STORM ? o->chatters : o->clients))
@@ -206,11 +229,12 @@ static bool wait_ready(int count, double limit_s)
 
 struct report {
 	struct tally t;
-	struct hist latency, init_latency;
+	struct hist latency, init_latency, quiet;
 	double join_s, measured_s, cpu_s, own_cpu_s;
 	uint64_t sent;      /* while measuring */
-	int missing, not_ready, stalled_dropped;
-	struct proc_mem before, joined, after;
+	int missing, missing_files, not_ready, stalled_dropped;
+	struct proc_mem before, joined, churned, after;
+	double file_s; /* file: from sending to the last reader's last byte, on average */
 	double storm_s;
 	uint64_t storm_bytes;
 	int storm_bytes_clients;
@@ -254,14 +278,14 @@ static void measure_end(struct report *r, int64_t from)
 static void drain(struct report *r)
 {
 	nap(0.01); /* the workers have seen that the talk is over */
-	for (int i = 0; i < run.opt.threads; i++)
+	for (int i = 0; i < run.threads; i++)
 		atomic_store(&run.workers[i].missing, -1);
 	atomic_store(&run.phase, PHASE_DRAIN);
 	int64_t from = mono_us();
 	do {
 		usleep(2000);
 		r->missing = 0;
-		for (int i = 0; i < run.opt.threads; i++)
+		for (int i = 0; i < run.threads; i++)
 			r->missing += abs(atomic_load(&run.workers[i].missing));
 	} while (r->missing && (double)(mono_us() - from) < run.opt.drain * 1e6);
 }
@@ -284,7 +308,7 @@ static void storm(struct report *r)
 			r->not_ready = all - run.ready;
 		atomic_store(&run.connect_limit, k);
 		atomic_store(&run.is_parting, true);
-		for (int i = 0; i < run.opt.threads; i++)
+		for (int i = 0; i < run.threads; i++)
 			while (!atomic_load(&run.workers[i].has_parted))
 				usleep(1000);
 		nap(1);
@@ -296,30 +320,48 @@ static void storm(struct report *r)
 		preload();
 	if (run.opt.senders)
 		talk_phase();
-	for (int i = 0; i < run.opt.threads; i++)
+	for (int i = 0; i < run.threads; i++)
 		memset(&run.workers[i].init_latency, 0, sizeof(struct hist)); /* nobody connects now */
 	r->joined = proc_mem(run.opt.pid);
 	int64_t from;
 	measure_begin(r, &from);
 	uint64_t bytes = 0;
-	for (int i = 0; i < run.opt.threads; i++)
+	for (int i = 0; i < run.threads; i++)
 		bytes += run.workers[i].tally.all_bytes;
 	atomic_store(&run.connect_limit, all);
 	if (!wait_ready(all, WC_MAX(run.opt.seconds, 60.0)))
 		r->not_ready = all - run.ready;
 	r->storm_s = (double)(mono_us() - from) / 1e6;
+	measure_end(r, from);
 	nap(2); /* lists of who is there come after the joins */
 	r->storm_bytes_clients = all - k;
-	measure_end(r, from);
-	for (int i = 0; i < run.opt.threads; i++)
+	for (int i = 0; i < run.threads; i++)
 		r->storm_bytes += run.workers[i].tally.all_bytes;
 	r->storm_bytes -= bytes;
 	drain(r);
 }
 
+/* One after another, each when everyone has the one before. */
+static void send_files(struct report *r)
+{
+	atomic_store(&run.is_loaded, true);
+	int64_t from = mono_us();
+	for (int i = 0; i < run.opt.files; i++) {
+		atomic_store(&run.is_file_due, true);
+		for (int64_t sent = mono_us(); atomic_load(&run.file_got) < (i + 1) * run.opt.readers;) {
+			if (mono_us() - sent > 60000000) {
+				r->missing_files = (i + 1) * run.opt.readers - atomic_load(&run.file_got);
+				return;
+			}
+			usleep(1000);
+		}
+	}
+	r->file_s = (double)(mono_us() - from) / 1e6 / run.opt.files;
+}
+
 static void steady(struct report *r)
 {
-	int base = run.opt.clients;
+	int base = run.opt.clients + run.opt.readers;
 	int64_t from = mono_us();
 	atomic_store(&run.connect_limit, base);
 	if (!wait_ready(base, 120)) {
@@ -339,14 +381,21 @@ static void steady(struct report *r)
 		while (atomic_load(&run.connects) < (uint64_t)run.opt.connects && (double)(mono_us() - from) < 1e9)
 			usleep(10000);
 		nap(0.5);
+	} else if (run.opt.workload == LOAD_FILE) {
+		nap(run.opt.seconds);
+		send_files(r);
 	} else {
 		nap(run.opt.seconds);
 	}
 	measure_end(r, from);
 	if (run.opt.workload == LOAD_IDLE)
 		r->joined = proc_mem(run.opt.pid); /* what a storm of joins needed for a moment has gone back */
-	else
+	else if (run.opt.workload != LOAD_FETCH)
 		drain(r);
+	if (run.opt.workload == LOAD_CHURN) {
+		nap(run.opt.settle); /* the server has seen the last of them go */
+		r->churned = proc_mem(run.opt.pid);
+	}
 }
 
 static double per(double a, double b)
@@ -358,7 +407,7 @@ static uint64_t failures(const struct report *r)
 {
 	const struct tally *t = &r->t;
 	uint64_t n = t->misordered + t->different + t->malformed + t->duplicate_or_gap + t->privacy + t->errors + t->closed + t->refused;
-	n += (uint64_t)r->missing + (uint64_t)r->not_ready;
+	n += (uint64_t)r->missing + (uint64_t)r->missing_files + (uint64_t)r->not_ready;
 	if (run.opt.workload == LOAD_IDLE || run.opt.workload == LOAD_STORM)
 		return n;
 	return n + (r->t.deliveries == 0 && run.opt.senders > 0);
@@ -381,9 +430,11 @@ static void print_json(const struct report *r)
 		const char *name;
 		double q;
 	} q[] = { { "p50", .5 }, { "p90", .9 }, { "p99", .99 }, { "p99.9", .999 }, { "p99.99", .9999 } };
-	for (int k = 0; k < 2; k++) {
-		const struct hist *h = k ? &r->init_latency : &r->latency;
-		printf("\"%s\":{\"count\":%llu", k ? "init_ms" : "latency_ms", (unsigned long long)h->count);
+	const struct hist *hists[] = { &r->latency, &r->init_latency, &r->quiet };
+	static const char *const names[] = { "latency_ms", "init_ms", "quiet_ms" };
+	for (size_t k = 0; k < WC_LEN(hists); k++) {
+		const struct hist *h = hists[k];
+		printf("\"%s\":{\"count\":%llu", names[k], (unsigned long long)h->count);
 		for (size_t i = 0; i < WC_LEN(q); i++)
 			printf(",\"%s\":%.3f", q[i].name, (double)hist_at(h, q[i].q) / 1e3);
 		printf(",\"max\":%.3f},", (double)h->max / 1e3);
@@ -396,6 +447,13 @@ static void print_json(const struct report *r)
 	if (r->joined.is_known)
 		printf("\"pss_kb\":{\"before\":%.0f,\"joined\":%.0f,\"after\":%.0f},\"private_kb\":{\"before\":%.0f,\"joined\":%.0f,\"after\":%.0f},", r->before.pss_kb,
 		       r->joined.pss_kb, r->after.pss_kb, r->before.private_kb, r->joined.private_kb, r->after.private_kb);
+	if (r->churned.is_known)
+		printf("\"churned_kb\":{\"pss\":%.0f,\"private\":%.0f},", r->churned.pss_kb, r->churned.private_kb);
+	if (o->workload == LOAD_FILE)
+		printf("\"files\":%d,\"file_mb\":%d,\"readers\":%d,\"file_s\":%.3f,", o->files, o->file_mb, o->readers, r->file_s);
+	if (o->workload == LOAD_FETCH)
+		printf("\"fetches\":%llu,", (unsigned long long)t->fetches);
+	printf("\"all_sent\":%llu,\"all_deliveries\":%llu,", (unsigned long long)atomic_load(&run.sent), (unsigned long long)t->all_deliveries);
 	if (o->workload == LOAD_STALL)
 		printf("\"stalled\":%d,\"stalled_dropped\":%d,", o->stalled, r->stalled_dropped);
 	printf("\"misordered\":%llu,\"different\":%llu,\"malformed\":%llu,\"duplicate_or_gap\":%llu,\"privacy\":%llu,\"errors\":%llu,\"closed\":%llu,"
@@ -437,6 +495,14 @@ static void print_table(const struct report *r)
 		       per((double)t->bytes, r->measured_s) / 1e6);
 		print_hist("latency", &r->latency);
 	}
+	if (o->workload == LOAD_FILE) {
+		print_hist("without files", &r->quiet);
+		printf("%-13s %d of %d MB, each %.2f s until %d had it\n", "files", o->files, o->file_mb, r->file_s, o->readers);
+	}
+	if (o->workload == LOAD_FETCH) {
+		printf("%-13s %.1f/s, %.0f MB/s\n", "fetched", per((double)t->fetches, r->measured_s), per((double)t->bytes, r->measured_s) / 1e6);
+		print_hist("each", &r->latency);
+	}
 	if (r->cpu_s >= 0)
 		printf("%-13s %.2f cores of the server, %.3f us a delivery; %.2f cores of wavebench\n", "cpu", per(r->cpu_s, r->measured_s),
 		       per(r->cpu_s * 1e6, (double)t->deliveries), per(r->own_cpu_s, r->measured_s));
@@ -445,6 +511,8 @@ static void print_table(const struct report *r)
 		       r->after.pss_kb / 1024, r->before.private_kb / 1024, r->joined.private_kb / 1024, r->after.private_kb / 1024);
 		if (o->workload != LOAD_STORM)
 			printf("; %.2f KB a client", (r->joined.private_kb - r->before.private_kb) / o->clients);
+		if (r->churned.is_known)
+			printf("; churned %.1f, private %.1f", r->churned.pss_kb / 1024, r->churned.private_kb / 1024);
 		putchar('\n');
 	}
 	if (o->workload == LOAD_STALL)
@@ -458,26 +526,45 @@ static void print_table(const struct report *r)
 	       "refused %llu, incomplete %d, not ready %d\n",
 	       (unsigned long long)t->misordered, (unsigned long long)t->different, (unsigned long long)t->malformed, (unsigned long long)t->duplicate_or_gap,
 	       (unsigned long long)t->privacy, (unsigned long long)t->errors, (unsigned long long)t->closed, (unsigned long long)t->last_code,
-	       (unsigned long long)t->refused, r->missing, r->not_ready);
+	       (unsigned long long)t->refused, r->missing + r->missing_files, r->not_ready);
+}
+
+/* Worker `number`'s part of the clients. */
+static void share_out(struct worker *w, int number)
+{
+	const struct bench_options *o = &run.opt;
+	int rest = run.total - o->chatters - o->readers;
+	*w = (struct worker){ .number = number, .stride = o->threads, .pace_first = number, .pace_step = o->threads };
+	w->first = o->chatters + number;
+	w->count = (rest - number + o->threads - 1) / o->threads;
+	if (number < o->threads)
+		return;
+	w->stride = w->pace_step = 1;
+	w->pace_first = 0;
+	w->first = o->readers ? rest : 0;
+	w->count = o->readers ? o->readers : o->chatters;
 }
 
 static void clients_setup(void)
 {
 	const struct bench_options *o = &run.opt;
-	run.total = o->clients + o->chatters + o->churners;
+	run.total = o->clients + o->chatters + o->churners + o->readers;
+	run.threads = o->threads + (o->readers || o->chatters ? 1 : 0);
 	raise_descriptors(run.total);
 	run.clients = xcalloc((size_t)run.total, sizeof(*run.clients));
 	for (int i = 0; i < run.total; i++) {
 		struct client *c = &run.clients[i];
 		*c = (struct client){ .fd = -1, .index = (uint32_t)i };
 		c->is_stalled = o->stalled && i >= o->clients - o->stalled;
+		c->is_reader = i >= run.total - o->readers;
 		c->is_churner = o->workload == LOAD_CHURN && i >= o->clients;
 		if (c->is_churner)
 			c->state = CL_CLOSED; /* churn() opens it */
 	}
-	run.workers = xcalloc((size_t)o->threads, sizeof(*run.workers));
-	for (int i = 0; i < o->threads; i++) {
-		run.workers[i].number = i;
+	run.workers = xcalloc((size_t)run.threads, sizeof(*run.workers));
+	for (int i = 0; i < run.threads; i++) {
+		struct worker *w = &run.workers[i];
+		share_out(w, i);
 		run.workers[i].epoll = epoll_create1(EPOLL_CLOEXEC);
 		int e = pthread_create(&run.workers[i].thread, NULL, worker_main, &run.workers[i]);
 		if (e)
@@ -487,13 +574,14 @@ static void clients_setup(void)
 
 static void sum_up(struct report *r)
 {
-	for (int i = 0; i < run.opt.threads; i++) {
+	for (int i = 0; i < run.threads; i++) {
 		const uint64_t *from = (const uint64_t *)&run.workers[i].tally;
 		uint64_t *to = (uint64_t *)&r->t;
 		for (size_t k = 0; k < sizeof(struct tally) / sizeof(uint64_t); k++)
 			to[k] += from[k];
 		hist_merge(&r->latency, &run.workers[i].latency);
 		hist_merge(&r->init_latency, &run.workers[i].init_latency);
+		hist_merge(&r->quiet, &run.workers[i].quiet);
 	}
 	r->stalled_dropped = atomic_load(&run.closed_stalled);
 }
@@ -519,10 +607,10 @@ int main(int argc, char **argv)
 	if (run.opt.workload == LOAD_STALL && run.opt.stalled)
 		nap(0.2);
 	atomic_store(&run.phase, PHASE_END);
-	for (int i = 0; i < run.opt.threads; i++)
+	for (int i = 0; i < run.threads; i++)
 		pthread_join(run.workers[i].thread, NULL);
 	if (run.opt.pid) {
-		nap(2.5); /* the server has seen them go */
+		nap(run.opt.settle); /* the server has seen them go */
 		r.after = proc_mem(run.opt.pid);
 	}
 	sum_up(&r);

@@ -1,6 +1,6 @@
 /* wavebench_client.c — the workers: connect, shake hands, join, talk, and read as cheaply as a socket can be read.
  *
- * A worker owns the clients whose index is its number modulo the number of workers; no other thread touches them until it has ended.
+ * A worker owns every so-manieth client, or all readers of files, or all who chat amid a storm; no other thread touches them until it has ended.
  * Frames are told apart by their headers; a delivery that is byte for byte what another client got at the same place costs one
  * comparison. Everything else (own copies, DMs, init, lists) goes the slow way. */
 #include "wavebench.h"
@@ -18,6 +18,7 @@
 
 #define READ_BYTES ((size_t)256 * 1024) /* stays in the second-level cache */
 #define FRAME_KEPT ((size_t)8 << 20)    /* a larger frame is passed over, its beginning judged */
+#define READER_KEPT ((size_t)512 * 1024) /* a reader's: files alone are larger */
 #define SOURCES 16                      /* loopback addresses that connections come from */
 
 struct run run;
@@ -31,12 +32,7 @@ void clients_say(const char *what, const struct client *c)
 
 static struct client *client_of(struct worker *w, int i)
 {
-	return &run.clients[w->number + i * run.opt.threads];
-}
-
-static int clients_count(const struct worker *w)
-{
-	return (run.total - w->number + run.opt.threads - 1) / run.opt.threads;
+	return &run.clients[w->first + i * w->stride];
 }
 
 /* --- Writing */
@@ -50,15 +46,15 @@ static void watch(struct worker *w, struct client *c, bool out)
 
 static void out_keep(struct client *c, const char *p, size_t n)
 {
-	if (c->out_len + n > c->out_room) {
-		c->out_room = (c->out_len + n) * 2;
+	if (c->out_at + c->out_len + n > c->out_room) {
+		c->out_room = (c->out_at + c->out_len + n) * 2;
 		c->out = xrealloc(c->out, c->out_room);
 	}
-	memcpy(c->out + c->out_len, p, n);
+	memcpy(c->out + c->out_at + c->out_len, p, n);
 	c->out_len += n;
 }
 
-static void client_send(struct worker *w, struct client *c, const char *p, size_t n)
+void client_send(struct worker *w, struct client *c, const char *p, size_t n)
 {
 	if (c->fd < 0)
 		return;
@@ -81,22 +77,21 @@ static void client_send(struct worker *w, struct client *c, const char *p, size_
 static void client_flush(struct worker *w, struct client *c)
 {
 	if (c->out_len) {
-		ssize_t sent = send(c->fd, c->out, c->out_len, MSG_NOSIGNAL);
+		ssize_t sent = send(c->fd, c->out + c->out_at, c->out_len, MSG_NOSIGNAL);
 		if (sent > 0) {
-			memmove(c->out, c->out + sent, c->out_len - (size_t)sent);
+			c->out_at += (size_t)sent;
 			c->out_len -= (size_t)sent;
 		}
 	}
 	if (c->out_len == 0 && c->wants_out) {
 		free(c->out);
 		c->out = NULL;
-		c->out_room = 0;
+		c->out_at = c->out_room = 0;
 		watch(w, c, false);
 	}
 }
 
-/* A masked frame; returns its length. out has room for n + 14. */
-static size_t frame_write(char *out, int opcode, const char *payload, size_t n)
+size_t frame_write(char *out, int opcode, const char *payload, size_t n)
 {
 	static const unsigned char mask[4] = { 0x5a, 0xc3, 0x17, 0x8e };
 	unsigned char *p = (unsigned char *)out;
@@ -164,7 +159,7 @@ static bool may_talk(const struct client *c)
 /* As many messages as the window allows, in one write. */
 static void talk(struct worker *w, struct client *c, int64_t now)
 {
-	char out[16 * FRAME_ROOM];
+	char out[16 * (FRAME_ROOM + 14)];
 	while (c->state == CL_READY && may_talk(c)) {
 		size_t n = 0;
 		for (int i = 0; i < 16 && may_talk(c); i++)
@@ -173,186 +168,7 @@ static void talk(struct worker *w, struct client *c, int64_t now)
 	}
 }
 
-/* --- What comes in */
-
-static uint64_t number_after(const char *p, size_t n, const char *key)
-{
-	const char *q = memmem(p, n, key, strlen(key));
-	if (!q)
-		return 0;
-	q += strlen(key);
-	while (q < p + n && *q == ' ')
-		q++;
-	uint64_t v = 0;
-	for (; q < p + n && *q >= '0' && *q <= '9'; q++)
-		v = v * 10 + (uint64_t)(*q - '0');
-	return v;
-}
-
-static bool has_type(const char *p, size_t n, const char *type)
-{
-	char key[40];
-	int len = snprintf(key, sizeof(key), "\"type\":\"%s\"", type);
-	if (memmem(p, n, key, (size_t)len))
-		return true;
-	len = snprintf(key, sizeof(key), "\"type\": \"%s\"", type);
-	return memmem(p, n, key, (size_t)len) != NULL;
-}
-
-static void on_init(struct worker *w, struct client *c, const char *p, size_t n, int64_t now)
-{
-	c->id = number_after(p, n, "\"my_id\":");
-	if (run.opt.dialect == 2) {
-		c->head = number_after(p, n, "\"head\":");
-		const char *t = memmem(p, n, "\"token\":\"", 9);
-		const char *end = t ? memchr(t + 9, '"', (size_t)(p + n - t - 9)) : NULL;
-		if (end) {
-			free(c->token);
-			c->token = strndup(t + 9, (size_t)(end - t - 9));
-		}
-	}
-	c->has_history_last = marker_find_last(&c->history_last, run.id, p, n) && c->history_last.kind == 'P';
-	c->state = CL_READY;
-	w->connecting--;
-	w->tally.inits++;
-	hist_add(&w->init_latency, (uint64_t)(now - c->start_us));
-	atomic_fetch_add(&run.ready, 1);
-	c->is_late = atomic_load(&run.is_talking) || c->is_churner || c->has_history_last;
-	c->place = c->is_late ? PLACE_UNKNOWN : 0;
-	c->unplaced = 0;
-	c->dm_next = 0;
-	if (c->is_stalled)
-		epoll_ctl(w->epoll, EPOLL_CTL_DEL, c->fd, NULL);
-	if (c->is_churner)
-		c->leave_us = now + (int64_t)(c->index * 7919u % 100000u);
-}
-
-static void on_delivery(struct worker *w, int64_t due_us, int64_t now)
-{
-	int phase = atomic_load_explicit(&run.phase, memory_order_relaxed);
-	if (phase == PHASE_MEASURE)
-		w->tally.deliveries++;
-	if (phase >= PHASE_MEASURE && due_us >= atomic_load_explicit(&run.measure_from_us, memory_order_relaxed))
-		hist_add(&w->latency, (uint64_t)WC_MAX(now - due_us, (int64_t)0));
-}
-
-/* A client that joined amid the talk finds its place by the first message that somebody else has seen already. */
-static void try_place(struct worker *w, struct client *c)
-{
-	uint64_t k, first, last;
-	if (!order_place(&c->unplaced_last, &k))
-		return;
-	c->place = k + 1;
-	if (k + 1 < c->unplaced || !order_place(&c->unplaced_first, &first) || first != k + 1 - c->unplaced) {
-		w->tally.misordered++;
-		clients_say("what it saw after joining is not a run of the order", c);
-	} else if (c->has_history_last && order_place(&c->history_last, &last) && last + 1 != first) {
-		w->tally.duplicate_or_gap++;
-		clients_say("its history and its first live message do not meet", c);
-	}
-}
-
-static void place_late(struct worker *w, struct client *c, const struct marker *m)
-{
-	if (c->unplaced++ == 0)
-		c->unplaced_first = *m;
-	c->unplaced_last = *m;
-	try_place(w, c);
-}
-
-static void on_public(struct worker *w, struct client *c, const struct marker *m, const char *p, size_t n)
-{
-	bool is_self = m->sender == c->index && !c->is_churner;
-	if (is_self) {
-		if (m->seq != c->echoed) {
-			w->tally.duplicate_or_gap++;
-			clients_say("its own message came back twice or out of turn", c);
-		}
-		c->echoed = m->seq + 1;
-		if (c->in_flight)
-			c->in_flight--;
-	}
-	if (c->place == PLACE_UNKNOWN) {
-		place_late(w, c, m);
-		return;
-	}
-	switch (order_check(c->place, m, p, n, is_self)) {
-	case ORDER_OK: break;
-	case ORDER_WRONG:
-		w->tally.misordered++;
-		clients_say("another message than others saw here (order, gap or duplicate)", c);
-		uint64_t k;
-		if (order_place(m, &k))
-			c->place = k; /* go on from there, so that one fault counts once */
-		break;
-	case ORDER_DIFFERENT:
-		w->tally.different++;
-		clients_say("other bytes than others got", c);
-		break;
-	case ORDER_MALFORMED:
-		w->tally.malformed++;
-		clients_say("a frame that is not what the wire promises", c);
-		break;
-	}
-	c->place++;
-}
-
-static void on_direct(struct worker *w, struct client *c, const struct marker *m)
-{
-	if (m->sender == c->index) {
-		if (m->seq != c->echoed)
-			w->tally.duplicate_or_gap++;
-		c->echoed = m->seq + 1;
-		if (c->in_flight)
-			c->in_flight--;
-	} else if (m->sender == (uint32_t)run.opt.clients - 1 - c->index) {
-		if (m->seq != c->dm_next) {
-			w->tally.duplicate_or_gap++;
-			clients_say("a DM twice, out of turn or after a gap", c);
-		}
-		c->dm_next = m->seq + 1;
-	} else {
-		w->tally.privacy++;
-		clients_say("somebody else's DM", c);
-	}
-}
-
-static void on_text(struct worker *w, struct client *c, const char *p, size_t n, int64_t now)
-{
-	int64_t due_us;
-	w->tally.frames++;
-	if (c->state == CL_READY && c->place != PLACE_UNKNOWN && order_same(c->place, p, n, &due_us)) {
-		c->place++;
-		on_delivery(w, due_us, now);
-		return;
-	}
-	if (c->state == CL_JOINING) {
-		if (has_type(p, WC_MIN(n, (size_t)4096), "init")) {
-			on_init(w, c, p, n, now);
-		} else {
-			w->tally.errors++;
-			clients_say("something else than init after join", c);
-		}
-		return;
-	}
-	struct marker m;
-	if (marker_find(&m, run.id, p, n)) {
-		if (m.kind == 'D')
-			on_direct(w, c, &m);
-		else
-			on_public(w, c, &m, p, n);
-		on_delivery(w, m.due_us, now);
-		return;
-	}
-	if (has_type(p, n, "users") || has_type(p, n, "presence") || has_type(p, n, "system")) {
-		w->tally.list_bytes += n;
-	} else if (has_type(p, n, "error")) {
-		w->tally.errors++;
-		char what[200];
-		snprintf(what, sizeof(what), "the server says %.*s", (int)WC_MIN(n, (size_t)150), p);
-		clients_say(what, c);
-	}
-}
+/* --- What comes in (wavebench_judge.c says what it means) */
 
 static void client_close(struct worker *w, struct client *c)
 {
@@ -362,12 +178,12 @@ static void client_close(struct worker *w, struct client *c)
 	c->fd = -1;
 	if (c->state == CL_CONNECTING || c->state == CL_HANDSHAKE || c->state == CL_JOINING)
 		w->connecting--;
-	if (c->state == CL_READY)
+	if (c->state == CL_READY || c->state == CL_FETCHING)
 		atomic_fetch_sub(&run.ready, 1);
 	c->state = CL_CLOSED;
 	c->carry_len = 0;
 	c->skip = 0;
-	c->out_len = 0;
+	c->out_at = c->out_len = 0;
 	c->wants_out = false;
 	free(c->carry);
 	free(c->out);
@@ -375,12 +191,12 @@ static void client_close(struct worker *w, struct client *c)
 	c->carry_room = c->out_room = 0;
 }
 
-static void client_lost(struct worker *w, struct client *c)
+void client_lost(struct worker *w, struct client *c)
 {
 	if (c->fd < 0)
 		return;
 	if (atomic_load(&run.phase) < PHASE_END) {
-		bool before_init = c->state != CL_READY;
+		bool before_init = c->state != CL_READY && c->state != CL_FETCHING;
 		if (before_init)
 			w->tally.refused++;
 		else
@@ -429,11 +245,11 @@ static size_t on_frames(struct worker *w, struct client *c, const char *p, size_
 			client_lost(w, c);
 			return n;
 		}
-		if (len > FRAME_KEPT) {
+		if (len > (c->is_reader ? READER_KEPT : FRAME_KEPT)) {
 			size_t have = WC_MIN((uint64_t)(n - at - head), len);
 			if (have < 4096 && have < len)
 				break; /* its beginning is wanted */
-			on_text(w, c, p + at + head, have, now);
+			judge_text(w, c, p + at + head, have, now);
 			c->skip = len - have;
 			at += head + have;
 			continue;
@@ -441,7 +257,7 @@ static size_t on_frames(struct worker *w, struct client *c, const char *p, size_
 		if (n - at - head < len)
 			break;
 		if ((h[0] & 15) == 1)
-			on_text(w, c, p + at + head, (size_t)len, now);
+			judge_text(w, c, p + at + head, (size_t)len, now);
 		else
 			on_control(w, c, h[0] & 15, p + at + head, (size_t)len);
 		at += head + (size_t)len;
@@ -455,7 +271,7 @@ static void send_join(struct worker *w, struct client *c)
 {
 	char join[512];
 	int n = snprintf(join, sizeof(join), "{\"type\":\"join\",\"name\":\"w%04x-%u\"", run.id, c->index);
-	if (run.opt.dialect == 2) {
+	if (run.opt.dialect == 2 && !c->is_reader) {
 		n += snprintf(join + n, sizeof(join) - (size_t)n, ",\"v\":2");
 		if (c->token)
 			n += snprintf(join + n, sizeof(join) - (size_t)n, ",\"token\":\"%s\",\"since\":%llu", c->token, (unsigned long long)c->head);
@@ -551,10 +367,17 @@ static void client_read(struct worker *w, struct client *c)
 		size_t pass = (size_t)WC_MIN(c->skip, (uint64_t)n);
 		c->skip -= pass;
 		at = pass;
+		if (c->skip == 0 && c->is_reader)
+			file_whole(c);
+		if (c->skip == 0 && c->state == CL_FETCHING)
+			fetch_ask(w, c);
 	}
-	if (c->state == CL_HANDSHAKE)
+	if (c->state == CL_FETCHING) {
+		if (c->skip == 0 && at < n)
+			at += fetch_answer(w, c, b + at, n - at, now);
+	} else if (c->state == CL_HANDSHAKE)
 		at += on_handshake(w, c, b + at, n - at);
-	if (c->fd >= 0 && c->state != CL_HANDSHAKE)
+	if (c->fd >= 0 && c->state != CL_HANDSHAKE && c->state != CL_FETCHING)
 		at += on_frames(w, c, b + at, n - at, now);
 	if (c->fd < 0)
 		return;
@@ -611,8 +434,15 @@ static void on_connected(struct worker *w, struct client *c)
 		client_lost(w, c);
 		return;
 	}
-	c->state = CL_HANDSHAKE;
 	watch(w, c, false);
+	if (run.opt.workload == LOAD_FETCH) {
+		w->connecting--;
+		c->state = CL_FETCHING;
+		atomic_fetch_add(&run.ready, 1);
+		fetch_ask(w, c);
+		return;
+	}
+	c->state = CL_HANDSHAKE;
 	char request[400];
 	int n = snprintf(request, sizeof(request),
 	                 "GET /ws HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -635,8 +465,8 @@ static void client_leave(struct worker *w, struct client *c)
 
 static void connect_more(struct worker *w)
 {
-	int limit = atomic_load(&run.connect_limit), count = clients_count(w);
-	while (w->next_client < count && w->connecting < run.opt.burst) {
+	int limit = atomic_load(&run.connect_limit);
+	while (w->next_client < w->count && w->connecting < run.opt.burst) {
 		struct client *c = client_of(w, w->next_client);
 		if ((int)c->index >= limit)
 			return;
@@ -647,8 +477,8 @@ static void connect_more(struct worker *w)
 
 static void churn(struct worker *w, int64_t now)
 {
-	int first = run.opt.clients, count = clients_count(w);
-	for (int i = (first - w->number + run.opt.threads - 1) / run.opt.threads; i < count; i++) {
+	int first = run.opt.clients;
+	for (int i = (first - w->first + w->stride - 1) / w->stride; i < w->count; i++) {
 		struct client *c = client_of(w, i);
 		if (c->state == CL_READY && now >= c->leave_us)
 			client_leave(w, c);
@@ -666,29 +496,29 @@ static int64_t pace(struct worker *w, int64_t now)
 		return INT64_MAX;
 	}
 	double gap = 1e6 / run.opt.rate;
-	int senders = (run.opt.senders - w->number + run.opt.threads - 1) / run.opt.threads;
+	int senders = (run.opt.senders - w->first + w->stride - 1) / w->stride;
 	if (senders <= 0)
 		return INT64_MAX;
 	if (w->paced_from == 0) {
 		w->paced_from = now;
-		w->due_count = (uint64_t)w->number;
+		w->due_count = (uint64_t)w->pace_first;
 	}
 	for (;;) {
 		int64_t due = w->paced_from + (int64_t)((double)w->due_count * gap);
 		if (due > now)
 			return due;
-		struct client *c = client_of(w, (int)(w->due_count / (uint64_t)run.opt.threads % (uint64_t)senders));
+		struct client *c = client_of(w, (int)(w->due_count / (uint64_t)w->pace_step % (uint64_t)senders));
 		if (c->state == CL_READY) {
-			char out[FRAME_ROOM];
+			char out[FRAME_ROOM + 14];
 			client_send(w, c, out, message_write(out, c, due));
 		}
-		w->due_count += (uint64_t)run.opt.threads;
+		w->due_count += (uint64_t)w->pace_step;
 	}
 }
 
 static void kick_off(struct worker *w, int64_t now)
 {
-	for (int i = 0; i < clients_count(w); i++)
+	for (int i = 0; i < w->count; i++)
 		talk(w, client_of(w, i), now);
 }
 
@@ -697,9 +527,9 @@ static int count_missing(struct worker *w)
 {
 	uint64_t all = atomic_load(&run.sent);
 	int missing = 0;
-	for (int i = 0; i < clients_count(w); i++) {
+	for (int i = 0; i < w->count; i++) {
 		struct client *c = client_of(w, i);
-		if (c->state != CL_READY || c->is_stalled || c->is_churner)
+		if (c->state != CL_READY || c->is_stalled || c->is_churner || c->is_reader)
 			continue;
 		/* Who always read before everybody else is placed now that the others have read, too. */
 		if (c->place == PLACE_UNKNOWN && c->unplaced > 0)
@@ -717,8 +547,8 @@ static int count_missing(struct worker *w)
 /* Everyone but the chatters goes, to come back. */
 static void part_to_return(struct worker *w)
 {
-	w->next_client = clients_count(w);
-	for (int i = clients_count(w) - 1; i >= 0; i--) {
+	w->next_client = w->count;
+	for (int i = w->count - 1; i >= 0; i--) {
 		struct client *c = client_of(w, i);
 		if ((int)c->index < run.opt.chatters)
 			break;
@@ -732,7 +562,7 @@ static void part_to_return(struct worker *w)
 /* Stalled clients are read at last, to see whether the server let go of them. */
 static void judge_stalled(struct worker *w)
 {
-	for (int i = 0; i < clients_count(w); i++) {
+	for (int i = 0; i < w->count; i++) {
 		struct client *c = client_of(w, i);
 		if (!c->is_stalled || c->fd < 0)
 			continue;
@@ -749,7 +579,7 @@ static void judge_stalled(struct worker *w)
 
 static void part(struct worker *w)
 {
-	for (int i = 0; i < clients_count(w); i++)
+	for (int i = 0; i < w->count; i++)
 		client_close(w, client_of(w, i));
 }
 
@@ -769,6 +599,8 @@ void *worker_main(void *arg)
 		bool is_talking = atomic_load(&run.is_talking), is_preloading = atomic_load(&run.is_preloading);
 		if (run.opt.rate > 0)
 			until = pace(w, now);
+		if (client_of(w, 0)->is_reader && atomic_exchange(&run.is_file_due, false))
+			file_send(w, client_of(w, 0));
 		if ((is_talking && !was_talking) || (is_preloading && !was_preloading))
 			kick_off(w, now);
 		was_talking = is_talking;
