@@ -169,7 +169,7 @@ bool limit_new_person(struct room *r, struct action *a)
 {
 	struct limits *l = &r->limits;
 	uint8_t addr[16];
-	if (!l->new_by_ip || !address_of(a->e->conn, addr))
+	if (!l->new_by_ip || !address_of(a->e->conn, addr) || ip_in_nets(addr, &r->o.options->exempt))
 		return true;
 	int64_t wait_us = iprate_wait(l->new_by_ip, addr, now_us(r), l->new_people.ahead_us);
 	if (!wait_us) {

@@ -185,7 +185,8 @@ static bool is_request(const struct event *e)
 static void apply(struct room *r, struct action *a)
 {
 	struct event *e = a->e;
-	if (is_request(e) && a->session && !limit_request(r, a))
+	/* A second join is refused, at the price of a request. */
+	if ((is_request(e) || e->kind == EV_JOIN) && a->session && !limit_request(r, a))
 		return;
 	switch (e->kind) {
 	case EV_JOIN:

@@ -1,6 +1,6 @@
 // What a joiner is told of the past.
 import assert from 'node:assert/strict';
-import { common, fence, noise, serverTest, unlimited } from './lib.mjs';
+import { common, fence, noise, serverTest } from './lib.mjs';
 
 serverTest('history is the last HISTORY_LIMIT, oldest first, each shaped as its live frame', { args: ['--history-limit', '7'] }, async s => {
 	const [a, b] = await s.joinAll('a', 'b');
@@ -25,7 +25,7 @@ serverTest('HISTORY_LIMIT 0 keeps nothing from the joiner\'s past', { args: ['--
 	assert.deepEqual((await s.join('b')).init.history, []);
 });
 
-serverTest('the default is 200', { args: unlimited }, async s => {
+serverTest('the default is 200', async s => {
 	const a = await s.join('a');
 	for (let i = 0; i < 250; i++) a.text(`n${i}`);
 	await a.next({ text: 'n249' });
@@ -79,7 +79,7 @@ serverTest('dm_history inlines by the same rule', async s => {
 	assert.deepEqual((await s.join('c')).init.history, []);
 });
 
-serverTest('a joiner misses nothing between init and its first live frame', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('a joiner misses nothing between init and its first live frame', { timeout: 60000 }, async s => {
 	const a = await s.join('a');
 	let n = 0, done = false;
 	const talk = (async () => {

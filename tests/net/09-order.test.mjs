@@ -1,8 +1,8 @@
 // What a mock cannot show: one order at every client, nothing missing, nothing twice.
 import assert from 'node:assert/strict';
-import { common, fence, serverTest, unlimited } from './lib.mjs';
+import { common, fence, serverTest } from './lib.mjs';
 
-serverTest('many senders, one order at every client', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('many senders, one order at every client', { timeout: 60000 }, async s => {
 	const all = [];
 	for (let i = 0; i < 40; i++) all.push(await s.join(`c${i}`));
 	const senders = all.slice(0, 10), each = 150;
@@ -35,7 +35,7 @@ serverTest('many senders, one order at every client', { args: unlimited, timeout
 	assert.deepEqual(late.init.history.map(m => m.text).filter(t => !t.startsWith('fence')).slice(-100), tail);
 });
 
-serverTest('order holds while people come and go', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('order holds while people come and go', { timeout: 60000 }, async s => {
 	const stay = await s.joinAll('s0', 's1', 's2', 's3');
 	let done = false, n = 0;
 	const talk = stay.map(async c => {

@@ -14,7 +14,7 @@ async function settled(c) {
 	return c.drain();
 }
 
-serverTest('more messages than a burst: the rest is refused with the moment to go on, and passes then', { args: tight }, async s => {
+serverTest('more messages than a burst: the rest is refused with the moment to go on, and passes then', { limits: true, args: tight }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 14; i++) a.text(`m${i}`, { cid: `c${i}` });
 	const got = await settled(a);
@@ -31,7 +31,7 @@ serverTest('more messages than a burst: the rest is refused with the moment to g
 	assert.equal(await metric(s, 'flood_mutes_total'), 0);
 });
 
-serverTest('tabs of one person share their limits; other people do not', { args: tight }, async s => {
+serverTest('tabs of one person share their limits; other people do not', { limits: true, args: tight }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	const a2 = await join2(s, 'a', { token: a.token });
 	for (let i = 0; i < 6; i++) a.text(`one ${i}`, { cid: `x${i}` });
@@ -43,7 +43,7 @@ serverTest('tabs of one person share their limits; other people do not', { args:
 	assert.equal(echoes(await settled(b)).length, 10);
 });
 
-serverTest('what was stored already is answered, not counted, and not refused', { args: tight }, async s => {
+serverTest('what was stored already is answered, not counted, and not refused', { limits: true, args: tight }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 9; i++) a.text(`m${i}`, { cid: `c${i}` });
 	await settled(a);
@@ -57,7 +57,7 @@ serverTest('what was stored already is answered, not counted, and not refused', 
 	assert.deepEqual(got.map(f => [f.type, f.cid]), [['text', 'c9'], ['error', 'c10'], ['text', 'c9']]);
 });
 
-serverTest('repetitions are requests: no way to flood with them', { args: ['--request-rate', '2'] }, async s => {
+serverTest('repetitions are requests: no way to flood with them', { limits: true, args: ['--request-rate', '2'] }, async s => {
 	const a = await join2(s, 'a');
 	a.text('once', { cid: 'c' });
 	await a.next('text');
@@ -68,7 +68,7 @@ serverTest('repetitions are requests: no way to flood with them', { args: ['--re
 	for (const f of got.filter(f => f.type === 'error')) exact(f, error2('rate_limited', { cid: 'c', retry_ms: v => v > 0 && v <= 500 }));
 });
 
-serverTest('who goes on regardless is muted for a while and told why, then closed', { args: [...tight, '--flood-mute', '2'] }, async s => {
+serverTest('who goes on regardless is muted for a while and told why, then closed', { limits: true, args: [...tight, '--flood-mute', '2'] }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	for (let i = 0; i < 230; i++) a.text(`flood ${i}`, { cid: `f${i}` });
 	const muted = await a.next(f => f.code === 'muted');
@@ -101,7 +101,7 @@ serverTest('who goes on regardless is muted for a while and told why, then close
 	await fence(b, [b]);
 });
 
-serverTest('an old client is told in words, and closed in the end', { args: [...tight, '--flood-mute', '3'] }, async s => {
+serverTest('an old client is told in words, and closed in the end', { limits: true, args: [...tight, '--flood-mute', '3'] }, async s => {
 	const a = await s.join('a');
 	for (let i = 0; i < 11; i++) a.text(`m${i}`);
 	exact(await a.next('error'), { ...isError, text: 'Too many messages at once: wait 1 s' });
@@ -110,7 +110,7 @@ serverTest('an old client is told in words, and closed in the end', { args: [...
 	assert.equal((await a.closed).code, 1008);
 });
 
-serverTest('requests have a limit of their own', { args: ['--request-rate', '3'] }, async s => {
+serverTest('requests have a limit of their own', { limits: true, args: ['--request-rate', '3'] }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 40; i++) a.send({ type: 'who', limit: 1 });
 	await a.next(f => f.code === 'rate_limited');
@@ -126,7 +126,7 @@ serverTest('requests have a limit of their own', { args: ['--request-rate', '3']
 	assert.ok(await metric(s, 'limited_total{limit="requests"}') >= 9);
 });
 
-serverTest('bytes: files in frames and by handle count, a text after them waits', { args: ['--byte-rate-kb', '1024', '--byte-burst-mb', '3'] }, async s => {
+serverTest('bytes: files in frames and by handle count, a text after them waits', { limits: true, args: ['--byte-rate-kb', '1024', '--byte-burst-mb', '3'] }, async s => {
 	const a = await join2(s, 'a');
 	const bytes = noise(1 << 20);
 	const handle = await upload(s, a.token, bytes);
@@ -149,7 +149,7 @@ serverTest('bytes: files in frames and by handle count, a text after them waits'
 	assert.equal((await a.next(f => f.cid === 'f6')).type, 'file');
 });
 
-serverTest('typing above its rate is dropped without a word', { args: ['--typing-rate', '1'] }, async s => {
+serverTest('typing above its rate is dropped without a word', { limits: true, args: ['--typing-rate', '1'] }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	const a2 = await join2(s, 'a', { token: a.token });
 	for (let i = 0; i < 20; i++) (i % 2 ? a : a2).send({ type: 'typing' });
@@ -161,7 +161,7 @@ serverTest('typing above its rate is dropped without a word', { args: ['--typing
 	assert.ok(await metric(s, 'limited_total{limit="typing"}') >= 16);
 });
 
-serverTest('new people from one address: the next is told when, a token is not new', { args: ['--new-people', '6'] }, async s => {
+serverTest('new people from one address: the next is told when, a token is not new', { limits: true, args: ['--new-people', '6', '--exempt', 'none'] }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 5; i++) await join2(s, `n${i}`);
 	const late = await s.connect();
@@ -175,14 +175,25 @@ serverTest('new people from one address: the next is told when, a token is not n
 	assert.equal(await metric(s, 'limited_total{limit="new_people"}'), 2);
 });
 
-serverTest('a connection may try to join a few times', async s => {
+serverTest('who is exempt is not counted', { limits: true, args: ['--new-people', '1'] }, async s => {
+	for (let i = 0; i < 5; i++) await join2(s, `n${i}`);
+});
+
+serverTest('joining again and again is no way to be a nuisance', { limits: true, args: ['--request-rate', '2'] }, async s => {
+	const a = await join2(s, 'a');
+	for (let i = 0; i < 25; i++) a.send({ type: 'join', v: 2, name: 'a' });
+	for (let i = 0; i < 20; i++) assert.equal((await a.next('error')).code, 'bad_request');
+	assert.equal((await a.next('error')).code, 'rate_limited');
+});
+
+serverTest('a connection may try to join a few times', { limits: true }, async s => {
 	const c = await s.connect();
 	for (let i = 0; i < 5; i++) c.send({ type: 'join', v: 2, name: 'x', token: 'wrong'.repeat(9) });
 	for (let i = 0; i < 5; i++) assert.equal((await c.take()).code, 'bad_token');
 	assert.deepEqual(await c.closed, { code: 1008, reason: 'not let in' });
 });
 
-serverTest('0 is no limit', { args: ['--message-rate', '0', '--request-rate', '0', '--typing-rate', '0', '--byte-rate-kb', '0', '--new-people', '0'] }, async s => {
+serverTest('0 is no limit', { limits: true, args: ['--message-rate', '0', '--request-rate', '0', '--typing-rate', '0', '--byte-rate-kb', '0', '--new-people', '0'] }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 1000; i++) a.text(`m${i}`, { cid: `c${i}` });
 	for (let i = 0; i < 500; i++) a.send({ type: 'who', limit: 1 });
@@ -191,7 +202,7 @@ serverTest('0 is no limit', { args: ['--message-rate', '0', '--request-rate', '0
 	assert.equal(got.filter(f => f.type === 'error').length, 0);
 });
 
-serverTest('a class of 40 behind one address, all at once, twice over: nobody meets a limit', async s => {
+serverTest('a class of 40 behind one address, all at once, twice over: nobody meets a limit', { limits: true, args: ['--exempt', 'none'] }, async s => {
 	const all = await Promise.all(Array.from({ length: 40 }, (_, i) => join2(s, `pupil ${i}`)));
 	await Promise.all(Array.from({ length: 40 }, (_, i) => join2(s, `pupil ${i} at another browser`)));
 	for (const c of all) for (let i = 0; i < 50; i++) c.text(`${c.name} ${i}`, { cid: `${i}` }); // what an outbox held

@@ -2,7 +2,7 @@
 // `make soak` runs the checker for longer: node tests/net/checker.mjs --seconds S.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { Server, fence, slack, sleep, unlimited } from './lib.mjs';
+import { Server, fence, slack, sleep } from './lib.mjs';
 import { OP, Raw } from './raw.mjs';
 import { check } from './checker.mjs';
 
@@ -72,7 +72,7 @@ async function deadlines(s) {
 
 test('what takes a minute', { timeout: (seconds * 2 + 180) * 1000 * slack, concurrency: 2 }, async t => {
 	const timers = t.test('deadlines and heartbeats', async () => {
-		const s = await Server.start({ args: unlimited });
+		const s = await Server.start();
 		try {
 			await deadlines(s);
 			await s.stop();

@@ -11,7 +11,7 @@
 import crypto from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { Server, sleep, unlimited } from './lib.mjs';
+import { Server, sleep } from './lib.mjs';
 import { Actor, Guest, World, essence, rng, tokenOf } from './checker-actors.mjs';
 import { auditBackup, killAmidBackup, takeBackup } from './checker-backup.mjs';
 import { join2, request } from './v2.mjs';
@@ -19,7 +19,7 @@ import { join2, request } from './v2.mjs';
 export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, backups = 2, crowd = 0, env = {}, print = console.log } = {}) {
 	// A long run remembers as much as a short one: the rate goes down instead.
 	rate = rate || Math.max(20, Math.min(250, 1_000_000 / seconds));
-	const server = await Server.start({ env, args: unlimited });
+	const server = await Server.start({ env });
 	const world = new World(server, seed, rate);
 	const random = rng(seed + 7);
 	const started = Date.now();

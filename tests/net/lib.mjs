@@ -55,8 +55,8 @@ function cleanEnv() {
 	return env;
 }
 
-/** For tests that send faster than people do: limits are the business of 40-limits. */
-export const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0'];
+/** Tests send faster than people do. Unless one asks for the server's own limits (`limits: true`), or gives values, there are none. */
+const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0'];
 
 const SANITIZER = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:/;
 /** A line of level error or warn, as text, as JSON or with systemd's prefix. */
@@ -65,9 +65,9 @@ const COMPLAINT = /^(?:\S+Z )?(?:error|warn)\b|"level":"(?:error|warn)"|^<[0-4]>
 export class Server {
 	clients = new Set();
 
-	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1' } = {}) {
+	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1', limits = false } = {}) {
 		const s = new Server();
-		s.options = { args, env, allow, startMs, listen };
+		s.options = { args, env, allow, startMs, listen, limits };
 		s.allow = allow;
 		s.ownsDir = !dir;
 		s.dir = dir || fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
@@ -76,10 +76,10 @@ export class Server {
 	}
 
 	async spawn({ port = 0 } = {}) {
-		const { args, env, startMs, listen } = this.options;
+		const { args, env, startMs, listen, limits } = this.options;
 		this.output = '';
 		const data = args.includes('--data') ? [] : ['--data', path.join(this.dir, 'data')];
-		this.child = spawn(binary, ['--port', String(port), '--listen', listen, ...(overTls && !args.some(a => a.startsWith('--tls')) ? ['--tls-self-signed'] : []), ...data, ...args],
+		this.child = spawn(binary, ['--port', String(port), '--listen', listen, ...(limits ? [] : unlimited), ...(overTls && !args.some(a => a.startsWith('--tls')) ? ['--tls-self-signed'] : []), ...data, ...args],
 			{ env: { ...cleanEnv(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 		this.pid = this.child.pid;
 		this.exited = new Promise(resolve => {
