@@ -46,8 +46,8 @@ async function becomes(wanted, probe, ms = 5000) {
 	}
 }
 
-const join = async (r, name) => {
-	r.send({ type: 'join', v: 2, name });
+const join = async (r, name, token) => {
+	r.send({ type: 'join', v: 2, name, token });
 	return r.json('init');
 };
 
@@ -230,12 +230,15 @@ serverTest('connections in all are limited, and idle ones make room', { args: ['
 
 // 40 people behind one address, 3 tabs and 6 other connections each: the arithmetic of wavechatd(8).
 serverTest('a class of 40 behind one address never meets a limit, not even after a restart', { args: ['--exempt', 'none'], timeout: 90000 }, async s => {
-	const from = { localAddress: '127.0.0.9' };
+	const from = { localAddress: '127.0.0.9' }, tokens = [];
 	for (let round = 0; round < 2; round++) {
 		const http = await Promise.all(Array.from({ length: 240 }, () => Raw.connect(s, from)));
 		const tabs = await Promise.all(Array.from({ length: 120 }, () => Raw.connect(s, from)));
 		await Promise.all(http.map(async r => assert.equal((await ask(s, 'GET /health', {}, { on: r })).status, 200)));
-		await Promise.all(tabs.map(async (r, i) => join(await enters(s, {}, { on: r }), `pupil ${i}`)));
+		await Promise.all(tabs.map(r => enters(s, {}, { on: r })));
+		await Promise.all(Array.from({ length: 40 }, async (_, i) => {
+			for (let tab = 0; tab < 3; tab++) tokens[i] = (await join(tabs[3 * i + tab], `pupil ${i}`, tokens[i])).token || tokens[i];
+		}));
 		for (const why of ['address', 'handshakes', 'connections']) assert.equal(await refused(s, why), 0, why);
 		if (round === 0) {
 			await s.stop();

@@ -65,9 +65,10 @@ const COMPLAINT = /^(?:\S+Z )?(?:error|warn)\b|"level":"(?:error|warn)"|^<[0-4]>
 export class Server {
 	clients = new Set();
 
-	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1', limits = false } = {}) {
+	/** nofile: how many descriptors it may have, hard and soft. */
+	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1', limits = false, nofile } = {}) {
 		const s = new Server();
-		s.options = { args, env, allow, startMs, listen, limits };
+		s.options = { args, env, allow, startMs, listen, limits, nofile };
 		s.allow = allow;
 		s.ownsDir = !dir;
 		s.dir = dir || fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
@@ -76,10 +77,11 @@ export class Server {
 	}
 
 	async spawn({ port = 0 } = {}) {
-		const { args, env, startMs, listen, limits } = this.options;
+		const { args, env, startMs, listen, limits, nofile } = this.options;
+		const [program, first] = nofile ? ['/bin/sh', ['-c', `ulimit -n ${nofile}; exec "$0" "$@"`, binary]] : [binary, []];
 		this.output = '';
 		const data = args.includes('--data') ? [] : ['--data', path.join(this.dir, 'data')];
-		this.child = spawn(binary, ['--port', String(port), '--listen', listen, ...(limits ? [] : unlimited), ...(overTls && !args.some(a => a.startsWith('--tls')) ? ['--tls-self-signed'] : []), ...data, ...args],
+		this.child = spawn(program, [...first, '--port', String(port), '--listen', listen, ...(limits ? [] : unlimited), ...(overTls && !args.some(a => a.startsWith('--tls')) ? ['--tls-self-signed'] : []), ...data, ...args],
 			{ env: { ...cleanEnv(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 		this.pid = this.child.pid;
 		this.exited = new Promise(resolve => {
