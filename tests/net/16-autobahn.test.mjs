@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import test from 'node:test';
-import { serverTest, slack, sleep, unlimited } from './lib.mjs';
+import { serverTest, slack, sleep } from './lib.mjs';
 import { OP, Raw, clientFrame, closePayload } from './raw.mjs';
 import { cases } from './autobahn.mjs';
 import { join2 } from './v2.mjs';
@@ -129,7 +129,7 @@ test('every number is there, once', () => {
 	});
 });
 
-serverTest('the cases', { timeout: 180000, args: ['--history-limit', '1', ...unlimited] }, async (s, t) => {
+serverTest('the cases', { timeout: 180000, args: ['--history-limit', '1'] }, async (s, t) => {
 	const witness = await join2(s, 'witness');
 	const failed = [];
 	for (const { number, what, connections } of cases)

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { serverTest, slack } from './lib.mjs';
 import { hostileRounds, limits, load, memoryBound } from './hostile.mjs';
 
-serverTest('nobody good is dropped, nothing is lost, memory stays bounded', { timeout: 90000, args: limits }, async (s, t) => {
+serverTest('nobody good is dropped, nothing is lost, memory stays bounded', { timeout: 90000, limits: true, args: limits }, async (s, t) => {
 	const full = slack === 1;
 	const o = { ...load, rounds: 1, warmup: 4, seconds: 2, ...(full ? { foes: 1500 } : { people: 40, talkers: 10, rate: 20, foes: 300, foeRate: 100 }) };
 	const r = await hostileRounds(s, o, line => t.diagnostic(line));

@@ -100,7 +100,7 @@ export const limits = ['--pending-in-mb', pendingMb, '--pending-out-mb', pending
 export const memoryBound = connections => 64 * MB + connections * 16 * 1024 + 3 * pendingMb * MB;
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-	const s = await Server.start({ args: [...limits, ...process.argv.slice(2)] });
+	const s = await Server.start({ limits: true, args: [...limits, ...process.argv.slice(2)] });
 	try {
 		const r = await hostileRounds(s, load, line => console.log(line));
 		const bound = memoryBound(load.foes);
