@@ -281,6 +281,8 @@ int run_backup(struct ctl *c)
 		return complain(EXIT_REFUSED, "%s is there already: name another file, or add --force", file);
 	if (asprintf(&part, "%s.part", file) < 0)
 		abort();
+	for (size_t i = 0; i < WC_LEN(signals); i++)
+		sigaction(signals[i], &act, NULL);
 	/* It holds private talk: nobody else's to read. */
 	a.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (a.fd < 0) {
@@ -288,8 +290,6 @@ int run_backup(struct ctl *c)
 		goto out;
 	}
 	a.md = EVP_MD_CTX_new();
-	for (size_t i = 0; i < WC_LEN(signals); i++)
-		sigaction(signals[i], &act, NULL);
 	code = api_post(c, "/v1/backup", NULL, NULL);
 	if (code == 0) {
 		int ended;
