@@ -11,7 +11,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { fileURLToPath } from 'node:url';
-import { unlimited, Server, binary, sleep } from '../net/lib.mjs';
+import { Server, binary, sleep } from '../net/lib.mjs';
 import { ctlBinary, ctlJson, socketOf } from '../net/admin.mjs';
 
 const { values } = parseArgs({ options: { messages: { type: 'string', default: '1000000' }, rounds: { type: 'string', default: '3' } } });
@@ -28,7 +28,7 @@ const own = pid => {
 const median = v => [...v].sort((a, b) => a - b)[v.length >> 1];
 
 const messages = Number(values.messages), rounds = Number(values.rounds);
-const s = await Server.start({ args: unlimited, startMs: 30000 });
+const s = await Server.start({ startMs: 30000 });
 let failed = false;
 try {
 	const filled = Date.now();

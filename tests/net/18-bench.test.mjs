@@ -7,7 +7,7 @@ import test from 'node:test';
 import { kinds, built } from '../bench/servers.mjs';
 import { drawChart } from '../bench/chart.mjs';
 import { metric, ctlJson } from './admin.mjs';
-import { serverTest, slack, unlimited } from './lib.mjs';
+import { serverTest, slack } from './lib.mjs';
 
 const tool = process.env.WAVEBENCH || path.join(built, 'wavebench');
 
@@ -46,7 +46,7 @@ test('a chart has a bar for each figure, also where one is missing', () => {
 	assert.ok(svg.includes('a &#38; b') && svg.includes('2.00 M') && !svg.includes('NaN'));
 });
 
-serverTest('the metrics, which top shows, agree with what wavebench sent and got', { timeout: 60000, args: unlimited }, async s => {
+serverTest('the metrics, which top shows, agree with what wavebench sent and got', { timeout: 60000 }, async s => {
 	const before = { messages: await metric(s, 'messages_total'), deliveries: await metric(s, 'deliveries_total') };
 	const r = await wavebench(s.port, '--clients', 50, '--senders', 4, '--seconds', 1, '--pid', s.pid);
 	assert.equal(await metric(s, 'messages_total') - before.messages, r.all_sent);
@@ -58,7 +58,7 @@ serverTest('the metrics, which top shows, agree with what wavebench sent and got
 	assert.equal(status.messages, r.all_sent);
 });
 
-serverTest('a file to readers while others talk, and a path fetched again and again', { timeout: 60000, args: unlimited }, async s => {
+serverTest('a file to readers while others talk, and a path fetched again and again', { timeout: 60000 }, async s => {
 	const r = await wavebench(s.port, '--workload', 'file', '--dialect', 2, '--clients', 10, '--senders', 2, '--readers', 5, '--file-mb', 2, '--files', 2, '--seconds', 0.5);
 	assert.ok(r.latency_ms.count > 0 && r.quiet_ms.count > 0 && r.file_s > 0);
 	assert.ok((await wavebench(s.port, '--workload', 'fetch', '--path', '/', '--clients', 2, '--seconds', 0.3)).fetches > 0);

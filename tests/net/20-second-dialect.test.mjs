@@ -1,6 +1,6 @@
 // The second dialect: opting in, its shapes, and that neither dialect sees anything of the other.
 import assert from 'node:assert/strict';
-import { exact, fence, isId, nothingFor, publicText, dmText, serverTest, noise, unlimited } from './lib.mjs';
+import { exact, fence, isId, nothingFor, publicText, dmText, serverTest, noise } from './lib.mjs';
 import { dm2, error2, file2, isAt, isToken, isUrl, join2, messages, rejoin2, text2, voice2 } from './v2.mjs';
 
 serverTest('init answers v 2 with everything a client needs', async s => {
@@ -36,7 +36,7 @@ serverTest('a text has id and at, its sender\'s copy self and cid', async s => {
 	exact(await b.next('text'), dm2(a, b, 'private'));
 });
 
-serverTest('ids are one rising order over public and private, far from any earlier run', { args: unlimited }, async s => {
+serverTest('ids are one rising order over public and private, far from any earlier run', async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	for (let i = 0; i < 200; i++) a.text(`n${i}`, i % 3 ? {} : { to_id: b.id });
 	await fence(b, [a, b]);
@@ -85,7 +85,7 @@ serverTest('both dialects chat, each in its own words', async s => {
 	late2.init.history.forEach(m => assert.ok(m.id && m.at && !('ts' in m)));
 });
 
-serverTest('one order in both dialects', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('one order in both dialects', { timeout: 60000 }, async s => {
 	const all = [...await s.joinAll('o1', 'o2', 'o3'), ...await Promise.all(['y1', 'y2', 'y3'].map(n => join2(s, n)))];
 	for (let n = 0; n < 150; n++) all.forEach((c, i) => c.text(`${i}:${n}`));
 	for (const c of all) await fence(c, all);
@@ -155,7 +155,7 @@ serverTest('a join may follow a refused one', async s => {
 	assert.equal(c.name, 'new here');
 });
 
-serverTest('who joins with the first dialect while a file is being prepared gets its bytes', { args: unlimited, timeout: 90000 }, async s => {
+serverTest('who joins with the first dialect while a file is being prepared gets its bytes', { timeout: 90000 }, async s => {
 	const a = await join2(s, 'a');
 	const body = noise(12 << 20), data = body.toString('base64');
 	// With nobody of the first dialect there, the server makes no base64 of a file. Somebody comes in between; where, is chance, so

@@ -1,6 +1,6 @@
 // cid: a message sent again is the message sent before, on this connection, on another, and after any restart.
 import assert from 'node:assert/strict';
-import { exact, fence, nothingFor, serverTest, noise, unlimited } from './lib.mjs';
+import { exact, fence, nothingFor, serverTest, noise } from './lib.mjs';
 import { error2, join2, messages, text2, upload } from './v2.mjs';
 
 serverTest('the same cid again is answered with the first echo and stored once', async s => {
@@ -17,7 +17,7 @@ serverTest('the same cid again is answered with the first echo and stored once',
 	assert.equal(c.init.history.filter(m => m.text === 'once').length, 1);
 });
 
-serverTest('twice in one breath is still once', { args: unlimited }, async s => {
+serverTest('twice in one breath is still once', async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	for (let i = 0; i < 100; i++) {
 		a.text(`m${i}`, { cid: `k${i}` });
@@ -93,7 +93,7 @@ serverTest('resent on another connection, after a restart and after kill -9', { 
 	assert.deepEqual(late.init.history.map(m => m.type), ['text', 'file']);
 });
 
-serverTest('what was echoed is there after kill -9, in the same order', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('what was echoed is there after kill -9, in the same order', { timeout: 60000 }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	for (let round = 0; round < 3; round++) {
 		const live = { a: await join2(s, '', { token: a.token }), b: await join2(s, '', { token: b.token }) };

@@ -1,6 +1,6 @@
 // presence, who, and what they cost: the second dialect.
 import assert from 'node:assert/strict';
-import { exact, isId, serverTest, sleep, slack, unlimited } from './lib.mjs';
+import { exact, isId, serverTest, sleep, slack } from './lib.mjs';
 import { join2 } from './v2.mjs';
 
 const isPerson = p => isId(p.id) && typeof p.name === 'string' && Object.keys(p).length === 2;
@@ -65,7 +65,7 @@ serverTest('the first dialect hears of the second by its lines and lists', async
 	await old.next(f => f.type === 'users' && f.users.length === 1, 20000);
 });
 
-serverTest('a crowd: init is at most 200 people, presence at most a KB/s, who has the rest', { args: unlimited, timeout: 90000 }, async s => {
+serverTest('a crowd: init is at most 200 people, presence at most a KB/s, who has the rest', { timeout: 90000 }, async s => {
 	const a = await join2(s, 'watch');
 	const t0 = Date.now();
 	const crowd = [];
@@ -108,7 +108,7 @@ serverTest('a crowd: init is at most 200 people, presence at most a KB/s, who ha
 	}
 });
 
-serverTest('init.users has one\'s DM partners', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('init.users has one\'s DM partners', { timeout: 60000 }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	a.text('hello', { to_id: b.id });
 	await b.next('text');

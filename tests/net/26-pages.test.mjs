@@ -1,6 +1,6 @@
 // history: back to the first message, public and private, page by page.
 import assert from 'node:assert/strict';
-import { exact, fence, serverTest, unlimited } from './lib.mjs';
+import { exact, fence, serverTest } from './lib.mjs';
 import { dm2, join2, messages } from './v2.mjs';
 
 /** Every message from the newest page to the first, oldest first. */
@@ -18,7 +18,7 @@ async function everything(c, more, limit) {
 	}
 }
 
-serverTest('public pages back to the first message', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('public pages back to the first message', { timeout: 60000 }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	for (let i = 0; i < 700; i++) a.text(`n${i}`, i % 10 === 3 ? { to_id: b.id } : {});
 	await fence(a, [a, b]);
@@ -34,7 +34,7 @@ serverTest('public pages back to the first message', { args: unlimited, timeout:
 	assert.ok(!old.frames.some(f => f.type === 'history'), 'not a word of the first dialect');
 });
 
-serverTest('private pages, for the two of them alone', { args: unlimited, timeout: 60000 }, async s => {
+serverTest('private pages, for the two of them alone', { timeout: 60000 }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b'), c = await join2(s, 'c');
 	for (let i = 0; i < 300; i++) (i % 2 ? a : b).text(`dm${i}`, { to_id: (i % 2 ? b : a).id, cid: `c${i}` });
 	c.text('c to a', { to_id: a.id });
