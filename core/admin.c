@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "admin_impl.h"
+#include "listener.h"
 #include "logmsg.h"
 #include "utf8.h"
 
@@ -321,21 +322,31 @@ static void on_metrics(void *arg, struct http_req *r)
 
 static const struct http_route metrics_routes[] = { { "GET", "/metrics", on_metrics }, { NULL, NULL, NULL } };
 
-static int open_metrics(struct admin *a, char **cause)
+int admin_bind_metrics(const struct options *options, int *fd, char **cause)
 {
 	char address[64];
-	const char *at = a->o.options->metrics, *colon = strrchr(at, ':'); /* the options have seen to its form */
+	const char *at = options->metrics, *colon = at ? strrchr(at, ':') : NULL; /* the options have seen to its form */
+	*fd = -1;
+	if (!at)
+		return 0;
 	size_t len = (size_t)(colon - at);
 	bool is_bracketed = at[0] == '[';
 	snprintf(address, sizeof address, "%.*s", (int)(is_bracketed ? len - 2 : len), at + is_bracketed);
-	struct httpd_opts o = { .listen = address, .port = atoi(colon + 1), .max_connections = 64, .workers = 2, .routes = metrics_routes, .arg = a };
+	return listener_bind(address, atoi(colon + 1), fd, cause);
+}
+
+static int open_metrics(struct admin *a, int fd, char **cause)
+{
+	struct httpd_opts o = { .sockets = { fd }, .max_connections = 64, .workers = 2, .routes = metrics_routes, .arg = a };
 	return httpd_start(&a->metrics, &o, cause);
 }
 
 /* --- The socket */
 
-static char *default_path(const struct options *o)
+char *admin_socket_path(const struct options *o)
 {
+	if (o->admin_socket)
+		return strcmp(o->admin_socket, "none") == 0 ? NULL : xstrdup(o->admin_socket);
 	const char *run = getenv("RUNTIME_DIRECTORY");
 	char *path = NULL;
 	/* systemd separates several by colons; the first is the one. */
@@ -400,11 +411,12 @@ int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
 {
 	struct admin *a = xcalloc(1, sizeof *a);
 	const char *wanted = opts->options->admin_socket;
+	int metrics = opts->metrics_socket;
 	a->o = *opts;
 	a->dir_fd = -1;
 	a->started_ms = real_ms();
 	pthread_mutex_init(&a->lock, NULL);
-	a->path = !wanted ? default_path(opts->options) : strcmp(wanted, "none") == 0 ? NULL : xstrdup(wanted);
+	a->path = admin_socket_path(opts->options);
 	a->thread = helpers_start(1, opts->store, cause);
 	if (!a->thread)
 		goto fail;
@@ -420,11 +432,17 @@ int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
 		free(a->path);
 		a->path = NULL;
 	}
-	if (opts->options->metrics && open_metrics(a, cause) < 0)
-		goto fail;
+	if (metrics >= 0) {
+		int rc = open_metrics(a, metrics, cause);
+		metrics = -1;
+		if (rc < 0)
+			goto fail;
+	}
 	*out = a;
 	return 0;
 fail:
+	if (metrics >= 0)
+		close(metrics);
 	admin_stop(a);
 	admin_free(a);
 	return -WC_EIO;

@@ -21,8 +21,13 @@ struct admin_opts {
 	struct blobs *blobs;
 	struct hubs *hubs;
 	int port; /* of the public door, for status */
+	int metrics_socket; /* of admin_bind_metrics; taken, also on failure; -1: none */
 };
 
+/* The path of the socket that the options ask for, from malloc; NULL: none. */
+char *admin_socket_path(const struct options *o);
+/* Binds the metrics' port, if the options want one; *fd is -1 if not. *cause: one line. Thread: main. */
+int admin_bind_metrics(const struct options *o, int *fd, char **cause) WC_MUSTCHECK;
 /* Opens the doors that the options want. *cause: one line. Thread: main. */
 int admin_start(struct admin **out, const struct admin_opts *opts, char **cause) WC_MUSTCHECK;
 const char *admin_path(const struct admin *a); /* of the socket; NULL: none */

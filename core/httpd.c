@@ -690,6 +690,24 @@ static int default_workers(void)
 	return (int)WC_MIN(WC_MAX(cores, 4), 8);
 }
 
+static int open_ports(struct httpd *h, int fds[GATE_LISTENERS], char **cause)
+{
+	const int ports[GATE_LISTENERS] = { h->o.port, h->o.redirect_port };
+	const int count = h->o.tls && h->o.redirect_port ? 2 : 1;
+	int bound[GATE_LISTENERS], error = 0;
+
+	for (int i = 0; i < count; i++) /* all of them first: they are taken, whatever happens */
+		fds[i] = h->o.sockets[i] ? h->o.sockets[i] : -1;
+	for (int i = 0; i < count && !error; i++) {
+		if (fds[i] < 0)
+			error = listener_bind(h->o.listen, ports[i], &fds[i], cause);
+		if (!error)
+			error = listener_listen(fds[i], &bound[i], cause);
+	}
+	h->port = error ? 0 : bound[0];
+	return error;
+}
+
 int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 {
 	struct httpd *h = xcalloc(1, sizeof(*h));
@@ -709,7 +727,7 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 		.on_turned_away = on_turned_away,
 	};
 	size_t count = 0;
-	int error, ignored;
+	int error;
 
 	h->o = *opts;
 	atomic_init(&h->refs, 1);
@@ -723,9 +741,7 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 		if (!error)
 			h->unix_path = xstrdup(opts->unix_path);
 	} else {
-		error = listener_tcp(opts->listen, opts->port, &gate.listeners[0], &h->port, cause);
-		if (!error && opts->tls && opts->redirect_port)
-			error = listener_tcp(opts->listen, opts->redirect_port, &gate.listeners[1], &ignored, cause);
+		error = open_ports(h, gate.listeners, cause);
 	}
 	if (!error)
 		error = xfer_start(&h->xfer, opts->transfer_ms, opts->rate, cause);

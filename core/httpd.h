@@ -47,6 +47,7 @@ struct http_route {
 struct httpd_opts {
 	const char *listen;              /* numeric address, or NULL: every address, IPv6 and IPv4 */
 	int port;                        /* 0: a free one */
+	int sockets[2];                  /* bound already, for port and redirect_port (listener_bind); taken, also on failure; 0: none */
 	const char *unix_path;           /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
 	struct tls *tls;                 /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
 	int redirect_port;               /* with tls: a second port, where all are redirected; 0: none */

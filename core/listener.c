@@ -28,7 +28,7 @@ static const char *remedy(int error)
 	}
 }
 
-/* Returns 0 or an errno. */
+/* A bound socket. Returns 0 or an errno. */
 static int open_tcp(const struct sockaddr_storage *a, socklen_t len, bool is_any, int *out)
 {
 	int on = 1, off = 0, error;
@@ -41,7 +41,7 @@ static int open_tcp(const struct sockaddr_storage *a, socklen_t len, bool is_any
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (a->ss_family == AF_INET6)
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, is_any ? &off : &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)a, len) || listen(fd, BACKLOG)) {
+	if (bind(fd, (const struct sockaddr *)a, len)) {
 		error = errno;
 		close(fd);
 		return error;
@@ -78,7 +78,7 @@ static int bound_port(int fd)
 	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
 }
 
-int listener_tcp(const char *address, int port, int *fd, int *bound, char **cause)
+int listener_bind(const char *address, int port, int *fd, char **cause)
 {
 	struct sockaddr_storage a;
 	socklen_t len;
@@ -109,8 +109,17 @@ int listener_tcp(const char *address, int port, int *fd, int *bound, char **caus
 		wc_cause(cause, "cannot listen on %s port %d: %s", address ? address : "any address", port, remedy(error));
 		return -WC_EIO;
 	}
-	*bound = bound_port(*fd);
 	return 0;
+}
+
+int listener_listen(int fd, int *port, char **cause)
+{
+	*port = bound_port(fd);
+	/* Two sockets may be bound to one port as long as neither listens. */
+	if (listen(fd, BACKLOG) == 0)
+		return 0;
+	wc_cause(cause, "cannot listen on port %d: %s", *port, remedy(errno));
+	return -WC_EIO;
 }
 
 /* A socket file that refuses connections was left by a process that is gone. */

@@ -6,9 +6,12 @@
 
 #include "wc.h"
 
-/* address: numeric, or NULL for every IPv6 and IPv4 address through one socket (IPv4 alone where there is no IPv6). Port 0: a free one.
- * Returns 0, *fd listening, non-blocking, and *bound the port; or an error and *cause: one line with the remedy. */
-int listener_tcp(const char *address, int port, int *fd, int *bound, char **cause) WC_MUSTCHECK;
+/* Binds, and no more: who connects is refused until somebody listens. So a port that takes a privilege is had before the privilege is given up.
+ * address: numeric, or NULL for every IPv6 and IPv4 address through one socket (IPv4 alone where there is no IPv6). Port 0: a free one.
+ * Returns 0 and *fd, non-blocking; or an error and *cause: one line with the remedy. */
+int listener_bind(const char *address, int port, int *fd, char **cause) WC_MUSTCHECK;
+/* Listens; *port is the one that was had. fd stays the caller's. */
+int listener_listen(int fd, int *port, char **cause) WC_MUSTCHECK;
 
 /* A socket of mode 0600 at path. A stale one is replaced; one that answers is respected, and that is an error. */
 int listener_unix(const char *path, int *fd, char **cause) WC_MUSTCHECK;

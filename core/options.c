@@ -133,6 +133,10 @@ static const struct option_row {
 	{ "Limits", "join-guesses", NULL, "N", "wrong passwords from one address in a minute", .kind = KIND_INT, AT(join_guesses),
 	  .high = 10000, .fallback = 10 },
 
+	{ "Running", "user", "WAVECHAT_USER", "NAME", "user to become once the ports are open; also UID:GID",
+	  "stay who started it", KIND_PATH, AT(user) },
+	{ "Running", "sandbox", "WAVECHAT_SANDBOX", "MODE", "give up what is not needed; require: or do not start",
+	  .kind = KIND_CHOICE, AT(sandbox), .fallback = SANDBOX_ON, .choices = { "on", "require", "off" } },
 	{ "Running", "admin-socket", "WAVECHAT_ADMIN_SOCKET", "PATH", "unix socket for wavechatctl; \"none\" opens none",
 	  "see wavechatd(8)", KIND_PATH, AT(admin_socket) },
 	{ "Running", "metrics", "WAVECHAT_METRICS", "ADDRESS:PORT", "serve Prometheus metrics over plain HTTP, at /metrics",
@@ -162,7 +166,8 @@ static void *field_of(struct options *o, const struct option_row *row)
 
 _Static_assert(HTTP_HEAD_BYTES == 16384, "--max-header-bytes ends where the gate's memory does");
 /* Enums are as wide as int with every compiler this is built with; the table writes them as such. */
-_Static_assert(sizeof(enum durability) == sizeof(int) && sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int),
+_Static_assert(sizeof(enum durability) == sizeof(int) && sizeof(enum log_level) == sizeof(int) && sizeof(enum log_format) == sizeof(int) &&
+                       sizeof(enum sandbox_mode) == sizeof(int),
                "KIND_CHOICE stores an int");
 
 /* --- Values */
@@ -517,6 +522,8 @@ static char *default_data(void)
 	const char *state = getenv("STATE_DIRECTORY");
 	char *dir;
 
+	if (state)
+		state += strspn(state, ":");
 	if (!state || !*state)
 		return xstrdup(DATA_DEFAULT);
 	dir = xstrdup(state);
@@ -581,12 +588,24 @@ out:
 	return result;
 }
 
+bool options_each_file(const struct options *o, bool (*fn)(void *arg, const char *path), void *arg)
+{
+	for (const struct option_row *row = table; row < table + WC_LEN(table); row++) {
+		const char *path = row->kind == KIND_FILE ? *(char *const *)((const char *)o + row->offset) : NULL;
+
+		if (path && !fn(arg, path))
+			return false;
+	}
+	return true;
+}
+
 void options_fini(struct options *o)
 {
 	free(o->data);
 	free(o->listen);
 	free(o->admin_socket);
 	free(o->metrics);
+	free(o->user);
 	free(o->tls_cert);
 	free(o->tls_key);
 	free(o->trust_proxy.v);
@@ -597,5 +616,5 @@ void options_fini(struct options *o)
 	o->trust_proxy = o->exempt = (struct ip_nets){ 0 };
 	o->allow_origin = NULL;
 	free(o->join_password_file);
-	o->data = o->listen = o->admin_socket = o->metrics = o->tls_cert = o->tls_key = o->join_password_file = NULL;
+	o->data = o->listen = o->user = o->admin_socket = o->metrics = o->tls_cert = o->tls_key = o->join_password_file = NULL;
 }

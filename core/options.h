@@ -10,6 +10,7 @@
 #include "wc.h"
 
 enum durability { DURABILITY_NORMAL, DURABILITY_FULL };
+enum sandbox_mode { SANDBOX_ON, SANDBOX_REQUIRE, SANDBOX_OFF };
 
 /* Values after parsing; strings belong to the struct. */
 struct options {
@@ -49,6 +50,8 @@ struct options {
 	int join_guesses;    /* --join-guesses N, wrong ones from one address in a minute */
 	enum log_level log_level;       /* --log-level error|warn|info|debug | WAVECHAT_LOG_LEVEL */
 	enum log_format log_format;     /* --log-format text|json | WAVECHAT_LOG_FORMAT */
+	char *user;          /* --user NAME|UID[:GROUP|GID] | WAVECHAT_USER; NULL: stay who started it */
+	enum sandbox_mode sandbox;      /* --sandbox on|require|off | WAVECHAT_SANDBOX */
 	char *admin_socket;  /* --admin-socket PATH | WAVECHAT_ADMIN_SOCKET; "none"; NULL: $RUNTIME_DIRECTORY or the data directory */
 	char *metrics;       /* --metrics ADDRESS:PORT | WAVECHAT_METRICS; NULL: not on TCP */
 	bool check;          /* --check: validate options and data, say so, exit */
@@ -60,6 +63,9 @@ enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_USAGE };
  * stderr naming the option (or variable), the value and the range, with the nearest option for an unknown one; exit status 2. */
 enum options_result options_parse(struct options *o, int argc, char **argv);
 void options_fini(struct options *o);
+
+/* Calls fn with the path of every file that options name and that may be read again while the server runs; false: fn said so, and none follows. */
+bool options_each_file(const struct options *o, bool (*fn)(void *arg, const char *path), void *arg);
 
 /* "--name VALUE" rows for tools that check documentation; one a line on stdout (--help-table, not shown in --help). */
 void options_print_table(void);

@@ -1,6 +1,7 @@
 /* server.c — starts the parts in the order in which they need each other, and stops them in the order in which events flow. */
 #include "server.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -14,8 +15,11 @@
 #include "hub.h"
 #include "inbox.h"
 #include "ingest.h"
+#include "listener.h"
 #include "logmsg.h"
+#include "privilege.h"
 #include "room.h"
+#include "sandbox.h"
 #include "seats.h"
 #include "site.h"
 #include "store.h"
@@ -47,6 +51,8 @@ struct server {
 	struct httpd *httpd;
 	struct admin *admin;
 	uint64_t password_salt;     /* for the mark of a join password: see password.h */
+	struct sandbox sandbox;
+	int sockets[2], metrics_socket; /* bound; 0 and -1: none, or taken over by their doors */
 	_Atomic bool room_answered; /* the last question of server_check_room */
 };
 
@@ -126,6 +132,12 @@ static int descriptors_for_connections(void)
 	return (int)(most > 128 ? most - 64 - most / DESCRIPTORS_KEPT : most / 2 + 1);
 }
 
+static void say_sandbox(const struct sandbox *box)
+{
+	log_info("sandbox", "user=%u:%u no_new_privs=%s seccomp=%s landlock=%d core=off", (unsigned)geteuid(), (unsigned)getegid(),
+	         box->no_new_privs ? "on" : "off", box->seccomp ? "on" : "off", box->landlock);
+}
+
 static void say_certificate(struct tls *t)
 {
 	char fingerprint[TLS_FINGERPRINT_BYTES];
@@ -137,21 +149,62 @@ static void say_certificate(struct tls *t)
 		log_warn("certificate runs out", "days=%lld remedy=\"renew it, then send SIGHUP\"", (long long)days);
 }
 
-int server_start(struct server **out, const struct options *o, char **cause)
+/* --- The start. First what may take a privilege, then the end of all privileges, then what reads data and talks to people. */
+
+static int open_privileged(struct server *s, char **cause)
 {
-	struct server *s = xcalloc(1, sizeof *s);
-	const bool in_memory = strcmp(o->data, ":memory:") == 0;
-	const char *dir = in_memory ? NULL : o->data;
-	s->o = *o;
-	atomic_init(&s->room_answered, true);
-	raise_descriptors();
+	const struct options *o = &s->o;
+	const int ports[2] = { o->port, o->redirect_port };
+
+	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++)
+		if (listener_bind(o->listen, ports[i], &s->sockets[i], cause) < 0)
+			return -WC_EIO;
+	if (admin_bind_metrics(o, &s->metrics_socket, cause) < 0)
+		return -WC_EIO;
+	return o->tls_cert ? tls_open(&s->tls, o->tls_cert, o->tls_key, cause) : 0;
+}
+
+static bool can_read_again(void *user, const char *path)
+{
+	if (access(path, R_OK) < 0)
+		log_warn("cannot be read again", "file=%s error=\"%s\" remedy=\"make it and its directories readable for %s, or restart instead of SIGHUP\"", path,
+		         strerror(errno), (const char *)user);
+	return true;
+}
+
+static int give_up_privileges(struct server *s, const char *dir, char **cause)
+{
+	const struct options *o = &s->o;
+	struct runner who, *to = o->user ? &who : NULL;
+	char *socket_path = admin_socket_path(o), *slash = socket_path ? strrchr(socket_path, '/') : NULL;
+	struct sandbox_paths paths = { .data = dir, .socket_dir = !socket_path ? NULL : slash == socket_path ? "/" : slash ? socket_path : ".", .o = o };
+	int rc = -WC_EIO;
+
+	if (slash)
+		*slash = '\0';
+	if (to && runner_find(to, o->user, "/etc", cause) < 0)
+		goto out;
+	if ((dir && privilege_make_dir(dir, to, cause) < 0) || privilege_drop(to, cause) < 0)
+		goto out;
+	privilege_no_core();
+	if (to)
+		(void)options_each_file(o, can_read_again, who.name);
+	rc = sandbox_enter(o->sandbox, &paths, &s->sandbox, cause);
+out:
+	free(socket_path);
+	return rc;
+}
+
+static int open_chat(struct server *s, const char *dir, char **cause)
+{
+	const struct options *o = &s->o;
 	if (store_open(&s->store, dir, o->durability, cause) < 0)
-		goto fail;
-	if (blobs_open(&s->blobs, dir, in_memory ? (uint64_t)o->max_storage_mb * 1024 * 1024 : 0, cause) < 0)
-		goto fail;
+		return -WC_EIO;
+	if (blobs_open(&s->blobs, dir, dir ? 0 : (uint64_t)o->max_storage_mb * 1024 * 1024, cause) < 0)
+		return -WC_EIO;
 	s->helpers = helpers_start(HELPERS, s->store, cause);
 	if (!s->helpers)
-		goto fail;
+		return -WC_EIO;
 	s->inbox = inbox_new(INBOX_BYTES);
 	struct ws_limits limits = frame_limits(s);
 	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, o->max_file_mb);
@@ -169,25 +222,30 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	};
 	s->hubs = hubs_start(&hub, cause);
 	if (!s->hubs)
-		goto fail;
+		return -WC_EIO;
 	struct password password = { .is_set = false };
 	if (o->join_password_file) {
 		if (load_password_salt(s) < 0) {
 			wc_cause(cause, "cannot write to the database: its disk is full or failing");
-			goto fail;
+			return -WC_EIO;
 		}
 		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
-			goto fail;
+			return -WC_EIO;
 	}
 	struct room_opts room = { &s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, password.is_set ? &password : NULL };
 	if (room_start(&s->room, &room, cause) < 0)
-		goto fail;
+		return -WC_EIO;
 	ingest_set_room(s->ingest, s->room);
+	return 0;
+}
+
+static int open_doors(struct server *s, const char *dir, char **cause)
+{
+	const struct options *o = &s->o;
+	int rc;
 	s->site = (struct site){ .options = &s->o, .store = s->store, .blobs = s->blobs, .helpers = s->helpers };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
-		goto fail;
-	if (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0)
-		goto fail;
+		return -WC_EIO;
 	struct seats_opts seats = {
 		.total = o->max_connections ? o->max_connections : descriptors_for_connections(),
 		.per_address = o->max_connections_per_ip,
@@ -198,6 +256,7 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	struct httpd_opts http = {
 		.listen = o->listen,
 		.port = o->port,
+		.sockets = { s->sockets[0], s->sockets[1] },
 		.tls = s->tls,
 		.redirect_port = o->redirect_port,
 		.hsts = !o->tls_self_signed, /* who once made an exception for such a certificate is not to be locked out with the next */
@@ -211,18 +270,32 @@ int server_start(struct server **out, const struct options *o, char **cause)
 		.arg = &s->site,
 		.on_websocket = site_websocket,
 	};
+	s->sockets[0] = s->sockets[1] = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
-		goto fail;
-	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->hubs, httpd_port(s->httpd) };
-	if (admin_start(&s->admin, &admin, cause) < 0)
-		goto fail;
-	if (s->tls)
+		return -WC_EIO;
+	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->hubs, httpd_port(s->httpd), s->metrics_socket };
+	s->metrics_socket = -1;
+	rc = admin_start(&s->admin, &admin, cause);
+	if (rc == 0 && s->tls)
 		say_certificate(s->tls);
+	return rc;
+}
+
+int server_start(struct server **out, const struct options *o, char **cause)
+{
+	struct server *s = xcalloc(1, sizeof *s);
+	const char *dir = strcmp(o->data, ":memory:") == 0 ? NULL : o->data;
+	s->o = *o;
+	s->metrics_socket = -1;
+	atomic_init(&s->room_answered, true);
+	raise_descriptors();
+	if (open_privileged(s, cause) < 0 || give_up_privileges(s, dir, cause) < 0 || open_chat(s, dir, cause) < 0 || open_doors(s, dir, cause) < 0) {
+		server_stop(s);
+		return -WC_EIO;
+	}
+	say_sandbox(&s->sandbox);
 	*out = s;
 	return 0;
-fail:
-	server_stop(s);
-	return -WC_EIO;
 }
 
 const char *server_admin_path(const struct server *s)
@@ -309,5 +382,10 @@ void server_stop(struct server *s)
 	blobs_close(s->blobs);
 	store_close(s->store);
 	tls_free(s->tls);
+	for (int i = 0; i < 2; i++)
+		if (s->sockets[i] > 0)
+			close(s->sockets[i]);
+	if (s->metrics_socket >= 0)
+		close(s->metrics_socket);
 	free(s);
 }

@@ -35,6 +35,14 @@ static const char *complaint(void)
 	return words ? words : "not in PEM form";
 }
 
+/* What to do about it: a server that gave up root for --user can find that its files are root's alone. */
+static const char *remedy(const char *otherwise)
+{
+	unsigned long e = ERR_peek_error();
+
+	return ERR_SYSTEM_ERROR(e) && ERR_GET_REASON(e) == EACCES ? "make it readable for the user that the server runs as" : otherwise;
+}
+
 /* Browsers offer h2 too and take http/1.1; who offers neither is served all the same. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len, void *arg)
 {
@@ -92,13 +100,14 @@ static SSL_CTX *context_of_files(const char *cert, const char *key, char **cause
 	SSL_CTX_set_default_passwd_cb(ctx, no_password);
 	SSL_CTX_set_default_passwd_cb_userdata(ctx, &was_asked);
 	if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1)
-		wc_cause(cause, "cannot use the certificate %s: %s; give a PEM file with --tls-cert", cert, complaint());
+		wc_cause(cause, "cannot use the certificate %s: %s; %s", cert, complaint(), remedy("give a PEM file with --tls-cert"));
 	else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1 && was_asked)
 		wc_cause(cause, "cannot use the key %s: it is encrypted; take the passphrase off with openssl pkey", key);
 	else if (ERR_GET_LIB(ERR_peek_error()) == ERR_LIB_X509)
 		wc_cause(cause, "the key %s is not that of the certificate %s", key, cert);
 	else if (!SSL_CTX_get0_privatekey(ctx))
-		wc_cause(cause, "cannot use the key %s: %s; give the certificate's private key as PEM with --tls-key", key, complaint());
+		wc_cause(cause, "cannot use the key %s: %s; %s", key, complaint(),
+		         remedy("give the certificate's private key as PEM with --tls-key"));
 	else if (SSL_CTX_check_private_key(ctx) != 1)
 		wc_cause(cause, "the key %s is not that of the certificate %s", key, cert);
 	else {

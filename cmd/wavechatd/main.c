@@ -1,6 +1,7 @@
 /* wavechatd — the chat server: options, start, a few lines for the admin, signals, stop. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <malloc.h>
 #include <net/if.h>
@@ -16,6 +17,7 @@
 #include "notify.h"
 #include "options.h"
 #include "password.h"
+#include "privilege.h"
 #include "server.h"
 #include "store.h"
 #include "tls.h"
@@ -69,7 +71,9 @@ static void print_banner(const struct options *o, const struct server *server)
 static int check(const struct options *o)
 {
 	char *cause = NULL;
-	if (strcmp(o->data, ":memory:") != 0 && store_check(o->data, &cause) < 0) {
+	struct runner who;
+	if ((o->user && runner_find(&who, o->user, "/etc", &cause) < 0) ||
+	    (strcmp(o->data, ":memory:") != 0 && store_check(o->data, &cause) < 0)) {
 		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the data cannot be checked");
 		free(cause);
 		return 1;
@@ -91,6 +95,18 @@ static void tame_malloc(void)
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 512 * 1024);
 	mallopt(M_ARENA_MAX, 4);
+}
+
+/* A descriptor that was closed when we were started would be given to the next file or socket, and the log written into it. */
+static void keep_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 /* Waits for a signal to stop, and meanwhile tells a service manager that asks for it that the chat is alive: only while it is, so that
@@ -122,6 +138,7 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 
 int main(int argc, char **argv)
 {
+	keep_standard_descriptors();
 	tls_library_init();
 	tame_malloc();
 	struct options o;

@@ -22,7 +22,7 @@ static void start(void)
 	static struct options o;
 	static char data[80];
 	char *argv[] = { (char *)"wavechatd", (char *)"--port", (char *)"0", (char *)"--listen", (char *)"127.0.0.1", (char *)"--data", data,
-		         (char *)"--threads", (char *)"1" };
+		         (char *)"--threads", (char *)"1", (char *)"--sandbox", (char *)"off" };
 	char *cause = NULL;
 
 	door_make_dir();
