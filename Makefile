@@ -47,7 +47,8 @@ CFLAGS_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,
 CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
 # A static program at a random address; file(1) calls it "static-pie linked". Packed relocations spare half a megabyte.
 STATIC         := -static-pie -Wl,-z,pack-relative-relocs -Wl,--wrap=dlopen
-LDFLAGS_ALL    := -pthread -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
+WRAP_fault     := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=fsync,--wrap=fdatasync
+LDFLAGS_ALL    := -pthread $(WRAP_$(MODE)) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
 LDFLAGS_SAN    := $(filter -fsanitize=%,$(CFLAGS_$(MODE)))
 IS_STATIC      := $(filter release debug fault,$(MODE))
 LIBS           := -ljson-c -lsqlite3 -lssl -lcrypto -lutf8proc -lz -lm

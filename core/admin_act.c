@@ -11,6 +11,7 @@
 #include "decode.h"
 #include "logmsg.h"
 #include "metrics.h"
+#include "pulse.h"
 #include "utf8.h"
 
 #define REASON_BYTES 400
@@ -220,11 +221,13 @@ static void look(struct admin *a)
 {
 	const char *dir = a->o.options->data;
 	uint64_t lag = 0;
+	char name[16];
 	for (int i = 0; i < HUB_RINGS; i++)
 		lag = WC_MAX(lag, bcast_lag(hubs_ring(a->o.hubs, i)));
 	metric_set(M_LOG_LAG, lag);
 	metric_set(M_PENDING_LARGE, shbuf_large_bytes());
 	metric_set(M_PENDING_IN, hubs_receiving_bytes(a->o.hubs));
+	metric_set(M_THREAD_STALL_MS, (uint64_t)pulse_longest(false, name));
 	metric_set(M_STORE_BYTES, file_bytes(dir, "wavechat.db") + file_bytes(dir, "wavechat.db-wal"));
 	metric_set(M_BLOB_BYTES, blobs_bytes(a->o.blobs));
 	metric_set(M_RESIDENT_BYTES, resident_bytes());

@@ -18,6 +18,7 @@
 #include "listener.h"
 #include "logmsg.h"
 #include "metrics.h"
+#include "pulse.h"
 #include "seats.h"
 #include "tls.h"
 
@@ -522,7 +523,11 @@ static void *gate_main(void *arg)
 
 	wc_thread_is(ROLE_HTTP, "gate");
 	while (!stop) {
-		int n = epoll_wait(g->epoll, events, WC_LEN(events), expire(g));
+		int timeout = expire(g);
+
+		pulse_rest();
+		int n = epoll_wait(g->epoll, events, WC_LEN(events), timeout);
+		pulse_work();
 
 		for (int i = 0; i < n; i++) {
 			uint64_t tag = events[i].data.u64;
@@ -535,6 +540,7 @@ static void *gate_main(void *arg)
 				accept_many(g, g->o.listeners[tag - 1]);
 		}
 	}
+	pulse_end();
 	return NULL;
 }
 

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pulse.h"
+
 struct job {
 	struct job *next;
 	job_fn fn;
@@ -36,6 +38,7 @@ static void *worker_main(void *arg)
 	char name[16];
 	snprintf(name, sizeof name, "helper/%d", w->number);
 	wc_thread_is(ROLE_HELPER, name);
+	pulse_rest();
 	pthread_mutex_lock(&hs->lock);
 	for (;;) {
 		struct job *j = hs->first;
@@ -45,7 +48,9 @@ static void *worker_main(void *arg)
 				hs->end = &hs->first;
 			hs->queued--;
 			pthread_mutex_unlock(&hs->lock);
+			pulse_work();
 			j->fn(j->arg, w->reader);
+			pulse_rest();
 			free(j);
 			pthread_mutex_lock(&hs->lock);
 			continue;
@@ -55,6 +60,7 @@ static void *worker_main(void *arg)
 		pthread_cond_wait(&hs->filled, &hs->lock);
 	}
 	pthread_mutex_unlock(&hs->lock);
+	pulse_end();
 	return NULL;
 }
 

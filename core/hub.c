@@ -15,6 +15,7 @@
 #include "httpd.h"
 #include "hub_impl.h"
 #include "logmsg.h"
+#include "pulse.h"
 #include "seats.h"
 
 #define EVENTS_A_TURN 512
@@ -440,7 +441,10 @@ static void *hub_main(void *arg)
 		atomic_thread_fence(memory_order_seq_cst);
 		if (has_work(h))
 			timeout = 0;
+		pulse_rest();
 		int n = epoll_wait(h->epoll, evs, EVENTS_A_TURN, timeout);
+		pulse_work();
+		fault_stall(FAULT_IO_STALL_MS);
 		atomic_store(&h->is_sleeping, false);
 		take_events(h, evs, n);
 		if (h->budget_waiters)
@@ -467,6 +471,7 @@ static void *hub_main(void *arg)
 		while (h->lists[l].n)
 			conn_kill(h->lists[l].v[h->lists[l].n - 1], M_COUNT, "server stops");
 	h->all->o.ops.flush(h->all->o.ops.arg, h);
+	pulse_end();
 	/* The room must never wait for a sweep of a thread that is no more. */
 	for (int r = 0; r < HUB_RINGS; r++)
 		bcast_swept(h->all->rings[r], h->number, UINT64_MAX / 2);

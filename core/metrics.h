@@ -71,10 +71,12 @@
 	X(LIMITED_GUESSES, counter, "limited_total{limit=\"guesses\"}", "") \
 	X(FLOOD_MUTES, counter, "flood_mutes_total", "people muted for a while because they went on over a limit") \
 	X(FLOOD_CLOSES, counter, "flood_closes_total", "connections closed because they went on even so") \
+	X(THREAD_STALLS, counter, "thread_stalls_total", "turns of a thread that took over a second") \
 	/* set when they are asked for */ \
 	X(PENDING_OUT, gauge, "pending_out_bytes", "bytes of private output that wait on connections") \
 	X(PENDING_LARGE, gauge, "pending_large_bytes", "bytes of large frames that wait on connections, each once") \
 	X(PENDING_IN, gauge, "pending_in_bytes", "bytes of large frames that are being received") \
+	X(THREAD_STALL_MS, gauge, "thread_stall_milliseconds", "how long the turn takes that takes longest now, of all threads") \
 	X(LOG_LAG, gauge, "log_lag_bytes", "bytes of the broadcast logs that the slowest I/O thread has not passed yet") \
 	X(STORE_BYTES, gauge, "store_bytes", "bytes of the database on disk, its log included") \
 	X(BLOB_BYTES, gauge, "blob_bytes", "bytes of files and voices stored") \

@@ -10,6 +10,7 @@
 #include "fault.h"
 #include "logmsg.h"
 #include "metrics.h"
+#include "pulse.h"
 #include "room_impl.h"
 
 #define GROUP_MAX 4096 /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
@@ -353,7 +354,10 @@ static void *room_main(void *arg)
 	wc_thread_is(ROLE_ROOM, "room");
 	while (!r->is_stopping) {
 		int wait_ms = r->joins ? 0 : WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r));
+		pulse_rest();
 		struct event *batch = hold_back_joins(r, inbox_take(r->o.inbox, wait_ms));
+		pulse_work();
+		fault_stall(FAULT_ROOM_STALL_MS);
 		if (batch)
 			run_batch(r, batch);
 		r->mono_now_ms = mono_ms();
@@ -363,6 +367,7 @@ static void *room_main(void *arg)
 		if (inbox_done(r->o.inbox))
 			hubs_wake(r->o.hubs);
 	}
+	pulse_end();
 	return NULL;
 }
 

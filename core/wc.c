@@ -14,6 +14,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault.h"
+
 _Thread_local enum wc_role wc_role;
 
 const char *wc_strerror(int error)
@@ -86,7 +88,9 @@ void wc_assert_failed(const char *what, const char *file, int line)
 
 void *xmalloc(size_t size)
 {
+	fault_spare(+1);
 	void *p = malloc(size ? size : 1);
+	fault_spare(-1);
 
 	if (!p)
 		last_words("out of memory", NULL, 0);
@@ -95,7 +99,9 @@ void *xmalloc(size_t size)
 
 void *xcalloc(size_t count, size_t size)
 {
+	fault_spare(+1);
 	void *p = calloc(count ? count : 1, size ? size : 1);
+	fault_spare(-1);
 
 	if (!p)
 		last_words("out of memory", NULL, 0);
@@ -104,7 +110,9 @@ void *xcalloc(size_t count, size_t size)
 
 void *xrealloc(void *old, size_t size)
 {
+	fault_spare(+1);
 	void *p = realloc(old, size ? size : 1);
+	fault_spare(-1);
 
 	if (!p)
 		last_words("out of memory", NULL, 0);
@@ -167,7 +175,7 @@ int64_t mono_us(void)
 
 int64_t real_ms(void)
 {
-	return clock_us(CLOCK_REALTIME) / 1000;
+	return clock_us(CLOCK_REALTIME) / 1000 + fault_value(FAULT_CLOCK_MS);
 }
 
 void wc_random(void *out, size_t len)

@@ -20,6 +20,7 @@
 #include "gate.h"
 #include "logmsg.h"
 #include "metrics.h"
+#include "pulse.h"
 
 #define TURN_BYTES (256 * 1024)
 #define CHUNK_BYTES (64 * 1024)
@@ -429,7 +430,11 @@ static void *xfer_main(void *arg)
 	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
 	wc_thread_is(ROLE_HTTP, "xfer");
 	while (!stop) {
-		int n = epoll_wait(x->epoll, events, WC_LEN(events), expire(x));
+		int timeout = expire(x);
+
+		pulse_rest();
+		int n = epoll_wait(x->epoll, events, WC_LEN(events), timeout);
+		pulse_work();
 
 		for (int i = 0; i < n; i++) {
 			struct hconn *c = events[i].data.ptr;
@@ -447,6 +452,7 @@ static void *xfer_main(void *arg)
 	for (int kind = 0; kind < KINDS; kind++)
 		while (!TAILQ_EMPTY(&x->jobs[kind]))
 			drop(x, TAILQ_FIRST(&x->jobs[kind]));
+	pulse_end();
 	return NULL;
 }
 

@@ -13,11 +13,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fault.h"
 #include "logmsg.h"
 #include "notify.h"
 #include "options.h"
 #include "password.h"
 #include "privilege.h"
+#include "pulse.h"
 #include "server.h"
 #include "store.h"
 #include "tls.h"
@@ -109,16 +111,50 @@ static void keep_standard_descriptors(void)
 		close(fd);
 }
 
-/* Waits for a signal to stop, and meanwhile tells a service manager that asks for it that the chat is alive: only while it is, so that
- * one that hangs is ended and started again. Asked thrice as often as the manager wants to know, so that one late answer is forgiven. */
+#define LOOK_MS 1000
+#define HANG_MS 5000 /* a turn that takes so long is worth a line */
+
+/* Says once of a thread that hangs that it does. */
+static void look_after_threads(void)
+{
+	static bool was_said;
+	char name[16];
+	int64_t ms = pulse_longest(false, name);
+
+	if (ms < HANG_MS)
+		was_said = false;
+	else if (!was_said) {
+		was_said = true;
+		log_warn("thread hangs", "thread=%s ms=%lld", name, (long long)ms);
+	}
+}
+
+/* Is everything alive on which people wait? Within the time since the last question. */
+static bool is_alive(struct server *server, int64_t interval_ms)
+{
+	char name[16];
+	int64_t ms = pulse_longest(true, name);
+
+	if (!server_check_room(server))
+		log_error("room hangs", "ms=%lld", (long long)interval_ms);
+	else if (ms > interval_ms)
+		log_error("thread hangs", "thread=%s ms=%lld", name, (long long)ms);
+	else
+		return true;
+	return false;
+}
+
+/* Waits for a signal to stop, and meanwhile looks after the threads, and tells a service manager that asks for it that they are alive: only while
+ * they are, so that one that hangs is ended and started again. Asked thrice as often as the manager wants to know, so that one late answer is
+ * forgiven. */
 static int run_until_stopped(struct server *server, const sigset_t *set)
 {
 	const int64_t interval_ms = notify_watchdog_ms() / 3;
 	int64_t next_ms = mono_ms() + interval_ms;
 	for (;;) {
-		int64_t wait_ms = WC_MAX(next_ms - mono_ms(), 0);
+		int64_t wait_ms = interval_ms ? WC_MIN(WC_MAX(next_ms - mono_ms(), 0), LOOK_MS) : LOOK_MS;
 		struct timespec wait = { wait_ms / 1000, wait_ms % 1000 * 1000000 };
-		int sig = interval_ms ? sigtimedwait(set, NULL, &wait) : sigwaitinfo(set, NULL);
+		int sig = sigtimedwait(set, NULL, &wait);
 		if (sig == SIGHUP) {
 			/* What can be is read again; a closed terminal must not end a daemon started from it. */
 			(void)notify_reloading();
@@ -127,11 +163,12 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 		} else if (sig > 0) {
 			return sig;
 		} else if (errno == EAGAIN) {
-			next_ms = mono_ms() + interval_ms;
-			if (server_check_room(server))
-				(void)notify_send("WATCHDOG=1");
-			else
-				log_error("room hangs", "ms=%lld", (long long)interval_ms);
+			look_after_threads();
+			if (interval_ms && mono_ms() >= next_ms) {
+				next_ms = mono_ms() + interval_ms;
+				if (is_alive(server, interval_ms))
+					(void)notify_send("WATCHDOG=1");
+			}
 		}
 	}
 }
@@ -139,6 +176,7 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 int main(int argc, char **argv)
 {
 	keep_standard_descriptors();
+	fault_open();
 	tls_library_init();
 	tame_malloc();
 	struct options o;
