@@ -3,6 +3,7 @@
 #ifndef FUZZ_DOOR_H
 #define FUZZ_DOOR_H
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,12 +49,13 @@ static size_t door_ask(const char *path, const uint8_t *data, size_t n, char *ou
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
 	WC_ASSERT(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
-	for (size_t at = 0; at < n; at += (size_t)got)
-		if ((got = send(fd, data + at, n - at, MSG_NOSIGNAL)) <= 0)
+	/* libFuzzer's timer interrupts both, and a call with a timeout of its own is not gone on with by itself. */
+	for (size_t at = 0; at < n; at += (size_t)WC_MAX(got, 0))
+		if ((got = send(fd, data + at, n - at, MSG_NOSIGNAL)) <= 0 && errno != EINTR)
 			break; /* it has refused, and reads no more */
 	shutdown(fd, SHUT_WR);
-	while ((got = recv(fd, out + len, room - len, 0)) > 0)
-		len = WC_MIN(len + (size_t)got, room - 1); /* what is past the room is thrown away */
+	while ((got = recv(fd, out + len, room - len, 0)) > 0 || (got < 0 && errno == EINTR))
+		len = WC_MIN(len + (size_t)WC_MAX(got, 0), room - 1); /* what is past the room is thrown away */
 	WC_ASSERT(got == 0);
 	close(fd);
 	out[len] = '\0';
