@@ -118,6 +118,12 @@ SEED ?= 1
 hostile: all $(NPM) ## 2,000 connections that mean harm while 200 people chat, with and without; ARGS="--option" passes options to the server
 	$(Q)cd tests && $(NODE) net/hostile.mjs $(ARGS)
 
+faults: ## faults made to order: memory, disk, clock, threads; a build of its own. FAULT_STEP=1 fails every allocation, one by one
+	$(Q)$(MAKE) --no-print-directory MODE=fault faults-ready
+.PHONY: faults faults-ready
+faults-ready: all $(NPM)
+	$(Q)cd tests && $(NODE) $(NODE_TEST) faults/*.test.mjs
+
 screenshots: all $(NPM) ## the page in its states, to be looked at, in build/screenshots
 	$(Q)cd tests && $(NODE) browser/screenshots.mjs
 

@@ -84,7 +84,7 @@ static const struct guarded {
 	{ SYS_mprotect, 2, TEST_LACKS, 1, { PROT_EXEC_BIT } },
 	{ SYS_clone, 0, TEST_HAS, 1, { CLONE_THREAD_BIT } }, /* threads, no processes */
 	{ SYS_socket, 0, TEST_IS, 4, { AF_UNIX, AF_INET, AF_INET6, AF_NETLINK } }, /* the last: which addresses there are */
-	{ SYS_prctl, 0, TEST_IS, 1, { PR_SET_NAME } },
+	{ SYS_prctl, 0, TEST_IS, 2, { PR_SET_NAME, PR_GET_NAME } },
 	{ SYS_ioctl, 1, TEST_IS, 3, { TCGETS, FIONREAD, FIONBIO } },
 };
 

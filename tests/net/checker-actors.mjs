@@ -358,7 +358,7 @@ export class Guest {
 						if (!waiting.delete(f.text)) world.problem(`${this.name}: its ${f.text} came back twice, or was never said`);
 						this.acked.add(f.text);
 					}
-				} else if (f.type === 'error' && !/wait|slow|many/i.test(f.text)) world.problem(`${this.name}: error ${f.text}`);
+				} else if (f.type === 'error' && !/wait|slow|many|save|busy|memory/i.test(f.text)) world.problem(`${this.name}: error ${f.text}`);
 			});
 			ws.on('close', () => {
 				clearInterval(talk);

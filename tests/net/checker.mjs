@@ -16,10 +16,11 @@ import { Actor, Guest, World, essence, rng, tokenOf } from './checker-actors.mjs
 import { auditBackup, killAmidBackup, takeBackup } from './checker-backup.mjs';
 import { join2, request } from './v2.mjs';
 
-export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, backups = 2, crowd = 0, env = {}, print = console.log } = {}) {
+export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, backups = 2, crowd = 0, env = {}, print = console.log,
+	disturb = null, calm = () => {}, allow = null, args = [] } = {}) {
 	// A long run remembers as much as a short one: the rate goes down instead.
 	rate = rate || Math.max(20, Math.min(250, 1_000_000 / seconds));
-	const server = await Server.start({ env });
+	const server = await Server.start({ env, args, allow });
 	const world = new World(server, seed, rate);
 	const random = rng(seed + 7);
 	const started = Date.now();
@@ -45,9 +46,12 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, back
 				await sleep(random.int(120));
 			}
 		};
-		while ((Date.now() - started) / 1000 < seconds) {
+		// Something of the caller's goes on beside the traffic, in place of kills; calm() ends what is left of it.
+		const isOver = () => (Date.now() - started) / 1000 >= seconds || world.problems.length > 0;
+		const disturbed = disturb?.({ server, world, random, isOver })?.catch(e => world.problem(e.stack || String(e)));
+		while (!isOver()) {
 			const isDue = Date.now() - started > (seconds * 1000 * (taken.length + 1)) / (backups + 1);
-			const phase = isDue ? 'backup amid cuts'
+			const phase = isDue ? 'backup amid cuts' : disturb ? random.pick(['calm', 'calm', 'cuts', 'stalls'])
 				: random.pick(['calm', 'cuts', 'stalls', 'kill -9', 'kill -9', 'kill -9', 'kill -9 twice', 'stop', 'kill -9 amid cuts', ...(backups ? ['kill amid backup'] : [])]);
 			await sleep(300 + random.int(900));
 			if (phase === 'cuts' || phase === 'kill -9 amid cuts') await cuts();
@@ -74,6 +78,8 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, back
 			print(`${clock()}  ${phase.padEnd(18)} ${summary()}`);
 			if (world.problems.length) break;
 		}
+		await disturbed;
+		calm();
 		world.running = false;
 		await settle(world, devices);
 		print(`${clock()}  all is quiet        ${summary()}`);

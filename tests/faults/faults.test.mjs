@@ -1,0 +1,218 @@
+// Faults made to order: memory that is not to be had, a slow disk, a clock that steps, threads that stall. The server goes on, those whom a fault
+// did not meet notice nothing, and at the end the checker finds nothing lost. Needs a build of MODE=fault: `make faults`.
+import assert from 'node:assert/strict';
+import http from 'node:http';
+import test from 'node:test';
+import { Server, fence, noise, sleep, unlimited, within } from '../net/lib.mjs';
+import { metric } from '../net/admin.mjs';
+import { check } from '../net/checker.mjs';
+import { newKey, request, uploadPath } from '../net/v2.mjs';
+import { Control } from './control.mjs';
+
+/** What a server without memory or with a slow disk may say. */
+const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|thread hangs|retention/;
+
+function faultTest(title, options, fn) {
+	test(title, { timeout: options.timeout || 120000 }, async t => {
+		const control = new Control();
+		const s = await Server.start({ args: [...unlimited, ...(options.args || [])], env: control.env, allow });
+		try {
+			await fn(s, control, t);
+			await s.stop();
+		} catch (e) {
+			if (!s.alive()) e.message = `the server is gone: ${JSON.stringify(await s.exited)}; ${e.message}`;
+			e.message += `\n--- the server said:\n${s.output.slice(-2000)}`;
+			throw e;
+		} finally {
+			await s.cleanUp();
+			control.remove();
+		}
+	});
+}
+
+/** The checker, with something going on beside it. */
+function checkerTest(title, options, disturb) {
+	test(`nothing is lost: ${title}`, { timeout: 180000 }, async t => {
+		const control = new Control();
+		try {
+			const { problems, counts } = await check({
+				seconds: 12, seed: Date.now() % 100000, backups: 0, rate: 100, env: control.env, allow, print: line => t.diagnostic(line), ...options,
+				disturb: ctx => disturb(control, ctx), calm: () => { for (const w of ['allocCountdown', 'syncMs']) control.set(w, 0); },
+			});
+			assert.deepEqual(problems, []);
+			assert.ok(counts.acked > 50, JSON.stringify(counts));
+		} finally {
+			control.remove();
+		}
+	});
+}
+
+// --- Memory
+
+/** Everything a peer can ask for, once; whatever is refused or broken off is no matter here. Resolves when all of it came to an end. */
+async function askForEverything(s, n) {
+	const give = (what, ms = 4000) => within(ms, what, 'an answer').catch(() => null);
+	const quiet = (method, path, options) => give(request(s, method, path, options));
+	const c = await give(s.connect());
+	if (!c) return false;
+	const ask = async (frame, want) => { c.send(frame); return give(c.next(want, 1500), 1500); };
+	const isOver = f => f.type === 'error' || f.cid === `c${n}`;
+	const init = await ask({ type: 'join', v: 2, name: `victim${n}` }, f => f.type === 'init' || f.type === 'error');
+	const { token, my_id } = init || {};
+	if (!token) { c.ws.terminate(); return false; }
+	await ask({ type: 'text', text: `t ${n}`, cid: `c${n}` }, isOver);
+	await ask({ type: 'file', filename: 'small.bin', data: noise(1000, n).toString('base64'), cid: `c${n}` }, f => f.type === 'error' || f.type === 'file');
+	const file = await ask({ type: 'file', filename: 'large.bin', data: noise(150_000, n).toString('base64') }, f => f.type === 'error' || f.type === 'file');
+	await ask({ type: 'voice', duration: 1, data: noise(500, n).toString('base64') }, f => f.type === 'error' || f.type === 'voice');
+	await ask({ type: 'text', to_id: my_id, text: `dm ${n}` }, f => f.type === 'error' || f.dm);
+	for (const [frame, type] of [[{ type: 'history' }, 'history'], [{ type: 'history', peer_id: my_id }, 'history'], [{ type: 'sync', since: 1 }, 'sync'], [{ type: 'who', q: 'v' }, 'who'], [{ type: 'link' }, 'link']])
+		await ask(frame, f => f.type === 'error' || f.type === type);
+	c.ws.ping();
+	const auth = { authorization: `Bearer ${token}` }, body = noise(90_000, n);
+	await quiet('POST', uploadPath(newKey(), body.length), { headers: { ...auth, 'content-length': body.length }, body });
+	await quiet('GET', '/upload?key=x', { headers: auth });
+	if (file?.url) await quiet('GET', file.url, { headers: { range: 'bytes=5-' } });
+	await quiet('GET', '/', { headers: { 'accept-encoding': 'gzip' } });
+	await quiet('GET', '/nothing');
+	const old = await give(s.connect());
+	if (old) { old.send({ type: 'join', name: `old${n}` }); await give(old.next(f => f.type === 'init' || f.type === 'error', 1500), 1500); old.ws.terminate(); }
+	const back = await give(s.connect());
+	if (back) { back.send({ type: 'join', v: 2, token, since: 1 }); await give(back.next(f => f.type === 'init' || f.type === 'error', 1500), 1500); back.ws.terminate(); }
+	c.ws.terminate();
+	return true;
+}
+
+faultTest('every allocation that a peer can cause may fail: the server lives, and who did not ask notices nothing', { timeout: 900000 }, async (s, control, t) => {
+	const a = await s.join('ann'), b = await s.join('ben');
+	const step = Number(process.env.FAULT_STEP || 9);
+	let met = 0, n = 1 + Math.floor(Math.random() * step);
+	for (let missed = 0; missed < 3; n += step) {
+		assert.ok(n < 20000, 'it never comes to an end');
+		const before = control.get('allocsFailed');
+		control.set('allocCountdown', n);
+		await askForEverything(s, n);
+		control.set('allocCountdown', 0);
+		const isMet = control.get('allocsFailed') > before;
+		met += isMet;
+		missed = isMet ? 0 : missed + 1;
+		assert.ok(s.alive(), `allocation ${n}`);
+		await fence(a, [a, b]);
+	}
+	t.diagnostic(`${met} allocations failed, the last the ${n}th of a session`);
+	assert.ok(met > 10, `${met} only`);
+	assert.equal(await (await s.get('/health')).text(), 'ok');
+	assert.equal(await askForEverything(s, 0), true);
+});
+
+checkerTest('under allocations that fail now and then', {}, async (control, { isOver }) => {
+	while (!isOver()) {
+		control.set('allocCountdown', 1 + Math.random() * 300);
+		await sleep(40);
+	}
+	assert.ok(control.get('allocsFailed') > 20, `${control.get('allocsFailed')} failed`);
+});
+
+// --- The disk
+
+faultTest('a slow disk: messages wait for it, one batch a sync, and nothing else does', { args: ['--durability', 'full'] }, async (s, control) => {
+	const a = await s.join('ann'), b = await s.join('ben');
+	await fence(a, [a, b]);
+	control.set('syncMs', 400);
+	const began = Date.now();
+	for (let i = 0; i < 100; i++) a.text(`slow ${i}`);
+	const health = [];
+	for (let i = 0; i < 10; i++) {
+		const t = Date.now();
+		await s.get('/health');
+		health.push(Date.now() - t);
+		await sleep(20);
+	}
+	for (let i = 0; i < 100; i++) assert.equal((await b.next('text', 20000)).text, `slow ${i}`);
+	const took = Date.now() - began;
+	assert.ok(took >= 350, `nobody sees what is not on the disk: ${took} ms`);
+	assert.ok(took < 10000, `a hundred messages are a few batches, not a hundred: ${took} ms`);
+	assert.ok(Math.max(...health) < 200, `/health waits for no disk: ${health}`);
+	control.set('syncMs', 0);
+	await sleep(500);
+	const t = Date.now();
+	await fence(a, [a, b]);
+	assert.ok(Date.now() - t < 300, 'and it is quick again with the disk');
+});
+
+checkerTest('with a disk that is slow now and then', {}, async (control, { isOver, random }) => {
+	while (!isOver()) {
+		control.set('syncMs', random.chance(0.5) ? random.int(300) : 0);
+		await sleep(200 + random.int(600));
+	}
+});
+
+// --- The clock
+
+faultTest('the clock steps: the order stands, no deadline comes early, none is missed', {}, async (s, control) => {
+	const hour = 3600_000;
+	const a = await s.join('ann');
+	let last = 0;
+	for (const offset of [0, 5 * hour, -30 * 24 * hour, 2 * hour, -hour, 0]) {
+		control.set('clockMs', offset);
+		await sleep(300);
+		const b = await s.join(`at ${offset}`);
+		a.text(`at ${offset}`);
+		const m = await b.next(f => f.type === 'text' && f.text === `at ${offset}`);
+		assert.ok(m);
+		a.send({ type: 'history' });
+		b.ws.close();
+	}
+	assert.equal(a.end, undefined, 'nobody was dropped for being silent');
+	await s.stop();
+	control.set('clockMs', -100 * 24 * hour);
+	await s.restart();
+	const c = await s.join('later');
+	const ids = c.init.history.filter(m => m.text).map(m => m.text);
+	assert.equal(ids.length, 6);
+	c.text('after a start in the past');
+	await c.next('text');
+	const d = await s.join('last');
+	assert.equal(d.init.history.filter(m => m.text).at(-1).text, 'after a start in the past');
+	last = d.init.history.length;
+	assert.ok(last >= 7);
+	control.set('clockMs', 0);
+});
+
+checkerTest('with a clock that steps back and forth', {}, async (control, { isOver, random }) => {
+	while (!isOver()) {
+		control.set('clockMs', (random.int(20) - 10) * 600_000);
+		await sleep(100 + random.int(300));
+	}
+	control.set('clockMs', 0);
+});
+
+// --- Threads
+
+faultTest('a thread that stalls is counted while it does and afterwards; a long stall is in the log', {}, async (s, control) => {
+	const a = await s.join('ann'), b = await s.join('ben');
+	for (const [word, stall] of [['roomStallMs', 2500], ['ioStallMs', 1500], ['roomStallMs', 7000]]) {
+		const before = await metric(s, 'thread_stalls_total');
+		control.set(word, stall);
+		a.text(`through ${word} ${stall}`); // wakes it
+		let longest = 0;
+		for (let i = 0; i < stall / 100; i++) {
+			longest = Math.max(longest, await metric(s, 'thread_stall_milliseconds'));
+			await sleep(100);
+		}
+		assert.ok(longest > stall * 0.6, `${word} ${stall}: ${longest} ms seen`);
+		await b.next(f => f.text === `through ${word} ${stall}`, 10000);
+		await sleep(200);
+		assert.equal(await metric(s, 'thread_stalls_total'), before + 1);
+		assert.ok(await metric(s, 'thread_stall_milliseconds') < 500);
+	}
+	assert.match(s.output, /warn +thread hangs thread=room ms=\d{4}/);
+	assert.equal(s.output.match(/thread hangs/g).length, 1, 'said once');
+	await fence(a, [a, b]);
+});
+
+checkerTest('with threads that stall', {}, async (control, { isOver, random }) => {
+	while (!isOver()) {
+		control.set(random.pick(['roomStallMs', 'ioStallMs']), random.int(1500));
+		await sleep(300 + random.int(1500));
+	}
+});
