@@ -5,9 +5,10 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "sha256.h"
 
 #define MARK_ROUNDS 200000
 
@@ -16,7 +17,7 @@ static void digest_of(const uint8_t salt[PASSWORD_DIGEST_BYTES], struct str text
 	uint8_t both[PASSWORD_DIGEST_BYTES + PASSWORD_BYTES];
 	memcpy(both, salt, PASSWORD_DIGEST_BYTES);
 	memcpy(both + PASSWORD_DIGEST_BYTES, text.p, text.len);
-	SHA256(both, PASSWORD_DIGEST_BYTES + text.len, out);
+	sha256(out, both, PASSWORD_DIGEST_BYTES + text.len);
 	OPENSSL_cleanse(both, sizeof both);
 }
 

@@ -1,5 +1,4 @@
 /* room_join.c — arriving (guests, identities, second devices) and leaving. */
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +6,7 @@
 #include "base64.h"
 #include "logmsg.h"
 #include "room_impl.h"
+#include "sha256.h"
 
 #define JOIN_TRIES 5        /* of one connection */
 #define USER_ID_BLOCK 10000 /* ids reserved in the store at a time: a guest costs no write */
@@ -24,7 +24,7 @@ static bool is_dialect_2(const struct action *a)
 
 static void hash_token(struct str token, uint8_t hash[WC_SHA_BYTES])
 {
-	SHA256((const uint8_t *)token.p, token.len, hash);
+	sha256(hash, token.p, token.len);
 }
 
 /* The token as the client keeps it. */

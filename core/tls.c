@@ -23,7 +23,11 @@ struct tls {
 
 void tls_library_init(void)
 {
+	unsigned char hash[EVP_MAX_MD_SIZE];
+
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+	/* What it sets up when it is first used it sets up now: where memory is short for a moment just then, it never works again. */
+	(void)EVP_Digest("", 0, hash, NULL, EVP_sha256(), NULL);
 }
 
 /* The first thing OpenSSL complained of, in words: what follows are its callers. */
