@@ -55,8 +55,7 @@ static void run_chore(void *arg, struct store_reader *r)
 		malloc_trim(0);
 	if (c->collects)
 		blobs_collect(c->room->o.blobs, is_used, &(struct collection){ c->room, r });
-	struct event *e = event_new(EV_CALL, NULL, 0);
-	WC_ASSERT(e);
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
 	e->call.fn = chore_done;
 	e->call.arg = c;
 	inbox_push_one(c->room->o.inbox, e);

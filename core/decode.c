@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "filefield.h"
 #include "jsonscan.h"
 #include "password.h"
@@ -42,10 +43,9 @@ struct in {
 struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid)
 {
 	size_t cid_len = WC_MIN(cid.len, (size_t)WC_CID_BYTES);
-	struct event *e = event_new(EV_BAD, conn, text.len + cid_len);
+	struct event *e = event_new_small(EV_BAD, conn, text.len + cid_len);
 	char *at;
 
-	WC_ASSERT(e); /* small and bounded */
 	at = (char *)(e + 1);
 	if (text.len > 0)
 		memcpy(at, text.p, text.len);
@@ -502,6 +502,19 @@ static struct json_tokener *tokener_of_thread(void)
 	return thread_tokener;
 }
 
+#define JSON_MEMORY 256 /* bytes that json-c takes at most for one of text */
+
+/* json-c does not bear being refused memory: it goes on with a name that is not there, or with half a string. So as much as it may come to need,
+ * which for small empty objects is hundreds of times their text, is asked for first, and given back to be had by it. */
+static bool has_memory(size_t len)
+{
+	void *volatile p = malloc(512 + JSON_MEMORY * len); /* volatile: the compiler would see to it that nothing is asked for */
+	bool is_there = p != NULL;
+
+	free(p);
+	return is_there;
+}
+
 /* json without what `data` spans: a tokener goes on in mid-string where the last piece ended. */
 static struct json_object *parse(struct json_tokener *tok, const char *json, size_t len, struct str data)
 {
@@ -538,12 +551,19 @@ int decode_frame(const char *json, size_t len, struct conn *conn, struct event *
 	tok = is_short ? tokener_of_thread() : tokener_new();
 	if (!tok)
 		return -WC_ENOMEM;
+	if (!has_memory(len - in.data.len)) {
+		in.rc = -WC_ENOMEM;
+		goto out;
+	}
+	fault_spare(+1);
 	in.o = parse(tok, json, len, in.data);
+	fault_spare(-1);
 	if (in.o)
 		decode_object(&in);
 	else
 		refuse(&in, ERR_BAD_REQUEST, "not valid JSON");
 	json_object_put(in.o);
+out:
 	if (is_short)
 		json_tokener_reset(tok);
 	else

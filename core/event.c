@@ -28,6 +28,15 @@ const char *error_code_name(enum error_code code)
 	return code_names[code];
 }
 
+static struct event *begin(struct event *e, enum event_kind kind, struct conn *conn, size_t extra)
+{
+	memset(e, 0, sizeof(*e));
+	e->kind = kind;
+	e->conn = conn;
+	e->cost = sizeof(*e) + extra;
+	return e;
+}
+
 struct event *event_new(enum event_kind kind, struct conn *conn, size_t extra)
 {
 	struct event *e;
@@ -35,13 +44,12 @@ struct event *event_new(enum event_kind kind, struct conn *conn, size_t extra)
 	if (extra > SIZE_MAX - sizeof(*e))
 		return NULL;
 	e = malloc(sizeof(*e) + extra); /* not calloc: what lies behind may be 35 MB, about to be written anyway */
-	if (!e)
-		return NULL;
-	memset(e, 0, sizeof(*e));
-	e->kind = kind;
-	e->conn = conn;
-	e->cost = sizeof(*e) + extra;
-	return e;
+	return e ? begin(e, kind, conn, extra) : NULL;
+}
+
+struct event *event_new_small(enum event_kind kind, struct conn *conn, size_t extra)
+{
+	return begin(xmalloc(sizeof(struct event) + extra), kind, conn, extra);
 }
 
 void event_free(struct event *e)

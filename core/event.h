@@ -80,6 +80,7 @@ struct event {
 };
 
 struct event *event_new(enum event_kind kind, struct conn *conn, size_t extra); /* zeroed; `extra` bytes lie behind it. NULL: no memory */
+struct event *event_new_small(enum event_kind kind, struct conn *conn, size_t extra); /* the same for what no peer sizes; never NULL */
 void event_free(struct event *e); /* drops data64 too; NULL-safe */
 
 #endif

@@ -153,8 +153,7 @@ static bool oversize(void *arg, struct conn *c, const uint8_t *head, size_t len)
 static void ending(void *arg, struct conn *c, int code, const char *reason)
 {
 	(void)arg;
-	struct event *e = event_new(EV_ENDING, c, 0);
-	WC_ASSERT(e); /* small and fixed */
+	struct event *e = event_new_small(EV_ENDING, c, 0);
 	e->end.code = code;
 	e->end.reason = reason;
 	turn_add(e);
@@ -163,8 +162,7 @@ static void ending(void *arg, struct conn *c, int code, const char *reason)
 static void closed(void *arg, struct conn *c)
 {
 	(void)arg;
-	struct event *e = event_new(EV_CLOSED, c, 0);
-	WC_ASSERT(e); /* small and fixed */
+	struct event *e = event_new_small(EV_CLOSED, c, 0);
 	turn_add(e);
 }
 

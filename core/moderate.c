@@ -635,8 +635,7 @@ static void run(void *arg)
 
 void room_command(struct room *r, struct command *c)
 {
-	struct event *e = event_new(EV_ADMIN, NULL, 0);
-	WC_ASSERT(e);
+	struct event *e = event_new_small(EV_ADMIN, NULL, 0);
 	c->room = r;
 	e->call.fn = run;
 	e->call.arg = c;

@@ -84,8 +84,7 @@ static void job_done(void *arg)
 
 static void call_room(struct room *r, void (*fn)(void *arg), void *arg)
 {
-	struct event *e = event_new(EV_CALL, NULL, 0);
-	WC_ASSERT(e); /* small and fixed */
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
 	e->call.fn = fn;
 	e->call.arg = arg;
 	inbox_push_one(r->o.inbox, e);

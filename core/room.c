@@ -526,8 +526,7 @@ static void take_password(void *arg)
 void room_set_password(struct room *r, const struct password *p)
 {
 	struct new_password *n = xmalloc(sizeof *n);
-	struct event *e = event_new(EV_ADMIN, NULL, 0);
-	WC_ASSERT(e);
+	struct event *e = event_new_small(EV_ADMIN, NULL, 0);
 	*n = (struct new_password){ r, *p };
 	e->call.fn = take_password;
 	e->call.arg = n;
@@ -551,8 +550,7 @@ void room_quiesce(struct room *r)
 	if (!r)
 		return;
 	struct quiesce q = { .room = r };
-	struct event *e = event_new(EV_CALL, NULL, 0);
-	WC_ASSERT(e);
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
 	sem_init(&q.done, 0, 0);
 	e->call.fn = quiesce;
 	e->call.arg = &q;
@@ -566,8 +564,7 @@ void room_stop(struct room *r)
 {
 	if (!r)
 		return;
-	struct event *stop = event_new(EV_STOP, NULL, 0);
-	WC_ASSERT(stop);
+	struct event *stop = event_new_small(EV_STOP, NULL, 0);
 	inbox_push_one(r->o.inbox, stop);
 	pthread_join(r->thread, NULL);
 	/* An admin's command that came too late still wants its answer. */

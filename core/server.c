@@ -322,8 +322,7 @@ bool server_check_room(struct server *s)
 {
 	if (!atomic_exchange(&s->room_answered, false))
 		return false;
-	struct event *e = event_new(EV_CALL, NULL, 0);
-	WC_ASSERT(e);
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
 	e->call.fn = answer;
 	e->call.arg = &s->room_answered;
 	inbox_push_one(s->inbox, e);
