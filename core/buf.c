@@ -24,10 +24,19 @@ void buf_init(struct buf *b, size_t cap_bytes)
 	*b = (struct buf){ .cap_bytes = WC_MIN(cap_bytes, (size_t)PTRDIFF_MAX - 1) };
 }
 
+void buf_init_sure(struct buf *b, size_t cap_bytes)
+{
+	buf_init(b, cap_bytes);
+	b->is_sure = true;
+}
+
 void buf_fini(struct buf *b)
 {
+	bool is_sure = b->is_sure;
+
 	free(b->p);
 	buf_init(b, b->cap_bytes);
+	b->is_sure = is_sure;
 }
 
 void buf_reset(struct buf *b)
@@ -51,7 +60,7 @@ bool buf_reserve(struct buf *b, size_t more)
 	else
 		room = b->cap_bytes;
 	room = WC_MIN(room, b->cap_bytes);
-	char *p = realloc(b->p, room + 1);
+	char *p = b->is_sure ? xrealloc(b->p, room + 1) : realloc(b->p, room + 1);
 	if (!p)
 		goto fail;
 	b->p = p;
@@ -126,7 +135,8 @@ char *buf_take(struct buf *b, size_t *len)
 	p[b->len] = '\0';
 	if (len)
 		*len = b->len;
-	buf_init(b, b->cap_bytes);
+	b->p = NULL;
+	buf_fini(b);
 	return p;
 }
 

@@ -10,10 +10,13 @@
 struct buf {
 	char *p;
 	size_t len, room, cap_bytes;
-	bool failed;
+	bool failed, is_sure;
 };
 
 void buf_init(struct buf *b, size_t cap_bytes);
+/* One that fails at its cap alone: where there is no memory for it the program ends. For what is bounded and must not be missing, such as what is
+ * said of a message that is committed: who was not told would never miss it, while after a restart everybody is. */
+void buf_init_sure(struct buf *b, size_t cap_bytes);
 void buf_fini(struct buf *b);
 void buf_reset(struct buf *b);                 /* empty, memory kept */
 bool buf_reserve(struct buf *b, size_t more);  /* room for `more` bytes after len, or sets failed */

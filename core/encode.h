@@ -27,6 +27,6 @@ void encode_file_url(struct buf *b, const struct msg *m);
 
 /* A text frame with this payload; NULL without memory. */
 struct shbuf *frame_of(const void *payload, size_t len);
-struct shbuf *frame_of_buf(const struct buf *b); /* NULL also if b->failed */
+struct shbuf *frame_of_buf(const struct buf *b); /* NULL also if b->failed; else a sure one gives a sure frame */
 
 #endif

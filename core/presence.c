@@ -163,7 +163,7 @@ static void say_lines(struct room *r)
 {
 	struct presence *p = &r->presence;
 	struct buf b;
-	buf_init(&b, 8192);
+	buf_init_sure(&b, 8192);
 	if (r->users.session_count[DIALECT_1] == 0) {
 		/* nobody to tell */
 	} else if (p->line_count <= EXACT_LINES) {
@@ -246,9 +246,7 @@ static void send_lists(struct room *r)
 			uint8_t header[WS_HEADER_MAX];
 			static const char head[] = "{\"type\":\"users\",\"users\":[";
 			size_t n = ws_header(header, WS_TEXT, sizeof head - 1 + u->json_len + rest->len);
-			struct shbuf *own = shbuf_new(n + sizeof head - 1 + u->json_len);
-			if (!own)
-				continue;
+			struct shbuf *own = shbuf_new_sure(n + sizeof head - 1 + u->json_len);
 			memcpy(own->data, header, n);
 			memcpy(own->data + n, head, sizeof head - 1);
 			memcpy(own->data + n + sizeof head - 1, u->json, u->json_len);

@@ -56,7 +56,7 @@ void room_error_retry(struct room *r, struct conn *c, enum error_code code, stru
 {
 	const struct session *s = room_session(c);
 	struct buf b;
-	buf_init(&b, 4096);
+	buf_init_sure(&b, 4096);
 	/* Before a join nothing says which dialect it is; `code` is what a dialect-2 client needs then, and an old one ignores it. */
 	encode_error_retry(&b, s ? s->dialect : DIALECT_2, code, text.len ? text : default_words(code), cid, retry_ms);
 	struct mail *m = mail_new(MAIL_INSERT, c);
@@ -492,8 +492,8 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	r->joins_end = &r->joins;
 	r->tail = tail_new(opts->options->history_limit);
 	r->pub = publisher_new(opts->hubs, r->users.session_count);
-	buf_init(&r->scratch, FRAME_CAP);
-	buf_init(&r->scratch_2, FRAME_CAP);
+	buf_init_sure(&r->scratch, FRAME_CAP);
+	buf_init_sure(&r->scratch_2, FRAME_CAP);
 	int rc = load(r, cause);
 	if (rc == 0) {
 		rc = -pthread_create(&r->thread, NULL, room_main, r);

@@ -215,13 +215,9 @@ static struct frame_parts parts_of(struct room *r, enum dialect d, const struct 
 	encode_msg_around(&r->scratch, &r->scratch_2, m, self);
 	uint8_t header[WS_HEADER_MAX];
 	size_t n = ws_header(header, WS_TEXT, r->scratch.len + data64->len + r->scratch_2.len);
-	p.before = shbuf_new(n + r->scratch.len);
-	p.after = shbuf_copy(r->scratch_2.p, r->scratch_2.len);
-	if (!p.before || !p.after) {
-		shbuf_unref(p.before);
-		shbuf_unref(p.after);
-		return (struct frame_parts){ 0 };
-	}
+	p.before = shbuf_new_sure(n + r->scratch.len);
+	p.after = shbuf_new_sure(r->scratch_2.len);
+	memcpy(p.after->data, r->scratch_2.p, r->scratch_2.len);
 	memcpy(p.before->data, header, n);
 	memcpy(p.before->data + n, r->scratch.p, r->scratch.len);
 	p.data = shbuf_ref(data64);

@@ -8,21 +8,26 @@
 
 static _Atomic size_t large_bytes;
 
-struct shbuf *shbuf_new(size_t len)
+static struct shbuf *begin(struct shbuf *b, size_t len)
 {
-	struct shbuf *b;
-
-	if (len > SIZE_MAX - sizeof(*b))
-		return NULL;
-	b = malloc(sizeof(*b) + len);
-	if (!b)
-		return NULL;
 	atomic_init(&b->refs, 1);
 	b->reserved = 0;
 	b->len = len;
 	if (len >= SHBUF_LARGE)
 		atomic_fetch_add_explicit(&large_bytes, len, memory_order_relaxed);
 	return b;
+}
+
+struct shbuf *shbuf_new(size_t len)
+{
+	struct shbuf *b = len <= SIZE_MAX - sizeof(*b) ? malloc(sizeof(*b) + len) : NULL;
+
+	return b ? begin(b, len) : NULL;
+}
+
+struct shbuf *shbuf_new_sure(size_t len)
+{
+	return begin(xmalloc(sizeof(struct shbuf) + len), len);
 }
 
 struct shbuf *shbuf_copy(const void *data, size_t len)

@@ -21,6 +21,7 @@ struct shbuf {
 
 /* NULL when there is no memory: the length may come from a peer. */
 struct shbuf *shbuf_new(size_t len);
+struct shbuf *shbuf_new_sure(size_t len); /* for what no peer sizes past a frame's bound: never NULL */
 struct shbuf *shbuf_copy(const void *data, size_t len);
 struct shbuf *shbuf_ref(struct shbuf *b);
 void shbuf_unref(struct shbuf *b); /* NULL-safe */

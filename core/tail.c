@@ -101,7 +101,7 @@ static void copy_msg(struct entry *e, const struct msg *m)
 static void encode_entry(struct entry *e)
 {
 	struct buf b;
-	buf_init(&b, OBJECT_CAP);
+	buf_init_sure(&b, OBJECT_CAP);
 	encode_msg(&b, DIALECT_2, &e->m, false, NULL);
 	free(e->json2);
 	e->json2 = buf_take(&b, &e->json2_len);

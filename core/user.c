@@ -49,7 +49,7 @@ struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_id
 {
 	char *key = name_key(name);
 	struct buf b;
-	buf_init(&b, 4096);
+	buf_init_sure(&b, 4096);
 	buf_put(&b, name.p, name.len);
 	buf_putc(&b, 0);
 	buf_put(&b, key, strlen(key) + 1);
