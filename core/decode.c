@@ -607,7 +607,7 @@ struct event *decode_oversize(const char *head, size_t len, struct conn *conn, i
 		copy[i] = head[i] ? head[i] : ' ';
 	copy[len] = '\0';
 	cid = member_in_head(copy, "\"cid\"");
-	if (cid.len > WC_CID_BYTES)
+	if (cid.len > WC_CID_BYTES || !utf8_valid(cid.p, cid.len)) /* nobody has looked at these bytes before */
 		cid.len = 0;
 	if (str_eq(member_in_head(copy, "\"type\""), STR("voice")))
 		return event_bad(conn, ERR_TOO_LARGE, STR("Voice max 10MB"), cid);

@@ -6,6 +6,7 @@
  * or with replay_main.c in place of libFuzzer.
  *
  * Input: the bytes as they are. */
+#include <errno.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		WC_ASSERT(hijack_start(&hijack, 1, "/ws", &ops, &cause) == 0);
 	sem_init(&in.done, 0, 0);
 	hijack_submit(hijack, &in);
-	sem_wait(&in.done);
+	while (sem_wait(&in.done) < 0) /* libFuzzer's timer interrupts it */
+		WC_ASSERT(errno == EINTR);
 	sem_destroy(&in.done);
 	return 0;
 }
