@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import test from 'node:test';
-import { Server, fence, noise, sleep, unlimited, within } from '../net/lib.mjs';
+import { Server, fence, noise, sleep, within } from '../net/lib.mjs';
 import { metric } from '../net/admin.mjs';
 import { check } from '../net/checker.mjs';
 import { newKey, request, uploadPath } from '../net/v2.mjs';
@@ -15,7 +15,7 @@ const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|threa
 function faultTest(title, options, fn) {
 	test(title, { timeout: options.timeout || 120000 }, async t => {
 		const control = new Control();
-		const s = await Server.start({ args: [...unlimited, ...(options.args || [])], env: control.env, allow });
+		const s = await Server.start({ args: options.args, env: control.env, allow });
 		try {
 			await fn(s, control, t);
 			await s.stop();

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import test from 'node:test';
-import { fence, noise, serverTest, slack, sleep, unlimited, within } from './lib.mjs';
+import { fence, noise, serverTest, slack, sleep, within } from './lib.mjs';
 import { check } from './checker.mjs';
 import { join2, request } from './v2.mjs';
 
@@ -22,7 +22,7 @@ async function dial(s) {
 }
 
 serverTest('no descriptor left: those inside chat on, nothing spins, and there is room again afterwards',
-	{ args: unlimited, allow: /descriptor|blob|storage|accept|upload/, timeout: 60000 }, async s => {
+	{ allow: /descriptor|blob|storage|accept|upload/, timeout: 60000 }, async s => {
 		const a = await join2(s, 'ann'), b = await s.join('ben');
 		const limit = softLimit(s.pid);
 		setLimit(s.pid, s.fds() + 15);
