@@ -131,10 +131,10 @@ export function writeReport(file, to) {
 	const cpus = os.cpus();
 	const text = `# How fast
 
-Made by \`make bench\` of commit ${lines[0].commit}, in ${rounds} interleaved rounds, on ${cpus.length} cores (${cpus[0].model.trim() || os.arch()}), Linux
-${os.release().replace(/^(\d+\.\d+).*/, '$1')}, Node ${process.versions.node.split('.')[0]}. Load generator and server share the machine. Figures are medians over the rounds; ratios are medians
+Made by \`make bench\` of commit ${lines[0].commit}, in ${rounds} interleaved round${rounds === 1 ? '' : 's'}, on ${cpus.length} cores (${cpus[0].model.trim() || os.arch()}), Linux
+${os.release().replace(/^(\d+\.\d+).*/, '$1')}, Node ${process.versions.node.split('.')[0]}. Load generator and server share the machine, whose load was ${Math.max(...lines.map(l => l.load || 0))} before. Figures are medians over the rounds; ratios are medians
 of the ratios within a round. WaveChat stores every message (SQLite, before it is seen) and keeps its limits on; the others store nothing, tell
-nobody who is here and know no limits. Compare the ratios, not the figures: another machine has others.
+nobody who is here and know no limits${servers.length > known.length ? `; ${servers.slice(known.length).join(', ')} was built aside and measured with \`--also\`` : ''}. Compare the ratios, not the figures: another machine has others.
 
 ![Deliveries a second](tests/bench/chart.svg)
 

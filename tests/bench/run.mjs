@@ -7,6 +7,7 @@
 // seconds, to see that all works; writes no report.
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import WebSocket from 'ws';
@@ -136,6 +137,7 @@ async function main() {
 	for (const step of wanted) if (!steps[step]) throw new Error(`--only ${step}: there are ${Object.keys(steps).join(', ')}`);
 	const rounds = quick ? 1 : Number(opt.rounds);
 	let failures = 0;
+	const load = Number(os.loadavg()[0].toFixed(1)); // what else the machine does
 	for (let round = 1; round <= rounds; round++) {
 		for (const step of wanted) {
 			if (lines.some(r => r.round === round && r.step === step)) continue;
@@ -153,7 +155,7 @@ async function main() {
 				continue;
 			}
 			for (const r of found) {
-				const line = { commit: head, round, step, ...r };
+				const line = { commit: head, load, round, step, ...r };
 				lines.push(line);
 				fs.appendFileSync(results, JSON.stringify(line) + '\n');
 				if (r.ok === false) {
