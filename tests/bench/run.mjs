@@ -15,7 +15,7 @@ import { commit, writeReport } from './report.mjs';
 import { addKind, built, kinds, nginx, root } from './servers.mjs';
 
 const { values: opt } = parseArgs({ options: {
-	rounds: { type: 'string', default: '7' }, minutes: { type: 'string', default: '15' }, quick: { type: 'boolean', default: false },
+	rounds: { type: 'string', default: '7' }, minutes: { type: 'string', default: '25' }, quick: { type: 'boolean', default: false },
 	resume: { type: 'boolean', default: false }, only: { type: 'string' }, also: { type: 'string', multiple: true, default: [] },
 	'report-only': { type: 'boolean', default: false },
 } });
@@ -80,8 +80,8 @@ async function fetchBoth(round) {
 }
 
 const clients = quick ? 50 : 1000, crowd = quick ? 300 : 10000;
-const talk = senders => ['--clients', clients, '--senders', senders, '--window', 4, '--warmup', quick ? 0.2 : 0.7, '--seconds', quick ? 0.3 : 1.5, '--drain', 20, '--settle', 0];
-const pace = ['--clients', clients, '--senders', 50, '--rate', 50, '--warmup', quick ? 0.2 : 1, '--seconds', quick ? 0.5 : 5, '--settle', 0];
+const talk = senders => ['--clients', clients, '--senders', senders, '--window', 4, '--warmup', quick ? 0.2 : 0.5, '--seconds', quick ? 0.3 : 1, '--drain', 20, '--settle', 0];
+const pace = ['--clients', clients, '--senders', 50, '--rate', 50, '--warmup', quick ? 0.2 : 0.7, '--seconds', quick ? 0.5 : 3, '--settle', 0];
 const servers = ['wavechat', 'Node ws', 'aiohttp', 'civetweb', ...also];
 const storm = ['--workload', 'storm', '--dialect', 2, '--clients', crowd, '--burst', crowd, '--chatters', quick ? 10 : 50, '--senders', 5, '--rate', 50, '--preload', 200, '--settle', 0];
 let frameBytes = 333; // of a delivery on the wire: as the latest run of wavechat had it
