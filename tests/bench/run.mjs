@@ -119,7 +119,7 @@ const steps = {
 	'fanout-32': round => fanout(32, round),
 	floor: floors,
 	even,
-	idle: own(['--workload', 'idle', '--clients', crowd, '--burst', 512, '--seconds', quick ? 1 : 6, '--settle', 0]),
+	idle: own(['--workload', 'idle', '--clients', crowd, '--burst', 512, '--seconds', quick ? 1 : 12, '--settle', 0]),
 	churn: own(['--workload', 'churn', '--clients', crowd / 10, '--rate', 5, '--churners', 200, '--connects', quick ? 500 : 50000], 180),
 	storm: own(storm),
 	return: own([...storm, '--rejoin']),
