@@ -149,13 +149,13 @@ static void retain(struct room *r)
 			vacuum(r);
 		return;
 	}
-	/* There may be more: a room that talks faster than a slice a turn must not grow for ever. */
-	if (touched >= EXPIRE_SLICE)
-		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
 	if (store_commit(r->o.store) < 0) {
 		log_warn("retention failed", "retry=\"in %d ms\"", TURN_MS);
 		return;
 	}
+	/* There may be more: a room that talks faster than a slice a turn must not grow for ever. */
+	if (touched >= EXPIRE_SLICE)
+		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
 	show_slice(r, &slice);
 	r->floor = WC_MAX(r->floor, store_floor(r->o.store)); /* trimming names nothing that it took */
 	tail_drop_through(r->tail, r->floor);

@@ -583,6 +583,7 @@ void conn_tick(struct conn *c)
 	struct hub *h = c->hub;
 	const struct hub_opts *o = &h->all->o;
 	uint32_t now = h->now_s, silent = 2 * (uint32_t)(o->ping_interval_ms / 1000);
+	bool is_large;
 
 	if (c->deadline_s && now >= c->deadline_s) {
 		if (is_deaf(c))
@@ -609,13 +610,15 @@ void conn_tick(struct conn *c)
 		c->frame_s = 0;
 	else if (!c->frame_s)
 		c->frame_s = now;
-	if (c->frame_s && !c->in.reserved && !c->pause && o->message_timeout_s && now - c->frame_s > (uint32_t)o->message_timeout_s) {
+	/* One that is over the limit is read to its end, so that its sender can be told; of it only the head is kept. */
+	is_large = c->in.reserved || c->in.is_oversize;
+	if (c->frame_s && !is_large && !c->pause && o->message_timeout_s && now - c->frame_s > (uint32_t)o->message_timeout_s) {
 		metric_add(M_UNFINISHED, 1);
 		conn_start_close(c, WS_CLOSE_POLICY, "a message was not finished in time", 34);
 		ws_in_fini(&c->in, &o->limits);
 		return;
 	}
-	if (c->frame_s && c->in.reserved && !c->pause && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
+	if (c->frame_s && is_large && !c->pause && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
 		conn_kill(c, M_EVICTED_STALLED, "a large frame did not arrive in time");
 		return;
 	}

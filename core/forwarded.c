@@ -137,10 +137,17 @@ static void take_forwarded(struct chain *chain, struct str list)
 	}
 }
 
-bool forwarded_read(const uint8_t *p, size_t n, const struct ip_nets *proxies, struct sockaddr_storage *peer, bool *is_https)
+static bool is_same_client(const struct chain *a, const struct chain *b)
+{
+	uint8_t one[16], other[16];
+
+	return a->has_found == b->has_found && (!a->has_found || (ip_bytes(&a->found, one) && ip_bytes(&b->found, other) && memcmp(one, other, 16) == 0));
+}
+
+int forwarded_read(const uint8_t *p, size_t n, const struct ip_nets *proxies, struct sockaddr_storage *peer, bool *is_https)
 {
 	struct chain plain = { .proxies = proxies }, standard = { .proxies = proxies };
-	bool has_plain = false, has_proto = false;
+	bool has_plain = false, has_standard = false, has_proto = false;
 	struct str name, value, item;
 	size_t at = 0;
 
@@ -155,10 +162,13 @@ bool forwarded_read(const uint8_t *p, size_t n, const struct ip_nets *proxies, s
 			while (next_piece(&value, ',', &item))
 				plain.is_https = str_is_word(item, "https");
 		} else if (str_is_word(name, "Forwarded")) {
+			has_standard = true;
 			take_forwarded(&standard, value);
 		}
 	}
 	*is_https = has_proto ? plain.is_https : standard.is_https;
+	if (has_plain && has_standard && !is_same_client(&plain, &standard))
+		return -WC_EBAD;
 	const struct chain *chain = has_plain ? &plain : &standard;
 	if (chain->has_found)
 		*peer = chain->found;

@@ -189,7 +189,10 @@ static int judge_peer(struct gate *g, struct hconn *c)
 		if (getpeername(c->io.fd, (struct sockaddr *)&c->peer, &len))
 			return 400; /* gone */
 		address_unmap(&c->peer);
-		if (!forwarded_read(c->buf, c->head_len, &g->o.proxies, &c->peer, &c->is_https) && c->check.is_websocket && !g->said_nameless) {
+		int named = forwarded_read(c->buf, c->head_len, &g->o.proxies, &c->peer, &c->is_https);
+		if (named < 0)
+			return 400;
+		if (!named && c->check.is_websocket && !g->said_nameless) {
 			g->said_nameless = true;
 			log_info("proxy names no client", "remedy=\"let it set X-Forwarded-For, see wavechatd(8)\"");
 		}
@@ -209,7 +212,7 @@ static void hint_at_proxy(struct gate *g, const struct hconn *c)
 	bool ignored;
 
 	if (g->said_untrusted || !g->o.seats || c->is_proxied || !c->check.is_websocket || !ip_bytes(&c->peer, addr) ||
-	    !ip_is_loopback(addr) || !forwarded_read(c->buf, c->head_len, &none, &claimed, &ignored))
+	    !ip_is_loopback(addr) || forwarded_read(c->buf, c->head_len, &none, &claimed, &ignored) != 1)
 		return;
 	g->said_untrusted = true;
 	log_info("proxy not trusted", "remedy=\"if a proxy on this machine is yours: --trust-proxy 127.0.0.1\"");

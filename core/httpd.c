@@ -141,7 +141,7 @@ static size_t write_head(char out[HEAD_CAP], const struct httpd *h, const struct
 		struct str origin = field_of(c, "Origin");
 
 		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Vary: Origin\r\n");
-		if (origin_is_listed(origin, h->o.allow_origin))
+		if (origin.len < ORIGIN_BYTES && origin_is_listed(origin, h->o.allow_origin))
 			n += (size_t)snprintf(out + n, HEAD_CAP - n, "Access-Control-Allow-Origin: %.*s\r\n", (int)origin.len, origin.p);
 	}
 	if (h->o.hsts && is_https(c))

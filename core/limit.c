@@ -113,13 +113,18 @@ bool limit_message(struct room *r, struct action *a)
 	return false;
 }
 
+void limit_give_back(struct room *r, struct action *a)
+{
+	if (!a->is_over)
+		pace_give_back(&a->session->user->pace, &r->limits.pace, bytes_of(a->e));
+}
+
 void limit_repeat(struct room *r, struct action *a)
 {
 	struct pace *p = &a->session->user->pace;
 	const bool was_silent = p->silent_until_us > now_us(r);
 	int64_t wait_us = 0;
-	if (!a->is_over)
-		pace_give_back(p, &r->limits.pace, bytes_of(a->e));
+	limit_give_back(r, a);
 	a->is_over = false;
 	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_REQUEST, 0, &wait_us);
 	if (obey(a, verdict, was_silent, wait_us, "Too many repetitions at once"))
@@ -163,6 +168,14 @@ static bool address_of(const struct conn *c, uint8_t addr[16])
 	struct sockaddr_storage peer;
 	conn_peer(c, &peer);
 	return ip_bytes(&peer, addr);
+}
+
+void limit_new_person_undo(struct room *r, struct action *a)
+{
+	struct limits *l = &r->limits;
+	uint8_t addr[16];
+	if (l->new_by_ip && address_of(a->e->conn, addr) && !ip_in_nets(addr, &r->o.options->exempt))
+		iprate_add(l->new_by_ip, addr, now_us(r), -l->new_people.cost_us);
 }
 
 bool limit_new_person(struct room *r, struct action *a)

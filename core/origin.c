@@ -61,6 +61,8 @@ bool host_parse(struct str value, struct host *out)
 		return false;
 	if (n == value.len) /* RFC 3986 lets a port be empty */
 		return true;
+	if (value.len - n > 5) /* zeros before a port would let a value be of any length */
+		return false;
 	for (; n < value.len; n++) {
 		if (!is_digit(value.p[n]))
 			return false;

@@ -104,6 +104,8 @@ static void refuse(struct action *a)
 {
 	a->rc = -WC_ESTORAGE;
 	a->error = ERR_STORAGE;
+	a->words = NULL; /* of a limit, maybe */
+	a->retry_ms = 0;
 }
 
 /* A flood is refused before it costs the store anything, but that what was stored already is not lost to who sends it again. */
@@ -291,14 +293,15 @@ static bool is_sent_away(const struct conn *c)
 	return s && s->is_sent_away;
 }
 
-/* The batch with no more than JOINS_A_BATCH joins, those that waited first; they go last, the rest waits. Nothing follows a join of its connection
- * before it is dealt with, so this changes no connection's order. */
+/* The batch with no more than JOINS_A_BATCH joins, those that waited first; they go last, the rest waits. Nothing follows the first join of a
+ * connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its place: the connection's
+ * end may follow at once. */
 static struct event *hold_back_joins(struct room *r, struct event *list)
 {
 	struct event **end = &list;
 	while (*end) {
 		struct event *e = *end;
-		if (e->kind != EV_JOIN) {
+		if (e->kind != EV_JOIN || room_session(e->conn)) {
 			end = &e->next;
 			continue;
 		}

@@ -160,12 +160,14 @@ void limits_init(struct room *r);
 void limits_fini(struct room *r);
 /* Before the store is asked. False: refused, the action says why; with is_over and a cid it may still prove to be a repeat. */
 bool limit_message(struct room *r, struct action *a);
+void limit_give_back(struct room *r, struct action *a); /* the message came to nothing, through no fault of its sender's */
 void limit_repeat(struct room *r, struct action *a); /* the message was there already: it counts as a request */
 /* Before a request is worked off. False: refused and answered. */
 bool limit_request(struct room *r, struct action *a);
 bool limit_typing(struct room *r, struct user *u);
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
+void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */
 void limit_say(struct action *a, const char *what, int64_t ms); /* the action's words: this, and how long to wait */
 void limit_close(struct room *r, struct action *a); /* if the action says so: after its error */
 

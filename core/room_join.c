@@ -133,8 +133,10 @@ void join_prepare(struct room *r, struct action *a)
 
 void join_undo(struct room *r, struct action *a)
 {
-	if (a->is_new && a->user)
+	if (a->is_new && a->user) {
 		user_remove(&r->users, a->user);
+		limit_new_person_undo(r, a);
+	}
 	a->user = NULL;
 	a->is_new = false;
 	if (a->reserved_ids) /* not written after all: the next join reserves again */

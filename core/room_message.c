@@ -331,13 +331,16 @@ void message_apply(struct room *r, struct action *a)
 		return;
 	}
 	if (a->is_deferred) {
-		defer(r, a);
+		if (!r->is_quiet) /* the stop may be of this very group, and then helpers take nothing more; its socket is closed */
+			defer(r, a);
 		return;
 	}
 	if (a->is_void)
 		return;
 	struct shbuf *data64 = a->e->kind == EV_TEXT ? NULL : a->e->file.data64;
 	if (a->rc) {
+		if (a->error == ERR_STORAGE)
+			limit_give_back(r, a);
 		room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid, a->retry_ms);
 		limit_close(r, a);
 		return;

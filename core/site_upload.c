@@ -39,15 +39,16 @@ struct upload_job {
 static pthread_mutex_t count_lock = PTHREAD_MUTEX_INITIALIZER; /* site->uploads and its count */
 
 /* One that goes on with an upload whose broken connection has not been noticed yet takes that one's place; so the same key does not count
- * against itself. Returns 0 and counts it; 429: too many of this person's; 503: of everyone's. */
+ * against itself, once: more of them are more places. Returns 0 and counts it; 429: too many of this person's; 503: of everyone's. */
 static int count_upload(struct upload_job *job)
 {
 	const struct options *o = job->site->options;
-	int own = 0, status = 0;
+	int own = 0, same = 0, status = 0;
 
 	pthread_mutex_lock(&count_lock);
 	for (const struct upload_job *other = job->site->uploads; other; other = other->next)
-		own += other->identity_id == job->identity_id && strcmp(other->key, job->key) != 0;
+		if (other->identity_id == job->identity_id)
+			own += strcmp(other->key, job->key) != 0 || same++ > 0;
 	if (o->max_uploads_per_user && own >= o->max_uploads_per_user)
 		status = 429;
 	else if (o->max_uploads && job->site->upload_count >= o->max_uploads)

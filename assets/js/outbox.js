@@ -214,16 +214,27 @@ function fail(entry, code) {
 	keep(entry);
 }
 
+function hold(kind, { retry_ms }) {
+	const wait = Math.min(PATIENCE_MS, Math.max(50, retry_ms ?? 1000)) + 20;
+	heldUntil[kind] = Math.max(heldUntil[kind], performance.now() + wait);
+	atOnceMax = 1;
+	setTimeout(pump, wait);
+}
+
 function onRefused(f) {
 	const entry = all.get(f.cid);
+	// Where memory was too short to read a frame, the answer cannot say which: what is on its way goes again, and its cid settles the matter.
+	if (!entry && f.code === 'busy' && !f.cid) {
+		hold('public', f);
+		hold('private', f);
+		onLost();
+		return;
+	}
 	if (!entry) return;
 	// Muted for a moment is a limit, too; muted by a moderator for an hour, or for good, is an answer.
 	if (f.code === 'rate_limited' || f.code === 'busy' || (f.code === 'muted' && f.retry_ms <= PATIENCE_MS)) {
-		const wait = Math.min(PATIENCE_MS, Math.max(50, f.retry_ms ?? 1000)) + 20;
-		heldUntil[kindOf(entry)] = Math.max(heldUntil[kindOf(entry)], performance.now() + wait);
-		atOnceMax = 1;
+		hold(kindOf(entry), f);
 		set(entry, 'queued');
-		setTimeout(pump, wait);
 		return;
 	}
 	fail(entry, f.code ?? 'unknown');

@@ -109,6 +109,21 @@ serverTest('a name of the wrong type joins nobody', async s => {
 	assert.deepEqual(people(b.init.users), people([{ id: a.id }, { id: b.id }]));
 });
 
+serverTest('who joins twice and is gone at once, in a crowd that joins, disturbs nobody', { timeout: 60000 }, async s => {
+	const stays = await s.join('stays');
+	await Promise.all(Array.from({ length: 400 }, async (_, i) => {
+		const c = await s.connect();
+		c.send({ type: 'join', name: `n${i}` });
+		if (i % 4) return;
+		await c.next({ type: 'init' });
+		for (let k = 0; k < 20; k++) c.send({ type: 'join', name: 'again' });
+		c.ws.terminate();
+	}));
+	stays.send({ type: 'text', text: 'still here' });
+	assert.equal((await stays.next({ type: 'text' })).text, 'still here');
+	assert.ok(s.alive());
+});
+
 serverTest('a second join changes nothing', async s => {
 	const [a, b] = await s.joinAll('one', 'two');
 	await fence(a, [a, b]);

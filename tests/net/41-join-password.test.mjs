@@ -44,7 +44,7 @@ async function tryJoin(s, frame, from) {
 	return [await c.take(), c];
 }
 
-passwordTest('the right one lets in, none and a wrong one do not, and the connection may try again', 'Тихий океан 42', async s => {
+passwordTest('the right one lets in, none and a wrong one do not, and the connection may try again', 'Тихий океан 42', {}, async s => {
 	const c = await s.connect();
 	c.send({ type: 'join', v: 2, name: 'a' });
 	exact(await c.take(), error2('password_required'));
@@ -62,7 +62,7 @@ passwordTest('the right one lets in, none and a wrong one do not, and the connec
 	assert.equal((await c.next('error')).code, 'bad_request');
 });
 
-passwordTest('an old client says it, or is told and closed', 'pass', async s => {
+passwordTest('an old client says it, or is told and closed', 'pass', {}, async s => {
 	const a = await s.connect();
 	await a.join('a', { password: 'pass' });
 	for (const frame of [{}, { password: 'wrong' }]) {
@@ -76,7 +76,7 @@ passwordTest('an old client says it, or is told and closed', 'pass', async s => 
 	await a.next('text');
 });
 
-passwordTest('a token comes back without it, also after a restart, and a code needs none', 'pass', async s => {
+passwordTest('a token comes back without it, also after a restart, and a code needs none', 'pass', {}, async s => {
 	const a = await join2(s, 'a', { password: 'pass' });
 	const again = await join2(s, 'a', { token: a.token });
 	assert.equal(again.id, a.id);
@@ -92,7 +92,7 @@ passwordTest('a token comes back without it, also after a restart, and a code ne
 	assert.equal(answer.code, 'bad_token');
 });
 
-passwordTest('a change: who is here stays, but every token needs the new one once', 'old', async s => {
+passwordTest('a change: who is here stays, but every token needs the new one once', 'old', {}, async s => {
 	const a = await join2(s, 'a', { password: 'old' }), b = await join2(s, 'b', { password: 'old' });
 	a.send({ type: 'link' });
 	const { code } = await a.next('link');

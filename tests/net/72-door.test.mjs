@@ -265,6 +265,21 @@ serverTest('a header has a size and a time', { args: ['--max-header-bytes', '204
 	assert.equal(await refused(s, 'header_time'), 1);
 });
 
+serverTest('one upload begun over and over takes no more places than others do', { args: ['--max-uploads-per-user', '2'] }, async s => {
+	const a = await join2(s, 'a'), key = newKey(), under = [];
+	/** All at offset 0 and without a byte of the body, so that each may go on where the last one is. */
+	const begin = async () => {
+		const r = await Raw.connect(s);
+		under.push(r);
+		r.socket.write(`POST ${uploadPath(key, 1000, 0)} HTTP/1.1\r\n${lines({ Host: 'chat.example', Authorization: `Bearer ${a.token}`, 'Content-Length': 1000, Expect: '100-continue' })}\r\n`);
+		return Number(/^HTTP\/1\.1 (\d+)/.exec(await r.head())[1]);
+	};
+	const statuses = [];
+	for (let i = 0; i < 6; i++) statuses.push(await begin());
+	assert.deepEqual(statuses, [100, 100, 100, 429, 429, 429], 'two, and the one whose place the last takes');
+	for (const r of under) r.destroy();
+});
+
 serverTest('uploads at once are limited, of one person and in all', { args: ['--max-uploads-per-user', '2', '--max-uploads', '3'] }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	const under = [];

@@ -33,7 +33,7 @@ static int setup(void **state)
 static void check_clients(void **state)
 {
 	static const struct {
-		const char *lines, *client; /* NULL: none is named */
+		const char *lines, *client; /* NULL: none is named; "": the two kinds of list do not agree */
 		bool is_https;
 	} rows[] = {
 		{ "", NULL, false },
@@ -84,7 +84,11 @@ static void check_clients(void **state)
 		{ FWD("for=192.0.2.1, for=_hidden"), NULL, false },
 		{ FWD("for=192.0.2.1, by=10.0.0.1"), NULL, false },
 		{ FWD("for"), NULL, false },
-		{ FWD("for=198.51.100.7") XFF("192.0.2.1"), "192.0.2.1", false },
+		/* both: one of them may be the client's own */
+		{ FWD("for=198.51.100.7") XFF("192.0.2.1"), "", false },
+		{ XFF("127.0.0.1") FWD("for=192.0.2.1"), "", false },
+		{ XFF("192.0.2.1") FWD("for=unknown"), "", false },
+		{ FWD("for=192.0.2.1") XFF("192.0.2.1, 10.0.0.2"), "192.0.2.1", false },
 		/* how they came */
 		{ XFF("192.0.2.1") "X-Forwarded-Proto: https\r\n", "192.0.2.1", true },
 		{ XFF("192.0.2.1") "x-forwarded-proto: HTTPS\r\n", "192.0.2.1", true },
@@ -105,12 +109,13 @@ static void check_clients(void **state)
 		memset(&peer, 0, sizeof(peer));
 		memcpy(&peer, &hop, sizeof(hop));
 		snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: a\r\n%sX: y\r\n\r\n", rows[i].lines);
-		bool is_named = forwarded_read((const uint8_t *)head, strlen(head), &proxies, &peer, &is_https);
+		bool is_refused = rows[i].client && !rows[i].client[0];
+		int named = forwarded_read((const uint8_t *)head, strlen(head), &proxies, &peer, &is_https);
 		assert_true(ip_bytes(&peer, addr));
 		ip_net_text(addr, 128, text);
-		wanted = (char *)(uintptr_t)(rows[i].client ? rows[i].client : "127.0.0.1");
-		if (is_named != (rows[i].client != NULL) || strcmp(text, wanted) != 0 || is_https != rows[i].is_https)
-			fail_msg("%s, https %d for %s", is_named ? text : "none", is_https, rows[i].lines);
+		wanted = (char *)(uintptr_t)(rows[i].client && !is_refused ? rows[i].client : "127.0.0.1");
+		if (named != (is_refused ? -WC_EBAD : rows[i].client != NULL) || strcmp(text, wanted) != 0 || is_https != rows[i].is_https)
+			fail_msg("%s, https %d for %s", named > 0 ? text : named ? "refused" : "none", is_https, rows[i].lines);
 	}
 }
 
