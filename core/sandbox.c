@@ -159,10 +159,10 @@ static int enter_landlock(const struct sandbox_paths *paths)
 int sandbox_enter(enum sandbox_mode mode, const struct sandbox_paths *paths, struct sandbox *out, char **cause)
 {
 	*out = (struct sandbox){ .no_new_privs = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 };
-	if (mode == SANDBOX_OFF || IS_SANITIZED)
-		return 0;
-	out->landlock = enter_landlock(paths);
-	out->seccomp = syscalls_restrict();
+	if (mode != SANDBOX_OFF && !IS_SANITIZED) {
+		out->landlock = enter_landlock(paths);
+		out->seccomp = syscalls_restrict();
+	}
 	if (mode != SANDBOX_REQUIRE || (out->no_new_privs && out->landlock && out->seccomp))
 		return 0;
 	wc_cause(cause, "--sandbox require: this kernel, or the container, has no %s; a newer kernel has it (Linux 5.19), --sandbox on does without",
