@@ -136,12 +136,12 @@ test('the server dies in the middle of an upload: it goes on from where it was',
 	ada.page.on('request', (request) => request.method() === 'POST' && offsets.push(Number(new URL(request.url()).searchParams.get('offset'))));
 	const cdp = await ada.context.newCDPSession(ada.page);
 	await cdp.send('Network.enable');
-	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 200000 });
-	await ada.page.setInputFiles('#files', { name: 'slow.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(2 << 20, 7) });
+	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 2 << 20 });
+	await ada.page.setInputFiles('#files', { name: 'slow.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(20 << 20, 7) }); // more than what lies in sockets
 	await ada.page.waitForSelector('.chip');
 	await ada.page.click('#send');
 	await until(() => ada.page.evaluate(() => Number(document.querySelector('.ring')?.style.getPropertyValue('--p')) > 0.3), 'a third of it');
-	await server.restart();
+	await server.restart('SIGKILL');
 	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
 	await boris.page.waitForSelector('a.file:has-text("slow.bin")', { timeout: 25000 });
 	assert.ok(offsets.some((offset) => offset > 0), `offsets ${offsets}`);
