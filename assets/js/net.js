@@ -37,6 +37,7 @@ function dial() {
 	deadline = setTimeout(() => lost(socket), OPEN_TIMEOUT_MS);
 	socket.onopen = () => {
 		lastHeard = Date.now();
+		socket.wasOpen = true;
 		setState('joining');
 		emit('socket-open');
 	};
@@ -61,11 +62,23 @@ function lost(socket, event) {
 	clearTimeout(deadline);
 	emit('lost');
 	if (event?.code === 4001 || event?.code === 4002) {
-		setState('stopped');
-		emit('expelled', event.code === 4002, event.reason);
+		expelled(event.code === 4002, event.reason);
 		return;
 	}
 	retryLater();
+	if (event && !socket.wasOpen) askWhy();
+}
+
+function expelled(isBan, reason) {
+	clearTimeout(retryTimer);
+	setState('stopped');
+	emit('expelled', isBan, reason);
+}
+
+// Whose address is banned is refused before there is a socket to say so, and a page is not told why its handshake failed.
+async function askWhy() {
+	const answer = await fetch('/health', { cache: 'no-store' }).catch(() => null);
+	if (answer?.status === 403 && net.state === 'waiting') expelled(true, '');
 }
 
 // Full jitter: when a server comes back, its thousands of clients must not come back as one.

@@ -64,3 +64,21 @@ test('kicked: told why, comes back only by choice; banned: stays out, also after
 	await ada.page.waitForSelector('#expelled:not([hidden]):has-text("cannot enter")');
 	await ada.close();
 });
+
+test('an address banned while the page was away: told at the first try, and no further one', async () => {
+	const ada = await Person.open(browser, server, 'Away', { mayBeDown: true });
+	await ada.context.setOffline(true);
+	await server.restart();
+	ctl('ban', '--ip', '127.0.0.1', '--for', '1h');
+	await ada.context.setOffline(false);
+	await ada.page.waitForSelector('#expelled:not([hidden]):has-text("cannot enter")');
+	// The browser itself says of a refused request what the test is about.
+	ada.complaints = ada.complaints.filter((line) => !/status of 403 \(Forbidden\) \(\S+\/health\)$/.test(line));
+	let dials = 0;
+	ada.page.on('websocket', () => dials++);
+	await ada.page.evaluate(() => window.dispatchEvent(new Event('focus')));
+	await new Promise((resolve) => setTimeout(resolve, 2500));
+	assert.equal(dials, 0);
+	ctl('unban', '--ip', '127.0.0.1');
+	await ada.close();
+});
