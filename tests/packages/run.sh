@@ -4,19 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit
 export LC_ALL=C
-passed=0 failed=0
-check() { # check WHAT COMMAND...
-	local what=$1 log
-	shift
-	if log=$("$@" 2>&1); then
-		passed=$((passed + 1))
-		echo "  PASS    $what"
-	else
-		failed=$((failed + 1))
-		echo "  FAIL    $what"
-		printf '%s\n' "$log" | tail -n 40 | sed 's/^/          /'
-	fi
-}
+. tests/packages/check.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
