@@ -115,6 +115,7 @@ static ssize_t caught_send(const void *data, size_t n)
 	return (ssize_t)n;
 }
 
+/* httpcheck has passed the request, so where civetweb ends one without a word it had no memory for it. */
 static int caught_status(void)
 {
 	int status = 0;
@@ -122,7 +123,7 @@ static int caught_status(void)
 	if (caught.len >= 12 && memcmp(caught.bytes, "HTTP/1.1 ", 9) == 0)
 		for (int i = 9; i < 12; i++)
 			status = status * 10 + (caught.bytes[i] - '0');
-	return status >= 400 && status <= 599 ? status : 400;
+	return status >= 400 && status <= 599 ? status : 503;
 }
 
 /* The connection that travels in a queue entry, NULL if there is none or it was taken. */

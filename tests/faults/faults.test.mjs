@@ -52,7 +52,10 @@ function checkerTest(title, options, disturb) {
 /** Everything a peer can ask for, once; whatever is refused or broken off is no matter here. Resolves when all of it came to an end. */
 async function askForEverything(s, n) {
 	const give = (what, ms = 4000) => within(ms, what, 'an answer').catch(() => null);
-	const quiet = (method, path, options) => give(request(s, method, path, options));
+	const quiet = async (method, path, options) => {
+		const r = await give(request(s, method, path, options));
+		assert.notEqual(r?.status, 400, `${method} ${path}: nothing was wrong with it`);
+	};
 	const c = await give(s.connect());
 	if (!c) return false;
 	const ask = async (frame, want) => { c.send(frame); return give(c.next(want, 1500), 1500); };
@@ -70,7 +73,7 @@ async function askForEverything(s, n) {
 	c.ws.ping();
 	const auth = { authorization: `Bearer ${token}` }, body = noise(90_000, n);
 	await quiet('POST', uploadPath(newKey(), body.length), { headers: { ...auth, 'content-length': body.length }, body });
-	await quiet('GET', '/upload?key=x', { headers: auth });
+	await quiet('GET', `/upload?key=${newKey()}`, { headers: auth });
 	if (file?.url) await quiet('GET', file.url, { headers: { range: 'bytes=5-' } });
 	await quiet('GET', '/', { headers: { 'accept-encoding': 'gzip' } });
 	await quiet('GET', '/nothing');
