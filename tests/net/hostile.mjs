@@ -90,7 +90,7 @@ export async function hostileRounds(s, o, say = () => {}) {
 	};
 }
 
-export const load = { people: 200, talkers: 20, rate: 50, foes: 3000, foeRate: 500, warmup: 6, seconds: 5, rounds: 7 };
+export const load = { people: 200, talkers: 20, rate: 50, foes: 3300, foeRate: 500, warmup: 6, seconds: 5, rounds: 7 };
 
 /** Small enough for the crowd to reach what is bounded in all. */
 const pendingMb = 48;
