@@ -14,7 +14,7 @@
 #include "room_impl.h"
 
 #define GROUP_MAX 4096 /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
-#define JOINS_A_BATCH 64 /* a join costs as much as many messages: when thousands come at once, those who chat do not wait for them all */
+#define JOINS_A_BATCH 4 /* a join costs as much as many messages: when thousands come at once, those who chat do not wait for them all */
 
 struct session *room_session(const struct conn *c)
 {
