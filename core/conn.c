@@ -9,53 +9,75 @@
 
 #define FLUSH_IOVECS 64
 #define OUTPUT_AT_ONCE ((size_t)16 * 1024) /* what is sent in the turn it comes in */
-#define FLUSH_BYTES ((size_t)128 * 1024) /* at once to one connection; at least a record of TLS */
-#define CLOSE_WRITE_S 5  /* for a close frame to go out */
-#define CLOSE_LINGER_S 2 /* for the peer to close after it */
-#define STALL_S 30       /* output without any progress */
-#define LARGE_SLOW_S 5   /* for a large frame, when memory for those is short */
-#define FRAME_S 900      /* for one message over WS_SMALL to arrive */
+#define FLUSH_BYTES ((size_t)128 * 1024)   /* at once to one connection; at least a record of TLS */
+#define CLOSE_WRITE_S 5                    /* for a close frame to go out */
+#define CLOSE_LINGER_S 2                   /* for the peer to close after it */
+#define STALL_S 30                         /* output without any progress */
+#define LARGE_SLOW_S 5                     /* for a large frame, when memory for those is short */
+#define FRAME_S 900                        /* for one message over WS_SMALL to arrive */
 #define FRAME_SILENT_S 30
 #define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
 
+static const uint8_t wait_of[QUEUES] = {
+	[QUEUE_READ] = WAIT_READ,
+	[QUEUE_READ_NEW] = WAIT_READ,
+	[QUEUE_FLUSH] = WAIT_FLUSH,
+	[QUEUE_FLUSH_MUCH] = WAIT_FLUSH_MUCH,
+};
+
+static void queue_add(enum queue_name name, struct conn *c)
+{
+	struct queue *q = &c->hub->queues[name];
+	const int wait = wait_of[name];
+	if (c->is_dead || c->waits & 1 << wait)
+		return;
+	c->waits |= (uint8_t)(1 << wait);
+	c->next[wait] = NULL;
+	if (q->last)
+		q->last->next[wait] = c;
+	else
+		q->first = c;
+	q->last = c;
+}
+
+struct conn *queue_take(struct hub *h, enum queue_name name)
+{
+	struct queue *q = &h->queues[name];
+	const int wait = wait_of[name];
+	struct conn *c = q->first;
+	if (!c)
+		return NULL;
+	q->first = c->next[wait];
+	if (!q->first)
+		q->last = NULL;
+	c->waits &= (uint8_t) ~(1 << wait);
+	return c;
+}
+
 void conn_mark_ready(struct conn *c)
 {
-	if (c->is_ready || c->is_dead)
-		return;
-	c->is_ready = true;
-	c->ready_next = NULL;
-	if (c->hub->ready_last)
-		c->hub->ready_last->ready_next = c;
-	else
-		c->hub->ready_first = c;
-	c->hub->ready_last = c;
+	queue_add(c->list == LIST_NEW ? QUEUE_READ_NEW : QUEUE_READ, c);
 }
 
 void conn_mark_dirty(struct conn *c)
 {
-	if (c->is_dirty || c->is_behind || c->is_dead)
-		return;
-	c->is_dirty = true;
-	c->dirty_next = c->hub->dirty;
-	c->hub->dirty = c;
+	if (!conn_is_behind(c))
+		queue_add(QUEUE_FLUSH, c);
 }
 
 void conn_mark_behind(struct conn *c)
 {
-	if (c->is_behind || c->is_dead)
-		return;
-	c->is_behind = true;
-	c->behind_next = NULL;
-	if (c->hub->behind_last)
-		c->hub->behind_last->behind_next = c;
-	else
-		c->hub->behind_first = c;
-	c->hub->behind_last = c;
+	queue_add(QUEUE_FLUSH_MUCH, c);
+}
+
+bool conn_is_behind(const struct conn *c)
+{
+	return c->waits & 1 << WAIT_FLUSH_MUCH;
 }
 
 void conn_forget(struct conn *c)
 {
-	if (c->is_dead && c->is_released && !c->is_ready && !c->is_dirty && !c->is_behind)
+	if (c->is_dead && c->is_released && !c->waits)
 		conn_free(c);
 }
 
@@ -383,6 +405,7 @@ void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity)
 	if (!c->is_closing) {
 		list_remove(c->hub, c);
 		list_add(c->hub, c, ring);
+		c->serial = c->hub->subscribed++;
 		c->cursor = at;
 		conn_mark_dirty(c);
 	}
@@ -475,9 +498,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 			c->frame_s = 0;
 		send_control(c, WS_PONG, out->data, out->len);
 		break;
-	case WS_EV_CLOSE:
-		end(c, out->code, "");
-		break;
+	case WS_EV_CLOSE: end(c, out->code, ""); break;
 	case WS_EV_FAIL:
 		metric_add(M_PROTOCOL_ERRORS, 1);
 		end(c, out->code, out->reason);
@@ -492,8 +513,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 		}
 		break;
 	case WS_EV_PONG:
-	case WS_EV_MORE:
-		break;
+	case WS_EV_MORE: break;
 	}
 }
 
@@ -516,7 +536,10 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n)
 void conn_read_turn(struct conn *c)
 {
 	struct hub *h = c->hub;
-	if (c->is_dead || c->pause)
+	if (c->is_dead)
+		return;
+	c->is_held = c->pause;
+	if (c->pause)
 		return; /* conn_resume marks it ready again */
 	if (c->stash_len && !is_deaf(c)) {
 		c->stash_at += (uint32_t)parse(c, c->stash + c->stash_at, c->stash_len - c->stash_at);
@@ -529,6 +552,7 @@ void conn_read_turn(struct conn *c)
 		free(c->stash);
 		c->stash = NULL;
 		c->stash_len = c->stash_at = 0;
+		c->is_held = c->pause;
 		if (c->pause)
 			return;
 	}
@@ -572,7 +596,8 @@ void conn_resume(struct conn *c, int pause)
 	if ((pause & PAUSE_BUDGET) && (c->pause & PAUSE_BUDGET))
 		c->hub->budget_waiters--;
 	c->pause &= (uint8_t)~pause;
-	if (!c->pause)
+	/* Mostly nothing came meanwhile: thousands that have just joined need not be asked. */
+	if (!c->pause && (c->is_held || c->stash_len))
 		conn_mark_ready(c);
 }
 
@@ -583,6 +608,7 @@ void conn_tick(struct conn *c)
 	struct hub *h = c->hub;
 	const struct hub_opts *o = &h->all->o;
 	uint32_t now = h->now_s, silent = 2 * (uint32_t)(o->ping_interval_ms / 1000);
+	const bool is_unread = c->pause || c->waits & 1 << WAIT_READ; /* what it may have sent is not looked at yet: the delay is ours */
 	bool is_large;
 
 	if (c->deadline_s && now >= c->deadline_s) {
@@ -612,13 +638,13 @@ void conn_tick(struct conn *c)
 		c->frame_s = now;
 	/* One that is over the limit is read to its end, so that its sender can be told; of it only the head is kept. */
 	is_large = c->in.reserved || c->in.is_oversize;
-	if (c->frame_s && !is_large && !c->pause && o->message_timeout_s && now - c->frame_s > (uint32_t)o->message_timeout_s) {
+	if (c->frame_s && !is_large && !is_unread && o->message_timeout_s && now - c->frame_s > (uint32_t)o->message_timeout_s) {
 		metric_add(M_UNFINISHED, 1);
 		conn_start_close(c, WS_CLOSE_POLICY, "a message was not finished in time", 34);
 		ws_in_fini(&c->in, &o->limits);
 		return;
 	}
-	if (c->frame_s && is_large && !c->pause && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
+	if (c->frame_s && is_large && !is_unread && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
 		conn_kill(c, M_EVICTED_STALLED, "a large frame did not arrive in time");
 		return;
 	}
@@ -629,7 +655,7 @@ void conn_tick(struct conn *c)
 		ws_in_fini(&c->in, &o->limits);
 		return;
 	}
-	if (now - c->rx_s >= silent && !c->pause) {
+	if (now - c->rx_s >= silent && !is_unread) {
 		conn_kill(c, M_EVICTED_SILENT, "no answer to pings");
 		return;
 	}

@@ -1,4 +1,4 @@
-/* hub.c — the I/O threads: epoll, mailboxes, sweeps, timers. conn.c has what happens to one connection. */
+/* hub.c — the I/O threads: epoll, mailboxes, timers. sweep.c has the rounds over all connections, conn.c what happens to one. */
 #include "hub.h"
 
 #include <arpa/inet.h>
@@ -18,12 +18,14 @@
 #include "pulse.h"
 #include "seats.h"
 
-#define EVENTS_A_TURN 512
-#define SWEEP_TURN_US 5000    /* of a long round, before what came in is read */
-#define BEHIND_A_TURN_US 1000 /* for connections with much output */
 #define BUDGET_RETRY_MS 20
-#define SLICE 64        /* connections of one ring, before the other has its turn */
-#define READS_A_LOOK 64 /* before a look whether something is to be sent */
+/* What a turn gives to each of its parts. All are short: what one part waits for, another may bring. */
+#define EVENTS 512              /* taken from epoll at once */
+#define TAKES_A_TURN 64         /* as long as there are that many */
+#define READ_TURN_US 500        /* for those who are in, and as much for those who want to be */
+#define READS_A_LOOK 16         /* at the clock */
+#define READ_AHEAD (128 * 1024) /* bytes of a log, before those who talk wait for its round to end */
+#define FLUSH_TURN_US 250       /* for each queue of output */
 
 /* --- Mail */
 
@@ -79,46 +81,6 @@ void hubs_wake(struct hubs *hs)
 	atomic_thread_fence(memory_order_seq_cst);
 	for (int i = 0; i < hs->count; i++)
 		wake(hs->v[i]);
-}
-
-/* --- Lists */
-
-void list_add(struct hub *h, struct conn *c, int list)
-{
-	struct list *l = &h->lists[list];
-	if (l->n == l->room) {
-		l->room = l->room ? l->room * 2 : 64;
-		l->v = xrealloc(l->v, l->room * sizeof *l->v);
-	}
-	c->list = (uint8_t)list;
-	c->slot = l->n;
-	l->v[l->n++] = c;
-}
-
-static void put_at(struct list *l, uint32_t slot, struct conn *c)
-{
-	l->v[slot] = c;
-	c->slot = slot;
-}
-
-void list_remove(struct hub *h, struct conn *c)
-{
-	struct list *l = &h->lists[c->list];
-	WC_ASSERT(c->slot < l->n && l->v[c->slot] == c);
-	uint32_t hole = c->slot;
-	if (hole < l->at) { /* the last of the visited fills it, so that who fills the next hole is still to be visited */
-		l->at--;
-		put_at(l, hole, l->v[l->at]);
-		hole = l->at;
-	}
-	l->n--;
-	if (hole != l->n) /* it was not the last itself, or what filled its place */
-		put_at(l, hole, l->v[l->n]);
-	if (l->n == 0) { /* the list of a storm is not kept for ever */
-		free(l->v);
-		l->v = NULL;
-		l->room = 0;
-	}
 }
 
 /* --- One turn's parts */
@@ -193,9 +155,7 @@ static void drain(struct hub *h)
 				conn_insert(c, m);
 			}
 			break;
-		case MAIL_FILL:
-			conn_fill(c, m);
-			break;
+		case MAIL_FILL: conn_fill(c, m); break;
 		case MAIL_CLOSE: /* late, wherever it stands: what was posted before it and waits for the head would be dropped behind it */
 			m->next = NULL;
 			*late_end = m;
@@ -207,8 +167,7 @@ static void drain(struct hub *h)
 			break;
 		case MAIL_RELEASE:
 		case MAIL_RESUME:
-		case MAIL_STOP:
-			break;
+		case MAIL_STOP: break;
 		}
 	}
 	while (late) {
@@ -228,99 +187,20 @@ static void drain(struct hub *h)
 		stop_begin(h);
 }
 
-static void visit(struct hub *h, struct conn *c, int ring)
+/* Those of the queue that wait now, in turn, for a moment. */
+static void flush_some(struct hub *h, enum queue_name q)
 {
-	const uint64_t head = h->heads[ring], lag_max = bcast_lag_max(h->all->rings[ring]);
-	if (fault("lost-cursor") && c->cursor < head && !c->first && random() % 2000 == 0)
-		c->cursor = head;
-	/* Who is behind is served in its turn, unless the log is about to overtake it. */
-	if (!c->is_blocked && (!c->is_behind || c->cursor + lag_max / 2 < head))
-		conn_flush(c);
-	if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
-		conn_kill(c, M_EVICTED_LAG, "too slow");
-}
-
-/* Sends to the next SLICE connections of the ring what is new, and drops who would be overtaken. True: the round is over, everyone was visited. */
-static bool sweep_slice(struct hub *h, int ring)
-{
-	struct list *l = &h->lists[ring];
-	if (!l->is_in_round) {
-		l->is_in_round = true;
-		l->round_head = h->heads[ring];
-		l->at = 0;
-	}
-	for (int n = 0; n < SLICE && l->at < l->n; n++) {
-		if (l->at + 8 < l->n)
-			__builtin_prefetch(l->v[l->at + 8]);
-		struct conn *c = l->v[l->at];
-		visit(h, c, ring);
-		if (l->at < l->n && l->v[l->at] == c) /* else it is gone, and another has its place */
-			l->at++;
-	}
-	if (l->at < l->n)
-		return false;
-	bcast_swept(h->all->rings[ring], h->number, l->round_head);
-	h->swept[ring] = l->round_head;
-	l->is_in_round = false;
-	l->at = 0;
-	metric_add(M_SWEEPS, 1);
-	return true;
-}
-
-/* Everyone, of the rings that have moved. Who came first is served first, on either ring: a crowd that comes later delays itself, not those who
- * were there. After a while it leaves off, to go on in the next turn: what comes in from those who write does not wait for the end of a long round, and
- * the rest of the round sends what has come meanwhile as well. */
-static void sweep(struct hub *h)
-{
-	bool is_due[HUB_RINGS];
-	int64_t until_us = 0;
-	for (int r = 0; r < HUB_RINGS; r++)
-		is_due[r] = h->swept[r] != h->heads[r];
-	for (bool goes_on = true; goes_on;) {
-		goes_on = false;
-		for (int r = HUB_RINGS; r-- > 0;) {
-			if (is_due[r])
-				is_due[r] = !sweep_slice(h, r);
-			goes_on |= is_due[r];
-		}
-		if (goes_on && until_us == 0)
-			until_us = mono_us() + SWEEP_TURN_US;
-		else if (goes_on && mono_us() > until_us)
-			return;
-	}
-}
-
-static void flush_dirty(struct hub *h)
-{
-	while (h->dirty) {
-		struct conn *c = h->dirty;
-		h->dirty = c->dirty_next;
-		c->is_dirty = false;
+	const struct conn *last = h->queues[q].last;
+	const int64_t until_us = h->is_stopping ? INT64_MAX : mono_us() + FLUSH_TURN_US; /* close frames all go out at once */
+	bool was_last = !last;
+	while (!was_last && mono_us() < until_us) {
+		struct conn *c = queue_take(h, q);
+		was_last = c == last;
 		if (c->is_dead)
 			conn_forget(c);
-		else if (!c->is_behind)
+		else if (q == QUEUE_FLUSH_MUCH || !conn_is_behind(c))
 			conn_flush(c);
 	}
-}
-
-/* Those with much output, a part each, in turn, for a moment. */
-static void flush_behind(struct hub *h)
-{
-	if (!h->behind_first)
-		return;
-	const int64_t until_us = mono_us() + BEHIND_A_TURN_US;
-	struct conn *last = h->behind_last, *c;
-	do {
-		c = h->behind_first;
-		h->behind_first = c->behind_next;
-		if (!h->behind_first)
-			h->behind_last = NULL;
-		c->is_behind = false;
-		if (c->is_dead)
-			conn_forget(c);
-		else
-			conn_flush(c);
-	} while (c != last && mono_us() < until_us);
 }
 
 static bool has_news(const struct hub *h)
@@ -333,27 +213,41 @@ static bool has_news(const struct hub *h)
 	return false;
 }
 
-/* Reads what is readable, each connection at most a scratch buffer a turn. The talk of a crowd does not hold up what is to be sent. */
-static void read_ready(struct hub *h)
+/* Those of the queue that wait now, in turn, each at most a scratch buffer, for a moment: the talk of a crowd does not hold up what is to be sent. */
+static void read_some(struct hub *h, enum queue_name q, bool only_one)
 {
 	const struct hub_ops *ops = &h->all->o.ops;
-	struct conn *last = h->ready_last;
+	const struct conn *last = h->queues[q].last;
+	const int64_t until_us = mono_us() + READ_TURN_US;
 	int reads = 0;
-	while (h->ready_first && !ops->is_full(ops->arg)) {
-		struct conn *c = h->ready_first;
-		h->ready_first = c->ready_next;
-		if (!h->ready_first)
-			h->ready_last = NULL;
-		c->is_ready = false;
+	while (h->queues[q].first && !ops->is_full(ops->arg)) {
+		struct conn *c = queue_take(h, q);
 		bool was_last = c == last;
 		if (c->is_dead)
 			conn_forget(c);
 		else
 			conn_read_turn(c);
-		if (was_last || (++reads % READS_A_LOOK == 0 && has_news(h)))
+		if (was_last || only_one || (++reads % READS_A_LOOK == 0 && mono_us() > until_us))
 			break;
 	}
-	ops->flush(ops->arg, h);
+}
+
+/* What was said last is not sent to everybody yet, by far. Who does not read is no matter here, only what this thread owes. */
+static bool is_overdue(const struct hub *h)
+{
+	for (int r = 0; r < HUB_RINGS; r++)
+		if (bcast_head(h->all->rings[r]) - h->swept[r] > READ_AHEAD)
+			return true;
+	return false;
+}
+
+/* Those who are in first: thousands at the door do not come before what they say. Neither shuts the other out. Backpressure lets one at a time
+ * through: another thread's talkers may keep this one overdue for long. */
+static void read_ready(struct hub *h)
+{
+	read_some(h, QUEUE_READ, is_overdue(h));
+	read_some(h, QUEUE_READ_NEW, false);
+	h->all->o.ops.flush(h->all->o.ops.arg, h);
 }
 
 static void tick(struct hub *h)
@@ -377,7 +271,9 @@ static void retry_budget(struct hub *h)
 
 static bool has_work(const struct hub *h)
 {
-	return has_news(h) || h->dirty || h->behind_first || (h->ready_first && !h->all->o.ops.is_full(h->all->o.ops.arg));
+	const struct queue *q = h->queues;
+	bool can_read = (q[QUEUE_READ].first || q[QUEUE_READ_NEW].first) && !h->all->o.ops.is_full(h->all->o.ops.arg);
+	return has_news(h) || q[QUEUE_FLUSH].first || q[QUEUE_FLUSH_MUCH].first || can_read;
 }
 
 static void take_events(struct hub *h, const struct epoll_event *evs, int n)
@@ -433,7 +329,7 @@ static void *hub_main(void *arg)
 	char name[16];
 	snprintf(name, sizeof name, "io/%d", h->number);
 	wc_thread_is(ROLE_IO, name);
-	struct epoll_event evs[EVENTS_A_TURN];
+	struct epoll_event evs[EVENTS];
 	while (!is_done_stopping(h)) {
 		int timeout = h->budget_waiters ? BUDGET_RETRY_MS : h->is_stopping ? 50 : 1000;
 		/* Sleep only if nothing came between the last look and the flag: a waker sets its work first and looks at the flag after. */
@@ -442,11 +338,16 @@ static void *hub_main(void *arg)
 		if (has_work(h))
 			timeout = 0;
 		pulse_rest();
-		int n = epoll_wait(h->epoll, evs, EVENTS_A_TURN, timeout);
+		int n = epoll_wait(h->epoll, evs, EVENTS, timeout);
 		pulse_work();
 		fault_stall(FAULT_IO_STALL_MS);
 		atomic_store(&h->is_sleeping, false);
 		take_events(h, evs, n);
+		/* All there are: epoll gives them in the order they came, and to wait for a turn behind those of a crowd can be to wait for twenty. */
+		for (int i = 1; n == EVENTS && i < TAKES_A_TURN; i++) {
+			n = epoll_wait(h->epoll, evs, EVENTS, 0);
+			take_events(h, evs, n);
+		}
 		if (h->budget_waiters)
 			retry_budget(h);
 		read_ready(h);
@@ -455,9 +356,9 @@ static void *hub_main(void *arg)
 		for (int r = 0; r < HUB_RINGS; r++)
 			h->heads[r] = bcast_head(h->all->rings[r]);
 		drain(h);
-		sweep(h);
-		flush_dirty(h);
-		flush_behind(h);
+		hub_sweep(h);
+		flush_some(h, QUEUE_FLUSH);
+		flush_some(h, QUEUE_FLUSH_MUCH);
 
 		uint32_t now_s = (uint32_t)((mono_ms() - h->all->start_ms) / 1000) + 1;
 		if (now_s != h->now_s) {

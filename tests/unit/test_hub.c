@@ -451,56 +451,6 @@ static void test_close_waits_for_answers(void **state)
 	buf_fini(&c->behind);
 }
 
-/* People come and go while a round is left off: whoever was there when it went on is visited exactly once, wherever it stood. */
-static void test_round_outlives_removals(void **state)
-{
-	(void)state;
-	struct hub *h = aligned_alloc(64, (sizeof *h + 63) / 64 * 64);
-	struct conn *all = xcalloc(200, sizeof *all);
-	bool is_in[200] = { 0 }, was_visited[200] = { 0 };
-	memset(h, 0, sizeof *h);
-	struct list *l = &h->lists[0];
-	srandom(7);
-	for (int step = 0; step < 200000; step++) {
-		int i = (int)(random() % (step / 100 % 2 ? 200 : 12)); /* many, and so few that the list empties */
-		switch (random() % 3) {
-		case 0:
-			if (!is_in[i]) {
-				list_add(h, &all[i], 0);
-				is_in[i] = true;
-				was_visited[i] = false;
-			}
-			break;
-		case 1:
-			if (is_in[i])
-				list_remove(h, &all[i]);
-			is_in[i] = false;
-			break;
-		default: /* a visit, as sweep makes it */
-			if (l->at < l->n) {
-				long k = l->v[l->at++] - all;
-				assert_false(was_visited[k]);
-				was_visited[k] = true;
-			} else {
-				l->at = 0;
-				memset(was_visited, 0, sizeof was_visited);
-			}
-		}
-		uint32_t n = 0;
-		for (int k = 0; k < 200; k++) {
-			n += is_in[k];
-			if (!is_in[k])
-				continue;
-			assert_true(all[k].slot < l->n && l->v[all[k].slot] == &all[k]);
-			assert_int_equal(all[k].slot < l->at, was_visited[k]);
-		}
-		assert_int_equal(n, l->n);
-	}
-	free(l->v);
-	free(all);
-	free(h);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -508,7 +458,6 @@ int main(void)
 		cmocka_unit_test(test_many_inserts_in_one_flush),
 		cmocka_unit_test(test_laggard_is_dropped_alone),
 		cmocka_unit_test(test_close_waits_for_answers),
-		cmocka_unit_test(test_round_outlives_removals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
