@@ -6,9 +6,11 @@ import path from 'node:path';
 import { drawChart } from './chart.mjs';
 import { root } from './servers.mjs';
 
+/** Of what is measured: the report itself does not count, or writing it would make a run that is resumed begin anew. */
 export function commit() {
+	const git = (...args) => execFileSync('git', [...args, '--', '.', ':!BENCH.md', ':!tests/bench/chart.svg'], { cwd: root, encoding: 'utf8' }).trim();
 	try {
-		return execFileSync('git', ['describe', '--always', '--dirty', '--exclude', '*'], { cwd: root, encoding: 'utf8' }).trim();
+		return git('log', '-1', '--format=%h') + (git('status', '--porcelain', '--untracked-files=no') ? '-dirty' : '');
 	} catch {
 		return 'unknown';
 	}
