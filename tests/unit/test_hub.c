@@ -451,6 +451,36 @@ static void test_close_waits_for_answers(void **state)
 	buf_fini(&c->behind);
 }
 
+/* What comes in while a connection is paused brings its only edge then: it is read when the pause is over, though nothing more comes. */
+static void test_input_amid_a_pause(void **state)
+{
+	(void)state;
+	static struct test t;
+	memset(&t, 0, sizeof t);
+	t.hubs = start(&t, 1, RING);
+	adopt(&t, 0, 0);
+	while (atomic_load(&t.adopted) < 1)
+		usleep(1000);
+	struct client *c = &t.v[0];
+	static const uint8_t more[] = { 0x81, 0x82, 0, 0, 0, 0, '0', '0' };
+	for (int pauses = 1; pauses < 4; pauses++) {
+		assert_int_equal(write(c->fd, more, sizeof more), sizeof more);
+		usleep(30000);
+		assert_int_equal(atomic_load(&t.adopted), pauses);
+		hub_post_one(mail_new(pauses == 1 ? MAIL_SUBSCRIBE : MAIL_RESUME, c->conn));
+		for (int ms = 0; ms < 3000 && atomic_load(&t.adopted) == pauses; ms++)
+			usleep(1000);
+		assert_int_equal(atomic_load(&t.adopted), pauses + 1);
+	}
+	hub_post_one(mail_new(MAIL_RESUME, c->conn));
+	hubs_stop(t.hubs, 500);
+	hubs_free(t.hubs);
+	close(c->fd);
+	buf_fini(&c->want);
+	buf_fini(&c->got);
+	buf_fini(&c->behind);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -458,6 +488,7 @@ int main(void)
 		cmocka_unit_test(test_many_inserts_in_one_flush),
 		cmocka_unit_test(test_laggard_is_dropped_alone),
 		cmocka_unit_test(test_close_waits_for_answers),
+		cmocka_unit_test(test_input_amid_a_pause),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
