@@ -7,7 +7,7 @@
 #define SLICE 16            /* connections, before a look at the clock */
 #define SWEEP_TURN_US 250   /* of a long round, before what came in is read */
 #define FRONT 256           /* connections that do not wait for a long round's end */
-#define FRONT_SHARE 1       /* times a round's own time they may cost on top, */
+/* Serving them again may cost as much time as the rounds themselves, */
 #define FRONT_LEAST_US 1000 /* at least that at once, */
 #define FRONT_MOST_US 6000  /* at most that after a pause, */
 #define FRONT_AHEAD 16384   /* and for so many bytes that the others have not got */
@@ -180,5 +180,5 @@ void hub_sweep(struct hub *h)
 		sweep_slice(h, r);
 		now_us = mono_us();
 	}
-	h->front_us = WC_MIN(h->front_us + (now_us - from_us) * FRONT_SHARE, (int64_t)FRONT_MOST_US);
+	h->front_us = WC_MIN(h->front_us + now_us - from_us, (int64_t)FRONT_MOST_US);
 }
