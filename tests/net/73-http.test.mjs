@@ -256,6 +256,12 @@ serverTest('descriptors run out: accepting waits without spinning, people chat o
 serverTest('by default there are fewer connections than descriptors, and who is one too many hears so', { timeout: 60000, nofile: 256 }, async s => {
 	const held = [];
 	for (let i = 0; i < 300; i++) held.push(await hold(s, overTls ? '\x16' : 'GET /health HTTP/1.1\r\n'));
+	// The kernel says connected before the server has seen any of them. They are accepted in order: when the last has its answer, all have.
+	const last = await Raw.connect(s, { plain: true });
+	const head = await last.head(5000);
+	if (overTls) assert.equal(head, null, 'nothing can be said before a handshake');
+	else assert.match(head, /^HTTP\/1\.1 503 /);
+	await last.end();
 	assert.ok(await metric(s, 'refused_total{why="connections"}') > 50);
 	assert.doesNotMatch(s.output, /cannot accept/);
 	assert.ok(s.fds() < 240, `${s.fds()} descriptors`);
