@@ -187,6 +187,7 @@ test('held by a finger: sliding away cancels, sliding up locks, letting go sends
 	await touch.up();
 	await boris.page.waitForSelector('.row.theirs .voice-play');
 	assert.equal(voices(), 1, 'of three recordings one was sent');
+	assert.ok(boris.frames.find((f) => f.type === 'voice').duration >= 1, 'the second that the clock showed was over');
 	// A tap is no recording; it says how to make one.
 	await ada.page.tap('#mic');
 	await ada.page.waitForSelector('.toast:has-text("Удерживайте")');

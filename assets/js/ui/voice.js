@@ -68,7 +68,7 @@ async function begin() {
 			onLevel(level, seconds) {
 				levels.push(level);
 				if (levels.length > 200) levels.shift();
-				clock.textContent = fmtDuration(seconds);
+				clock.textContent = fmtDuration(Math.floor(seconds));   // a second shows when it is over, as on any stopwatch
 				drawLevel();
 			},
 			onFull: finish,
