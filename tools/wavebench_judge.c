@@ -45,12 +45,15 @@ static void on_init(struct worker *w, struct client *c, const char *p, size_t n,
 		}
 	}
 	c->has_history_last = marker_find_last(&c->history_last, run.id, p, n) && c->history_last.kind == 'P';
+	/* After more than a page missed, the rest is to be asked for with sync, which no workload does: the page need not meet what is live. */
+	bool has_gap = c->has_history_last && memmem(p, n, "\"gap\":true", 10);
 	c->state = CL_READY;
 	w->connecting--;
 	w->tally.inits++;
 	hist_add(&w->init_latency, (uint64_t)(now - c->start_us));
 	atomic_fetch_add(&run.ready, 1);
 	c->is_late = atomic_load(&run.is_talking) || c->is_churner || c->has_history_last;
+	c->has_history_last &= !has_gap;
 	c->place = c->is_late ? PLACE_UNKNOWN : 0;
 	c->unplaced = 0;
 	c->dm_next = 0;

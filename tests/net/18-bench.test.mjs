@@ -46,6 +46,14 @@ test('a chart has a bar for each figure, also where one is missing', () => {
 	assert.ok(svg.includes('a &#38; b') && svg.includes('2.00 M') && !svg.includes('NaN'));
 });
 
+serverTest('those who come back are counted whole, also with more missed than a page holds', { timeout: 60000 }, async s => {
+	for (const [missed, page] of [[300, 300], [1300, 1000]]) {
+		const r = await wavebench(s.port, '--workload', 'storm', '--dialect', 2, '--rejoin', '--clients', 60, '--chatters', 10, '--senders', 2, '--rate', 50, '--preload', missed, '--settle', 0);
+		assert.ok(r.storm_bytes_per_client > page * 200, `${r.storm_bytes_per_client} bytes for ${missed} messages`);
+		assert.ok(r.storm_bytes_per_client < (page + 300) * 800, `${r.storm_bytes_per_client} bytes for ${missed} messages`);
+	}
+});
+
 serverTest('the metrics, which top shows, agree with what wavebench sent and got', { timeout: 60000 }, async s => {
 	const before = { messages: await metric(s, 'messages_total'), deliveries: await metric(s, 'deliveries_total') };
 	const r = await wavebench(s.port, '--clients', 50, '--senders', 4, '--seconds', 1, '--pid', s.pid);
