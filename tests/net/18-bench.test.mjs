@@ -46,11 +46,11 @@ test('a chart has a bar for each figure, also where one is missing', () => {
 	assert.ok(svg.includes('a &#38; b') && svg.includes('2.00 M') && !svg.includes('NaN'));
 });
 
-serverTest('those who come back are counted whole, also with more missed than a page holds', { timeout: 60000 }, async s => {
+serverTest('those who come back get what they missed, or the first page of it, and wavebench is content with either', { timeout: 60000 }, async s => {
 	for (const [missed, page] of [[300, 300], [1300, 1000]]) {
 		const r = await wavebench(s.port, '--workload', 'storm', '--dialect', 2, '--rejoin', '--clients', 60, '--chatters', 10, '--senders', 2, '--rate', 50, '--preload', missed, '--settle', 0);
-		assert.ok(r.storm_bytes_per_client > page * 200, `${r.storm_bytes_per_client} bytes for ${missed} messages`);
-		assert.ok(r.storm_bytes_per_client < (page + 300) * 800, `${r.storm_bytes_per_client} bytes for ${missed} messages`);
+		assert.ok(r.storm_bytes_per_client > page * 300, `${r.storm_bytes_per_client} bytes for ${missed} messages`);
+		assert.ok(r.storm_bytes_per_client < page * 500, `${r.storm_bytes_per_client} bytes for ${missed} messages`);
 	}
 });
 
