@@ -52,6 +52,7 @@ LDFLAGS_ALL    := -pthread $(WRAP_$(MODE)) -Wl,-z,relro,-z,now,-z,noexecstack -W
 LDFLAGS_SAN    := $(filter -fsanitize=%,$(CFLAGS_$(MODE)))
 IS_STATIC      := $(filter release debug fault,$(MODE))
 LIBS           := -ljson-c -lsqlite3 -lssl -lcrypto -lutf8proc -lz -lm
+CIVETWEB       := build/civetweb/src/civetweb.c
 CIVETWEB_DEFS  := -DUSE_WEBSOCKET -DUSE_IPV6 -DNO_CGI -DNO_FILES -DNO_CACHING -DUSE_X_DOM_SOCKET -DNO_SSL_DL -DOPENSSL_API_3_0
 
 # --- What there is. core/static.c replaces what a static program must not use of libc; it goes into programs only.
@@ -219,7 +220,6 @@ build/probed build/probed-tests:
 	@for h in $(HEADERS); do echo "#include <$$h>" | $(CC) $(CPPFLAGS) -E -x c -o /dev/null - 2>/dev/null || \
 		{ echo "<$$h> is missing. Run: $(REMEDY)" >&2; exit 1; }; done; touch $@
 
-CIVETWEB := build/civetweb/src/civetweb.c
 $(CIVETWEB): | build/probed
 	$(Q)tools/fetch-civetweb.sh build/civetweb
 
