@@ -297,6 +297,15 @@ const char *const store_migrations[] = {
 	" verb TEXT NOT NULL, args TEXT NOT NULL, reason TEXT);"
 	"CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;"
 	"CREATE TRIGGER audit_remains BEFORE DELETE ON audit BEGIN SELECT raise(ABORT, 'the audit is only added to'); END;",
+
+	/* 3: addresses: where each person was last connected from. No foreign key: a guest is stored nowhere else. addr: 16 bytes, IPv4 as
+	 * ::ffff:a.b.c.d, so that a network is one range of the index; key: name_key(). via: on whose behalf root acted. */
+	"CREATE TABLE addresses (user_id INTEGER PRIMARY KEY, name TEXT NOT NULL, key TEXT NOT NULL, is_guest INTEGER NOT NULL, addr BLOB NOT NULL,"
+	" at INTEGER NOT NULL);"
+	"CREATE INDEX addresses_at ON addresses(at);"
+	"CREATE INDEX addresses_addr ON addresses(addr);"
+	"CREATE INDEX addresses_key ON addresses(key);"
+	"ALTER TABLE audit ADD COLUMN via TEXT;",
 };
 const int store_version = WC_LEN(store_migrations);
 
