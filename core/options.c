@@ -32,7 +32,7 @@ enum kind {
 	KIND_ENDPOINT, /* char *, a numeric address, a colon, a port; IPv6 in brackets */
 	KIND_NETS,    /* struct ip_nets; of these two kinds a value may have several, and each further one adds to them */
 	KIND_ORIGINS, /* char **, normalized */
-	KIND_FLAG,    /* bool; takes no value */
+	KIND_FLAG,    /* bool; takes no value as an option, yes or no as a variable */
 	KIND_VERSION, /* these end the program; take no value */
 	KIND_HELP,
 	KIND_TABLE,
@@ -53,15 +53,18 @@ static const struct option_row {
 } table[] = {
 #define AT(field) .offset = offsetof(struct options, field)
 	{ "Serving", "port", "PORT", "N", "TCP port; 0 picks a free one", .kind = KIND_INT, AT(port), .high = 65535, .fallback = 8080 },
-	{ "Serving", "listen", "LISTEN", "ADDRESS", "numeric IPv4 or IPv6 address to listen on", "every address", KIND_ADDRESS, AT(listen) },
-	{ "Serving", "threads", "WAVECHAT_THREADS", "N", "I/O threads; 0: by the number of cores", .kind = KIND_INT, AT(threads), .high = 64 },
+	{ "Serving", "listen", "LISTEN", "ADDRESS", "numeric IPv4 or IPv6 address to listen on", "every address", KIND_ADDRESS,
+	  AT(listen) },
+	{ "Serving", "threads", "WAVECHAT_THREADS", "N", "I/O threads; 0: by the number of cores", .kind = KIND_INT, AT(threads),
+	  .high = 64 },
 
-	{ "Serving", "tls-cert", NULL, "FILE", "PEM certificate: serves HTTPS; read again at SIGHUP", "none", KIND_FILE,
+	{ "Serving", "tls-cert", "WAVECHAT_TLS_CERT", "FILE", "PEM certificate: serves HTTPS; read again at SIGHUP", "none", KIND_FILE,
 	  AT(tls_cert) },
-	{ "Serving", "tls-key", NULL, "FILE", "the certificate's private key, PEM", "none", KIND_FILE, AT(tls_key) },
-	{ "Serving", "tls-self-signed", NULL, NULL, "serve HTTPS with a certificate made and kept here", .kind = KIND_FLAG,
-	  AT(tls_self_signed) },
-	{ "Serving", "redirect-http", NULL, "PORT", "with HTTPS: a second port that sends everyone there; 0: none", .kind = KIND_INT,
+	{ "Serving", "tls-key", "WAVECHAT_TLS_KEY", "FILE", "the certificate's private key, PEM", "none", KIND_FILE, AT(tls_key) },
+	{ "Serving", "tls-self-signed", "WAVECHAT_TLS_SELF_SIGNED", NULL, "serve HTTPS with a certificate made and kept here",
+	  .kind = KIND_FLAG, AT(tls_self_signed) },
+	{ "Serving", "redirect-http", "WAVECHAT_REDIRECT_HTTP", "PORT", "with HTTPS: a second port that sends everyone there; 0: none",
+	  .kind = KIND_INT,
 	  AT(redirect_port), .high = 65535 },
 
 	{ "Guarding", "trust-proxy", "WAVECHAT_TRUST_PROXY", "CIDR", "take the word of a proxy there for its clients' addresses",
@@ -91,11 +94,13 @@ static const struct option_row {
 	  "$STATE_DIRECTORY, else " DATA_DEFAULT, KIND_DIR, AT(data) },
 	{ "Keeping", "durability", "WAVECHAT_DURABILITY", "LEVEL", "normal: outlives a crash of the server; full: of the machine too",
 	  .kind = KIND_CHOICE, AT(durability), .fallback = DURABILITY_NORMAL, .choices = { "normal", "full" } },
-	{ "Keeping", "retain-days", NULL, "N", "days after which messages are removed; 0: never", .kind = KIND_INT, AT(retain_days),
+	{ "Keeping", "retain-days", "WAVECHAT_RETAIN_DAYS", "N", "days after which messages are removed; 0: never", .kind = KIND_INT,
+	  AT(retain_days),
 	  .high = 36500 },
-	{ "Keeping", "max-storage-mb", NULL, "N", "megabytes of files kept, oldest removed first; 0: no bound",
+	{ "Keeping", "max-storage-mb", "WAVECHAT_MAX_STORAGE_MB", "N", "megabytes of files kept, oldest removed first; 0: no bound",
 	  "0; 256 with :memory:", KIND_INT, AT(max_storage_mb), .high = INT_MAX },
-	{ "Keeping", "name-hold-days", NULL, "N", "days an unused name stays its owner's", .kind = KIND_INT, AT(name_hold_days),
+	{ "Keeping", "name-hold-days", "WAVECHAT_NAME_HOLD_DAYS", "N", "days an unused name stays its owner's", .kind = KIND_INT,
+	  AT(name_hold_days),
 	  .high = 36500, .fallback = 90 },
 
 	{ "Chatting", "max-file-mb", "MAX_FILE_MB", "N", "megabytes a file may have", .kind = KIND_INT, AT(max_file_mb), .low = 1,
@@ -106,31 +111,44 @@ static const struct option_row {
 	{ "Chatting", "join-password-file", "WAVECHAT_JOIN_PASSWORD_FILE", "FILE",
 	  "only those join who know its first line; read again at SIGHUP", "none: anybody may join", KIND_FILE, AT(join_password_file) },
 
-	{ "Limits", "message-rate", NULL, "N", "messages a second from one person; 0, here and below: no limit", .kind = KIND_INT,
+	{ "Limits", "message-rate", "WAVECHAT_MESSAGE_RATE", "N", "messages a second from one person; 0, here and below: no limit",
+	  .kind = KIND_INT,
 	  AT(message_rate), .high = 10000, .fallback = 5 },
-	{ "Limits", "message-burst", NULL, "N", "messages one person may send at once", .kind = KIND_INT, AT(message_burst), .low = 1,
+	{ "Limits", "message-burst", "WAVECHAT_MESSAGE_BURST", "N", "messages one person may send at once", .kind = KIND_INT,
+	  AT(message_burst), .low = 1,
 	  .high = 100000, .fallback = 60 },
-	{ "Limits", "byte-rate-kb", NULL, "N", "kilobytes of texts and files a second from one person", .kind = KIND_INT, AT(byte_rate_kb),
+	{ "Limits", "byte-rate-kb", "WAVECHAT_BYTE_RATE_KB", "N", "kilobytes of texts and files a second from one person", .kind = KIND_INT,
+	  AT(byte_rate_kb),
 	  .high = 10000000, .fallback = 2048 },
-	{ "Limits", "byte-burst-mb", NULL, "N", "megabytes one person may send at once", .kind = KIND_INT, AT(byte_burst_mb), .low = 1,
+	{ "Limits", "byte-burst-mb", "WAVECHAT_BYTE_BURST_MB", "N", "megabytes one person may send at once", .kind = KIND_INT,
+	  AT(byte_burst_mb), .low = 1,
 	  .high = 1000000, .fallback = 300 },
-	{ "Limits", "max-message-kb", NULL, "N", "kilobytes of one WebSocket message; 0: what the largest file needs in one", .kind = KIND_INT,
+	{ "Limits", "max-message-kb", "WAVECHAT_MAX_MESSAGE_KB", "N",
+	  "kilobytes of one WebSocket message; 0: what the largest file needs in one", .kind = KIND_INT,
 	  AT(max_message_kb), .high = 2000000 },
-	{ "Limits", "message-timeout", NULL, "SECONDS", "how long a message of a few kilobytes may take to arrive", .kind = KIND_INT,
+	{ "Limits", "message-timeout", "WAVECHAT_MESSAGE_TIMEOUT", "SECONDS", "how long a message of a few kilobytes may take to arrive",
+	  .kind = KIND_INT,
 	  AT(message_timeout_s), .high = 86400, .fallback = 60 },
-	{ "Limits", "pending-in-mb", NULL, "N", "megabytes of large messages being received, in all", .kind = KIND_INT, AT(pending_in_mb),
+	{ "Limits", "pending-in-mb", "WAVECHAT_PENDING_IN_MB", "N", "megabytes of large messages being received, in all", .kind = KIND_INT,
+	  AT(pending_in_mb),
 	  .high = 1000000, .fallback = 256 },
-	{ "Limits", "pending-out-mb", NULL, "N", "megabytes waiting for those who do not read, in all", .kind = KIND_INT, AT(pending_out_mb),
+	{ "Limits", "pending-out-mb", "WAVECHAT_PENDING_OUT_MB", "N", "megabytes waiting for those who do not read, in all",
+	  .kind = KIND_INT, AT(pending_out_mb),
 	  .high = 1000000, .fallback = 256 },
-	{ "Limits", "request-rate", NULL, "N", "requests for history and lists a second from one person; tenfold at once", .kind = KIND_INT,
+	{ "Limits", "request-rate", "WAVECHAT_REQUEST_RATE", "N",
+	  "requests for history and lists a second from one person; tenfold at once", .kind = KIND_INT,
 	  AT(request_rate), .high = 10000, .fallback = 20 },
-	{ "Limits", "typing-rate", NULL, "N", "signs of typing passed on a second from one person", .kind = KIND_INT, AT(typing_rate),
+	{ "Limits", "typing-rate", "WAVECHAT_TYPING_RATE", "N", "signs of typing passed on a second from one person", .kind = KIND_INT,
+	  AT(typing_rate),
 	  .high = 1000, .fallback = 2 },
-	{ "Limits", "flood-mute", NULL, "SECONDS", "how long somebody is muted who ignores these limits", .kind = KIND_INT, AT(flood_mute_s),
+	{ "Limits", "flood-mute", "WAVECHAT_FLOOD_MUTE", "SECONDS", "how long somebody is muted who ignores these limits", .kind = KIND_INT,
+	  AT(flood_mute_s),
 	  .high = 86400, .fallback = 30 },
-	{ "Limits", "new-people", NULL, "N", "new people from one address in ten minutes", .kind = KIND_INT, AT(new_people), .high = 1000000,
+	{ "Limits", "new-people", "WAVECHAT_NEW_PEOPLE", "N", "new people from one address in ten minutes", .kind = KIND_INT,
+	  AT(new_people), .high = 1000000,
 	  .fallback = 200 },
-	{ "Limits", "join-guesses", NULL, "N", "wrong passwords from one address in a minute", .kind = KIND_INT, AT(join_guesses),
+	{ "Limits", "join-guesses", "WAVECHAT_JOIN_GUESSES", "N", "wrong passwords from one address in a minute", .kind = KIND_INT,
+	  AT(join_guesses),
 	  .high = 10000, .fallback = 10 },
 
 	{ "Running", "user", "WAVECHAT_USER", "NAME", "user to become once the ports are open; also UID:GID",
@@ -186,6 +204,18 @@ static bool parse_int(const char *s, int low, int high, int *out)
 		return false;
 	*out = (int)n;
 	return true;
+}
+
+static bool parse_flag(const char *s, bool *out)
+{
+	static const char *const words[] = { "yes", "no", "on", "off", "true", "false", "1", "0" };
+
+	for (size_t i = 0; i < WC_LEN(words); i++)
+		if (strcmp(s, words[i]) == 0) {
+			*out = i % 2 == 0;
+			return true;
+		}
+	return false;
 }
 
 /* The address without brackets, or NULL. */
@@ -249,6 +279,8 @@ static const char *describe_range(const struct option_row *row, char *out, size_
 		return "a file's path";
 	case KIND_NETS:
 		return "addresses or networks such as 10.0.0.0/8 or ::1";
+	case KIND_FLAG:
+		return "yes or no";
 	case KIND_ORIGINS:
 		return "origins such as https://chat.example.com, without a path";
 	default:
@@ -340,6 +372,8 @@ static bool set_value(struct options *o, const struct option_row *row, const cha
 		free(*(char **)field);
 		*(char **)field = text;
 		return true;
+	case KIND_FLAG:
+		return parse_flag(value, field);
 	case KIND_NETS:
 		return add_nets(field, value);
 	case KIND_ORIGINS:
@@ -441,6 +475,8 @@ static void print_help(void)
 			printf("\n%s\n", group = row->group);
 		snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
 		printf("  %-24s %s\n", left, row->help);
+		if (row->kind == KIND_FLAG && row->env)
+			printf("  %-24s   [yes or no; default no; $%s]\n", "", row->env);
 		if (!takes_value(row))
 			continue;
 		describe_default(row, fallback, sizeof(fallback));
@@ -499,7 +535,10 @@ static enum options_result parse_argument(struct options *o, char **argv, int *a
 		case KIND_HELP: print_help(); return OPTIONS_EXIT_OK;
 		case KIND_VERSION: version_print(PROGRAM); return OPTIONS_EXIT_OK;
 		case KIND_TABLE: options_print_table(); return OPTIONS_EXIT_OK;
-		default: *(bool *)field_of(o, row) = true; return OPTIONS_RUN;
+		default:
+			*(bool *)field_of(o, row) = true;
+			given[row - table] = true;
+			return OPTIONS_RUN;
 		}
 	}
 	if (!value && !(value = argv[*at + 1])) {

@@ -12,14 +12,8 @@
 
 #include "options.h"
 
-static const char *const variables[] = {
-	"PORT", "LISTEN", "MAX_FILE_MB", "HISTORY_LIMIT", "STATE_DIRECTORY", "WAVECHAT_DATA", "WAVECHAT_THREADS", "WAVECHAT_DURABILITY",
-	"WAVECHAT_LOG_LEVEL", "WAVECHAT_LOG_FORMAT", "WAVECHAT_TRUST_PROXY", "WAVECHAT_ALLOW_ORIGIN", "WAVECHAT_EXEMPT",
-	"WAVECHAT_MAX_CONNECTIONS", "WAVECHAT_MAX_CONNECTIONS_PER_IP", "WAVECHAT_HANDSHAKE_RATE",
-};
-
 /* What options_parse printed last, both streams. */
-static char printed_out[8192], printed_err[2048];
+static char printed_out[32768], printed_err[2048];
 
 static int capture(FILE *stream, int fd, FILE **file)
 {
@@ -54,8 +48,7 @@ static enum options_result parse(struct options *o, const char *env, const char 
 	FILE *out, *err;
 	enum options_result result;
 
-	for (size_t i = 0; i < WC_LEN(variables); i++)
-		unsetenv(variables[i]);
+	clearenv();
 	snprintf(env_words, sizeof(env_words), "%s", env);
 	for (char *word = strtok_r(env_words, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
 		char *equals = strchr(word, '=');
@@ -167,6 +160,45 @@ static void test_every_option(void **state)
 	assert_int_equal(o.log_level, LOG_ERROR);
 	assert_int_equal(o.log_format, LOG_JSON);
 	options_fini(&o);
+}
+
+/* Every setting has a variable: its own, or one made of its name. Only what ends the program, or asks for an end, has none. */
+static void test_every_variable(void **state)
+{
+	char rows[sizeof(printed_out)], *save;
+	struct options o;
+	int count = 0;
+
+	(void)state;
+	assert_int_equal(parse(&o, "", "--help-table"), OPTIONS_EXIT_OK);
+	snprintf(rows, sizeof(rows), "%s", printed_out);
+	for (char *row = strtok_r(rows, "\n", &save); row; row = strtok_r(NULL, "\n", &save), count++) {
+		char *env = strrchr(row, ' '), name[64];
+
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(row + 2, " "), row + 2);
+		if (strcmp(name, "check") == 0 || strcmp(name, "version") == 0 || strcmp(name, "help") == 0)
+			continue;
+		for (char *p = name; *p; p++)
+			*p = *p == '-' ? '_' : (char)(*p & ~0x20);
+		assert_non_null(env);
+		if (strncmp(env + 1, "WAVECHAT_", 9) == 0)
+			assert_string_equal(env + 10, name);
+		else
+			assert_string_equal(env + 1, name); /* older than the rule: PORT, LISTEN, MAX_FILE_MB, HISTORY_LIMIT */
+	}
+	assert_true(count > 40);
+
+	assert_int_equal(parse(&o, "WAVECHAT_MESSAGE_RATE=7 WAVECHAT_RETAIN_DAYS=3 WAVECHAT_TLS_SELF_SIGNED=yes WAVECHAT_REDIRECT_HTTP=81", ""), OPTIONS_RUN);
+	assert_int_equal(o.message_rate, 7);
+	assert_int_equal(o.retain_days, 3);
+	assert_true(o.tls_self_signed);
+	assert_int_equal(o.redirect_port, 81);
+	options_fini(&o);
+	assert_int_equal(parse(&o, "WAVECHAT_TLS_SELF_SIGNED=off", ""), OPTIONS_RUN);
+	assert_false(o.tls_self_signed);
+	options_fini(&o);
+	assert_int_equal(parse(&o, "WAVECHAT_TLS_SELF_SIGNED=perhaps", ""), OPTIONS_EXIT_USAGE);
+	assert_non_null(strstr(printed_err, "WAVECHAT_TLS_SELF_SIGNED \"perhaps\": must be yes or no"));
 }
 
 static void test_data(void **state)
@@ -389,7 +421,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_ports),    cmocka_unit_test(test_every_option),
-		cmocka_unit_test(test_data),      cmocka_unit_test(test_addresses), cmocka_unit_test(test_lists), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_every_variable), cmocka_unit_test(test_data),      cmocka_unit_test(test_addresses), cmocka_unit_test(test_lists), cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_help),      cmocka_unit_test(test_version),
 	};
 
