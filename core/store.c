@@ -305,7 +305,14 @@ const char *const store_migrations[] = {
 	"CREATE INDEX addresses_at ON addresses(at);"
 	"CREATE INDEX addresses_addr ON addresses(addr);"
 	"CREATE INDEX addresses_key ON addresses(key);"
-	"ALTER TABLE audit ADD COLUMN via TEXT;",
+	"ALTER TABLE audit ADD COLUMN via TEXT;"
+
+	/* released: bytes that no message stands for any more, until they are unlinked. An id is never used twice: a hash that is taken and
+	 * released again meanwhile is another row. What was released before this list was kept goes onto it now. */
+	"CREATE TABLE released (id INTEGER PRIMARY KEY AUTOINCREMENT, sha BLOB NOT NULL UNIQUE);"
+	"CREATE TRIGGER blob_released AFTER DELETE ON blob_refs BEGIN INSERT INTO released (sha) VALUES (old.sha); END;"
+	"CREATE TRIGGER blob_taken AFTER INSERT ON blob_refs BEGIN DELETE FROM released WHERE sha = new.sha; END;"
+	"INSERT INTO released (sha) SELECT DISTINCT sha FROM files WHERE is_live = 0 AND sha NOT IN (SELECT sha FROM blob_refs);",
 };
 const int store_version = WC_LEN(store_migrations);
 
