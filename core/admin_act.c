@@ -11,6 +11,7 @@
 #include "decode.h"
 #include "logmsg.h"
 #include "metrics.h"
+#include "process.h"
 #include "pulse.h"
 #include "utf8.h"
 
@@ -206,17 +207,6 @@ static uint64_t file_bytes(const char *dir, const char *name)
 	return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
-static uint64_t resident_bytes(void)
-{
-	unsigned long long whole = 0, resident = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-	if (f && fscanf(f, "%llu %llu", &whole, &resident) != 2)
-		resident = 0;
-	if (f)
-		fclose(f);
-	return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static void look(struct admin *a)
 {
 	const char *dir = a->o.options->data;
@@ -227,11 +217,10 @@ static void look(struct admin *a)
 	metric_set(M_LOG_LAG, lag);
 	metric_set(M_PENDING_LARGE, shbuf_large_bytes());
 	metric_set(M_PENDING_IN, hubs_receiving_bytes(a->o.hubs));
-	metric_set(M_THREAD_STALL_MS, (uint64_t)pulse_longest(false, name));
+	metric_set(M_THREAD_STALL, (uint64_t)pulse_longest(false, name));
 	metric_set(M_STORE_BYTES, file_bytes(dir, "wavechat.db") + file_bytes(dir, "wavechat.db-wal"));
 	metric_set(M_BLOB_BYTES, blobs_bytes(a->o.blobs));
-	metric_set(M_RESIDENT_BYTES, resident_bytes());
-	metric_set(M_UPTIME, (uint64_t)(real_ms() - a->started_ms) / 1000);
+	process_look();
 }
 
 void admin_metrics_text(struct admin *a, struct buf *b)
@@ -273,7 +262,7 @@ void verb_status(struct call *c)
 	put_num(b, "pid", (uint64_t)getpid());
 	put_num(b, "started", (uint64_t)a->started_ms);
 	put_num(b, "now", (uint64_t)real_ms());
-	put_num(b, "uptime_s", metric_get(M_UPTIME));
+	put_num(b, "uptime_s", (uint64_t)WC_MAX(real_ms() - a->started_ms, 0) / 1000);
 	put_num(b, "port", (uint64_t)a->o.port);
 	buf_puts(b, ",\"data\":");
 	char *data = realpath(a->o.options->data, NULL); /* whoever asks stands elsewhere */
@@ -285,15 +274,14 @@ void verb_status(struct call *c)
 	put_num(b, "messages", metric_get(M_MESSAGES));
 	put_num(b, "deliveries", metric_get(M_DELIVERIES));
 	put_num(b, "sent_bytes", metric_get(M_SENT_BYTES));
-	put_num(b, "evicted", metric_get(M_EVICTED_LAG) + metric_get(M_EVICTED_INSERTS) + metric_get(M_EVICTED_STALLED) + metric_get(M_EVICTED_LARGE) +
-	                          metric_get(M_EVICTED_SILENT));
+	put_num(b, "evicted", metric_sum(M_EVICTED_FIRST, M_EVICTED_LAST));
 	put_num(b, "errors", metric_get(M_ERRORS));
 	put_num(b, "log_lag_bytes", metric_get(M_LOG_LAG));
 	put_num(b, "store_bytes", metric_get(M_STORE_BYTES));
 	put_num(b, "blob_bytes", metric_get(M_BLOB_BYTES));
-	put_num(b, "resident_bytes", metric_get(M_RESIDENT_BYTES));
+	put_num(b, "resident_bytes", metric_get(M_PROCESS_RESIDENT));
 	put_num(b, "commits", metric_get(M_COMMITS));
-	put_num(b, "commit_us", metric_get(M_COMMIT_US));
+	put_num(b, "commit_us", metric_observed(H_COMMIT_SECONDS));
 	call_room(c, moderate_status, status_ready);
 }
 

@@ -96,11 +96,11 @@ void conn_open(struct hub *h, struct conn *c)
 	/* Edge-triggered, both ways, once: no epoll_ctl is ever needed again. */
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = c };
 	if (epoll_ctl(h->epoll, EPOLL_CTL_ADD, c->io.fd, &ev) < 0) {
-		conn_kill(c, M_COUNT, "epoll");
+		conn_kill(c, M_EVICTED_MEMORY, "epoll");
 		return;
 	}
 	if (h->is_stopping)
-		conn_start_close(c, WS_CLOSE_RESTART, NULL, 0);
+		conn_start_close(c, M_LEFT_SHUTDOWN, WS_CLOSE_RESTART, "");
 	conn_mark_ready(c);
 }
 
@@ -111,14 +111,22 @@ static void count_inserts(struct conn *c, int64_t bytes)
 	c->hub->insert_bytes = (size_t)((int64_t)c->hub->insert_bytes + bytes);
 }
 
+/* Exactly once for each connection, whatever else happens to it on its way out. */
+static void count_end(struct conn *c, enum metric why)
+{
+	WC_ASSERT(why >= M_EVICTED_FIRST && why <= M_END_LAST);
+	if (!c->is_counted)
+		metric_add(why, 1);
+	c->is_counted = true;
+}
+
 void conn_kill(struct conn *c, enum metric why, const char *reason)
 {
 	if (c->is_dead)
 		return;
 	struct hub *h = c->hub;
 	log_debug("connection closed", "reason=\"%s\"", reason);
-	if (why != M_COUNT)
-		metric_add(why, 1);
+	count_end(c, why);
 	list_remove(h, c);
 	count_inserts(c, -(int64_t)c->insert_bytes);
 	transport_close(&c->io); /* takes it out of epoll: the descriptor was never duplicated */
@@ -368,7 +376,7 @@ void conn_flush(struct conn *c)
 			break;
 		}
 		if (got < 0) {
-			conn_kill(c, M_COUNT, "send failed");
+			conn_kill(c, M_LEFT_BROKEN, "send failed");
 			return;
 		}
 		c->hub->sent_bytes += (uint64_t)got;
@@ -412,15 +420,16 @@ void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity)
 	conn_resume(c, PAUSE_HELPER);
 }
 
-void conn_start_close(struct conn *c, int code, const void *reason, size_t reason_len)
+void conn_start_close(struct conn *c, enum metric why, int code, const char *reason)
 {
-	conn_start_close_at(c, MAIL_AT_HEAD, code, reason, reason_len);
+	conn_start_close_at(c, why, MAIL_AT_HEAD, code, reason, strlen(reason));
 }
 
-void conn_start_close_at(struct conn *c, uint64_t at, int code, const void *reason, size_t reason_len)
+void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len)
 {
 	if (c->is_closing || c->is_dead)
 		return;
+	count_end(c, why);
 	c->is_closing = true;
 	reason_len = WC_MIN(reason_len, 123u);
 	uint8_t frame[WS_HEADER_MAX + 125];
@@ -462,11 +471,12 @@ static bool is_deaf(const struct conn *c)
 }
 
 /* The peer's own end, good or bad. What it sent before may still be on its way through the room: its answers go out before the close frame. */
-static void end(struct conn *c, int code, const char *reason)
+static void end(struct conn *c, enum metric why, int code, const char *reason)
 {
 	const struct hub_ops *ops = &c->hub->all->o.ops;
+	count_end(c, why);
 	if (!ops->ending || !conn_is_subscribed(c)) {
-		conn_start_close(c, code, reason, strlen(reason));
+		conn_start_close(c, why, code, reason);
 		return;
 	}
 	c->is_ending = true;
@@ -498,10 +508,9 @@ static void handle(struct conn *c, const struct ws_out *out)
 			c->frame_s = 0;
 		send_control(c, WS_PONG, out->data, out->len);
 		break;
-	case WS_EV_CLOSE: end(c, out->code, ""); break;
+	case WS_EV_CLOSE: end(c, M_LEFT_CLOSED, out->code, ""); break;
 	case WS_EV_FAIL:
-		metric_add(M_PROTOCOL_ERRORS, 1);
-		end(c, out->code, out->reason);
+		end(c, M_EVICTED_PROTOCOL, out->code, out->reason);
 		break;
 	case WS_EV_BLOCKED:
 		if (!(c->pause & PAUSE_BUDGET)) {
@@ -560,7 +569,7 @@ void conn_read_turn(struct conn *c)
 	if (got == -WC_EAGAIN)
 		return;
 	if (got <= 0) {
-		conn_kill(c, M_COUNT, got == 0 ? "peer closed" : "receive failed");
+		conn_kill(c, M_LEFT_BROKEN, got == 0 ? "peer closed" : "receive failed");
 		return;
 	}
 	c->rx_s = h->now_s;
@@ -572,7 +581,7 @@ void conn_read_turn(struct conn *c)
 		size_t rest = (size_t)got - used;
 		c->stash = malloc(rest);
 		if (!c->stash) {
-			conn_kill(c, M_COUNT, "no memory");
+			conn_kill(c, M_EVICTED_MEMORY, "no memory");
 			return;
 		}
 		memcpy(c->stash, h->scratch + used, rest);
@@ -613,10 +622,9 @@ void conn_tick(struct conn *c)
 
 	if (c->deadline_s && now >= c->deadline_s) {
 		if (is_deaf(c))
-			conn_kill(c, M_COUNT, "close timed out");
+			conn_kill(c, M_LEFT_BROKEN, "close timed out");
 		else if (!(c->pause & PAUSE_HELPER)) {
-			metric_add(M_JOIN_TIMEOUTS, 1);
-			conn_start_close(c, WS_CLOSE_POLICY, "join within 15 s", 16);
+			conn_start_close(c, M_EVICTED_JOIN_TIMEOUT, WS_CLOSE_POLICY, "join within 15 s");
 		}
 		return;
 	}
@@ -639,19 +647,17 @@ void conn_tick(struct conn *c)
 	/* One that is over the limit is read to its end, so that its sender can be told; of it only the head is kept. */
 	is_large = c->in.reserved || c->in.is_oversize;
 	if (c->frame_s && !is_large && !is_unread && o->message_timeout_s && now - c->frame_s > (uint32_t)o->message_timeout_s) {
-		metric_add(M_UNFINISHED, 1);
-		conn_start_close(c, WS_CLOSE_POLICY, "a message was not finished in time", 34);
+		conn_start_close(c, M_EVICTED_UNFINISHED, WS_CLOSE_POLICY, "a message was not finished in time");
 		ws_in_fini(&c->in, &o->limits);
 		return;
 	}
 	if (c->frame_s && is_large && !is_unread && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
-		conn_kill(c, M_EVICTED_STALLED, "a large frame did not arrive in time");
+		conn_kill(c, M_EVICTED_LATE, "a large frame did not arrive in time");
 		return;
 	}
 	if ((c->pause & PAUSE_BUDGET) && !h->budget_was_freed && now - c->budget_s > BUDGET_WAIT_S) {
 		h->budget_was_freed = true; /* one a second: what it held may let the others finish */
-		metric_add(M_BUDGET_CLOSES, 1);
-		conn_start_close(c, WS_CLOSE_TRY_LATER, "too many large frames at once", 29);
+		conn_start_close(c, M_EVICTED_BUDGET, WS_CLOSE_TRY_LATER, "too many large frames at once");
 		ws_in_fini(&c->in, &o->limits);
 		return;
 	}

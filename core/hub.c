@@ -91,7 +91,7 @@ static void stop_begin(struct hub *h)
 	h->stop_at_ms = mono_ms() + h->all->stop_timeout_ms;
 	for (int l = 0; l < LISTS; l++)
 		for (uint32_t i = h->lists[l].n; i-- > 0;)
-			conn_start_close(h->lists[l].v[i], WS_CLOSE_RESTART, "server restarts", 15);
+			conn_start_close(h->lists[l].v[i], M_LEFT_SHUTDOWN, WS_CLOSE_RESTART, "server restarts");
 }
 
 /* Takes all mail there is, oldest first. What is to stand at the head waits until the rest is in place: a room's insert in the same drain may
@@ -162,7 +162,7 @@ static void drain(struct hub *h)
 			late_end = &m->next;
 			break;
 		case MAIL_DROP:
-			conn_kill(c, M_COUNT, "dropped by the room");
+			conn_kill(c, M_EVICTED_MEMORY, "dropped by the room");
 			mail_free(m);
 			break;
 		case MAIL_RELEASE:
@@ -177,7 +177,7 @@ static void drain(struct hub *h)
 		if (c->is_dead || c->is_closing) {
 			mail_free(m);
 		} else if (m->kind == MAIL_CLOSE) {
-			conn_start_close_at(c, m->at, (int)m->skip, m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
+			conn_start_close_at(c, (enum metric)(M_EVICTED_FIRST + m->why), m->at, (int)m->skip, m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
 			mail_free(m);
 		} else {
 			conn_insert(c, m);
@@ -370,7 +370,7 @@ static void *hub_main(void *arg)
 	}
 	for (int l = 0; l < LISTS; l++)
 		while (h->lists[l].n)
-			conn_kill(h->lists[l].v[h->lists[l].n - 1], M_COUNT, "server stops");
+			conn_kill(h->lists[l].v[h->lists[l].n - 1], M_LEFT_SHUTDOWN, "server stops");
 	h->all->o.ops.flush(h->all->o.ops.arg, h);
 	pulse_end();
 	/* The room must never wait for a sweep of a thread that is no more. */

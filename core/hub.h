@@ -45,6 +45,7 @@ struct mail {
 	uint64_t id;
 	uint32_t skip;
 	uint8_t kind, nparts, part; /* part, sent: how far an insert got */
+	uint8_t why;                /* MAIL_CLOSE: why the connection ends, counted from M_EVICTED_FIRST */
 	size_t sent;
 	struct shbuf *parts[MAIL_PARTS];
 };

@@ -49,6 +49,7 @@ struct conn {
 	bool saw_hangup : 1;  /* read until the end even after a short read */
 	bool is_held : 1;     /* was to be read while it was paused: there may be input, and no edge will tell */
 	bool is_released : 1; /* free it as soon as no list holds it */
+	bool is_counted : 1;  /* the metrics know why it ends */
 	uint8_t pause;
 	uint8_t waits;         /* a bit for each kind of queue it waits in */
 	uint32_t slot;         /* index in its list */
@@ -129,9 +130,10 @@ void conn_insert(struct conn *c, struct mail *m); /* takes m; ordered; marks dir
 void conn_fill(struct conn *c, struct mail *m);   /* MAIL_FILL: takes m */
 void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity);
 void conn_resume(struct conn *c, int pause);
-void conn_start_close(struct conn *c, int code, const void *reason, size_t reason_len); /* after what is released now */
-void conn_start_close_at(struct conn *c, uint64_t at, int code, const void *reason, size_t reason_len);
-void conn_kill(struct conn *c, enum metric why, const char *reason); /* the one way a socket ends; why M_COUNT: nothing to count */
+/* A close frame, at `at` or after what is released now. why: M_EVICTED_… or M_LEFT_…; the first reason of a connection is counted, at once. */
+void conn_start_close(struct conn *c, enum metric why, int code, const char *reason);
+void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);
+void conn_kill(struct conn *c, enum metric why, const char *reason); /* the one way a socket ends */
 void conn_mark_ready(struct conn *c);                                /* to be read */
 void conn_mark_dirty(struct conn *c);                                /* to be flushed */
 void conn_mark_behind(struct conn *c);                               /* to be flushed, in parts */

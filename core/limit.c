@@ -76,7 +76,6 @@ static bool obey(struct action *a, enum pace_verdict verdict, bool was_silent, i
 	if (verdict == PACE_CLOSE) {
 		a->closes = true;
 		a->session->is_sent_away = true;
-		metric_add(M_FLOOD_CLOSES, 1);
 	}
 	return false;
 }
@@ -152,7 +151,7 @@ bool limit_request(struct room *r, struct action *a)
 void limit_close(struct room *r, struct action *a)
 {
 	if (a->closes)
-		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "too fast for too long");
+		publish_close(r->pub, a->e->conn, M_EVICTED_FLOOD, WS_CLOSE_POLICY, "too fast for too long");
 }
 
 bool limit_typing(struct room *r, struct user *u)

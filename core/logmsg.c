@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "metrics.h"
 #include "utf8.h"
 
 /* What a caller gives is cut at PAIRS_BYTES; a line has room for all of it with each byte escaped (at most six for one), so that no
@@ -264,6 +265,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 		line_escaped(&l, pairs, n);
 	}
 	l.text[l.len++] = '\n';
+	_Static_assert(M_LOG_DEBUG_LINES - M_LOG_ERROR_LINES == (int)LOG_DEBUG - (int)LOG_ERROR, "a metric for each level, in the same order");
+	metric_add((enum metric)(M_LOG_ERROR_LINES + (int)level), 1);
 	ignored = write(STDERR_FILENO, l.text, l.len);
 	(void)ignored;
 }

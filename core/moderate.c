@@ -239,7 +239,7 @@ void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int c
 	char cut[CLOSE_REASON_BYTES + 1];
 	memcpy(cut, reason.p, len);
 	cut[len] = 0;
-	publish_close(r->pub, c, code, cut);
+	publish_close(r->pub, c, code == CLOSE_BANNED ? M_EVICTED_BANNED : M_EVICTED_KICKED, code, cut);
 }
 
 static void turn_away_session(struct room *r, struct session *s, int code, const char *words)

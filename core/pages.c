@@ -236,7 +236,7 @@ void page_apply(struct room *r, struct action *a)
 	const struct event *e = a->e;
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, e->conn, WS_CLOSE_POLICY, "join first");
+		publish_close(r->pub, e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
 		return;
 	}
 	if (s->dialect == DIALECT_1 && e->kind != EV_DM_HISTORY)

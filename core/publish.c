@@ -94,9 +94,11 @@ void publish_insert(struct publisher *p, const struct session *s, uint64_t at, s
 	publish_mail(p, m);
 }
 
-void publish_close(struct publisher *p, struct conn *c, int code, const char *reason)
+void publish_close(struct publisher *p, struct conn *c, enum metric why, int code, const char *reason)
 {
 	struct mail *m = mail_new(MAIL_CLOSE, c);
+	WC_ASSERT(why >= M_EVICTED_FIRST && why <= M_END_LAST);
+	m->why = (uint8_t)(why - M_EVICTED_FIRST);
 	m->at = publish_end(p, c);
 	m->skip = (uint32_t)code;
 	mail_part(m, shbuf_copy(reason, strlen(reason)));

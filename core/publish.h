@@ -7,6 +7,7 @@
 
 #include "encode.h"
 #include "hub.h"
+#include "metrics.h"
 #include "user.h"
 
 struct publisher;
@@ -28,8 +29,8 @@ size_t publish_frame_max(struct publisher *p, enum dialect d);
 void publish_mail(struct publisher *p, struct mail *m);
 /* Up to three parts, in place of `skip` bytes of the session's log at `at`. References are taken over; NULL parts are left out. */
 void publish_insert(struct publisher *p, const struct session *s, uint64_t at, size_t skip, struct shbuf *a, struct shbuf *b, struct shbuf *c);
-/* A close frame, once all that was published before has gone out. */
-void publish_close(struct publisher *p, struct conn *c, int code, const char *reason);
+/* A close frame, once all that was published before has gone out. why: M_EVICTED_… or M_LEFT_…, for the metrics. */
+void publish_close(struct publisher *p, struct conn *c, enum metric why, int code, const char *reason);
 
 void publish_flush(struct publisher *p);
 

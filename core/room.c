@@ -163,7 +163,6 @@ static void commit_group(struct room *r, enum txn txn)
 	if (store_commit(r->o.store) == 0) {
 		uint64_t took_us = (uint64_t)(mono_us() - start_us);
 		metric_add(M_COMMITS, 1);
-		metric_add(M_COMMIT_US, took_us);
 		metric_observe(H_COMMIT_SECONDS, took_us);
 		storage_result(r, true);
 		return;
@@ -221,10 +220,10 @@ static void apply(struct room *r, struct action *a)
 	case EV_BAD:
 		room_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
 		if (!a->session)
-			publish_close(r->pub, e->conn, WS_CLOSE_POLICY, "join first");
+			publish_close(r->pub, e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
 		break;
 	case EV_ENDING:
-		publish_close(r->pub, e->conn, e->end.code, e->end.reason);
+		publish_close(r->pub, e->conn, M_LEFT_CLOSED, e->end.code, e->end.reason); /* counted already, as what it was */
 		break;
 	case EV_CLOSED:
 		leave_apply(r, e->conn);

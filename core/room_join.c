@@ -5,6 +5,7 @@
 
 #include "base64.h"
 #include "logmsg.h"
+#include "metrics.h"
 #include "room_impl.h"
 #include "sha256.h"
 
@@ -250,8 +251,16 @@ static void refuse(struct room *r, struct action *a)
 		return;
 	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. */
 	if (!is_dialect_2(a) || conn_count_refusal(a->e->conn) >= JOIN_TRIES)
-		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "not let in");
+		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_LET_IN, WS_CLOSE_POLICY, "not let in");
 	publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn));
+}
+
+static void count_sessions(struct room *r)
+{
+	const uint32_t *n = r->users.session_count;
+	atomic_store_explicit(&r->dialect_1_count, n[DIALECT_1], memory_order_relaxed);
+	metric_set(M_SESSIONS_1, n[DIALECT_1]);
+	metric_set(M_SESSIONS_2, n[DIALECT_2]);
 }
 
 void join_apply(struct room *r, struct action *a)
@@ -270,7 +279,7 @@ void join_apply(struct room *r, struct action *a)
 	struct session *s = session_new(&r->users, u, a->e->conn, is_dialect_2(a) ? DIALECT_2 : DIALECT_1);
 	s->is_admitted = true;
 	conn_set_session(s->conn, s);
-	atomic_store_explicit(&r->dialect_1_count, r->users.session_count[DIALECT_1], memory_order_relaxed);
+	count_sessions(r);
 	subscribe(r, s);
 	presence_joined(r, u);
 	log_debug("joined", "id=%llu dialect=%d", (unsigned long long)u->id, s->dialect + 1);
@@ -347,7 +356,7 @@ void leave_apply(struct room *r, struct conn *c)
 	}
 	struct user *u = s->user;
 	session_unlink(&r->users, s);
-	atomic_store_explicit(&r->dialect_1_count, r->users.session_count[DIALECT_1], memory_order_relaxed);
+	count_sessions(r);
 	u->seen_ms = r->now_ms;
 	if (!u->sessions)
 		presence_left(r, u);
@@ -370,7 +379,7 @@ void link_apply(struct room *r, struct action *a)
 {
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "join first");
+		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
 		return;
 	}
 	if (s->dialect != DIALECT_2)

@@ -327,7 +327,7 @@ void message_apply(struct room *r, struct action *a)
 {
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "join first");
+		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
 		return;
 	}
 	if (a->is_deferred) {
@@ -361,7 +361,7 @@ void typing_apply(struct room *r, struct action *a)
 {
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, a->e->conn, WS_CLOSE_POLICY, "join first");
+		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
 		return;
 	}
 	if (!limit_typing(r, s->user))

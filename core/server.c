@@ -17,6 +17,7 @@
 #include "ingest.h"
 #include "listener.h"
 #include "logmsg.h"
+#include "metrics.h"
 #include "privilege.h"
 #include "room.h"
 #include "sandbox.h"
@@ -144,6 +145,7 @@ static void say_certificate(struct tls *t)
 	int64_t days = tls_days_left(t);
 
 	tls_fingerprint(t, fingerprint);
+	metric_set(M_CERTIFICATE_EXPIRY, (uint64_t)WC_MAX(tls_expiry_s(t), 0));
 	log_info("certificate", "sha256=%s days=%lld", fingerprint, (long long)days);
 	if (days < 14 && !tls_is_own(t))
 		log_warn("certificate runs out", "days=%lld remedy=\"renew it, then send SIGHUP\"", (long long)days);
@@ -288,6 +290,9 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	s->o = *o;
 	s->metrics_socket = -1;
 	atomic_init(&s->room_answered, true);
+	metrics_set_build(wc_version(), store_sqlite_version());
+	metric_set(M_CERTIFICATE_EXPIRY, METRIC_ABSENT);
+	metric_set(M_PROCESS_START, (uint64_t)real_ms());
 	raise_descriptors();
 	if (open_privileged(s, cause) < 0 || give_up_privileges(s, dir, cause) < 0 || open_chat(s, dir, cause) < 0 || open_doors(s, dir, cause) < 0) {
 		server_stop(s);

@@ -220,6 +220,13 @@ int64_t tls_days_left(struct tls *t)
 	return seconds < 0 ? days - 1 : days;
 }
 
+int64_t tls_expiry_s(struct tls *t)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(t->ctx)), &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
 struct ssl_st *tls_session(struct tls *t, int fd)
 {
 	SSL_CTX *ctx;

@@ -153,7 +153,7 @@ compare "close code" core/wsframe.h "$(grep -oE 'W[SC]_CLOSE_[A-Z0-9_]+ = [0-9]+
 	"$wire CLOSE CODES" "$(items $wire 'CLOSE CODES' Cm)"
 # "name kind" a line: labels aside, histograms too, all with the prefix they are shown with.
 metrics=$({
-	sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), "\([a-z_0-9]*\)["{].*/wavechat_\2 \1/p' core/metrics.h
+	sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), [a-z]*, "\([a-z_0-9]*\)[\\"{].*/wavechat_\2 \1/p' core/metrics.h | sed 's/^wavechat_process_/process_/'
 	sed -n '/define HISTOGRAMS/,/define HISTOGRAM_/s/^[ \t]*X([A-Z_0-9]*, "\([a-z_0-9]*\)".*/wavechat_\1 histogram/p' core/metrics.h
 } | sort -u)
 compare metric core/metrics.h "$(printf '%s\n' "$metrics" | cut -d' ' -f1 | words)" "$daemon METRICS" "$(items $daemon METRICS Va)"

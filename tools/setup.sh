@@ -12,7 +12,7 @@ case ${1:-build} in
 build) wanted=$build ;;
 test | packages | bench)
 	wanted="$build $tests"
-	[ "$1" != packages ] || wanted="$build git lintian systemd nginx caddy curl openssl"
+	[ "$1" != packages ] || wanted="$build git lintian systemd nginx caddy curl openssl prometheus"
 	[ "$1" != bench ] || wanted="$build git python3-aiohttp nginx"
 	# A node of another origin (18 or newer, with npm) is as good as Debian's.
 	if ! command -v npm >/dev/null || ! node -e 'process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)' 2>/dev/null; then

@@ -44,7 +44,7 @@ int run_status(struct ctl *c)
 	    jint(o, "slow_s") ? duration_text(a, jint(o, "slow_s") * 1000) : "off");
 	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")), bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
 	row("memory", "%s", bytes_text(a, (uint64_t)jint(o, "resident_bytes")));
-	row("trouble", "%lld connections dropped as too slow or silent, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));
+	row("trouble", "%lld connections ended by the server, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));
 	row("log level", "%s", jstr(o, "log_level"));
 	json_object_put(o);
 	return 0;

@@ -89,7 +89,7 @@ serverTest('who goes on regardless is muted for a while and told why, then close
 	const end = await a.closed;
 	assert.deepEqual(end, { code: 1008, reason: 'too fast for too long' });
 	assert.equal(a.frames.at(-1).code, 'muted', 'told before it is closed');
-	assert.equal(await metric(s, 'flood_closes_total'), 1);
+	assert.equal(await metric(s, 'evicted_total{reason="flood"}'), 1);
 	// Coming back is no way out; waiting is.
 	const again = await join2(s, 'a', { token: a.token });
 	again.text('here again', { cid: 'again' });

@@ -32,7 +32,7 @@ serverTest('a message that is never finished closes its connection, however live
 	} finally {
 		clearInterval(timer);
 	}
-	assert.equal(await metric(s, 'unfinished_total'), 3);
+	assert.equal(await metric(s, 'evicted_total{reason="unfinished"}'), 3);
 	fine.send({ type: 'text', text: 'fine' });
 	await a.next({ text: 'fine' });
 	await sleep(3000); // nobody who is idle between messages is meant
@@ -77,15 +77,15 @@ serverTest('output that nobody reads has one budget: hoarders go, readers stay',
 	}
 	const text = 'z'.repeat(4000);
 	let most = 0, got = 0;
-	for (let n = 0; n < 12000 && !(await metric(s, 'evicted_pending_total')); n += 200) {
+	for (let n = 0; n < 12000 && !(await metric(s, 'evicted_total{reason="pending"}')); n += 200) {
 		for (let i = 0; i < 200; i++) a.text(text, { to_id: deaf[i % 4].id });
 		a.text('read this', { to_id: reader.id });
 		await reader.next(f => f.text === 'read this', 15000);
 		got++;
 		most = Math.max(most, await metric(s, 'pending_out_bytes'));
 	}
-	assert.ok(await metric(s, 'evicted_pending_total') >= 1, `after ${got} rounds nobody was dropped; at most ${most} bytes waited`);
-	assert.equal(await metric(s, 'evicted_inserts_total'), 0, 'before any one of them had a megabyte');
+	assert.ok(await metric(s, 'evicted_total{reason="pending"}') >= 1, `after ${got} rounds nobody was dropped; at most ${most} bytes waited`);
+	assert.equal(await metric(s, 'evicted_total{reason="inserts"}'), 0, 'before any one of them had a megabyte');
 	assert.ok(most < 2.5e6, `${most} bytes waited`);
 	await fence(a, [reader]);
 });

@@ -138,7 +138,7 @@ serverTest('bans of addresses and networks meet everybody there, before anything
 	await turnedAway();
 	await ctl(s, ['unban', '--number', '5']);
 	assert.equal((await tryJoin(s, { name: 'somebody else' })).last.type, 'init');
-	assert.ok(await metric(s, 'refused_total{why="banned"}') >= 2);
+	assert.ok(await metric(s, 'refused_total{reason="banned"}') >= 2);
 });
 
 serverTest('a ban ends when its time is over', async s => {

@@ -227,8 +227,8 @@ serverTest('metrics: what happened is counted, over the socket and, if asked for
 		if (type) {
 			assert.ok(!types.has(type[1]), `${type[1]} is declared once`);
 			types.set(type[1], type[2]);
-		} else if (!/^# HELP wavechat_\w+ \S/.test(line)) {
-			assert.match(line, /^wavechat_\w+(\{\w+="[^"]*"\})? -?[\d.e+-]+$/);
+		} else if (!/^# HELP (wavechat|process)_\w+ \S/.test(line)) {
+			assert.match(line, /^(wavechat|process)_\w+(\{\w+="[^"]*"(,\w+="[^"]*")*\})? -?[\d.e+-]+$/);
 			assert.ok(types.has(line.replace(/[{ ].*/, '')) || types.has(line.replace(/_(bucket|sum|count)[{ ].*/, '')), line);
 		}
 	}

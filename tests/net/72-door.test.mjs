@@ -6,7 +6,7 @@ import { Raw } from './raw.mjs';
 import { join2, newKey, request, uploadPath } from './v2.mjs';
 import { adminRequest, ctl, metric } from './admin.mjs';
 
-const refused = (s, why) => metric(s, `refused_total{why="${why}"}`);
+const refused = (s, why) => metric(s, `refused_total{reason="${why}"}`);
 const lines = headers => Object.entries(headers).map(([k, v]) => `${k}: ${v}\r\n`).join('');
 
 /** One request on a connection of its own, or on `on`. */

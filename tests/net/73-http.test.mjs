@@ -101,7 +101,7 @@ serverTest('what is malformed is refused, each by its name', { timeout: 60000 },
 		checkHeaders(head, name);
 		await r.end(); // what follows cannot be told from a request that somebody smuggled
 	}
-	assert.ok(await metric(s, 'refused_total{why="header"}') >= 40);
+	assert.ok(await metric(s, 'refused_total{reason="header"}') >= 40);
 	assert.equal(await (await s.get('/health')).text(), 'ok');
 });
 
@@ -211,7 +211,7 @@ if (!overTls) serverTest(`nobody holds a worker: /health under ${CROWD} each of 
 		}
 		// They are all still there: sending them away is not what made it fast.
 		assert.ok(s.fds() >= descriptors, `${s.fds()} descriptors`);
-		assert.equal(await metric(s, 'refused_total{why="connections"}'), 0);
+		assert.equal(await metric(s, 'refused_total{reason="connections"}'), 0);
 		const c = await s.join('newcomer');
 		c.text('still here');
 		await c.next({ text: 'still here' });
@@ -262,7 +262,7 @@ serverTest('by default there are fewer connections than descriptors, and who is 
 	if (overTls) assert.equal(head, null, 'nothing can be said before a handshake');
 	else assert.match(head, /^HTTP\/1\.1 503 /);
 	await last.end();
-	assert.ok(await metric(s, 'refused_total{why="connections"}') > 50);
+	assert.ok(await metric(s, 'refused_total{reason="connections"}') > 50);
 	assert.doesNotMatch(s.output, /cannot accept/);
 	assert.ok(s.fds() < 240, `${s.fds()} descriptors`);
 	assert.match((await ctl(s, ['status'])).stdout, /\S/); // the administrator still gets in

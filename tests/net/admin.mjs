@@ -58,7 +58,7 @@ export function adminRequest(s, method, pathname, body) {
 /** A metric's value by its whole name. */
 export async function metric(s, name) {
 	const { text } = await adminRequest(s, 'GET', '/v1/metrics');
-	const line = text.split('\n').find(l => l.startsWith(`wavechat_${name} `));
+	const line = text.split('\n').find(l => l.startsWith(`${name.startsWith('process_') ? '' : 'wavechat_'}${name} `));
 	assert.ok(line, `no metric ${name}`);
 	return Number(line.split(' ')[1]);
 }

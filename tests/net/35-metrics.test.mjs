@@ -1,0 +1,108 @@
+// The metrics: what a monitor reads is well formed, complete and true.
+import test from 'node:test';
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { serverTest, fence } from './lib.mjs';
+import { adminRequest, ctl, ctlJson, metric } from './admin.mjs';
+import { join2 } from './v2.mjs';
+import { Raw } from './raw.mjs';
+
+const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
+const sleep = ms => new Promise(r => setTimeout(r, ms));
+
+/** All samples, by name with labels. */
+export async function samples(s) {
+	const { text } = await adminRequest(s, 'GET', '/v1/metrics');
+	return { text, all: new Map(text.split('\n').filter(l => l && !l.startsWith('#')).map(l => [l.slice(0, l.lastIndexOf(' ')), Number(l.slice(l.lastIndexOf(' ') + 1))])) };
+}
+
+const sumOf = (all, family) => [...all].filter(([n]) => n.startsWith(`wavechat_${family}{`)).reduce((sum, [, v]) => sum + v, 0);
+
+serverTest('promtool finds nothing to complain of', { args: ['--tls-self-signed'] }, async s => {
+	const { text } = await samples(s);
+	const names = new Set([...text.matchAll(/^# TYPE (\S+) /gm)].map(m => m[1]));
+	for (const name of names) assert.match(text, new RegExp(`^# HELP ${name} \\S`, 'm'));
+	if (!hasPromtool) return assert.ok(names.size > 40);
+	const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8' });
+	assert.deepEqual({ status, stdout, stderr }, { status: 0, stdout: '', stderr: '' });
+});
+
+serverTest('build, process, certificate: what they are', { args: ['--tls-self-signed'] }, async s => {
+	const { all, text } = await samples(s);
+	const build = /^wavechat_build_info\{version="([^"]+)",sqlite="([\d.]+)"\} 1$/m.exec(text);
+	const version = (await ctl(s, ['--version'])).stdout;
+	assert.ok(version.includes(build[1]), `${build[1]} in ${version}`);
+	assert.ok(Math.abs(all.get('process_start_time_seconds') - Date.now() / 1000) < 60);
+	assert.ok(all.get('process_cpu_seconds_total') > 0);
+	assert.ok(all.get('process_resident_memory_bytes') > 1 << 20);
+	assert.ok(all.get('process_virtual_memory_bytes') > all.get('process_resident_memory_bytes'));
+	assert.ok(Math.abs(all.get('process_open_fds') - s.fds()) <= 4, `${all.get('process_open_fds')} of ${s.fds()}`);
+	const limit = /^Max open files +(\d+)/m.exec(fs.readFileSync(`/proc/${s.pid}/limits`, 'utf8'))[1];
+	assert.equal(all.get('process_max_fds'), Number(limit));
+	const expiry = all.get('wavechat_certificate_expiry_timestamp_seconds');
+	const pem = spawnSync('openssl', ['s_client', '-connect', `127.0.0.1:${s.port}`], { input: '', encoding: 'utf8' }).stdout;
+	const end = spawnSync('openssl', ['x509', '-noout', '-enddate'], { input: pem, encoding: 'utf8' }).stdout;
+	assert.equal(expiry, Date.parse(end.replace('notAfter=', '')) / 1000);
+});
+
+serverTest('without TLS there is no certificate to expire', {}, async s => {
+	const { text } = await samples(s);
+	if (!s.isSecure) assert.doesNotMatch(text, /certificate/);
+});
+
+serverTest('descriptors are counted as they come and go', {}, async s => {
+	const before = await metric(s, 'process_open_fds');
+	const people = await s.joinAll('a', 'b', 'c', 'd', 'e');
+	assert.ok(await metric(s, 'process_open_fds') >= before + 5);
+	for (const p of people) await p.close();
+	for (let i = 0; i < 50 && await metric(s, 'process_open_fds') > before + 1; i++) await sleep(100);
+	assert.ok(await metric(s, 'process_open_fds') <= before + 1);
+});
+
+serverTest('every connection that came is open, evicted or gone, once; status sums the evictions', { args: ['--message-timeout', '1'] }, async s => {
+	const a = await join2(s, 'a'), b = await join2(s, 'b'), c = await join2(s, 'c'), d = await s.join('d'), e = await join2(s, 'e');
+	await d.close();
+	e.ws.terminate();
+	assert.equal((await ctl(s, ['kick', 'b'])).status, 0);
+	assert.equal((await ctl(s, ['ban', 'c'])).status, 0);
+	await Promise.all([b.closed, c.closed]);
+	const early = await s.connect();
+	early.text('before joining');
+	await early.closed;
+	const rough = await Raw.join(s, 'rough');
+	rough.socket.write(Buffer.from([0xff, 0x80, 0, 0, 0, 0])); // reserved bits
+	const late = await Raw.join(s, 'late');
+	late.socket.write(Buffer.from([0x81, 0x85, 0, 0, 0, 0, 0x61])); // a frame of five bytes, one of them sent
+	const value = reason => metric(s, `evicted_total{reason="${reason}"}`);
+	for (let i = 0; i < 100 && !(await value('unfinished')); i++) await sleep(100);
+	for (let i = 0; i < 100 && await metric(s, 'connections') > 1; i++) await sleep(100);
+	const { all } = await samples(s);
+	for (const [reason, n] of Object.entries({ kicked: 1, banned: 1, not_joined: 1, protocol: 1, unfinished: 1, lag: 0, flood: 0, silent: 0 }))
+		assert.equal(all.get(`wavechat_evicted_total{reason="${reason}"}`), n, reason);
+	assert.equal(all.get('wavechat_disconnects_total{reason="closed"}'), 1);
+	assert.equal(all.get('wavechat_disconnects_total{reason="broken"}'), 1);
+	assert.equal(all.get('wavechat_connects_total'), 8);
+	assert.equal(all.get('wavechat_connections'), 1);
+	assert.equal(sumOf(all, 'evicted_total') + sumOf(all, 'disconnects_total') + 1, 8);
+	assert.equal((await ctlJson(s, ['status'])).evicted, 5);
+	await fence(a);
+});
+
+serverTest('people, sessions by dialect and lines of the log are counted', { allow: /admin refused|wavechat/ }, async s => {
+	const lines = async () => Object.fromEntries(await Promise.all(['error', 'warn', 'info', 'debug'].map(async l => [l, await metric(s, `log_lines_total{level="${l}"}`)])));
+	const one = await s.join('one'), two = await join2(s, 'two');
+	assert.equal(await metric(s, 'online'), 2);
+	assert.equal(await metric(s, 'sessions{dialect="1"}'), 1);
+	assert.equal(await metric(s, 'sessions{dialect="2"}'), 1);
+	const before = await lines(), written = s.output.split('\n').filter(l => / info +/.test(l)).length;
+	assert.equal(before.info, written);
+	assert.equal(before.error, 0);
+	assert.equal(before.debug, 0);
+	await ctl(s, ['log-level', 'debug']);
+	await one.close();
+	for (let i = 0; i < 50 && !(await lines()).debug; i++) await sleep(100);
+	assert.ok((await lines()).debug > 0);
+	assert.equal(await metric(s, 'sessions{dialect="1"}'), 0);
+	await two.close();
+});
