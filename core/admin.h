@@ -10,6 +10,7 @@
 #include "hub.h"
 #include "options.h"
 #include "room.h"
+#include "space.h"
 #include "store.h"
 
 struct admin;
@@ -19,6 +20,7 @@ struct admin_opts {
 	struct room *room;
 	struct store *store;
 	struct blobs *blobs;
+	struct space *space;
 	struct hubs *hubs;
 	int port; /* of the public door, for status */
 	int metrics_socket; /* of admin_bind_metrics; taken, also on failure; -1: none */

@@ -11,6 +11,7 @@
 #include "inbox.h"
 #include "options.h"
 #include "password.h"
+#include "space.h"
 #include "store.h"
 
 struct room;
@@ -22,6 +23,7 @@ struct room_opts {
 	struct helpers *helpers;
 	struct store *store;
 	struct blobs *blobs;
+	struct space *space;
 	const struct password *password; /* that a join needs; NULL: none */
 };
 

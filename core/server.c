@@ -23,6 +23,7 @@
 #include "sandbox.h"
 #include "seats.h"
 #include "site.h"
+#include "space.h"
 #include "store.h"
 #include "tls.h"
 
@@ -40,6 +41,7 @@ struct server {
 	struct options o;
 	struct ws_budget budget;
 	struct store *store;
+	struct space *space;
 	struct blobs *blobs;
 	struct helpers *helpers;
 	struct inbox *inbox;
@@ -151,6 +153,17 @@ static void say_certificate(struct tls *t)
 		log_warn("certificate runs out", "days=%lld remedy=\"renew it, then send SIGHUP\"", (long long)days);
 }
 
+static void say_room(struct space *space)
+{
+	struct space_state n;
+
+	space_look(space, &n);
+	if (n.disk_bytes)
+		log_info("room for files", "bound_mb=%llu given=%s used_mb=%llu free_mb=%llu reserve_mb=%llu", (unsigned long long)n.bound_bytes >> 20,
+		         n.is_bound_given ? "yes" : "no", (unsigned long long)n.used_bytes >> 20, (unsigned long long)n.free_bytes >> 20,
+		         (unsigned long long)n.reserve_bytes >> 20);
+}
+
 /* --- The start. First what may take a privilege, then the end of all privileges, then what reads data and talks to people. */
 
 static int open_privileged(struct server *s, char **cause)
@@ -202,6 +215,8 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	const struct options *o = &s->o;
 	if (store_open(&s->store, dir, o->durability, cause) < 0)
 		return -WC_EIO;
+	if (space_start(&s->space, dir, o, cause) < 0)
+		return -WC_EIO;
 	if (blobs_open(&s->blobs, dir, dir ? 0 : (uint64_t)o->max_storage_mb * 1024 * 1024, cause) < 0)
 		return -WC_EIO;
 	s->helpers = helpers_start(HELPERS, s->store, cause);
@@ -234,7 +249,7 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
 			return -WC_EIO;
 	}
-	struct room_opts room = { &s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, password.is_set ? &password : NULL };
+	struct room_opts room = { &s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, s->space, password.is_set ? &password : NULL };
 	if (room_start(&s->room, &room, cause) < 0)
 		return -WC_EIO;
 	ingest_set_room(s->ingest, s->room);
@@ -245,7 +260,7 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = &s->o;
 	int rc;
-	s->site = (struct site){ .options = &s->o, .store = s->store, .blobs = s->blobs, .helpers = s->helpers };
+	s->site = (struct site){ .options = &s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
 	struct seats_opts seats = {
@@ -275,7 +290,7 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	s->sockets[0] = s->sockets[1] = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		return -WC_EIO;
-	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->hubs, httpd_port(s->httpd), s->metrics_socket };
+	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->space, s->hubs, httpd_port(s->httpd), s->metrics_socket };
 	s->metrics_socket = -1;
 	rc = admin_start(&s->admin, &admin, cause);
 	if (rc == 0 && s->tls)
@@ -299,6 +314,7 @@ int server_start(struct server **out, const struct options *o, char **cause)
 		return -WC_EIO;
 	}
 	say_sandbox(&s->sandbox);
+	say_room(s->space);
 	*out = s;
 	return 0;
 }
@@ -384,6 +400,7 @@ void server_stop(struct server *s)
 	ingest_free(s->ingest);
 	inbox_free(s->inbox);
 	blobs_close(s->blobs);
+	space_stop(s->space);
 	store_close(s->store);
 	tls_free(s->tls);
 	for (int i = 0; i < 2; i++)

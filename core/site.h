@@ -8,11 +8,13 @@
 #include "helper.h"
 #include "httpd.h"
 #include "options.h"
+#include "space.h"
 
 struct site {
 	const struct options *options;
 	struct store *store;
 	struct blobs *blobs;
+	struct space *space;
 	struct helpers *helpers; /* every read of the database and every finish of an upload is a job here */
 	struct upload_job *uploads; /* under way; site_upload.c's */
 	int upload_count;

@@ -33,6 +33,7 @@ const char *wc_strerror(int error)
 		[WC_ESTORAGE] = "storage failed",
 		[WC_EIO] = "input/output error",
 		[WC_ECLOSED] = "closed",
+		[WC_EFULL] = "no room",
 		[WC_ECONFLICT] = "conflict",
 	};
 	unsigned code = error < 0 ? 0u - (unsigned)error : (unsigned)error;

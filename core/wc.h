@@ -29,6 +29,7 @@ enum wc_error {
 	WC_ESTORAGE,    /* the disk or the database refused */
 	WC_EIO,         /* a socket or a file failed; errno says how */
 	WC_ECLOSED,     /* the other side is gone */
+	WC_EFULL,       /* no room: a bound on what is stored, or a full disk */
 	WC_ECONFLICT,   /* the same key with other content, or the wrong offset */
 };
 const char *wc_strerror(int error); /* accepts -WC_E… and WC_E… */

@@ -120,8 +120,10 @@ while IFS='|' read -r name env kind low high fallback choices; do
 	INT)
 		range="$low to $high"
 		[ "$high" != INT_MAX ] || range="$low or more"
-		expect "$daemon does not say of --$name: \"The range is $range; the default is $fallback\"" \
-			contains "$(printf '%s' "$text" | tr -s ' ')" "The range is $range; the default is $fallback"
+		# -1 stands for "not given": what holds then is no number, and --help says it in words
+		said="The range is $range; the default is"
+		[ "$fallback" = -1 ] || said="$said $fallback"
+		expect "$daemon does not say of --$name: \"$said\"" contains "$(printf '%s' "$text" | tr -s ' ')" "$said"
 		;;
 	CHOICE)
 		for word in $choices; do

@@ -83,7 +83,8 @@ static void test_defaults(void **state)
 	assert_int_equal(o.threads, 0);
 	assert_int_equal(o.durability, DURABILITY_NORMAL);
 	assert_int_equal(o.retain_days, 0);
-	assert_int_equal(o.max_storage_mb, 0);
+	assert_int_equal(o.max_storage_mb, -1);
+	assert_int_equal(o.free_reserve_mb, -1);
 	assert_int_equal(o.name_hold_days, 90);
 	assert_int_equal(o.log_level, LOG_INFO);
 	assert_int_equal(o.log_format, LOG_TEXT);
@@ -207,11 +208,11 @@ static void test_data(void **state)
 		const char *env, *args, *data;
 		int max_storage_mb;
 	} rows[] = {
-		{ "STATE_DIRECTORY=/var/lib/wavechat", "", "/var/lib/wavechat", 0 },
-		{ "STATE_DIRECTORY=/var/lib/a:/var/lib/b", "", "/var/lib/a", 0 },
-		{ "STATE_DIRECTORY=", "", "./wavechat-data", 0 },
-		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "", "/w", 0 },
-		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "--data /f", "/f", 0 },
+		{ "STATE_DIRECTORY=/var/lib/wavechat", "", "/var/lib/wavechat", -1 },
+		{ "STATE_DIRECTORY=/var/lib/a:/var/lib/b", "", "/var/lib/a", -1 },
+		{ "STATE_DIRECTORY=", "", "./wavechat-data", -1 },
+		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "", "/w", -1 },
+		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "--data /f", "/f", -1 },
 		/* memory is bounded unless somebody says otherwise */
 		{ "", "--data :memory:", ":memory:", 256 },
 		{ "WAVECHAT_DATA=:memory:", "", ":memory:", 256 },
