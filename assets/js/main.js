@@ -57,6 +57,12 @@ function waitOutside(waitMs) {
 	sayAtEntry(t('crowded', { time: fmtDuration(waitMs / 1000 + 1) }), false);
 }
 
+function stayLockedOut(waitMs) {
+	showEntry();
+	$('#entry-form').classList.add('busy');
+	sayAtEntry(waitMs ? t('lockedOutFor', { time: fmtDuration(waitMs / 1000 + 1) }) : t('lockedOut'), false);
+}
+
 function showApp() {
 	toggle($('#entry'), false);
 	if (!$('#app').hidden) return;
@@ -254,6 +260,7 @@ function boot() {
 	on('needName', showEntry);
 	on('needPassword', askPassword);
 	on('crowded', waitOutside);
+	on('lockedOut', stayLockedOut);
 	on('open', open);
 	on('open-dm', (id) => {
 		if (id === me.id || users.has(id)) open(id);

@@ -7,7 +7,8 @@ export const GENERAL = 0;   // the key of the general chat; a private one has it
 
 export const me = { id: 0, name: '' };
 export const limits = { max_file_mb: 25, max_voice_mb: 10, max_text: 4000, history_limit: 200 };
-export const world = { online: 0, openKey: null, server: '' };
+// lockdown: null, or {isReadOnly, until}; until is 0 where no end is known.
+export const world = { online: 0, openKey: null, server: '', lockdown: null };
 export const users = new Map();   // id → {id, name, online}
 export const convs = new Map();   // key → conversation
 
@@ -38,6 +39,7 @@ export function conv(key) {
 	return c;
 }
 
+export const isReadOnly = () => !!world.lockdown?.isReadOnly;
 export const isDm = (key) => key !== GENERAL;
 export const keyOf = (m) => (m.dm ? (m.from_id === me.id ? m.to_id ?? m.from_id : m.from_id) : GENERAL);
 export const isMine = (m) => m.from_id === me.id;

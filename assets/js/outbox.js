@@ -2,7 +2,7 @@
 // The same cid goes with every attempt, so that the server stores it once however often it is tried; also after the tab was closed.
 import { emit, on } from './bus.js';
 import { net, send } from './net.js';
-import { conv, isDm, keyOf, limits, me } from './model.js';
+import { conv, isDm, isReadOnly, keyOf, limits, me } from './model.js';
 import { randomId } from './dom.js';
 import { shelfAll, shelfDrop, shelfPut } from './idb.js';
 import { uploadOnce } from './upload.js';
@@ -184,7 +184,7 @@ async function upload(entry) {
 // Sends whatever may go now. Texts go in the order written; a file goes when its bytes are there. The server limits how fast one person may send and
 // says so: then all of it waits, in its order, rather than what was written later passing by what was refused.
 function pump() {
-	if (net.state !== 'ready') return;
+	if (net.state !== 'ready' || isReadOnly()) return;
 	const now = performance.now();
 	let uploads = 0, isSettled = true;
 	for (const entry of all.values()) {
@@ -237,7 +237,22 @@ function onRefused(f) {
 		set(entry, 'queued');
 		return;
 	}
+	// Nobody may write: it waits for the end of that, in its place.
+	if (f.code === 'lockdown') {
+		hold('public', f);
+		hold('private', f);
+		set(entry, 'queued');
+		return;
+	}
 	fail(entry, f.code ?? 'unknown');
+	pump();
+}
+
+// Nothing goes while nobody may write; afterwards all of it, without further waiting.
+function onLockdown() {
+	if (isReadOnly()) return;
+	heldUntil.public = heldUntil.private = 0;
+	for (const entry of all.values()) entry.notBefore = 0;
 	pump();
 }
 
@@ -267,6 +282,7 @@ export function initOutbox() {
 	on('echo', onEcho);
 	on('refused', onRefused);
 	on('lost', onLost);
+	on('lockdown', onLockdown);
 	on('init', takeLeftovers);
 }
 

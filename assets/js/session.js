@@ -10,6 +10,8 @@ const PREVIEWS = 12;          // private conversations whose last messages are f
 const TYPING_SHOWN_MS = 5000;
 const PAGE_TIMEOUT_MS = 8000;   // a page that was refused or lost may be asked for again after this
 
+const LOCKED_OUT_MS = 30000, LOCKED_OUT_SPREAD_MS = 5000;   // until a lockdown is asked about again
+
 let syncedTo = 0;             // everything up to this id is here (public, and my own private)
 let liveMax = 0;              // newest id seen while a gap is still open
 let inGap = false;
@@ -88,6 +90,7 @@ function onInit(f) {
 	if (isResumed) takeNews(fresh);
 	else startReading(general, events);
 
+	setLockdown(f.lockdown);
 	setReady();
 	emit('init', { isResumed, isNewHere: !!f.token, askedName: wantedName, before });
 	for (const c of convs.values()) emit('conv', c);
@@ -95,6 +98,12 @@ function onInit(f) {
 	emit('people');
 	if (!isResumed) loadPreviews();
 	else if (world.openKey != null) openHistory(conv(world.openKey));
+}
+
+// An admin lets no new people in, or nobody write. The end comes as a frame as well; until then its time is only for people to read.
+function setLockdown(state) {
+	world.lockdown = state ? { isReadOnly: !!state.read_only, until: state.retry_ms > 0 ? Date.now() + state.retry_ms : 0 } : null;
+	emit('lockdown');
 }
 
 // Who comes for the first time has nothing unread; who comes back has what came since.
@@ -251,7 +260,15 @@ function onUnadmitted(f) {
 	admissionTimer = setTimeout(connect, wait);
 }
 
+// The chat lets no new people in now. It is asked again, and not by all at once; an admin may end it before its time.
+function onLockedOut({ retry_ms }) {
+	disconnect();
+	emit('lockedOut', retry_ms ?? 0);
+	admissionTimer = setTimeout(connect, Math.min(retry_ms > 0 ? retry_ms : Infinity, LOCKED_OUT_MS) + Math.random() * LOCKED_OUT_SPREAD_MS);
+}
+
 function onError(f) {
+	if (f.code === 'lockdown' && net.state === 'joining') return onLockedOut(f);
 	if (f.code === 'password_required' && net.state === 'ready') return emit('notice', 'passwordChanged'); // for a link
 	if (f.code === 'password_required' || f.code === 'bad_password' || (f.code === 'rate_limited' && net.state === 'joining')) return onUnadmitted(f);
 	if (f.code === 'bad_token') {
@@ -290,6 +307,7 @@ const handlers = {
 	who: onWho,
 	typing: onTyping,
 	error: onError,
+	lockdown: (f) => setLockdown(f.on ? f : null),
 	link: (f) => emit('link', f),
 	system: (f) => typeof f.text === 'string' && emit('system', f),
 };

@@ -47,6 +47,7 @@ export async function uploadOnce(entry, onProgress) {
 		if (status === 413) return { error: 'too_large' };
 		if (status === 507) return { error: 'storage' };
 		if (status === 429 || status === 503 || status === 502 || status === 504) return { retry: 3000 };
+		if (status === 423) return { retry: Math.min(60000, Math.max(1000, answer.retry_ms ?? 5000)) };
 		if (status === 401) return { retry: 5000 };
 		return { error: 'bad_request' };
 	}

@@ -2,7 +2,7 @@
 import { $, h, fill, icon, avatar, toggle, debounce } from '../dom.js';
 import { on, emit } from '../bus.js';
 import { t, tn, fmtSize } from '../i18n.js';
-import { findByName, GENERAL, isDm, limits, me, nameOf, users, world } from '../model.js';
+import { findByName, GENERAL, isDm, isReadOnly, limits, me, nameOf, users, world } from '../model.js';
 import { recallEntry, rememberEntry } from '../prefs.js';
 import { askWho, sendTyping } from '../session.js';
 import { maxBytes, post } from '../outbox.js';
@@ -68,7 +68,7 @@ function renderNotice() {
 	const canSend = (text.trim() && over <= 0) || attached.length;
 	toggle(sendButton, !!text.trim() || attached.length > 0);
 	toggle(micButton, !text.trim() && !attached.length);
-	sendButton.disabled = !canSend;
+	sendButton.disabled = !canSend || isReadOnly();
 }
 
 function grow() {
@@ -155,6 +155,7 @@ function expandShortcode() {
 // Sending
 
 export function submit() {
+	if (isReadOnly()) return;   // what is written stays as it is
 	const text = input.value.trim();
 	if (countOf(text) > limits.max_text || (!text && !attached.length)) return;
 	const target = isTargetOff ? null : targetOf(text);
@@ -201,6 +202,7 @@ async function measure(file, url) {
 }
 
 export async function attach(files) {
+	if (isReadOnly()) return;
 	const where = key;
 	const mine = attached;
 	for (const file of files) {
@@ -292,7 +294,7 @@ export function openComposer(where) {
 }
 
 function label() {
-	const text = isDm(key) ? t('writeTo', { name: nameOf(key) }) : t('write');
+	const text = isReadOnly() ? t('writeLocked') : isDm(key) ? t('writeTo', { name: nameOf(key) }) : t('write');
 	input.placeholder = text;
 	input.setAttribute('aria-label', text);
 }
@@ -378,6 +380,11 @@ export function initComposer() {
 	on('people', renderNotice);
 	on('who', () => popup.isOpen && complete());
 	on('net', renderNotice);
+	on('lockdown', () => {
+		$('#attach').disabled = micButton.disabled = isReadOnly();
+		label();
+		renderNotice();
+	});
 	on('lang', () => {
 		label();
 		delete notice.dataset.state;
@@ -394,6 +401,7 @@ export function initComposer() {
 }
 
 function sendTypingFor() {
+	if (isReadOnly()) return;
 	const target = isTargetOff ? null : targetOf(input.value);
 	// What is being written to one person is no news for everyone.
 	sendTyping(target?.user ? target.user.id : key);

@@ -1,7 +1,7 @@
 // The bar above the messages: whom one talks to, who is typing, mute; below it, what the connection is doing and announcements.
 import { $, h, fill, icon, avatar, throttle, toggle } from '../dom.js';
 import { on, emit } from '../bus.js';
-import { fmtNumber, t, tn } from '../i18n.js';
+import { fmtDay, fmtNumber, fmtTime, sameDay, t, tn } from '../i18n.js';
 import { conv, convs, GENERAL, isDm, isMuted, me, nameOf, setMuted, users, world } from '../model.js';
 import { net, retryNow } from '../net.js';
 import { session, typingIn } from '../session.js';
@@ -97,6 +97,17 @@ function announce(f) {
 	shelf.append(bar);
 }
 
+// As long as an admin lets no new people in, or nobody write.
+function renderLockdown() {
+	const { lockdown } = world, bar = $('#lockdown');
+	toggle(bar, !!lockdown);
+	if (!lockdown) return;
+	const { isReadOnly, until } = lockdown;
+	const key = isReadOnly ? 'lockdownRead' : 'lockdownNew';
+	const time = until && (sameDay(until, Date.now()) ? fmtTime(until) : `${fmtDay(until)}, ${fmtTime(until)}`);
+	fill(bar, icon('lock'), h('span', {}, until ? t(key + 'Until', { time }) : t(key)));
+}
+
 export function initHeader() {
 	on('opened', renderHead);
 	on('people', renderHead);
@@ -108,12 +119,14 @@ export function initHeader() {
 	});
 	on('sync', renderStatus);
 	on('system', announce);
+	on('lockdown', renderLockdown);
 	on('list', throttle(renderBack, 200));
 	on('opened', renderBack);
 	on('lang', () => {
 		renderBack();
 		renderHead();
 		renderStatus();
+		renderLockdown();
 	});
 	$('#status-try').addEventListener('click', retryNow);
 	mute.addEventListener('click', () => {

@@ -2,7 +2,7 @@
 import { $, toggle, clamp } from '../dom.js';
 import { on } from '../bus.js';
 import { t, fmtDuration } from '../i18n.js';
-import { world } from '../model.js';
+import { isReadOnly, world } from '../model.js';
 import { startRecording } from '../recorder.js';
 import { maxBytes, post } from '../outbox.js';
 import { stopPlayer } from '../player.js';
@@ -57,7 +57,7 @@ function drawLevel() {
 }
 
 async function begin() {
-	if (rec || isStarting) return;
+	if (rec || isStarting || isReadOnly()) return;
 	isStarting = isWanted = true;
 	where = world.openKey;
 	levels.length = 0;

@@ -1,0 +1,157 @@
+// A lockdown as people in the room, and before its door, see it: the real wavechatctl at the real server, in both languages.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import test, { after, before } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { PHONE, Person, Server, launch, sleep, until } from './lib.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const wavechatctl = path.resolve(process.env.WAVECHATCTL || path.join(root, 'build/wavechatctl'));
+const folder = process.env.SCREENSHOTS; // to be looked at
+
+let browser, server;
+before(async () => {
+	browser = await launch();
+	server = await Server.start();
+});
+after(async () => {
+	await browser?.close();
+	await server?.close();
+});
+
+function ctl(...args) {
+	const { status, stdout, stderr } = spawnSync(wavechatctl, ['--socket', path.join(server.dir, 'data/admin.sock'), ...args], { encoding: 'utf8' });
+	assert.equal(status, 0, `wavechatctl ${args.join(' ')}: ${stdout}${stderr}`);
+}
+async function shot(person, name) {
+	if (!folder) return;
+	await sleep(400);
+	fs.mkdirSync(folder, { recursive: true });
+	await person.page.screenshot({ path: path.join(folder, `${name}.png`) });
+}
+/** The browser itself says of refused requests what these tests are about: an upload that nobody may send, or that had not begun. */
+const forgiveUpload = (person) => person.complaints = person.complaints.filter((line) => !/status of (423|404) \(.*\/upload\?/.test(line));
+const bar = (person, text) => person.page.waitForSelector(`#lockdown:not([hidden]):has-text("${text}")`);
+const noBar = (person) => person.page.waitForSelector('#lockdown', { state: 'hidden' });
+
+test('read-only: a line says so, nothing can be sent, the draft stays, and it works again when it is over', async () => {
+	const ada = await Person.open(browser, server, 'Ada'), boris = await Person.open(browser, server, 'Борис', { locale: 'ru-RU', viewport: PHONE, colorScheme: 'dark' });
+	await ada.say('before');
+	await boris.sees('before');
+	ctl('lockdown', 'on', '--read-only', '--for', '1h');
+	await bar(ada, 'Nobody can write here until');
+	await bar(boris, 'здесь никто не может писать');
+	await shot(ada, 'read-only-en-light');
+	await shot(boris, 'read-only-ru-phone-dark');
+	assert.equal(await boris.page.getAttribute('#input', 'placeholder'), 'Писать пока нельзя');
+	for (const button of ['#attach', '#mic']) assert.ok(await ada.page.isDisabled(button), button);
+	await ada.page.fill('#input', 'a draft');
+	assert.ok(await ada.page.isDisabled('#send'));
+	await ada.page.press('#input', 'Enter');
+	assert.equal(await ada.page.inputValue('#input'), 'a draft');
+	assert.equal(await ada.page.locator('.row.pending').count(), 0);
+	// Whoever reloads finds it so.
+	await ada.page.reload();
+	await ada.ready();
+	await bar(ada, 'Nobody can write here until');
+	assert.equal(await ada.page.inputValue('#input'), 'a draft');
+	ctl('lockdown', 'off');
+	await noBar(ada);
+	await noBar(boris);
+	for (const button of ['#attach', '#send']) assert.ok(await ada.page.isEnabled(button), button);
+	await ada.page.press('#input', 'Enter');
+	await boris.sees('a draft');
+	assert.deepEqual(await boris.texts(), ['before', 'a draft']);
+	await ada.close();
+	await boris.close();
+});
+
+test('what was written offline waits for the end of a lockdown, also across a reload, and goes in its order, once', async () => {
+	const ada = await Person.open(browser, server, 'Offline', { mayBeDown: true }), eve = await Person.open(browser, server, 'Eve');
+	await ada.context.setOffline(true);
+	const lines = ['one', 'two', 'three', 'four', 'five'];
+	for (const line of lines) await ada.say(line);
+	await ada.page.setInputFiles('#files', { name: 'six.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000, 6) });
+	await ada.page.waitForSelector('.chip');
+	await ada.page.click('#send');
+	ctl('lockdown', 'on', '--read-only');
+	await ada.context.setOffline(false);
+	await ada.ready();
+	await bar(ada, 'Nobody can write here now');
+	await sleep(500);
+	assert.equal(await ada.page.locator('.row.pending').count(), 6);
+	assert.equal(await ada.page.locator('.row.failed').count(), 0);
+	await ada.page.reload();
+	await ada.ready();
+	await bar(ada, 'Nobody can write here now');
+	await until(async () => (await ada.page.locator('.row.pending').count()) === 6, 'all six are kept');
+	assert.deepEqual((await eve.texts()).filter((text) => lines.includes(text)), []);
+	ctl('lockdown', 'off');
+	await eve.sees('five');
+	await eve.page.waitForSelector('.file-name:has-text("six.bin")');
+	await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'nothing waits any more');
+	assert.deepEqual((await eve.texts()).filter((text) => lines.includes(text)), lines);
+	forgiveUpload(ada);
+	await ada.close();
+	await eve.close();
+});
+
+test('a message and an upload that are refused on their way are kept and go later, the text before what follows it', async () => {
+	const ada = await Person.open(browser, server, 'Racer'), eve = await Person.open(browser, server, 'Witness');
+	// The page is not told: as when the refusal and the frame about it cross.
+	await ada.page.routeWebSocket(/\/ws$/, (socket) => {
+		const up = socket.connectToServer();
+		socket.onMessage((m) => up.send(m));
+		up.onMessage((m) => JSON.parse(m).type !== 'lockdown' && socket.send(m));
+	});
+	await ada.page.reload();
+	await ada.ready();
+	ctl('lockdown', 'on', '--read-only', '--for', '4s');
+	await ada.say('kept one');
+	await ada.say('kept two');
+	await ada.page.setInputFiles('#files', { name: 'kept.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000, 7) });
+	await ada.page.waitForSelector('.chip');
+	await ada.page.click('#send');
+	await until(() => ada.frames.some((f) => f.code === 'lockdown'), 'a refusal');
+	assert.equal(await ada.page.locator('.row.failed').count(), 0);
+	await eve.sees('kept two', 20000);
+	await eve.page.waitForSelector('.file-name:has-text("kept.bin")', { timeout: 20000 });
+	assert.deepEqual((await eve.texts()).filter((text) => text.startsWith('kept')), ['kept one', 'kept two']);
+	forgiveUpload(ada);
+	await ada.close();
+	await eve.close();
+});
+
+test('no new people: those inside go on, a newcomer is told so, waits calmly and comes in when it is over', async () => {
+	const ada = await Person.open(browser, server, 'Inside');
+	ctl('lockdown', 'on');
+	await bar(ada, 'No new people are let in now.');
+	await shot(ada, 'new-people-en');
+	await ada.say('still here');
+	await ada.sees('still here');
+	const eve = await Person.open(browser, server, null, { viewport: PHONE }), vera = await Person.open(browser, server, null, { locale: 'ru-RU' });
+	let dials = 0;
+	eve.page.on('websocket', () => dials++);
+	for (const [person, name, text] of [[eve, 'Newcomer', 'No new people are let in now'], [vera, 'Вера', 'не впускают новых людей']]) {
+		await person.page.fill('#name', name);
+		await person.page.press('#name', 'Enter');
+		await person.page.waitForSelector(`#entry-error.note:has-text("${text}")`);
+		await shot(person, `refused-${name}`);
+	}
+	await sleep(2500);
+	assert.equal(dials, 1, 'one try, and then patience');
+	await ada.page.reload();
+	await ada.ready();
+	await bar(ada, 'No new people are let in now.');
+	// With a time it is asked again then.
+	ctl('lockdown', 'on', '--for', '3s');
+	const kim = await Person.open(browser, server, null);
+	await kim.page.fill('#name', 'Kim');
+	await kim.page.press('#name', 'Enter');
+	await kim.page.waitForSelector('#entry-error.note:has-text("You come in by yourself in about 0:0")');
+	await kim.page.waitForSelector('#app[data-net=ready]:not([hidden])', { timeout: 20000 });
+	await noBar(ada);
+	for (const person of [ada, eve, vera, kim]) await person.close();
+});
