@@ -32,6 +32,8 @@ const struct admin_verb admin_verbs[] = {
 	{ "POST", "/v1/unmute", MAY_MODERATE, "unmute", "sanction user name net", "lift a mute", verb_unmute },
 	{ "GET", "/v1/slow", MAY_LOOK, "slow", "", "the pause between two public messages of one person", verb_slow },
 	{ "POST", "/v1/slow", MAY_MODERATE, "slow", "seconds", "set that pause; 0 ends it", verb_slow },
+	{ "GET", "/v1/lockdown", MAY_LOOK, "lockdown", "", "whether new people may come, and people may write", verb_lockdown },
+	{ "POST", "/v1/lockdown", MAY_MODERATE, "lockdown", "on read_only for_s reason", "let no new people in, or let nobody write; or end that", verb_lockdown },
 	{ "POST", "/v1/say", MAY_MODERATE, "say", "text", "tell everyone online", verb_say },
 	{ "POST", "/v1/delete", MAY_MODERATE, "delete", "ids reason", "delete messages by id", verb_delete },
 	{ "POST", "/v1/purge", MAY_MODERATE, "purge", "user after reason", "delete all messages and files of a person; again with after while more", verb_purge },

@@ -9,6 +9,7 @@
 
 #include "admin_impl.h"
 #include "decode.h"
+#include "lockdown.h"
 #include "logmsg.h"
 #include "metrics.h"
 #include "process.h"
@@ -122,6 +123,20 @@ void verb_slow(struct call *c)
 	}
 	c->c.seconds = (int)s;
 	call_room(c, moderate_slow, NULL);
+}
+
+void verb_lockdown(struct call *c)
+{
+	struct json_object *v;
+	bool is_set = strcmp(c->verb->method, "POST") == 0, on = arg_true(c, "on"), read_only = arg_true(c, "read_only");
+
+	c->c.level = !is_set ? -1 : !on ? LOCKDOWN_OFF : read_only ? LOCKDOWN_READ_ONLY : LOCKDOWN_NEW_PEOPLE;
+	if (is_set && (!json_object_object_get_ex(c->args, "on", &v) || !json_object_is_type(v, json_type_boolean)))
+		call_fail(c, 400, "bad_request", "on is true or false");
+	else if (is_set && !on && (read_only || json_object_object_get_ex(c->args, "for_s", &v)))
+		call_fail(c, 400, "bad_request", "read_only and for_s are of a lockdown that begins: on is false");
+	else if (take_for(c) && take_reason(c))
+		call_room(c, moderate_lockdown, NULL);
 }
 
 void verb_say(struct call *c)

@@ -101,6 +101,7 @@ void verb_mute(struct call *c);
 void verb_unmute(struct call *c);
 void verb_mutes(struct call *c);
 void verb_slow(struct call *c);
+void verb_lockdown(struct call *c);
 void verb_say(struct call *c);
 void verb_delete(struct call *c);
 void verb_log_level(struct call *c);

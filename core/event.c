@@ -19,6 +19,7 @@ static const char *const code_names[ERR_COUNT] = {
 	[ERR_STORAGE] = "storage",
 	[ERR_RATE_LIMITED] = "rate_limited",
 	[ERR_MUTED] = "muted",
+	[ERR_LOCKDOWN] = "lockdown",
 	[ERR_BUSY] = "busy",
 };
 

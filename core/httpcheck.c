@@ -318,6 +318,7 @@ const char *http_phrase(int status)
 		{ 416, "Range Not Satisfiable" },
 		{ 417, "Expectation Failed" },
 		{ 422, "Unprocessable Content" },
+		{ 423, "Locked" },
 		{ 426, "Upgrade Required" },
 		{ 429, "Too Many Requests" },
 		{ 431, "Request Header Fields Too Large" },

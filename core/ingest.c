@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "decode.h"
+#include "lockdown.h"
 #include "tail.h"
 
 struct ingest {
@@ -79,8 +80,8 @@ static void run_slow(void *arg, struct store_reader *reader)
 	}
 	if (!e && s->is_first)
 		e = not_a_join(s->conn);
-	/* Over a limit, the sender is refused by the room: nothing is stored for that. */
-	bool is_refused = e && is_file(e) && conn_files_are_refused(s->conn);
+	/* Over a limit, or in a lockdown, the sender is refused by the room: nothing is stored for that. */
+	bool is_refused = e && is_file(e) && (conn_files_are_refused(s->conn) || lockdown_is_read_only());
 	if (is_refused) {
 		e->file.is_unread = true;
 		e->file.size = e->file.data.len / 4 * 3;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "ipban.h"
+#include "lockdown.h"
 #include "metrics.h"
 #include "room_impl.h"
 
@@ -99,7 +100,7 @@ bool limit_message(struct room *r, struct action *a)
 	if (is_void(a))
 		return false;
 	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_MESSAGE, bytes_of(a->e), &wait_us);
-	if (verdict == PACE_PASS && a->e->kind != EV_TEXT && a->e->file.is_unread) {
+	if (verdict == PACE_PASS && a->e->kind != EV_TEXT && a->e->file.is_unread && !lockdown_is_read_only()) {
 		pace_give_back(p, &r->limits.pace, bytes_of(a->e));
 		verdict = PACE_WAIT;
 		wait_us = UNREAD_WAIT_MS * 1000;

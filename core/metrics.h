@@ -80,12 +80,18 @@
 	X(ERROR_STORAGE, counter, one, "error_codes_total{code=\"storage\"}", "") \
 	X(ERROR_RATE_LIMITED, counter, one, "error_codes_total{code=\"rate_limited\"}", "") \
 	X(ERROR_MUTED, counter, one, "error_codes_total{code=\"muted\"}", "") \
+	X(ERROR_LOCKDOWN, counter, one, "error_codes_total{code=\"lockdown\"}", "") \
 	X(ERROR_BUSY, counter, one, "error_codes_total{code=\"busy\"}", "") \
 	X(LIMITED_MESSAGES, counter, one, "limited_total{limit=\"messages\"}", "what a limit refused, by limit") \
 	X(LIMITED_REQUESTS, counter, one, "limited_total{limit=\"requests\"}", "") \
 	X(LIMITED_TYPING, counter, one, "limited_total{limit=\"typing\"}", "") \
 	X(LIMITED_NEW_PEOPLE, counter, one, "limited_total{limit=\"new_people\"}", "") \
 	X(LIMITED_GUESSES, counter, one, "limited_total{limit=\"guesses\"}", "") \
+	X(LOCKDOWN, gauge, one, "lockdown", "the lockdown that is on: 0 none, 1 no new people, 2 nobody writes") \
+	X(LOCKDOWN_JOINS, counter, one, "lockdown_refused_total{what=\"joins\"}", "what a lockdown refused, by kind") \
+	X(LOCKDOWN_MESSAGES, counter, one, "lockdown_refused_total{what=\"messages\"}", "") \
+	X(LOCKDOWN_UPLOADS, counter, one, "lockdown_refused_total{what=\"uploads\"}", "") \
+	X(LOCKDOWN_TYPING, counter, one, "lockdown_refused_total{what=\"typing\"}", "") \
 	X(FLOOD_MUTES, counter, one, "flood_mutes_total", "people muted for a while because they went on over a limit") \
 	X(THREAD_STALLS, counter, one, "thread_stalls_total", "turns of a thread that took over a second") \
 	/* in the order of enum log_level */ \

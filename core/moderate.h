@@ -28,6 +28,7 @@ struct command {
 	const uint64_t *ids;
 	size_t id_count;
 	int seconds, limit;
+	int level;                 /* enum lockdown_level; below 0 only asks */
 	/* what came of it */
 	int status;                /* as HTTP has it */
 	struct buf out;            /* one JSON object */
@@ -46,6 +47,7 @@ void moderate_sanction(struct room *r, struct command *c); /* act; user, name or
 void moderate_pardon(struct room *r, struct command *c);   /* act; id, user, name or net */
 void moderate_sanctions(struct room *r, struct command *c); /* act: the list */
 void moderate_slow(struct room *r, struct command *c);     /* seconds; below 0 only asks */
+void moderate_lockdown(struct room *r, struct command *c); /* level, for_ms, reason (moderate_lockdown.c) */
 void moderate_say(struct room *r, struct command *c);      /* text */
 void moderate_delete(struct room *r, struct command *c);   /* ids, reason */
 /* Only writes the audit: text is the arguments as JSON. */

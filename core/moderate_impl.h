@@ -28,4 +28,7 @@ void mod_note(const struct command *c, const struct buf *args);
 /* Both for an act that stores nothing but that it was done. True: go on; else it was answered. */
 bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args);
 
+/* moderate_lockdown.c: the member of the status */
+void lockdown_put_status(const struct room *r, struct buf *b);
+
 #endif

@@ -285,6 +285,7 @@ void moderate_status(struct room *r, struct command *c)
 	mod_put_int(&c->out, "identities", (int64_t)identities);
 	mod_put_int(&c->out, "head", (int64_t)r->applied_id);
 	mod_put_int(&c->out, "slow_s", r->mod.slow_ms / 1000);
+	lockdown_put_status(r, &c->out);
 	mod_put_int(&c->out, "bans", bans);
 	mod_put_int(&c->out, "mutes", mutes);
 	mod_put_bool(&c->out, "storage_ok", !r->storage_failed);

@@ -40,6 +40,8 @@ static struct str default_words(enum error_code code)
 		return STR("This cid was used for another message; that one stands");
 	case ERR_RATE_LIMITED:
 		return STR("Too much at once. Wait a little");
+	case ERR_LOCKDOWN:
+		return STR("An admin has locked this chat down. Try again later");
 	case ERR_BUSY:
 		return STR("Too many requests at once. Wait for the answers");
 	default:
@@ -108,12 +110,14 @@ static void refuse(struct action *a)
 	a->retry_ms = 0;
 }
 
-/* A flood is refused before it costs the store anything, but that what was stored already is not lost to who sends it again. */
+/* A flood is refused before it costs the store anything, and so is what a lockdown bars, but that what was stored already is not lost to who sends it again. */
 static bool may_pass(struct room *r, struct action *a)
 {
-	if (a->e->kind == EV_JOIN || !a->session || limit_message(r, a))
+	if (a->e->kind == EV_JOIN)
+		return !lockdown_bars(r, a);
+	if (!a->session || (limit_message(r, a) && !lockdown_silences(r, a)))
 		return true;
-	return a->error == ERR_RATE_LIMITED && a->e->cid.len && a->session->user->is_identity;
+	return (a->error == ERR_RATE_LIMITED || a->error == ERR_LOCKDOWN) && a->e->cid.len && a->session->user->is_identity;
 }
 
 enum txn { TXN_NONE, TXN_READ /* open, nothing written */, TXN_WRITTEN };
@@ -355,7 +359,7 @@ static void *room_main(void *arg)
 	struct room *r = arg;
 	wc_thread_is(ROLE_ROOM, "room");
 	while (!r->is_stopping) {
-		int wait_ms = r->joins ? 0 : WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r));
+		int wait_ms = r->joins ? 0 : WC_MIN(WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)), lockdown_timeout_ms(r));
 		pulse_rest();
 		struct event *batch = hold_back_joins(r, inbox_take(r->o.inbox, wait_ms));
 		pulse_work();
@@ -363,6 +367,7 @@ static void *room_main(void *arg)
 		if (batch)
 			run_batch(r, batch);
 		r->mono_now_ms = mono_ms();
+		lockdown_tick(r);
 		presence_tick(r);
 		chores_tick(r);
 		publish_flush(r->pub);
@@ -457,6 +462,7 @@ static int load(struct room *r, char **cause)
 	r->floor = store_floor(r->o.store);
 	if (sanctions_load(r) < 0 || load_deletions(r) < 0 || admit_load(r) < 0)
 		goto fail;
+	lockdown_load(r);
 	return 0;
 fail:
 	wc_cause(cause, "cannot read the database: it may be damaged; restore a backup made by wavechatctl backup");
@@ -471,6 +477,7 @@ static void room_free(struct room *r)
 		event_free(e);
 	}
 	sanctions_free(r);
+	lockdown_show(LOCKDOWN_OFF, 0);
 	limits_fini(r);
 	admit_fini(r);
 	users_fini(&r->users);

@@ -1,5 +1,5 @@
 /* room_impl.h — what the room's files share: room.c (thread, batches), room_join.c (arriving and leaving), room_message.c (messages), presence.c (who
- * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), sanction.c and moderate.c (the admin's side), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
+ * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room_lockdown.c, sanction.c and moderate.c (the admin's side), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
 
@@ -8,6 +8,7 @@
 #include "decode.h"
 #include "encode.h"
 #include "iprate.h"
+#include "lockdown.h"
 #include "password.h"
 #include "publish.h"
 #include "room.h"
@@ -85,6 +86,11 @@ struct moderation { /* sanction.c */
 	int64_t slow_ms;     /* between two public messages of one person; 0: off */
 };
 
+struct lockdown { /* room_lockdown.c */
+	enum lockdown_level level;
+	int64_t until_ms;    /* Unix; 0: until an admin ends it */
+};
+
 struct limits { /* limit.c */
 	struct pace_limits pace;
 	struct pace_rate new_people;
@@ -110,6 +116,7 @@ struct room {
 	struct publisher *pub;
 	struct presence presence;
 	struct moderation mod;
+	struct lockdown lockdown;
 	struct link_code codes[LINK_CODES];
 	int next_code;
 	struct action *actions;
@@ -197,6 +204,17 @@ bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
 #define CLOSE_BANNED 4002
 /* moderate.c: closes with this code, and tells old clients, which show errors but no close reasons. */
 void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words);
+
+/* room_lockdown.c. load: before the thread runs. */
+void lockdown_load(struct room *r);
+/* Before a join, before a message. True: refused, and the action says why; with a cid the message may still prove to be a repeat. */
+bool lockdown_bars(struct room *r, struct action *a);
+bool lockdown_silences(struct room *r, struct action *a);
+bool lockdown_stops_typing(struct room *r);
+void lockdown_set(struct room *r, struct lockdown l); /* after the store has it: from now on, and clients are told */
+void lockdown_put_init(struct room *r); /* `,"lockdown":{…}` into r->scratch, if there is one */
+void lockdown_tick(struct room *r); /* ends it when its time is over */
+int lockdown_timeout_ms(const struct room *r); /* until then */
 
 /* presence.c */
 void presence_joined(struct room *r, struct user *u);

@@ -190,6 +190,7 @@ static void put_head_2(struct room *r, const struct init *in)
 		buf_puts(b, ",\"gap\":true");
 	if (in->reset)
 		buf_puts(b, ",\"reset\":true");
+	lockdown_put_init(r);
 	buf_printf(b, ",\"online\":%zu,\"now\":%lld,\"server\":\"wavechatd %s\"", r->users.online, (long long)r->now_ms, wc_version());
 	buf_printf(b, ",\"limits\":{\"max_file_mb\":%d,\"max_voice_mb\":%d,\"max_text\":%d,\"history_limit\":%d}", o->max_file_mb,
 	           WC_VOICE_BYTES / (1024 * 1024), WC_TEXT_POINTS, o->history_limit);
@@ -249,8 +250,9 @@ static void refuse(struct room *r, struct action *a)
 	room_error_retry(r, a->e->conn, a->error, words, STR(""), a->retry_ms);
 	if (a->session)
 		return;
-	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. */
-	if (!is_dialect_2(a) || conn_count_refusal(a->e->conn) >= JOIN_TRIES)
+	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. In a lockdown no other
+	 * try would help, and nobody is to hold a place for it. */
+	if (!is_dialect_2(a) || a->error == ERR_LOCKDOWN || conn_count_refusal(a->e->conn) >= JOIN_TRIES)
 		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_LET_IN, WS_CLOSE_POLICY, "not let in");
 	publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn));
 }

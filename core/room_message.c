@@ -156,18 +156,19 @@ void message_prepare(struct room *r, struct action *a)
 	struct msg *m = &a->msg;
 	if (m->is_dm) {
 		const struct user *to = user_get(&r->users, m->to_id);
-		if (!to && a->session->dialect == DIALECT_2) {
+		if (!to && !a->rc && a->session->dialect == DIALECT_2) {
 			fail(a, ERR_NO_SUCH_USER);
 			return;
 		}
-		if (!to)
+		if (!to && !a->rc)
 			return; /* dialect 1: delivered to nobody, echoed with "?" */
-		m->to_name = name_of(to);
+		if (to)
+			m->to_name = name_of(to);
 	}
 	/* A guest is known as long as its connection: it has nobody to be recognised by, and no cid to repeat. */
 	if (!a->session->user->is_identity)
 		m->cid = STR("");
-	if (a->is_over || sanction_silences(r, a)) {
+	if (a->rc /* over a limit, or locked down */ || sanction_silences(r, a)) {
 		find_first(r, a);
 		return;
 	}
@@ -341,6 +342,8 @@ void message_apply(struct room *r, struct action *a)
 	if (a->rc) {
 		if (a->error == ERR_STORAGE)
 			limit_give_back(r, a);
+		if (a->error == ERR_LOCKDOWN)
+			metric_add(M_LOCKDOWN_MESSAGES, 1);
 		room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid, a->retry_ms);
 		limit_close(r, a);
 		return;
@@ -364,7 +367,7 @@ void typing_apply(struct room *r, struct action *a)
 		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
 		return;
 	}
-	if (!limit_typing(r, s->user))
+	if (lockdown_stops_typing(r) || !limit_typing(r, s->user))
 		return;
 	struct user *to = a->e->has_to ? user_get(&r->users, a->e->to_id) : NULL;
 	if ((a->e->has_to && (!to || to == s->user)) || sanction_is_muted(r, s->user, s->conn))

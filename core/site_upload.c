@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include "httpcheck.h"
+#include "lockdown.h"
 #include "logmsg.h"
 #include "metrics.h"
 #include "sha256.h"
@@ -115,12 +116,28 @@ static void answer_state(struct http_req *r, const struct upload_state *s)
 		answer(r, 200, NULL, "{\"size\":%llu,\"offset\":%llu}", (unsigned long long)s->size, (unsigned long long)s->offset);
 }
 
-/* What blob.h says went wrong. */
+/* Nobody may write now. */
+static void answer_lockdown(struct http_req *r)
+{
+	int64_t left_ms = lockdown_left_ms();
+	char headers[96] = "Cache-Control: no-store\r\n";
+
+	metric_add(M_LOCKDOWN_UPLOADS, 1);
+	if (!left_ms) {
+		answer(r, 423, headers, "{\"error\":\"lockdown\"}");
+		return;
+	}
+	snprintf(headers, sizeof(headers), "Cache-Control: no-store\r\nRetry-After: %lld\r\n", (long long)(left_ms + 999) / 1000);
+	answer(r, 423, headers, "{\"error\":\"lockdown\",\"retry_ms\":%lld}", (long long)left_ms);
+}
+
+/* What blob.h says went wrong; denied: by a lockdown. */
 static void answer_error(struct http_req *r, int error, const struct upload_state *s)
 {
 	switch (-error) {
 	case WC_ECONFLICT: answer(r, 409, NULL, "{\"error\":\"conflict\",\"offset\":%llu}", (unsigned long long)s->offset); break;
 	case WC_ETOOBIG: answer(r, 429, "Cache-Control: no-store\r\nRetry-After: 10\r\n", "{\"error\":\"busy\"}"); break;
+	case WC_EDENIED: answer_lockdown(r); break;
 	case WC_ESTORAGE: answer(r, 507, NULL, "{\"error\":\"storage\"}"); break;
 	default: answer(r, 503, "Cache-Control: no-store\r\nRetry-After: 5\r\n", "{\"error\":\"busy\"}"); break;
 	}
@@ -240,7 +257,7 @@ static int write_body(void *arg, const void *data, size_t n)
 {
 	struct upload_job *job = arg;
 
-	job->error = upload_write(job->u, data, n);
+	job->error = lockdown_is_read_only() ? -WC_EDENIED : upload_write(job->u, data, n);
 	return job->error;
 }
 
@@ -327,6 +344,10 @@ void site_upload_post(void *arg, struct http_req *r)
 
 	if (!read_token(r, asked.token)) {
 		answer_unauthorized(r);
+		return;
+	}
+	if (lockdown_is_read_only()) {
+		answer_lockdown(r);
 		return;
 	}
 	if (length < 0) {

@@ -114,6 +114,9 @@ int complain_endless(void);
 #define SANCTION_TEXT 320
 const char *sanction_text(char out[SANCTION_TEXT], struct json_object *s); /* people.c: whom it meets, and until when */
 
+#define LOCKDOWN_TEXT 192
+const char *lockdown_text(char out[LOCKDOWN_TEXT], struct json_object *o); /* talk.c: "off", or what is barred and until when */
+
 /* --- verbs */
 int run_status(struct ctl *c);
 int run_metrics(struct ctl *c);
@@ -127,6 +130,7 @@ int run_mute(struct ctl *c);
 int run_unmute(struct ctl *c);
 int run_mutes(struct ctl *c);
 int run_slow(struct ctl *c);
+int run_lockdown(struct ctl *c);
 int run_say(struct ctl *c);
 int run_delete(struct ctl *c);
 int run_purge(struct ctl *c);

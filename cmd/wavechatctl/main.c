@@ -31,6 +31,9 @@ const struct verb verbs[] = {
 	{ "unmute", "[USER]", "lift a mute", 0, 1, run_unmute, { NAME, IP, { "number", "N", "the mute of this number" }, { 0 } } },
 	{ "mutes", "", "who is muted", 0, 0, run_mutes, { { 0 } } },
 	{ "slow", "[SECONDS]", "one public message a person in so many seconds; 0 ends it", 0, 1, run_slow, { { 0 } } },
+	{ "lockdown", "[on|off]", "let no new people in, or let nobody write; without an operand, says how it is", 0, 1, run_lockdown,
+	  { { "read-only", NULL, "nobody writes, either" }, { "for", "TIME", "how long: 90s, 30m, 2h, 7d; without it, until it is ended" },
+	    { "reason", "TEXT", "why: kept in the audit" }, { 0 } } },
 	{ "say", "TEXT...", "tell everyone who is online", 1, -1, run_say, { { 0 } } },
 	{ "delete", "MESSAGE-ID...", "delete messages", 1, -1, run_delete, { REASON, { 0 } } },
 	{ "purge", "USER", "delete all messages and files of a person", 1, 1, run_purge, { REASON, { 0 } } },
@@ -224,6 +227,7 @@ static const struct {
 	{ "completion", "bash zsh fish" },
 	{ "log-level", "error warn info debug" },
 	{ "slow", "off" },
+	{ "lockdown", "on off" },
 	{ "format", "text jsonl html" },
 };
 

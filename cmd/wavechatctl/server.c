@@ -23,7 +23,7 @@ static void WC_PRINTF(2, 3) row(const char *name, const char *fmt, ...)
 int run_status(struct ctl *c)
 {
 	struct json_object *o;
-	char a[TIME_TEXT], b[TIME_TEXT];
+	char a[TIME_TEXT], b[TIME_TEXT], lockdown[LOCKDOWN_TEXT];
 	int code = api_get(c, "/v1/status", &o);
 
 	if (code)
@@ -42,6 +42,7 @@ int run_status(struct ctl *c)
 	row("messages", "%lld since the start, newest event %lld", (long long)jint(o, "messages"), (long long)jint(o, "head"));
 	row("moderation", "%lld bans, %lld mutes, slow mode %s", (long long)jint(o, "bans"), (long long)jint(o, "mutes"),
 	    jint(o, "slow_s") ? duration_text(a, jint(o, "slow_s") * 1000) : "off");
+	row("lockdown", "%s", lockdown_text(lockdown, jget(o, "lockdown")));
 	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")), bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
 	row("memory", "%s", bytes_text(a, (uint64_t)jint(o, "resident_bytes")));
 	row("trouble", "%lld connections ended by the server, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));

@@ -1,4 +1,4 @@
-/* talk.c — say, slow, delete, purge. */
+/* talk.c — say, slow, lockdown, delete, purge. */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -54,6 +54,68 @@ int run_slow(struct ctl *c)
 		printf("slow mode: one public message a person every %lld seconds\n", (long long)jint(o, "seconds"));
 	else
 		printf("slow mode is off\n");
+	json_object_put(o);
+	return 0;
+}
+
+const char *lockdown_text(char out[LOCKDOWN_TEXT], struct json_object *o)
+{
+	char until[TIME_TEXT], left[TIME_TEXT];
+	int64_t until_ms = jint(o, "until"), now_ms = real_ms();
+	int n;
+
+	if (!jbool(o, "on"))
+		return "off";
+	n = snprintf(out, LOCKDOWN_TEXT, jbool(o, "read_only") ? "nobody writes, and no new people are let in" : "no new people are let in");
+	if (until_ms)
+		snprintf(out + n, LOCKDOWN_TEXT - (size_t)n, ", until %s (%s left)", time_text(until, until_ms), duration_text(left, WC_MAX(until_ms - now_ms, (int64_t)0)));
+	else
+		snprintf(out + n, LOCKDOWN_TEXT - (size_t)n, ", until it is ended");
+	return out;
+}
+
+static int set_lockdown(struct ctl *c, bool on, struct json_object **o)
+{
+	const char *time = option(c, "for");
+	struct json_object *body;
+	int64_t seconds = 0;
+
+	if (time && !duration_parse(time, &seconds))
+		return complain(EXIT_USAGE, "--for \"%s\": a time is 90s, 30m, 2h, 1h30m, 7d or 2w", time);
+	body = json_object_new_object();
+	json_object_object_add(body, "on", json_object_new_boolean(on));
+	if (option(c, "read-only"))
+		json_object_object_add(body, "read_only", json_object_new_boolean(true));
+	if (time)
+		json_object_object_add(body, "for_s", json_object_new_int64(seconds));
+	if (option(c, "reason"))
+		json_object_object_add(body, "reason", json_object_new_string(option(c, "reason")));
+	return api_post(c, "/v1/lockdown", body, o);
+}
+
+int run_lockdown(struct ctl *c)
+{
+	const char *word = c->count ? c->operands[0] : NULL;
+	const bool on = word && strcmp(word, "on") == 0;
+	char now[LOCKDOWN_TEXT], was[LOCKDOWN_TEXT];
+	struct json_object *o;
+	int code;
+
+	if (word && !on && strcmp(word, "off") != 0)
+		return complain(EXIT_USAGE, "lockdown: \"%s\" is neither on nor off", word);
+	if (!on && (option(c, "for") || option(c, "read-only")))
+		return complain(EXIT_USAGE, "lockdown: --for and --read-only are of lockdown on");
+	if (!word && option(c, "reason"))
+		return complain(EXIT_USAGE, "lockdown: --reason is of lockdown on and lockdown off");
+	code = word ? set_lockdown(c, on, &o) : api_get(c, "/v1/lockdown", &o);
+	if (code)
+		return code;
+	if (c->json)
+		print_json(o);
+	else
+		printf("lockdown: %s\n", lockdown_text(now, o));
+	if (!c->json && jbool(jget(o, "was"), "on") && on)
+		printf("before: %s\n", lockdown_text(was, jget(o, "was")));
 	json_object_put(o);
 	return 0;
 }

@@ -887,7 +887,7 @@ static void oversize(void **state)
 static void bad_events_and_codes(void **state)
 {
 	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "password_required",
-	                                     "bad_password", "no_such_user", "cid_reused", "storage", "rate_limited", "muted", "busy" };
+	                                     "bad_password", "no_such_user", "cid_reused", "storage", "rate_limited", "muted", "lockdown", "busy" };
 	char cid[100];
 	struct event *e;
 
