@@ -279,7 +279,12 @@ void verb_status(struct call *c)
 	put_num(b, "now", (uint64_t)real_ms());
 	put_num(b, "uptime_s", (uint64_t)WC_MAX(real_ms() - a->started_ms, 0) / 1000);
 	put_num(b, "port", (uint64_t)a->o.port);
-	buf_puts(b, ",\"data\":");
+	buf_puts(b, ",\"listen\":[");
+	for (char *const *address = a->o.options->listen; address && *address; address++) {
+		buf_puts(b, address == a->o.options->listen ? "" : ",");
+		json_str(b, (struct str){ *address, strlen(*address) });
+	}
+	buf_puts(b, "],\"data\":");
 	char *data = realpath(a->o.options->data, NULL); /* whoever asks stands elsewhere */
 	const char *shown = data ? data : a->o.options->data;
 	json_str(b, (struct str){ shown, strlen(shown) });

@@ -380,7 +380,7 @@ static void admit(struct gate *g, int fd, struct sockaddr_storage *peer, bool is
 
 static void listen_events(struct gate *g, int op, uint32_t events)
 {
-	for (int i = 0; i < GATE_LISTENERS; i++) {
+	for (int i = 0; i < g->o.listener_count; i++) {
 		struct epoll_event ev = { .events = events, .data.u64 = (uint64_t)i + 1 };
 
 		if (g->o.listeners[i] >= 0)
@@ -402,7 +402,7 @@ static void pause_accepting(struct gate *g, int error)
 	listen_events(g, EPOLL_CTL_MOD, 0);
 }
 
-static void accept_many(struct gate *g, int listener)
+static void accept_many(struct gate *g, int number)
 {
 	for (int i = 0; i < ACCEPTS_A_WAKE; i++) {
 		struct sockaddr_storage peer;
@@ -410,9 +410,9 @@ static void accept_many(struct gate *g, int listener)
 		int fd;
 
 		memset(&peer, 0, sizeof(peer));
-		fd = accept4(listener, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(g->o.listeners[number], (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			admit(g, fd, &peer, listener == g->o.listeners[1]);
+			admit(g, fd, &peer, number >= g->o.redirect_from);
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
 			return;
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -425,7 +425,7 @@ static void accept_many(struct gate *g, int listener)
 
 static void close_listeners(struct gate *g)
 {
-	for (int i = 0; i < GATE_LISTENERS; i++) {
+	for (int i = 0; i < g->o.listener_count; i++) {
 		if (g->o.listeners[i] >= 0)
 			close(g->o.listeners[i]);
 		g->o.listeners[i] = -1;
@@ -540,7 +540,7 @@ static void *gate_main(void *arg)
 			else if (tag > GATE_LISTENERS)
 				on_readable(g, events[i].data.ptr);
 			else if (g->o.listeners[tag - 1] >= 0 && !g->resume_ms)
-				accept_many(g, g->o.listeners[tag - 1]);
+				accept_many(g, (int)tag - 1);
 		}
 	}
 	pulse_end();

@@ -9,12 +9,13 @@
 #include "hconn.h"
 #include "ipban.h"
 
-#define GATE_LISTENERS 2 /* the door; and with TLS, if wanted, one for those who come without */
+#define GATE_LISTENERS 32 /* one for each address of the door; and with TLS, if wanted, as many for those who come without */
 #define GATE_HEAD_MS 5000  /* from accept, or from the first byte of a further request; a phone on a bad line needs about one */
 #define GATE_IDLE_MS 30000 /* browsers drop theirs after minutes, but each one costs a descriptor */
 
 struct gate_opts {
-	int listeners[GATE_LISTENERS]; /* taken, also on failure; -1: none */
+	int listeners[GATE_LISTENERS]; /* taken, also on failure */
+	int listener_count, redirect_from; /* listeners from redirect_from on send everyone to HTTPS */
 	struct tls *tls;               /* NULL: plain. Else who comes in plain has is_redirect set */
 	int head_ms, idle_ms;          /* deadlines; 0: GATE_HEAD_MS, GATE_IDLE_MS */
 	int head_bytes;                /* of a whole header, at most HTTP_HEAD_BYTES; 0: that many */

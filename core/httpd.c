@@ -379,21 +379,23 @@ static int default_workers(void)
 	return (int)WC_MIN(WC_MAX(cores, 4), 8);
 }
 
-static int open_ports(struct httpd *h, int fds[GATE_LISTENERS], char **cause)
-{
-	const int ports[GATE_LISTENERS] = { h->o.port, h->o.redirect_port };
-	const int count = h->o.tls && h->o.redirect_port ? 2 : 1;
-	int bound[GATE_LISTENERS], error = 0;
+_Static_assert(HTTPD_SOCKETS == GATE_LISTENERS, "a door has what its gate has");
 
-	for (int i = 0; i < count; i++) /* all of them first: they are taken, whatever happens */
-		fds[i] = h->o.sockets[i] ? h->o.sockets[i] : -1;
-	for (int i = 0; i < count && !error; i++) {
-		if (fds[i] < 0)
-			error = listener_bind(h->o.listen, ports[i], &fds[i], cause);
-		if (!error)
-			error = listener_listen(fds[i], &bound[i], cause);
+static int open_ports(struct httpd *h, struct gate_opts *gate, char **cause)
+{
+	int port = 0, error = 0;
+
+	gate->listener_count = h->o.socket_count;
+	gate->redirect_from = h->o.socket_count ? h->o.redirect_from : 1;
+	memcpy(gate->listeners, h->o.sockets, sizeof(gate->listeners)); /* taken, whatever happens */
+	if (gate->listener_count == 0) {
+		error = listener_bind(h->o.listen, h->o.port, &gate->listeners[0], cause);
+		gate->listener_count = error ? 0 : 1;
 	}
-	h->port = error ? 0 : bound[0];
+	for (int i = 0; i < gate->listener_count && !error; i++) {
+		error = listener_listen(gate->listeners[i], &port, cause);
+		h->port = i == 0 && !error ? port : h->port;
+	}
 	return error;
 }
 
@@ -402,7 +404,6 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 	struct httpd *h = xcalloc(1, sizeof(*h));
 	struct hijack_ops ops = { .arg = h, .head = on_worker_head, .request = on_request, .upgraded = on_upgraded, .refused = on_refused };
 	struct gate_opts gate = {
-		.listeners = { -1, -1 },
 		.head_ms = opts->head_ms,
 		.idle_ms = opts->idle_ms,
 		.max_connections = opts->max_connections,
@@ -427,10 +428,11 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 
 	if (opts->unix_path) {
 		error = listener_unix(opts->unix_path, &gate.listeners[0], cause);
+		gate.listener_count = gate.redirect_from = error ? 0 : 1;
 		if (!error)
 			h->unix_path = xstrdup(opts->unix_path);
 	} else {
-		error = open_ports(h, gate.listeners, cause);
+		error = open_ports(h, &gate, cause);
 	}
 	if (!error)
 		error = xfer_start(&h->xfer, opts->transfer_ms, opts->rate, cause);
@@ -440,15 +442,14 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 	/* Last: from here on connections come in. It takes the listener, also if it fails. */
 	if (!error) {
 		error = gate_start(&h->gate, &gate, cause);
-		gate.listeners[0] = gate.listeners[1] = -1;
+		gate.listener_count = 0;
 	}
 	if (!error) {
 		*out = h;
 		return 0;
 	}
-	for (int i = 0; i < GATE_LISTENERS; i++)
-		if (gate.listeners[i] >= 0)
-			close(gate.listeners[i]);
+	for (int i = 0; i < gate.listener_count; i++)
+		close(gate.listeners[i]);
 	httpd_stop(h);
 	return error;
 }

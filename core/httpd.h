@@ -37,6 +37,7 @@ struct taken {
 };
 
 #define WC_WS_PATH "/ws"
+#define HTTPD_SOCKETS 32
 
 struct http_route {
 	const char *method;                            /* "GET" (answers HEAD too), "POST" … */
@@ -47,10 +48,10 @@ struct http_route {
 struct httpd_opts {
 	const char *listen;              /* numeric address, or NULL: every address, IPv6 and IPv4 */
 	int port;                        /* 0: a free one */
-	int sockets[2];                  /* bound already, for port and redirect_port (listener_bind); taken, also on failure; 0: none */
+	/* Instead of listen and port: bound already (listener_bind); taken, also on failure. Those from redirect_from on send everyone to HTTPS. */
+	int sockets[HTTPD_SOCKETS], socket_count, redirect_from;
 	const char *unix_path;           /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
 	struct tls *tls;                 /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
-	int redirect_port;               /* with tls: a second port, where all are redirected; 0: none */
 	bool hsts;                       /* over HTTPS, here or at a trusted proxy: tell browsers to stay with it */
 	int max_connections;             /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
 	struct seats *seats;             /* borrowed: limits by address, over the WebSockets' whole life. NULL: none, and no bans */

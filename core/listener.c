@@ -107,9 +107,38 @@ int listener_bind(const char *address, int port, int *fd, char **cause)
 	}
 	if (error) {
 		wc_cause(cause, "cannot listen on %s port %d: %s", address ? address : "any address", port, remedy(error));
+		errno = error;
 		return -WC_EIO;
 	}
 	return 0;
+}
+
+#define PORT_TRIES 50
+
+int listener_bind_all(char *const *addresses, int port, int *fds, int room, char **cause)
+{
+	const int wanted = port;
+	int n = 0, rc = 0;
+
+	if (!addresses || !addresses[0])
+		return room < 1 ? -WC_ETOOBIG : (rc = listener_bind(NULL, port, &fds[0], cause)) < 0 ? rc : 1;
+	/* A port that is free at one address may be taken at the next: then another one. */
+	for (int tries = 0; tries < PORT_TRIES; tries++) {
+		port = wanted;
+		for (n = 0, rc = 0; addresses[n] && n < room && rc == 0; n += rc == 0) {
+			rc = listener_bind(addresses[n], port, &fds[n], cause);
+			if (rc == 0 && port == 0)
+				port = bound_port(fds[n]);
+		}
+		if (rc == 0 && !addresses[n])
+			return n;
+		const bool is_taken = errno == EADDRINUSE;
+		while (n > 0)
+			close(fds[--n]);
+		if (wanted != 0 || !is_taken)
+			break;
+	}
+	return rc ? rc : -WC_ETOOBIG;
 }
 
 int listener_listen(int fd, int *port, char **cause)

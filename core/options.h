@@ -1,7 +1,8 @@
 /* options.h — every option of wavechatd, declared once: parser, --help, defaults, ranges, errors and the check of the man
  * page all derive from the table in options.c.
  *
- * Flags beat the environment, which beats the default. Main thread, before anything else runs. */
+ * Flags beat the environment, which beats the file of --config, which beats the default. A set of options never changes once it is handed out:
+ * at SIGHUP another one takes its place (options_reread), and who reads them asks for those in force each time. */
 #ifndef WC_OPTIONS_H
 #define WC_OPTIONS_H
 
@@ -12,10 +13,18 @@
 enum durability { DURABILITY_NORMAL, DURABILITY_FULL };
 enum sandbox_mode { SANDBOX_ON, SANDBOX_REQUIRE, SANDBOX_OFF };
 
+#define OPTIONS_MAX 96 /* rows of the table */
+
+enum option_from { FROM_DEFAULT, FROM_OPTION, FROM_ENVIRONMENT, FROM_FILE };
+struct option_origin {
+	enum option_from from;
+	int line; /* FROM_FILE: of --config's */
+};
+
 /* Values after parsing; strings belong to the struct. */
 struct options {
 	char *data;          /* --data DIR | WAVECHAT_DATA | $STATE_DIRECTORY | ./wavechat-data ; ":memory:" keeps nothing */
-	char *listen;        /* --listen ADDRESS | LISTEN; NULL: every IPv4 and IPv6 address */
+	char **listen;       /* --listen ADDRESS..., repeatable | LISTEN; no two overlap, ends with NULL; NULL: every IPv4 and IPv6 address */
 	int port;            /* --port | PORT; 0 picks a free one */
 	char *tls_cert, *tls_key; /* --tls-cert FILE --tls-key FILE; NULL: none */
 	bool tls_self_signed; /* --tls-self-signed */
@@ -55,15 +64,45 @@ struct options {
 	enum sandbox_mode sandbox;      /* --sandbox on|require|off | WAVECHAT_SANDBOX */
 	char *admin_socket;  /* --admin-socket PATH | WAVECHAT_ADMIN_SOCKET; "none"; NULL: $RUNTIME_DIRECTORY or the data directory */
 	char *metrics;       /* --metrics ADDRESS:PORT | WAVECHAT_METRICS; NULL: not on TCP */
+	char *config;        /* --config FILE | WAVECHAT_CONFIG; -FILE: may be missing; NULL: none */
 	bool check;          /* --check: validate options and data, say so, exit */
+
+	int argc;            /* the command line, borrowed */
+	char **argv;
+	struct option_origin origin[OPTIONS_MAX]; /* by the table's rows */
 };
 
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_USAGE };
 
 /* Reads argv and the environment. --help and --version print to stdout and give OPTIONS_EXIT_OK. A bad value is one line on
- * stderr naming the option (or variable), the value and the range, with the nearest option for an unknown one; exit status 2. */
+ * stderr naming the option (or variable, or the file's line), the value and the range, with the nearest option for an unknown one; exit status 2. */
 enum options_result options_parse(struct options *o, int argc, char **argv);
 void options_fini(struct options *o);
+
+const char *options_config_path(const struct options *o); /* without the -; NULL: none */
+
+/* Logs a warning for each WAVECHAT_… of the environment that is no variable of ours, with the nearest that is. After log_setup. */
+void options_warn_environment(void);
+
+/* Reads all sources again. *wanted: what they say now; *in_force: the same, but for what needs a restart, which is as in `now`. Both are the
+ * caller's (options_free). On an error neither is set, and *cause is one line, which names a file's line. Thread: main. */
+int options_reread(const struct options *now, struct options **wanted, struct options **in_force, char **cause) WC_MUSTCHECK;
+void options_free(struct options *o); /* NULL is ignored */
+
+/* One setting in two sets of options. */
+struct option_view {
+	const char *name, *variable;
+	const char *unset;   /* what it means to have no value */
+	const char *text[2]; /* as it could be given; NULL: it has no value */
+	struct option_origin origin[2];
+	bool is_same;        /* the values */
+	bool is_live;        /* SIGHUP can change it */
+};
+/* Calls fn for every setting in the table's order; the view lives for the call. a and b may be the same. Any thread. */
+void options_each(const struct options *a, const struct options *b, void (*fn)(void *arg, const struct option_view *v), void *arg);
+/* "default", "command line", "$VARIABLE" or "FILE:LINE"; in out where it is no constant. */
+const char *option_origin_text(const struct options *o, const struct option_origin *origin, const char *variable, char *out, size_t room);
+bool options_equal(const struct options *a, const struct options *b); /* values and where they came from */
 
 /* Calls fn with the path of every file that options name and that may be read again while the server runs; false: fn said so, and none follows. */
 bool options_each_file(const struct options *o, bool (*fn)(void *arg, const char *path), void *arg);

@@ -55,7 +55,8 @@ struct server {
 	struct admin *admin;
 	uint64_t password_salt;     /* for the mark of a join password: see password.h */
 	struct sandbox sandbox;
-	int sockets[2], metrics_socket; /* bound; 0 and -1: none, or taken over by their doors */
+	int sockets[HTTPD_SOCKETS], socket_count, redirect_from; /* bound, until their door takes them over */
+	int metrics_socket;         /* the same; -1: none */
 	_Atomic bool room_answered; /* the last question of server_check_room */
 };
 
@@ -171,9 +172,14 @@ static int open_privileged(struct server *s, char **cause)
 	const struct options *o = &s->o;
 	const int ports[2] = { o->port, o->redirect_port };
 
-	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++)
-		if (listener_bind(o->listen, ports[i], &s->sockets[i], cause) < 0)
+	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++) {
+		int n = listener_bind_all(o->listen, ports[i], s->sockets + s->socket_count, HTTPD_SOCKETS / 2, cause);
+
+		if (n < 0)
 			return -WC_EIO;
+		s->socket_count += n;
+		s->redirect_from = i == 0 ? n : s->redirect_from;
+	}
 	if (admin_bind_metrics(o, &s->metrics_socket, cause) < 0)
 		return -WC_EIO;
 	return o->tls_cert ? tls_open(&s->tls, o->tls_cert, o->tls_key, cause) : 0;
@@ -271,11 +277,9 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	};
 	s->seats = seats_new(&seats);
 	struct httpd_opts http = {
-		.listen = o->listen,
-		.port = o->port,
-		.sockets = { s->sockets[0], s->sockets[1] },
+		.socket_count = s->socket_count,
+		.redirect_from = s->redirect_from,
 		.tls = s->tls,
-		.redirect_port = o->redirect_port,
 		.hsts = !o->tls_self_signed, /* who once made an exception for such a certificate is not to be locked out with the next */
 		.seats = s->seats,
 		.proxies = o->trust_proxy,
@@ -287,7 +291,8 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 		.arg = &s->site,
 		.on_websocket = site_websocket,
 	};
-	s->sockets[0] = s->sockets[1] = 0;
+	memcpy(http.sockets, s->sockets, sizeof(http.sockets));
+	s->socket_count = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		return -WC_EIO;
 	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->space, s->hubs, httpd_port(s->httpd), s->metrics_socket };
@@ -403,9 +408,8 @@ void server_stop(struct server *s)
 	space_stop(s->space);
 	store_close(s->store);
 	tls_free(s->tls);
-	for (int i = 0; i < 2; i++)
-		if (s->sockets[i] > 0)
-			close(s->sockets[i]);
+	for (int i = 0; i < s->socket_count; i++)
+		close(s->sockets[i]);
 	if (s->metrics_socket >= 0)
 		close(s->metrics_socket);
 	free(s);

@@ -79,7 +79,7 @@ option_rows=$(cat core/*.h core/options.c | awk '
 		n = split(list, names, / *, */)
 		for (i = 1; i <= n; i++) number[names[i]] = i - 1
 	}
-	/\} table\[\] = \{/{ in_table = 1; next }
+	/option_table\[\] = \{/{ in_table = 1; next }
 	in_table && /^\};/{ exit }
 	in_table && !/^#/{ row = row " " $0 }
 	in_table && /\},[ \t]*$/{

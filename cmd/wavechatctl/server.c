@@ -20,6 +20,20 @@ static void WC_PRINTF(2, 3) row(const char *name, const char *fmt, ...)
 	free(line);
 }
 
+static void row_port(struct json_object *o)
+{
+	struct json_object *listen = jarray(o, "listen");
+	const size_t n = json_object_array_length(listen);
+	struct buf b;
+
+	buf_init_sure(&b, SIZE_MAX / 4);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "%s%s", i ? ", " : "", json_object_get_string(json_object_array_get_idx(listen, i)));
+	buf_putc(&b, '\0');
+	row("port", "%lld at %s", (long long)jint(o, "port"), n ? b.p : "every address");
+	buf_fini(&b);
+}
+
 int run_status(struct ctl *c)
 {
 	struct json_object *o;
@@ -35,7 +49,7 @@ int run_status(struct ctl *c)
 	}
 	row("server", "wavechatd %s, process %lld, up %s", jstr(o, "version"), (long long)jint(o, "pid"), duration_text(a, jint(o, "uptime_s") * 1000));
 	row("data", "%s%s", jstr(o, "data"), jbool(o, "storage_ok") ? "" : "  — STORAGE FAILS: messages are refused; the log says why");
-	row("port", "%lld", (long long)jint(o, "port"));
+	row_port(o);
 	row("online", "%lld people, %lld connections (%lld of the first dialect, %lld of the second)", (long long)jint(o, "online"),
 	    (long long)jint(o, "connections"), (long long)jint(o, "sessions_v1"), (long long)jint(o, "sessions_v2"));
 	row("identities", "%lld", (long long)jint(o, "identities"));

@@ -28,11 +28,12 @@
 static void print_addresses(const struct options *o, int port, bool is_secure)
 {
 	const char *scheme = is_secure ? "https" : "http";
-	if (o->listen) {
-		bool is_v6 = strchr(o->listen, ':') != NULL;
-		printf("  open      %s://%s%s%s:%d\n", scheme, is_v6 ? "[" : "", o->listen, is_v6 ? "]" : "", port);
-		return;
+	for (char *const *address = o->listen; address && *address; address++) {
+		bool is_v6 = strchr(*address, ':') != NULL;
+		printf("  %-9s %s://%s%s%s:%d\n", address == o->listen ? "open" : "", scheme, is_v6 ? "[" : "", *address, is_v6 ? "]" : "", port);
 	}
+	if (o->listen)
+		return;
 	printf("  open      %s://localhost:%d\n", scheme, port);
 	struct ifaddrs *list = NULL;
 	if (getifaddrs(&list) < 0)
@@ -191,6 +192,7 @@ int main(int argc, char **argv)
 		break;
 	}
 	log_setup(o.log_level, o.log_format);
+	options_warn_environment();
 	if (o.check) {
 		int status = check(&o);
 		options_fini(&o);

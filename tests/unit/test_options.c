@@ -43,7 +43,7 @@ static void release(FILE *stream, int fd, FILE *file, int saved, char *out, size
 /* env and args: words apart by blanks; env as NAME=VALUE, a lone NAME= sets it empty. */
 static enum options_result parse(struct options *o, const char *env, const char *args)
 {
-	char env_words[256], arg_words[512], *argv[32] = { (char *)"wavechatd" }, *save;
+	char env_words[256], arg_words[1024], *argv[32] = { (char *)"wavechatd" }, *save;
 	int argc = 1, saved_out, saved_err;
 	FILE *out, *err;
 	enum options_result result;
@@ -132,7 +132,7 @@ static void test_every_option(void **state)
 	                       "--retain-days 7 --max-storage-mb 2000000000 --name-hold-days 0 --log-level debug --log-format json --check"),
 	                 OPTIONS_RUN);
 	assert_string_equal(o.data, "/srv/x");
-	assert_string_equal(o.listen, "::1");
+	assert_string_equal(o.listen[0], "::1");
 	assert_int_equal(o.port, 1);
 	assert_int_equal(o.max_file_mb, 1024);
 	assert_int_equal(o.history_limit, 0);
@@ -152,7 +152,7 @@ static void test_every_option(void **state)
 	                       ""),
 	                 OPTIONS_RUN);
 	assert_string_equal(o.data, "/srv/y");
-	assert_string_equal(o.listen, "10.0.0.1");
+	assert_string_equal(o.listen[0], "10.0.0.1");
 	assert_int_equal(o.port, 2);
 	assert_int_equal(o.max_file_mb, 3);
 	assert_int_equal(o.history_limit, 4);
@@ -250,7 +250,8 @@ static void test_addresses(void **state)
 		assert_int_equal(parse(&o, "", args), rows[i].kept ? OPTIONS_RUN : OPTIONS_EXIT_USAGE);
 		if (!rows[i].kept)
 			continue;
-		assert_string_equal(o.listen, rows[i].kept);
+		assert_string_equal(o.listen[0], rows[i].kept);
+		assert_null(o.listen[1]);
 		options_fini(&o);
 	}
 }
@@ -374,6 +375,195 @@ static void test_refusals(void **state)
 	}
 }
 
+static char config_path[64];
+
+/* Writes the file that tests name by @ in their arguments. */
+static void write_config(const char *text)
+{
+	FILE *f = fopen(config_path, "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static enum options_result parse_with_config(struct options *o, const char *env, const char *text, const char *args)
+{
+	char words[512];
+
+	write_config(text);
+	snprintf(words, sizeof(words), "--config %s %s", config_path, args);
+	return parse(o, env, words);
+}
+
+/* A flag beats a variable beats a line beats the default, and each knows where it came from. */
+static void test_config(void **state)
+{
+	char out[128];
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse_with_config(&o, "PORT=2 MAX_FILE_MB=2", "PORT=3\n\nMAX_FILE_MB=3\nHISTORY_LIMIT=3\nWAVECHAT_EXEMPT='10.0.0.0/8 ::1'\n"
+	                                   "WAVECHAT_TLS_SELF_SIGNED=yes\nWAVECHAT_RETAIN_DAYS=\nWAVECHAT_DATA=/srv/x\n", "--port 1"), OPTIONS_RUN);
+	assert_int_equal(o.port, 1);
+	assert_int_equal(o.max_file_mb, 2);
+	assert_int_equal(o.history_limit, 3);
+	assert_int_equal(o.retain_days, 0);
+	assert_true(o.tls_self_signed);
+	assert_string_equal(o.data, "/srv/x");
+	check_nets(&o.exempt, "10.0.0.0/8 ::1");
+	assert_string_equal(options_config_path(&o), config_path);
+	struct option_origin file = { FROM_FILE, 4 };
+	char wanted[96];
+	snprintf(wanted, sizeof(wanted), "%s:4", config_path);
+	assert_string_equal(option_origin_text(&o, &file, "HISTORY_LIMIT", out, sizeof(out)), wanted);
+	options_fini(&o);
+
+	/* The last line of a name counts; for lists, too; an empty one is as none. */
+	assert_int_equal(parse_with_config(&o, "", "PORT=1\nPORT=2\nWAVECHAT_EXEMPT=10.0.0.1\nWAVECHAT_EXEMPT=10.0.0.2\nMAX_FILE_MB=7\nMAX_FILE_MB=\n",
+	                                   ""), OPTIONS_RUN);
+	assert_int_equal(o.port, 2);
+	assert_int_equal(o.max_file_mb, 25);
+	check_nets(&o.exempt, "10.0.0.2");
+	options_fini(&o);
+
+	/* By a variable; a missing file, allowed and not. */
+	char env[96];
+	snprintf(env, sizeof(env), "WAVECHAT_CONFIG=%s", config_path);
+	write_config("PORT=5\n");
+	assert_int_equal(parse(&o, env, ""), OPTIONS_RUN);
+	assert_int_equal(o.port, 5);
+	options_fini(&o);
+	assert_int_equal(parse(&o, "", "--config -/nonexistent/file"), OPTIONS_RUN);
+	assert_string_equal(options_config_path(&o), "/nonexistent/file");
+	options_fini(&o);
+	assert_int_equal(parse(&o, "", "--config /nonexistent/file"), OPTIONS_EXIT_USAGE);
+	assert_non_null(strstr(printed_err, "/nonexistent/file"));
+}
+
+static void test_config_refused(void **state)
+{
+	static const struct {
+		const char *text, *args;
+		const char *says[3]; /* each must be in the line; @ stands for the path */
+	} rows[] = {
+		{ "# x\nPORTS=1\n", "", { "@:2: ", "\"PORTS\"", "did you mean PORT?" } },
+		{ "WAVECHAT_PORT=1\n", "", { "@:1: ", "did you mean PORT?" } },
+		{ "MESSAGE_RATE=1\n", "", { "did you mean WAVECHAT_MESSAGE_RATE?" } },
+		{ "WAVECHAT_MESAGE_RATE=1\n", "", { "did you mean WAVECHAT_MESSAGE_RATE?" } },
+		{ "retain-days=1\n", "", { "did you mean WAVECHAT_RETAIN_DAYS?" } },
+		{ "HOME=1\n", "", { "@:1: ", "no setting \"HOME\"" } },
+		{ "OPTIONS='--port 1'\n", "", { "@:1: ", "WAVECHAT_RETAIN_DAYS=365" } },
+		{ "\nPORT=web\n", "", { "@:2: PORT \"web\"", "0 to 65535" } },
+		{ "PORT=web\n", "--port 1", { "@:1: PORT \"web\"" } }, /* also where a flag beats it */
+		{ "PORT=web\nPORT=1\n", "", { "@:1: PORT \"web\"" } },
+		{ "WAVECHAT_LOG_LEVEL=loud\n", "", { "error, warn, info or debug" } },
+		{ "WAVECHAT_CONFIG=/x\n", "", { "@:1: ", "cannot name another" } },
+		{ "PORT='1\n", "", { "@:1: ", "quote" } },
+		{ "\n\nWAVECHAT_TLS_CERT=/x\n", "", { "@:3: ", "--tls-cert needs --tls-key" } },
+		{ "LISTEN=127.0.0.1,127.0.0.1\n", "", { "@:1: ", "127.0.0.1 is given twice" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		struct options o;
+
+		assert_int_equal(parse_with_config(&o, "", rows[i].text, rows[i].args), OPTIONS_EXIT_USAGE);
+		assert_string_equal(printed_out, "");
+		assert_ptr_equal(strchr(printed_err, '\n'), printed_err + strlen(printed_err) - 1);
+		for (size_t k = 0; k < WC_LEN(rows[i].says) && rows[i].says[k]; k++) {
+			const char *says = rows[i].says[k];
+			char needle[160];
+
+			snprintf(needle, sizeof(needle), "%s%s", *says == '@' ? config_path : "", *says == '@' ? says + 1 : says);
+			if (!strstr(printed_err, needle))
+				fail_msg("%s: no %s in: %s", rows[i].text, needle, printed_err);
+		}
+	}
+}
+
+static void count_changes(void *arg, const struct option_view *v)
+{
+	int *n = arg;
+
+	n[0] += !v->is_same;
+	n[1] += !v->is_same && v->is_live;
+	WC_ASSERT(v->name && v->variable && v->unset);
+}
+
+/* What is read again: live settings take effect, the others wait; a wrong file changes nothing. */
+static void test_reread(void **state)
+{
+	char *cause = NULL;
+	int changes[2] = { 0, 0 };
+	struct options o, *wanted, *in_force;
+
+	(void)state;
+	assert_int_equal(parse_with_config(&o, "", "PORT=1\nWAVECHAT_MESSAGE_RATE=5\n", "--max-file-mb 3"), OPTIONS_RUN);
+	/* parse() owns the words of the command line for its call alone */
+	char *argv[] = { (char *)"wavechatd", (char *)"--config", config_path, (char *)"--max-file-mb", (char *)"3", NULL };
+	o.argc = 5;
+	o.argv = argv;
+	write_config("PORT=2\nWAVECHAT_MESSAGE_RATE=9\nMAX_FILE_MB=4\nWAVECHAT_TLS_CERT=c\nWAVECHAT_TLS_KEY=k\n");
+	assert_int_equal(options_reread(&o, &wanted, &in_force, &cause), 0);
+	assert_int_equal(wanted->port, 2);
+	assert_int_equal(in_force->port, 1);
+	assert_int_equal(in_force->message_rate, 9);
+	assert_int_equal(in_force->max_file_mb, 3);
+	assert_string_equal(wanted->tls_cert, "c");
+	assert_null(in_force->tls_cert); /* it was started without HTTPS */
+	options_each(&o, wanted, count_changes, changes);
+	assert_int_equal(changes[0], 4);
+	assert_int_equal(changes[1], 1);
+	assert_false(options_equal(&o, wanted));
+	assert_true(options_equal(wanted, wanted));
+	options_free(wanted);
+	options_free(in_force);
+
+	write_config("PORT=2\nWAVECHAT_MESSAGE_RATE=99999\n");
+	assert_int_equal(options_reread(&o, &wanted, &in_force, &cause), -WC_EBAD);
+	assert_non_null(strstr(cause, ":2: WAVECHAT_MESSAGE_RATE"));
+	free(cause);
+	cause = NULL;
+	assert_int_equal(unlink(config_path), 0);
+	assert_int_equal(options_reread(&o, &wanted, &in_force, &cause), -WC_EBAD);
+	free(cause);
+	options_fini(&o);
+}
+
+static void test_several_addresses(void **state)
+{
+	static const struct {
+		const char *env, *args, *kept; /* kept NULL: refused */
+	} rows[] = {
+		{ "", "--listen 127.0.0.1 --listen ::1", "127.0.0.1 ::1" },
+		{ "", "--listen 127.0.0.1,[::1],10.0.0.1", "127.0.0.1 ::1 10.0.0.1" },
+		{ "LISTEN=127.0.0.1,::1", "", "127.0.0.1 ::1" },
+		{ "LISTEN=127.0.0.1", "--listen ::1", "::1" },
+		{ "", "--listen 0.0.0.0,::", "0.0.0.0 ::" },
+		{ "", "--listen 0.0.0.0,::1", "0.0.0.0 ::1" },
+		{ "", "--listen 0:0:0:0:0:0:0:1", "::1" },
+		{ "", "--listen 127.0.0.1 --listen 127.0.0.1", NULL },
+		{ "", "--listen ::1,0:0:0:0:0:0:0:1", NULL },
+		{ "", "--listen 127.0.0.1,0.0.0.0", NULL },
+		{ "", "--listen ::,::1", NULL },
+		{ "", "--listen 127.0.0.1,localhost", NULL },
+		{ "", "--listen ,", NULL },
+		{ "", "--listen 127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7,127.0.0.8,127.0.0.9,"
+		      "127.0.0.10,127.0.0.11,127.0.0.12,127.0.0.13,127.0.0.14,127.0.0.15,127.0.0.16,127.0.0.17", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		struct options o;
+
+		assert_int_equal(parse(&o, rows[i].env, rows[i].args), rows[i].kept ? OPTIONS_RUN : OPTIONS_EXIT_USAGE);
+		if (!rows[i].kept)
+			continue;
+		check_origins(o.listen, rows[i].kept);
+		options_fini(&o);
+	}
+}
+
 /* --help shows each option that the table for the documentation's check has, in lines of 100 columns at most. */
 static void test_help(void **state)
 {
@@ -423,8 +613,18 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_ports),    cmocka_unit_test(test_every_option),
 		cmocka_unit_test(test_every_variable), cmocka_unit_test(test_data),      cmocka_unit_test(test_addresses), cmocka_unit_test(test_lists), cmocka_unit_test(test_refusals),
+		cmocka_unit_test(test_config), cmocka_unit_test(test_config_refused), cmocka_unit_test(test_reread), cmocka_unit_test(test_several_addresses),
 		cmocka_unit_test(test_help),      cmocka_unit_test(test_version),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	int status, fd;
+
+	snprintf(config_path, sizeof(config_path), "/tmp/wavechat-options-XXXXXX");
+	fd = mkstemp(config_path);
+	if (fd < 0)
+		return 1;
+	close(fd);
+	status = cmocka_run_group_tests(tests, NULL, NULL);
+	(void)unlink(config_path);
+	return status;
 }
