@@ -339,7 +339,7 @@ int admin_bind_metrics(const struct options *options, int *fd, char **cause)
 
 static int open_metrics(struct admin *a, int fd, char **cause)
 {
-	struct httpd_opts o = { .sockets = { fd }, .socket_count = 1, .redirect_from = 1, .max_connections = 64, .workers = 2, .routes = metrics_routes, .arg = a };
+	struct httpd_opts o = { .sockets = { fd }, .socket_count = 1, .redirect_from = 1, .max_connections = ADMIN_METRICS_CONNECTIONS, .workers = 2, .routes = metrics_routes, .arg = a };
 	return httpd_start(&a->metrics, &o, cause);
 }
 

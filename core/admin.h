@@ -6,6 +6,8 @@
 #define WC_ADMIN_H
 
 #include "blob.h"
+#include "budget.h"
+#include "descriptors.h"
 #include "helper.h"
 #include "hub.h"
 #include "options.h"
@@ -15,6 +17,8 @@
 
 struct admin;
 
+#define ADMIN_METRICS_CONNECTIONS 16 /* at once, at the metrics' own door */
+
 struct admin_opts {
 	const struct options *options;
 	struct room *room;
@@ -23,6 +27,9 @@ struct admin_opts {
 	struct space *space;
 	struct hubs *hubs;
 	int port; /* of the public door, for status */
+	const struct budgets *budgets;         /* in force; for status, as is the next */
+	const struct descriptors *descriptors;
+	int connections_max;                   /* in all */
 	int metrics_socket; /* of admin_bind_metrics; taken, also on failure; -1: none */
 };
 

@@ -300,6 +300,10 @@ void verb_status(struct call *c)
 	put_num(b, "store_bytes", metric_get(M_STORE_BYTES));
 	put_num(b, "blob_bytes", metric_get(M_BLOB_BYTES));
 	put_num(b, "resident_bytes", metric_get(M_PROCESS_RESIDENT));
+	buf_puts(b, ",\"memory\":");
+	budgets_json(a->o.budgets, b);
+	put_num(b, "descriptors", (uint64_t)a->o.descriptors->limit);
+	put_num(b, "connections_max", (uint64_t)a->o.connections_max);
 	put_num(b, "commits", metric_get(M_COMMITS));
 	put_num(b, "commit_us", metric_observed(H_COMMIT_SECONDS));
 	call_room(c, moderate_status, status_ready);

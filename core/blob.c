@@ -187,12 +187,23 @@ int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **c
 	b->blobs_fd = b->tmp_fd = b->uploads_fd = -1;
 	b->is_memory = !dir;
 	b->cap_bytes = cap_bytes ? cap_bytes : MEM_CAP_BYTES;
+	b->files_max = MEM_FILES_MAX;
 	rc = dir ? open_on_disk(b, dir, cause) : 0;
 	if (rc)
 		blobs_close(b);
 	else
 		*out = b;
 	return rc;
+}
+
+void blobs_bound_files(struct blobs *b, int max)
+{
+	b->files_max = (size_t)WC_MIN(max, MEM_FILES_MAX);
+}
+
+uint64_t blobs_memory_cap(const struct blobs *b)
+{
+	return b->is_memory ? b->cap_bytes : 0;
 }
 
 void blobs_close(struct blobs *b)

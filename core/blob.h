@@ -12,6 +12,9 @@ struct blobs;
 
 /* dir NULL: in memory, at most cap_bytes (0: 256 MB); the oldest unreferenced go first, then the oldest. */
 int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **cause) WC_MUSTCHECK;
+/* In memory: at most so many files and parts of uploads at once, each of which holds a descriptor (1000 if not called). Thread: main, before others. */
+void blobs_bound_files(struct blobs *b, int max);
+uint64_t blobs_memory_cap(const struct blobs *b); /* in memory: cap_bytes; on disk: 0. Any thread */
 void blobs_close(struct blobs *b);
 
 /* Stores data, once. The same bytes again take no more room but the same time: whether they were there is nobody's to know.

@@ -48,7 +48,8 @@ struct blobs {
 	/* on disk */
 	int blobs_fd, tmp_fd, uploads_fd;
 	/* in memory */
-	uint64_t cap_bytes, part_bytes;
+	uint64_t cap_bytes, part_bytes; /* part_bytes: also of what is being written before it is a blob */
+	size_t files_max, parts;        /* parts: uploads that are not whole, each with a descriptor */
 	struct mem_blob *mem;
 	size_t mem_count;
 	struct mem_upload *mem_uploads;
@@ -61,6 +62,8 @@ void blob_tmp_name(char out[2 * UPLOAD_NAME_BYTES + 1]);
 int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size) WC_MUSTCHECK;
 /* Is it there? Then it counts as put now. */
 int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+
+#define MEM_FILES_MAX 1000 /* each blob holds a descriptor, and connections need theirs */
 
 /* blob_mem.c. Each takes the lock itself. */
 int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;

@@ -4,7 +4,7 @@
  * for there is nothing here to wait for.
  *
  * A descriptor from here shares its position with others of the same blob (there may be no /proc to open it anew): read it with pread
- * or with sendfile's own offset. */
+ * or with sendfile's own offset; never map it, for what is removed is cut to nothing at once, so that no slow reader keeps its memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -15,8 +15,6 @@
 #include "blob_impl.h"
 #include "logmsg.h"
 
-/* Each blob holds a descriptor, and connections need theirs. */
-#define MEM_BLOBS_MAX 1000
 #define MEM_DONE_MAX 10000
 
 /* What a blob costs: whole pages. */
@@ -38,9 +36,17 @@ static struct mem_blob *find(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 	return NULL;
 }
 
+/* Whoever still reads it finds its end. */
+static void give_up(int fd)
+{
+	if (ftruncate(fd, 0) < 0)
+		log_warn("blob", "step=ftruncate error=\"%s\"", strerror(errno));
+	close(fd);
+}
+
 static void drop(struct blobs *b, struct mem_blob *m)
 {
-	close(m->fd);
+	give_up(m->fd);
 	atomic_fetch_sub(&b->bytes, m->size);
 	*m = b->mem[--b->mem_count];
 }
@@ -60,21 +66,23 @@ static void drop_upload(struct blobs *b, struct mem_upload **at)
 
 	*at = u->next;
 	if (u->part_fd >= 0) {
-		close(u->part_fd);
+		give_up(u->part_fd);
 		b->part_bytes -= u->rec.stored;
+		b->parts--;
 	}
 	free(u);
 }
 
-/* Makes room for `more` bytes and one blob. The oldest that no message uses go first, then parts nobody is sending, then the oldest. */
-static int make_room(struct blobs *b, uint64_t more)
+/* Makes room for `more` bytes and `files` descriptors. The oldest that no message uses go first, then parts nobody is sending, then the oldest. */
+static int make_room(struct blobs *b, uint64_t more, size_t files)
 {
 	int64_t young_ms = real_ms() - 60 * 1000;
-	struct mem_upload **at;
+	struct mem_upload **at, **idle;
 
 	if (more > b->cap_bytes)
 		return -WC_ESTORAGE;
-	while (used_bytes(b) + more > b->cap_bytes || b->mem_count >= MEM_BLOBS_MAX) {
+	while (used_bytes(b) + more > b->cap_bytes || b->mem_count + b->parts + files > b->files_max) {
+		const bool wants_bytes = used_bytes(b) + more > b->cap_bytes;
 		struct mem_blob *oldest = NULL, *unused = NULL;
 
 		for (size_t i = 0; i < b->mem_count; i++) {
@@ -86,13 +94,14 @@ static int make_room(struct blobs *b, uint64_t more)
 			if (!m->is_used && m->put_ms < young_ms && (!unused || m->put_ms < unused->put_ms))
 				unused = m;
 		}
-		for (at = &b->mem_uploads; *at; at = &(*at)->next)
-			if ((*at)->part_fd >= 0 && (*at)->rec.stored && !upload_is_active(b, (*at)->rec.identity_id, (*at)->rec.name))
-				break;
+		idle = NULL;
+		for (at = &b->mem_uploads; *at; at = &(*at)->next) /* newest first */
+			if ((*at)->part_fd >= 0 && ((*at)->rec.stored || !wants_bytes) && !upload_is_active(b, (*at)->rec.identity_id, (*at)->rec.name))
+				idle = at;
 		if (unused)
 			drop(b, unused);
-		else if (*at)
-			drop_upload(b, at);
+		else if (idle)
+			drop_upload(b, idle);
 		else if (oldest)
 			drop(b, oldest);
 		else
@@ -109,19 +118,20 @@ static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint6
 
 	if (m) {
 		m->put_ms = real_ms();
-		close(fd);
+		give_up(fd);
 		return 0;
 	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+	/* Nobody may write to it any more; only give_up cuts it. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
 		rc = -WC_ESTORAGE;
 	if (rc == 0)
-		rc = make_room(b, cost(size));
+		rc = make_room(b, cost(size), 1);
 	if (rc) {
-		close(fd);
+		give_up(fd);
 		return rc;
 	}
 	if (!b->mem)
-		b->mem = xcalloc(MEM_BLOBS_MAX, sizeof(*b->mem));
+		b->mem = xcalloc(MEM_FILES_MAX, sizeof(*b->mem));
 	m = &b->mem[b->mem_count++];
 	*m = (struct mem_blob){ .fd = fd, .size = size, .put_ms = real_ms() };
 	memcpy(m->sha, sha, WC_SHA_BYTES);
@@ -129,21 +139,30 @@ static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint6
 	return 0;
 }
 
+/* Room first, bytes after: what two helpers write at once must not be on top of all there may be. */
 int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES])
 {
-	int fd, rc;
+	int fd = -1, rc;
 
-	if (n > b->cap_bytes)
-		return -WC_ESTORAGE;
-	fd = new_memfd();
-	if (fd < 0)
-		return -WC_ESTORAGE;
-	if (blob_write_all(fd, data, n, 0) != 0) {
-		close(fd);
-		return -WC_ESTORAGE;
-	}
 	pthread_mutex_lock(&b->lock);
-	rc = adopt(b, fd, sha, n);
+	rc = make_room(b, cost(n), 1);
+	if (rc == 0) {
+		b->part_bytes += cost(n);
+		b->parts++;
+	}
+	pthread_mutex_unlock(&b->lock);
+	if (rc)
+		return rc;
+	fd = new_memfd();
+	if (fd < 0 || blob_write_all(fd, data, n, 0) != 0)
+		rc = -WC_ESTORAGE;
+	pthread_mutex_lock(&b->lock);
+	b->part_bytes -= cost(n);
+	b->parts--;
+	if (rc == 0)
+		rc = adopt(b, fd, sha, n);
+	else if (fd >= 0)
+		give_up(fd);
 	pthread_mutex_unlock(&b->lock);
 	return rc;
 }
@@ -267,8 +286,17 @@ int mem_record_count_open(struct blobs *b, uint64_t identity_id)
 int mem_record_create(struct blobs *b, const struct upload_record *rec, int *fd)
 {
 	struct mem_upload *u, **at;
-	int part = new_memfd();
+	int part = -1, rc;
 
+	*fd = -1;
+	pthread_mutex_lock(&b->lock);
+	at = find_upload(b, rec->identity_id, rec->name);
+	if (*at)
+		drop_upload(b, at);
+	rc = make_room(b, 0, 1);
+	if (rc == 0)
+		part = new_memfd();
+	pthread_mutex_unlock(&b->lock);
 	*fd = part < 0 ? -1 : fcntl(part, F_DUPFD_CLOEXEC, 3);
 	if (*fd < 0) {
 		if (part >= 0)
@@ -280,11 +308,9 @@ int mem_record_create(struct blobs *b, const struct upload_record *rec, int *fd)
 	u->rec.stored = 0;
 	u->part_fd = part;
 	pthread_mutex_lock(&b->lock);
-	at = find_upload(b, rec->identity_id, rec->name);
-	if (*at)
-		drop_upload(b, at);
 	u->next = b->mem_uploads;
 	b->mem_uploads = u;
+	b->parts++;
 	pthread_mutex_unlock(&b->lock);
 	return 0;
 }
@@ -310,7 +336,7 @@ int mem_record_wrote(struct blobs *b, const struct upload_record *rec, uint64_t 
 	pthread_mutex_lock(&b->lock);
 	u = *find_upload(b, rec->identity_id, rec->name);
 	if (u && u->part_fd >= 0)
-		rc = make_room(b, more);
+		rc = make_room(b, more, 0);
 	if (rc == 0) {
 		u->rec.stored += more;
 		u->rec.at_ms = real_ms();
@@ -333,6 +359,7 @@ int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd)
 
 		b->part_bytes -= u->rec.stored;
 		u->part_fd = -1;
+		b->parts--;
 		rc = adopt(b, part, rec->sha, rec->size);
 		if (rc)
 			drop_upload(b, find_upload(b, rec->identity_id, rec->name));

@@ -114,6 +114,8 @@ static void vacuum(struct room *r)
 static uint64_t storage_cap(const struct room *r)
 {
 	const struct options *o = r->o.options;
+	if (blobs_memory_cap(r->o.blobs))
+		return blobs_memory_cap(r->o.blobs);
 	if (o->max_storage_mb > 0)
 		return (uint64_t)o->max_storage_mb * 1024 * 1024;
 	return 0;

@@ -36,4 +36,8 @@ void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, i
 /* The same later, for an event that was prepared without data64: sets it, whatever its size, from the blob; or *e becomes an EV_BAD. Thread: helper. */
 void prepare_data64(struct event **e, struct blobs *blobs);
 
+/* Writes the base64 of a blob's size bytes to out (BASE64_LEN(size)), read piecewise. 0, or -WC_EIO: there are fewer. Any thread that may wait for a
+ * disk. */
+int data64_read(int fd, uint64_t size, char *out) WC_MUSTCHECK;
+
 #endif

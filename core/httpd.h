@@ -104,6 +104,7 @@ struct http_reply {
 /* Answers; HEAD sends no body. Frees r. Any thread. If the request has a body that was not received, the connection is closed after the
  * answer, in a way that lets the peer read it. */
 void http_reply(struct http_req *r, const struct http_reply *reply);
+int http_files_open(void); /* files being sent now, at any door: each holds a descriptor. Any thread */
 void http_text(struct http_req *r, int status, const char *text); /* the common short answer */
 void http_json(struct http_req *r, int status, const char *json);
 

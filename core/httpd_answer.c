@@ -293,3 +293,8 @@ void httpd_redirect(struct httpd *h, struct hconn *c)
 	httpd_answer(h, c, &reply, false);
 	buf_fini(&location);
 }
+
+int http_files_open(void)
+{
+	return xfer_files();
+}

@@ -51,7 +51,11 @@ struct options {
 	int byte_rate_kb, byte_burst_mb; /* --byte-rate-kb N a second, --byte-burst-mb N: texts and files of one person */
 	int max_message_kb;  /* --max-message-kb N; 0: what the largest file needs */
 	int message_timeout_s; /* --message-timeout SECONDS, for one of a few kilobytes */
+	int memory_mb;       /* --memory-mb N; 0: what the cgroup allows, or the machine has */
+	/* Of it, where not named (-1) by budget.h's shares; 0: no bound. */
 	int pending_in_mb, pending_out_mb; /* --pending-in-mb N, --pending-out-mb N */
+	int recent_mb, inbox_mb;           /* --recent-mb N, --inbox-mb N */
+	int memory_messages_mb;            /* --memory-messages-mb N, with data in memory */
 	int request_rate;    /* --request-rate N a second: history, who and the like; ten seconds' worth at once */
 	int typing_rate;     /* --typing-rate N a second; three seconds' worth at once */
 	int flood_mute_s;    /* --flood-mute SECONDS */

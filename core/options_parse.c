@@ -10,8 +10,6 @@
 #include "options_impl.h"
 #include "version.h"
 
-/* What files may take in memory, where nothing else bounds them. */
-#define MEMORY_STORAGE_MB 256
 #define LISTEN_MAX 16 /* addresses; each has a socket, and another one for --redirect-http */
 
 /* --- Errors: one line each */
@@ -423,8 +421,6 @@ enum options_result options_build(struct options *o, int argc, char **argv, char
 		o->data = default_data();
 	if (origin_of(o, "exempt")->from == FROM_DEFAULT)
 		option_add_nets(&o->exempt, "127.0.0.0/8 ::1");
-	if (strcmp(o->data, ":memory:") == 0 && origin_of(o, "max-storage-mb")->from == FROM_DEFAULT)
-		o->max_storage_mb = MEMORY_STORAGE_MB;
 	return OPTIONS_RUN;
 }
 

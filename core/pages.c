@@ -4,7 +4,6 @@
  * room, which counts a session's jobs: while one runs, the connection's memory stays. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "base64.h"
@@ -59,15 +58,10 @@ struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint
 	int fd = blob_get(b, sha, &have);
 	if (fd < 0)
 		return NULL;
-	struct shbuf *out = NULL;
-	if (have == size && size > 0) {
-		void *at = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (at != MAP_FAILED) {
-			out = shbuf_new(BASE64_LEN(size));
-			if (out)
-				base64_encode((char *)out->data, at, size);
-			munmap(at, size);
-		}
+	struct shbuf *out = have == size && size > 0 ? shbuf_new(BASE64_LEN(size)) : NULL;
+	if (out && data64_read(fd, size, (char *)out->data) < 0) {
+		shbuf_unref(out);
+		out = NULL;
 	}
 	close(fd);
 	return out;

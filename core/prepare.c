@@ -129,11 +129,9 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 		replace_memory(e);
 }
 
-/* Fills b with the base64 of the whole of fd. Returns 0, or -WC_EIO if there are fewer bytes than was said. */
-static int encode_file(int fd, uint64_t size, struct shbuf *b)
+int data64_read(int fd, uint64_t size, char *out)
 {
 	char piece[PIECE_BYTES];
-	char *out = (char *)b->data;
 	uint64_t offset = 0;
 	size_t want, have;
 	ssize_t n;
@@ -162,7 +160,7 @@ static void encode_blob(struct event **e, int fd)
 	ev->file.data64 = shbuf_new(BASE64_LEN(ev->file.size));
 	if (!ev->file.data64)
 		replace_memory(e);
-	else if (encode_file(fd, ev->file.size, ev->file.data64) < 0)
+	else if (data64_read(fd, ev->file.size, (char *)ev->file.data64->data) < 0)
 		replace_storage(e);
 	else
 		ev->cost += ev->file.data64->len;

@@ -143,11 +143,18 @@ static enum seats_verdict sit(struct seats *s, const struct sockaddr_storage *a,
 	return SEATS_GIVEN;
 }
 
+bool seats_has_descriptor(const struct seats *s)
+{
+	const int held = s->o.held ? s->o.held(s->o.held_arg) : 0;
+
+	return !s->o.descriptors || atomic_load(&s->open) + (size_t)held < (size_t)s->o.descriptors;
+}
+
 enum seats_verdict seats_take(struct seats *s, const struct sockaddr_storage *a, struct seat **out)
 {
 	enum seats_verdict verdict;
 
-	if (s->o.total && atomic_load(&s->open) >= (size_t)s->o.total)
+	if ((s->o.total && atomic_load(&s->open) >= (size_t)s->o.total) || !seats_has_descriptor(s))
 		return SEATS_FULL;
 	atomic_fetch_add(&s->open, 1);
 	verdict = sit(s, a, true, out);

@@ -23,6 +23,9 @@ struct seat;
 
 struct seats_opts {
 	int total;       /* connections in all; 0: no bound */
+	int descriptors; /* connections and whatever else `held` counts; 0: no bound */
+	int (*held)(void *arg); /* descriptors that transfers hold now; any thread. NULL: none do */
+	void *held_arg;
 	int per_address; /* of them from one address; 0: no bound */
 	int rate;        /* new connections, or WebSockets through a proxy, of one address a second; 0: no bound */
 	struct ip_nets exempt; /* borrowed: addresses that the last two do not meet */
@@ -42,6 +45,7 @@ struct seat *seats_move_back(struct seat *seat);
 /* The connection is closed. Any thread; NULL is ignored. */
 void seat_leave(struct seat *seat);
 
+bool seats_has_descriptor(const struct seats *s); /* one more for a transfer? Any thread */
 size_t seats_open(const struct seats *s);  /* connections now. Any thread */
 size_t seats_known(const struct seats *s); /* addresses in the table. Thread: as seats_take */
 

@@ -4,12 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "admin.h"
 #include "base64.h"
 #include "blob.h"
+#include "budget.h"
+#include "descriptors.h"
 #include "helper.h"
 #include "httpd.h"
 #include "hub.h"
@@ -28,18 +29,19 @@
 #include "tls.h"
 
 #define RING_BYTES (8u * 1024 * 1024)       /* a dialect */
-#define INBOX_BYTES (16u * 1024 * 1024)     /* events waiting for the room before I/O threads stop reading */
 #define JOIN_TIMEOUT_MS 15000
 #define PING_MS 30000
 #define INSERT_CAP_BYTES (1024u * 1024)     /* small private output waiting on one connection */
 #define HELPERS 2
 #define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
 #define STOP_MS 3000                        /* for clients to take their close frame */
-#define DESCRIPTORS_KEPT 32                 /* one in so many is for the database and files, as is a constant number */
 
 struct server {
 	struct options o;
 	struct ws_budget budget;
+	struct budgets budgets;
+	struct descriptors descriptors;
+	int connections_max;
 	struct store *store;
 	struct space *space;
 	struct blobs *blobs;
@@ -80,32 +82,23 @@ static int io_threads(const struct options *o)
 	return cores >= 8 ? 4 : cores >= 4 ? 2 : 1;
 }
 
-/* At least one of the largest always fits. */
-static size_t pending_cap(int mb, size_t one)
+/* A file of the limit passes as base64, padded or not; a voice has its own limit. */
+static size_t longest_message(const struct options *o)
 {
-	return mb ? WC_MAX((size_t)mb * 1024 * 1024, one) : SIZE_MAX;
+	size_t file = BASE64_LEN((size_t)o->max_file_mb * 1024 * 1024);
+	size_t voice = BASE64_LEN((size_t)10 * 1024 * 1024);
+	size_t longest = WC_MAX(file, voice) + FRAME_SLACK;
+	return o->max_message_kb ? WC_MIN(longest, WC_MAX((size_t)o->max_message_kb * 1024, (size_t)FRAME_SLACK)) : longest;
 }
 
+/* What is longer is read to its end and refused, up to twice the longest; more closes. */
 static struct ws_limits frame_limits(struct server *s)
 {
-	/* A file of the limit passes as base64, padded or not; twice that is read to its end and refused; more closes. A voice has its own limit. */
-	size_t file = BASE64_LEN((size_t)s->o.max_file_mb * 1024 * 1024);
-	size_t voice = BASE64_LEN((size_t)10 * 1024 * 1024);
-	size_t soft = WC_MAX(file, voice) + FRAME_SLACK;
-	if (s->o.max_message_kb)
-		soft = WC_MIN(soft, WC_MAX((size_t)s->o.max_message_kb * 1024, (size_t)FRAME_SLACK));
-	s->budget.cap_bytes = pending_cap(s->o.pending_in_mb, soft);
-	return (struct ws_limits){ .soft_bytes = soft, .hard_bytes = 2 * soft, .budget = &s->budget };
-}
-
-/* As many descriptors as we are allowed: each client is one. */
-static void raise_descriptors(void)
-{
-	struct rlimit rl;
-	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
-		rl.rlim_cur = rl.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &rl);
-	}
+	size_t hard = 2 * longest_message(&s->o), soft = longest_message(&s->o);
+	if (s->budgets.frame)
+		soft = WC_MIN(soft, (size_t)s->budgets.frame);
+	s->budget.cap_bytes = s->budgets.pending_in;
+	return (struct ws_limits){ .soft_bytes = soft, .hard_bytes = hard, .budget = &s->budget };
 }
 
 /* Kept with the data, so that the same password has the same mark after a restart. */
@@ -126,14 +119,35 @@ static int load_password_salt(struct server *s)
 	return rc;
 }
 
-/* Connections get what is not kept for the database, for files that are read or written, and for listening. */
-static int descriptors_for_connections(void)
+/* Looks at what this process may have, before the sandbox hides it. */
+static int plan(struct server *s, char **cause)
 {
-	struct rlimit rl;
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
-		return 0;
-	rlim_t most = WC_MIN(rl.rlim_cur, (rlim_t)1 << 30);
-	return (int)(most > 128 ? most - 64 - most / DESCRIPTORS_KEPT : most / 2 + 1);
+	struct memory_limit limit;
+	descriptors_raise();
+	if (descriptors_plan(&s->descriptors, &s->o, io_threads(&s->o), cause) < 0)
+		return -WC_EBAD;
+	memory_limit_read(&limit, "");
+	budgets_plan(&s->budgets, &s->o, &limit, longest_message(&s->o));
+	s->connections_max = s->descriptors.connections;
+	if (!s->o.max_connections && s->budgets.connections)
+		s->connections_max = WC_MIN(s->connections_max, s->budgets.connections);
+	return 0;
+}
+
+int server_check_limits(const struct options *o, char **cause)
+{
+	struct descriptors d;
+	descriptors_raise();
+	return descriptors_plan(&d, o, io_threads(o), cause);
+}
+
+static void say_plan(const struct server *s)
+{
+	const struct descriptors *d = &s->descriptors;
+	budgets_log(&s->budgets);
+	if (s->o.max_connections > d->connections_max)
+		log_warn("max-connections lowered", "asked=%d allowed=%d descriptors=%d remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
+		         s->o.max_connections, d->connections_max, d->limit);
 }
 
 static void say_sandbox(const struct sandbox *box)
@@ -223,12 +237,14 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		return -WC_EIO;
 	if (space_start(&s->space, dir, o, cause) < 0)
 		return -WC_EIO;
-	if (blobs_open(&s->blobs, dir, dir ? 0 : (uint64_t)o->max_storage_mb * 1024 * 1024, cause) < 0)
+	if (blobs_open(&s->blobs, dir, s->budgets.files, cause) < 0)
 		return -WC_EIO;
+	if (!dir)
+		blobs_bound_files(s->blobs, s->descriptors.files);
 	s->helpers = helpers_start(HELPERS, s->store, cause);
 	if (!s->helpers)
 		return -WC_EIO;
-	s->inbox = inbox_new(INBOX_BYTES);
+	s->inbox = inbox_new(s->budgets.inbox);
 	struct ws_limits limits = frame_limits(s);
 	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, o->max_file_mb);
 	struct hub_opts hub = {
@@ -238,9 +254,9 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		.join_timeout_ms = JOIN_TIMEOUT_MS,
 		.ping_interval_ms = PING_MS,
 		.insert_cap_bytes = INSERT_CAP_BYTES,
-		.pending_cap_bytes = pending_cap(o->pending_out_mb, limits.soft_bytes),
+		.pending_cap_bytes = s->budgets.pending_out,
 		.message_timeout_s = o->message_timeout_s,
-		.large_cap_bytes = pending_cap(o->pending_out_mb, limits.soft_bytes),
+		.large_cap_bytes = s->budgets.pending_out,
 		.ops = ingest_ops(s->ingest),
 	};
 	s->hubs = hubs_start(&hub, cause);
@@ -262,6 +278,12 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	return 0;
 }
 
+/* Each upload and each file being sent has one, beside its connection's. */
+static int held_by_transfers(void *site)
+{
+	return atomic_load(&((struct site *)site)->upload_descriptors) + http_files_open();
+}
+
 static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = &s->o;
@@ -270,12 +292,15 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
 	struct seats_opts seats = {
-		.total = o->max_connections ? o->max_connections : descriptors_for_connections(),
+		.total = s->connections_max,
+		.descriptors = s->descriptors.for_peers,
+		.held = held_by_transfers,
+		.held_arg = &s->site,
 		.per_address = o->max_connections_per_ip,
 		.rate = o->handshake_rate,
 		.exempt = o->exempt,
 	};
-	s->seats = seats_new(&seats);
+	s->seats = s->site.seats = seats_new(&seats);
 	struct httpd_opts http = {
 		.socket_count = s->socket_count,
 		.redirect_from = s->redirect_from,
@@ -295,7 +320,8 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	s->socket_count = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		return -WC_EIO;
-	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->space, s->hubs, httpd_port(s->httpd), s->metrics_socket };
+	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->space, s->hubs, httpd_port(s->httpd), &s->budgets, &s->descriptors,
+	                            s->connections_max, s->metrics_socket };
 	s->metrics_socket = -1;
 	rc = admin_start(&s->admin, &admin, cause);
 	if (rc == 0 && s->tls)
@@ -313,13 +339,14 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	metrics_set_build(wc_version(), store_sqlite_version());
 	metric_set(M_CERTIFICATE_EXPIRY, METRIC_ABSENT);
 	metric_set(M_PROCESS_START, (uint64_t)real_ms());
-	raise_descriptors();
-	if (open_privileged(s, cause) < 0 || give_up_privileges(s, dir, cause) < 0 || open_chat(s, dir, cause) < 0 || open_doors(s, dir, cause) < 0) {
+	if (plan(s, cause) < 0 || open_privileged(s, cause) < 0 || give_up_privileges(s, dir, cause) < 0 || open_chat(s, dir, cause) < 0 ||
+	    open_doors(s, dir, cause) < 0) {
 		server_stop(s);
 		return -WC_EIO;
 	}
 	say_sandbox(&s->sandbox);
 	say_room(s->space);
+	say_plan(s);
 	*out = s;
 	return 0;
 }

@@ -6,6 +6,8 @@
 
 struct server;
 
+/* Would a start have descriptors enough? Opens nothing. One line in *cause if not. For --check. */
+int server_check_limits(const struct options *o, char **cause) WC_MUSTCHECK;
 /* Opens the data, starts every thread, listens. *cause: one line for the admin. */
 int server_start(struct server **out, const struct options *o, char **cause) WC_MUSTCHECK;
 int server_port(const struct server *s);

@@ -8,6 +8,7 @@
 #include "helper.h"
 #include "httpd.h"
 #include "options.h"
+#include "seats.h"
 #include "space.h"
 
 struct site {
@@ -18,6 +19,8 @@ struct site {
 	struct helpers *helpers; /* every read of the database and every finish of an upload is a job here */
 	struct upload_job *uploads; /* under way; site_upload.c's */
 	int upload_count;
+	_Atomic int upload_descriptors; /* of the same, for seats.h */
+	struct seats *seats; /* who may have a descriptor; NULL: everybody */
 };
 
 /* For httpd_opts.routes, with a struct site * as arg. Ends with a NULL method; lives as long as the program (made once). Thread: main. */

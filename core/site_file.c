@@ -10,6 +10,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "metrics.h"
 #include "sha256.h"
 #include "site_impl.h"
 #include "utf8.h"
@@ -291,6 +292,12 @@ static void find_file(void *arg, struct store_reader *reader)
 		http_text(job->r, 410, "Gone"); /* the message is there, its bytes are not any more */
 	else if (fd < 0)
 		http_text(job->r, 503, "Service Unavailable");
+	else if (job->site->seats && !seats_has_descriptor(job->site->seats)) {
+		close(fd);
+		metric_add(M_REFUSED_DOWNLOADS, 1);
+		http_reply(job->r, &(struct http_reply){ .status = 503, .headers = "Cache-Control: no-store\r\nRetry-After: 5\r\n",
+		                                         .body = "Service Unavailable", .body_len = 19 });
+	}
 	else
 		send_file(job->r, job->secret, &f, fd, size);
 	free(job);

@@ -52,12 +52,13 @@ static int count_upload(struct upload_job *job)
 			own += strcmp(other->key, job->key) != 0 || same++ > 0;
 	if (o->max_uploads_per_user && own >= o->max_uploads_per_user)
 		status = 429;
-	else if (o->max_uploads && job->site->upload_count >= o->max_uploads)
+	else if ((o->max_uploads && job->site->upload_count >= o->max_uploads) || (job->site->seats && !seats_has_descriptor(job->site->seats)))
 		status = 503;
 	if (!status) {
 		job->next = job->site->uploads;
 		job->site->uploads = job;
 		job->site->upload_count++;
+		atomic_fetch_add(&job->site->upload_descriptors, 1);
 	}
 	pthread_mutex_unlock(&count_lock);
 	return status;
@@ -73,6 +74,7 @@ static void uncount_upload(struct upload_job *job)
 		at = &(*at)->next;
 	*at = job->next;
 	job->site->upload_count--;
+	atomic_fetch_sub(&job->site->upload_descriptors, 1);
 	pthread_mutex_unlock(&count_lock);
 }
 

@@ -51,14 +51,24 @@ struct xfer {
 	bool wants_stop, is_stopped;
 };
 
+/* Of all doors. */
+static atomic_int files_open;
+
+int xfer_files(void)
+{
+	return atomic_load_explicit(&files_open, memory_order_relaxed);
+}
+
 static void job_free(struct hconn *c)
 {
 	struct xfer_job *job = c->job;
 
 	if (job->kind == SENDING) {
 		free(job->send.copy);
-		if (job->send.fd >= 0)
+		if (job->send.fd >= 0) {
 			close(job->send.fd);
+			atomic_fetch_sub_explicit(&files_open, 1, memory_order_relaxed);
+		}
 	}
 	free(job);
 	c->job = NULL;
@@ -110,6 +120,8 @@ static struct xfer_job *job_new(struct hconn *c, enum kind kind)
 void xfer_send(struct xfer *x, struct hconn *c, const struct xfer_send *send)
 {
 	job_new(c, SENDING)->send = *send;
+	if (send->fd >= 0)
+		atomic_fetch_add_explicit(&files_open, 1, memory_order_relaxed);
 	post(x, c);
 }
 

@@ -44,6 +44,8 @@ void xfer_free(struct xfer *x);
 /* All take c; any thread. */
 void xfer_send(struct xfer *x, struct hconn *c, const struct xfer_send *job);
 void xfer_receive(struct xfer *x, struct hconn *c, const struct xfer_body *body);
+/* Files being sent, by any of them: each holds a descriptor. Any thread. */
+int xfer_files(void);
 void xfer_linger(struct xfer *x, struct hconn *c); /* no more from us; read and forget for a moment, then close */
 
 #endif

@@ -34,6 +34,39 @@ static void row_port(struct json_object *o)
 	buf_fini(&b);
 }
 
+/* 0 and null: no bound, or nothing of the kind. */
+static void put_budget(struct buf *b, struct json_object *memory, const char *name, const char *words)
+{
+	char text[TIME_TEXT];
+	int64_t bytes = jint(memory, name);
+
+	if (bytes > 0)
+		buf_printf(b, "%s%s %s", b->len ? ", " : "", bytes_text(text, (uint64_t)bytes), words);
+}
+
+static void print_memory(struct json_object *o)
+{
+	struct json_object *memory = NULL;
+	char a[TIME_TEXT], b[TIME_TEXT];
+	struct buf budgets;
+
+	if (!json_object_object_get_ex(o, "memory", &memory) || !memory) { /* an older server */
+		row("memory", "%s", bytes_text(a, (uint64_t)jint(o, "resident_bytes")));
+		return;
+	}
+	row("memory", "%s of %s (%s)", bytes_text(a, (uint64_t)jint(o, "resident_bytes")), bytes_text(b, (uint64_t)jint(memory, "limit")), jstr(memory, "source"));
+	buf_init(&budgets, 4096);
+	put_budget(&budgets, memory, "pending_in", "being received");
+	put_budget(&budgets, memory, "pending_out", "waiting to be read");
+	put_budget(&budgets, memory, "files", "of files");
+	put_budget(&budgets, memory, "messages", "of messages");
+	put_budget(&budgets, memory, "recent", "of recent messages");
+	put_budget(&budgets, memory, "inbox", "of events");
+	row("budgets", "%.*s", (int)budgets.len, budgets.len ? budgets.p : "");
+	buf_fini(&budgets);
+	row("room for", "%lld connections, %lld descriptors", (long long)jint(o, "connections_max"), (long long)jint(o, "descriptors"));
+}
+
 int run_status(struct ctl *c)
 {
 	struct json_object *o;
@@ -58,7 +91,7 @@ int run_status(struct ctl *c)
 	    jint(o, "slow_s") ? duration_text(a, jint(o, "slow_s") * 1000) : "off");
 	row("lockdown", "%s", lockdown_text(lockdown, jget(o, "lockdown")));
 	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")), bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
-	row("memory", "%s", bytes_text(a, (uint64_t)jint(o, "resident_bytes")));
+	print_memory(o);
 	row("trouble", "%lld connections ended by the server, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));
 	row("log level", "%s", jstr(o, "log_level"));
 	json_object_put(o);

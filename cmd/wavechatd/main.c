@@ -75,7 +75,7 @@ static int check(const struct options *o)
 {
 	char *cause = NULL;
 	struct runner who;
-	if ((o->user && runner_find(&who, o->user, "/etc", &cause) < 0) ||
+	if (server_check_limits(o, &cause) < 0 || (o->user && runner_find(&who, o->user, "/etc", &cause) < 0) ||
 	    (strcmp(o->data, ":memory:") != 0 && store_check(o->data, &cause) < 0)) {
 		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the data cannot be checked");
 		free(cause);

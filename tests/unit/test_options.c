@@ -213,9 +213,9 @@ static void test_data(void **state)
 		{ "STATE_DIRECTORY=", "", "./wavechat-data", -1 },
 		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "", "/w", -1 },
 		{ "STATE_DIRECTORY=/s WAVECHAT_DATA=/w", "--data /f", "/f", -1 },
-		/* memory is bounded unless somebody says otherwise */
-		{ "", "--data :memory:", ":memory:", 256 },
-		{ "WAVECHAT_DATA=:memory:", "", ":memory:", 256 },
+		/* memory is bounded by budget.h, unless somebody says otherwise */
+		{ "", "--data :memory:", ":memory:", -1 },
+		{ "WAVECHAT_DATA=:memory:", "", ":memory:", -1 },
 		{ "", "--data :memory: --max-storage-mb 0", ":memory:", 0 },
 		{ "", "--max-storage-mb 10 --data=:memory:", ":memory:", 10 },
 	};
