@@ -235,6 +235,7 @@ static void look(struct admin *a)
 	metric_set(M_THREAD_STALL, (uint64_t)pulse_longest(false, name));
 	metric_set(M_STORE_BYTES, file_bytes(dir, "wavechat.db") + file_bytes(dir, "wavechat.db-wal"));
 	metric_set(M_BLOB_BYTES, blobs_bytes(a->o.blobs));
+	metric_set(M_LOST_BYTES, blobs_lost_bytes(a->o.blobs));
 	process_look();
 }
 

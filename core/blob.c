@@ -19,10 +19,7 @@
 
 #define MEM_CAP_BYTES (256ull << 20)
 
-/* "ab/cdef…" */
-#define BLOB_PATH_BYTES (2 * WC_SHA_BYTES + 2)
-
-static void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES])
+void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES])
 {
 	wc_hex(out, sha, 1);
 	out[2] = '/';
@@ -68,7 +65,7 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-static DIR *open_dir_at(int dir_fd, const char *name)
+DIR *blob_open_dir(int dir_fd, const char *name)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
@@ -78,38 +75,72 @@ static DIR *open_dir_at(int dir_fd, const char *name)
 	return d;
 }
 
-static int64_t age_of(const struct stat *st)
+int64_t blob_age_ms(const struct stat *st)
 {
 	return real_ms() - ((int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000);
 }
 
-static int each_on_disk(struct blobs *b, blob_fn fn, void *arg)
+typedef int (*walk_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st);
+
+static int walk_shelf(DIR *shelf, uint8_t sha[WC_SHA_BYTES], walk_fn fn, void *arg)
 {
-	DIR *outer = open_dir_at(b->blobs_fd, "."), *inner;
-	struct dirent *o, *i;
-	uint8_t sha[WC_SHA_BYTES];
+	struct dirent *e;
 	struct stat st;
 	int stop = 0;
 
+	while (!stop && (errno = 0, e = readdir(shelf)))
+		if (wc_unhex(sha + 1, WC_SHA_BYTES - 1, (struct str){ e->d_name, strlen(e->d_name) }) == 0 &&
+		    fstatat(dirfd(shelf), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			stop = fn(arg, sha, &st);
+	return !stop && !e && errno ? -WC_ESTORAGE : stop;
+}
+
+int blob_walk(struct blobs *b, walk_fn fn, void *arg)
+{
+	DIR *outer = blob_open_dir(b->blobs_fd, "."), *shelf;
+	uint8_t sha[WC_SHA_BYTES];
+	struct dirent *o;
+	int stop = 0, err;
+
 	if (!outer)
 		return -WC_ESTORAGE;
-	while (!stop && (o = readdir(outer))) {
+	while (!stop && (errno = 0, o = readdir(outer))) {
 		/* Anything else that lies there is not ours and is left alone. */
-		if (wc_unhex(sha, 1, (struct str){ o->d_name, strlen(o->d_name) }) != 0 || !(inner = open_dir_at(b->blobs_fd, o->d_name)))
+		if (wc_unhex(sha, 1, (struct str){ o->d_name, strlen(o->d_name) }) != 0)
 			continue;
-		while (!stop && (i = readdir(inner)))
-			if (wc_unhex(sha + 1, WC_SHA_BYTES - 1, (struct str){ i->d_name, strlen(i->d_name) }) == 0 &&
-			    fstatat(dirfd(inner), i->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
-				stop = fn(arg, sha, (uint64_t)st.st_size, age_of(&st));
-		closedir(inner);
+		shelf = blob_open_dir(b->blobs_fd, o->d_name);
+		if (shelf) {
+			stop = walk_shelf(shelf, sha, fn, arg);
+			err = errno;
+			closedir(shelf);
+			errno = err;
+		} else if (errno != ENOTDIR && errno != ELOOP && errno != ENOENT) {
+			stop = -WC_ESTORAGE; /* what it holds is not known */
+		}
 	}
+	if (!stop && errno)
+		stop = -WC_ESTORAGE;
+	err = errno;
 	closedir(outer);
-	return 0;
+	errno = err;
+	return stop == -WC_ESTORAGE ? -WC_ESTORAGE : 0;
+}
+
+struct each {
+	blob_fn fn;
+	void *arg;
+};
+
+static int each_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
+{
+	const struct each *e = arg;
+
+	return e->fn(e->arg, sha, (uint64_t)st->st_size, blob_age_ms(st));
 }
 
 int blobs_each(struct blobs *b, blob_fn fn, void *arg)
 {
-	return b->is_memory ? mem_each(b, fn, arg) : each_on_disk(b, fn, arg);
+	return b->is_memory ? mem_each(b, fn, arg) : blob_walk(b, each_one, &(struct each){ fn, arg });
 }
 
 uint64_t blobs_bytes(struct blobs *b)
@@ -131,7 +162,7 @@ static int open_one(int dir_fd, const char *dir, const char *name, int *fd, char
 
 static void clean_tmp(struct blobs *b)
 {
-	DIR *d = open_dir_at(b->tmp_fd, ".");
+	DIR *d = blob_open_dir(b->tmp_fd, ".");
 	struct dirent *e;
 
 	while (d && (e = readdir(d)))
@@ -141,54 +172,63 @@ static void clean_tmp(struct blobs *b)
 		closedir(d);
 }
 
-static int add_size(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms)
+static int add_size(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
 {
 	(void)sha;
-	(void)age_ms;
-	*(uint64_t *)arg += size;
+	*(uint64_t *)arg += (uint64_t)st->st_size;
 	return 0;
 }
 
 static int open_on_disk(struct blobs *b, const char *dir, char **cause)
 {
 	uint64_t sum = 0;
-	int dir_fd = -1, rc = -WC_ESTORAGE;
 
 	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
-		dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir_fd < 0) {
+		b->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (b->dir_fd < 0) {
 		wc_cause(cause, "cannot use %s: %s: name another directory with --data", dir, strerror(errno));
 		return -WC_ESTORAGE;
 	}
-	if (open_one(dir_fd, dir, "blobs", &b->blobs_fd, cause) != 0 || open_one(dir_fd, dir, "tmp", &b->tmp_fd, cause) != 0 ||
-	    open_one(dir_fd, dir, "uploads", &b->uploads_fd, cause) != 0)
-		goto out;
+	if (open_one(b->dir_fd, dir, "blobs", &b->blobs_fd, cause) != 0 || open_one(b->dir_fd, dir, "tmp", &b->tmp_fd, cause) != 0 ||
+	    open_one(b->dir_fd, dir, "uploads", &b->uploads_fd, cause) != 0)
+		return -WC_ESTORAGE;
 	clean_tmp(b);
-	if (each_on_disk(b, add_size, &sum) != 0) {
-		wc_cause(cause, "cannot read %s/blobs: %s: make it readable, or name another directory with --data", dir, strerror(errno));
-		goto out;
+	if (blob_walk(b, add_size, &sum) != 0) {
+		wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", dir,
+		         strerror(errno), (unsigned)geteuid());
+		return -WC_ESTORAGE;
 	}
 	atomic_store(&b->bytes, sum);
+	lost_open(b);
 	record_recover(b);
-	rc = 0;
-out:
-	close(dir_fd);
-	return rc;
+	return 0;
+}
+
+static struct blobs *blobs_new(bool is_memory)
+{
+	struct blobs *b = xcalloc(1, sizeof(*b));
+
+	pthread_mutex_init(&b->lock, NULL);
+	pthread_mutex_init(&b->create_lock, NULL);
+	pthread_mutex_init(&b->holds_lock, NULL);
+	LIST_INIT(&b->held);
+	LIST_INIT(&b->ended);
+	b->dir_fd = b->blobs_fd = b->tmp_fd = b->uploads_fd = b->lost_fd = -1;
+	b->is_memory = is_memory;
+	b->opened_ms = real_ms();
+	return b;
 }
 
 int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **cause)
 {
-	struct blobs *b = xcalloc(1, sizeof(*b));
-	int rc;
+	struct blobs *b = blobs_new(!dir);
+	int rc = 0;
 
 	*out = NULL;
-	pthread_mutex_init(&b->lock, NULL);
-	pthread_mutex_init(&b->create_lock, NULL);
-	b->blobs_fd = b->tmp_fd = b->uploads_fd = -1;
-	b->is_memory = !dir;
 	b->cap_bytes = cap_bytes ? cap_bytes : MEM_CAP_BYTES;
 	b->files_max = MEM_FILES_MAX;
-	rc = dir ? open_on_disk(b, dir, cause) : 0;
+	if (dir)
+		rc = open_on_disk(b, dir, cause);
 	if (rc)
 		blobs_close(b);
 	else
@@ -206,20 +246,44 @@ uint64_t blobs_memory_cap(const struct blobs *b)
 	return b->is_memory ? b->cap_bytes : 0;
 }
 
+int blobs_look(struct blobs **out, const char *dir, char **cause)
+{
+	static const char *const names[] = { "blobs", "uploads", "lost" };
+	struct blobs *b = blobs_new(false);
+	int *const fds[] = { &b->blobs_fd, &b->uploads_fd, &b->lost_fd };
+
+	*out = NULL;
+	b->is_look = true;
+	b->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; b->dir_fd >= 0 && i < WC_LEN(names); i++) {
+		*fds[i] = openat(b->dir_fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (*fds[i] < 0 && errno != ENOENT) {
+			wc_cause(cause, "cannot use %s/%s: %s: make it a writable directory, or name another one with --data", dir, names[i],
+			         strerror(errno));
+			blobs_close(b);
+			return -WC_ESTORAGE;
+		}
+	}
+	*out = b;
+	return 0;
+}
+
 void blobs_close(struct blobs *b)
 {
 	if (!b)
 		return;
 	WC_ASSERT(!b->active); /* every upload is finished or suspended first */
 	mem_close(b);
-	for (int i = 0; i < 3; i++) {
-		int fd = (int[]){ b->blobs_fd, b->tmp_fd, b->uploads_fd }[i];
+	blob_holds_close(b);
+	for (int i = 0; i < 5; i++) {
+		int fd = (int[]){ b->dir_fd, b->blobs_fd, b->tmp_fd, b->uploads_fd, b->lost_fd }[i];
 
 		if (fd >= 0)
 			close(fd);
 	}
 	pthread_mutex_destroy(&b->lock);
 	pthread_mutex_destroy(&b->create_lock);
+	pthread_mutex_destroy(&b->holds_lock);
 	free(b);
 }
 
@@ -236,7 +300,14 @@ static int sync_dir(struct blobs *b, const char *name)
 	return rc;
 }
 
-int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
+/* If it fails, a sweep says "explained" once more and tries again. */
+void blob_is_decided(struct blobs *b, const char path[BLOB_PATH_BYTES])
+{
+	if (fchmodat(b->blobs_fd, path, BLOB_MODE, 0) != 0)
+		(void)storage_failed("chmod");
+}
+
+static int adopt(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size, bool is_pending)
 {
 	char path[BLOB_PATH_BYTES], shelf[3];
 	struct stat st;
@@ -254,12 +325,16 @@ int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t
 	if (is_there && (uint64_t)st.st_size == size) {
 		if (utimensat(b->blobs_fd, path, NULL, AT_SYMLINK_NOFOLLOW) != 0 || unlinkat(dir_fd, name, 0) != 0)
 			rc = -1;
+		else if (!is_pending && (st.st_mode & 07777) == BLOB_MODE_PENDING)
+			blob_is_decided(b, path);
 	} else {
 		if (utimensat(dir_fd, name, NULL, AT_SYMLINK_NOFOLLOW) != 0 || renameat(dir_fd, name, b->blobs_fd, path) != 0)
 			rc = -1;
 		else
 			atomic_fetch_add(&b->bytes, size - (is_there ? (uint64_t)st.st_size : 0));
 	}
+	if (rc == 0)
+		lost_forget(b, sha);
 	pthread_mutex_unlock(&b->lock);
 	if (rc == 0)
 		rc = sync_dir(b, shelf); /* also if it was there: who made it may not have come to this yet */
@@ -268,23 +343,49 @@ int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t
 	return rc == 0 ? 0 : storage_failed("adopt");
 }
 
+int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
+{
+	return adopt(b, dir_fd, name, sha, size, false);
+}
+
 /* The same bytes again are written again and then dropped: how long it takes must not tell whether the server had them. */
-static int put_on_disk(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES])
+static int put_on_disk(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
 {
 	char name[2 * UPLOAD_NAME_BYTES + 1];
 	int fd, rc = -WC_ESTORAGE;
 
 	blob_tmp_name(name);
-	fd = openat(b->tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	fd = openat(b->tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, is_pending ? BLOB_MODE_PENDING : BLOB_MODE);
 	if (fd < 0)
 		return storage_failed("create");
 	if (blob_write_all(fd, data, n, 0) != 0 || fsync(fd) != 0)
 		storage_failed("write");
 	else
-		rc = blob_adopt_file(b, b->tmp_fd, name, sha, n);
+		rc = adopt(b, b->tmp_fd, name, sha, n, is_pending);
 	close(fd);
 	if (rc)
 		(void)unlinkat(b->tmp_fd, name, 0);
+	return rc;
+}
+
+static int put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
+{
+	return b->is_memory ? mem_put(b, data, n, sha, is_pending) : put_on_disk(b, data, n, sha, is_pending);
+}
+
+int blob_put_held(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES], struct blob_hold **hold)
+{
+	int rc;
+
+	*hold = NULL;
+	if (EVP_Digest(data, n, sha, NULL, EVP_sha256(), NULL) != 1)
+		return -WC_ENOMEM;
+	*hold = blob_hold_new(b, sha, NULL); /* first: from now on nobody takes it away */
+	rc = put(b, data, n, sha, true);
+	if (rc) {
+		blob_hold_drop(*hold);
+		*hold = NULL;
+	}
 	return rc;
 }
 
@@ -292,7 +393,7 @@ int blob_put(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYT
 {
 	if (EVP_Digest(data, n, sha, NULL, EVP_sha256(), NULL) != 1)
 		return -WC_ENOMEM;
-	return b->is_memory ? mem_put(b, data, n, sha) : put_on_disk(b, data, n, sha);
+	return put(b, data, n, sha, false);
 }
 
 int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
@@ -305,6 +406,12 @@ int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 		return mem_get(b, sha, size);
 	blob_path(path, sha);
 	fd = openat(b->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0 && errno == ENOENT && atomic_load(&b->lost_files)) { /* it was taken for lost, and is asked for */
+		pthread_mutex_lock(&b->lock);
+		(void)lost_return_one(b, sha);
+		pthread_mutex_unlock(&b->lock);
+		fd = openat(b->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	}
 	if (fd < 0)
 		return errno == ENOENT ? -WC_ENOENT : storage_failed("open");
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
@@ -325,7 +432,12 @@ int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 		return mem_touch(b, sha, size);
 	blob_path(path, sha);
 	pthread_mutex_lock(&b->lock);
-	if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) != 0 || utimensat(b->blobs_fd, path, NULL, AT_SYMLINK_NOFOLLOW) != 0)
+	rc = fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW);
+	if (rc != 0 && errno == ENOENT && lost_return_one(b, sha))
+		rc = fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW);
+	if (rc == 0)
+		rc = utimensat(b->blobs_fd, path, NULL, AT_SYMLINK_NOFOLLOW);
+	if (rc != 0)
 		rc = errno == ENOENT ? -WC_ENOENT : -WC_ESTORAGE;
 	pthread_mutex_unlock(&b->lock);
 	if (rc == 0)
@@ -333,98 +445,17 @@ int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 	return rc;
 }
 
-/* If it is past its grace. */
-static void remove_old(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
+void blob_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 {
 	char path[BLOB_PATH_BYTES];
 	struct stat st;
 
 	if (b->is_memory) {
-		mem_remove_old(b, sha);
+		mem_unlink(b, sha);
 		return;
 	}
 	blob_path(path, sha);
-	pthread_mutex_lock(&b->lock);
-	if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && age_of(&st) >= BLOB_GRACE_MS && unlinkat(b->blobs_fd, path, 0) == 0)
+	if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(b->blobs_fd, path, 0) == 0)
 		atomic_fetch_sub(&b->bytes, (uint64_t)st.st_size);
-	pthread_mutex_unlock(&b->lock);
-}
-
-/* --- Collection. */
-
-struct sha_set {
-	uint8_t (*sha)[WC_SHA_BYTES];
-	size_t count, room;
-};
-
-static void sha_set_add(struct sha_set *s, const uint8_t sha[WC_SHA_BYTES])
-{
-	if (s->count == s->room) {
-		s->room = s->room ? 2 * s->room : 64;
-		s->sha = xrealloc(s->sha, s->room * WC_SHA_BYTES);
-	}
-	memcpy(s->sha[s->count++], sha, WC_SHA_BYTES);
-}
-
-static int compare_sha(const void *a, const void *b)
-{
-	return memcmp(a, b, WC_SHA_BYTES);
-}
-
-struct sweep {
-	struct blobs *b;
-	struct sha_set handled; /* blobs a handle stands for: a message may still be sent with it */
-	struct sha_set old;     /* candidates */
-};
-
-static bool is_dead_record(void *arg, const struct upload_record *rec)
-{
-	struct sweep *w = arg;
-
-	if (real_ms() - rec->at_ms > UPLOAD_LIFE_MS)
-		return rec->is_done || !upload_is_active(w->b, rec->identity_id, rec->name);
-	if (rec->is_done)
-		sha_set_add(&w->handled, rec->sha);
-	return false;
-}
-
-static int gather_old(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms)
-{
-	(void)size;
-	if (age_ms >= BLOB_GRACE_MS)
-		sha_set_add(&((struct sweep *)arg)->old, sha);
-	return 0;
-}
-
-static int gather_any(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms)
-{
-	(void)size;
-	(void)age_ms;
-	sha_set_add(&((struct sweep *)arg)->old, sha);
-	return 0;
-}
-
-void blobs_collect(struct blobs *b, bool (*is_used)(void *arg, const uint8_t sha[WC_SHA_BYTES]), void *arg)
-{
-	struct sweep w = { .b = b };
-
-	record_sweep(b, is_dead_record, &w);
-	if (w.handled.count)
-		qsort(w.handled.sha, w.handled.count, WC_SHA_BYTES, compare_sha);
-	if (blobs_each(b, b->is_memory ? gather_any : gather_old, &w) != 0)
-		goto out; /* nothing is removed on half the truth */
-	for (size_t i = 0; i < w.old.count; i++) {
-		const uint8_t *sha = w.old.sha[i];
-		bool used = w.handled.count && bsearch(sha, w.handled.sha, w.handled.count, WC_SHA_BYTES, compare_sha);
-
-		used = used || is_used(arg, sha);
-		if (b->is_memory)
-			mem_mark_used(b, sha, used);
-		/* Asked for its age again, under the lock: it may have been put anew since. */
-		if (!used)
-			remove_old(b, sha);
-	}
-out:
-	free(w.handled.sha);
-	free(w.old.sha);
+	lost_forget(b, sha);
 }

@@ -17,8 +17,15 @@ void blobs_bound_files(struct blobs *b, int max);
 uint64_t blobs_memory_cap(const struct blobs *b); /* in memory: cap_bytes; on disk: 0. Any thread */
 void blobs_close(struct blobs *b);
 
+/* A blob put or named for a message stays while the hold on it lasts: until that message is committed or refused. */
+struct blob_hold;
+void blob_hold_used(struct blob_hold *h); /* the message is committed. NULL-safe. Thread: room */
+void blob_hold_end(struct blob_hold *h);  /* the message is decided, and h is gone. NULL-safe. Any thread; waits for no disk */
+
 /* Stores data, once. The same bytes again take no more room but the same time: whether they were there is nobody's to know.
- * -WC_ESTORAGE if the disk refuses. A blob no message refers to stays for at least ten minutes, for the message it was put for. */
+ * -WC_ESTORAGE if the disk refuses. *hold is for the message it was put for. */
+int blob_put_held(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES], struct blob_hold **hold) WC_MUSTCHECK;
+/* The same for no message: it stays for at least ten minutes. */
 int blob_put(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
 /* An open, read-only descriptor the caller closes, and its size; or -WC_ENOENT, -WC_ESTORAGE. Read it with pread or with sendfile's own
  * offset: in memory, descriptors of one blob share their position. */
@@ -47,10 +54,42 @@ int upload_finish(struct upload *u, struct upload_state *state) WC_MUSTCHECK;
 void upload_suspend(struct upload *u); /* the connection broke: what came stays for WC_UPLOAD_HOURS. Frees u */
 #define WC_UPLOAD_HOURS 24
 int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct upload_state *state) WC_MUSTCHECK; /* or -WC_ENOENT */
-/* What a handle stands for; -WC_ENOENT if there is none, it is another's, or too old. Stays valid (a message may be sent again). */
+/* What a handle stands for; -WC_ENOENT if there is none, it is another's, or too old. Stays valid (a message may be sent again).
+ * -WC_ECLOSED: its message was stored, and its bytes were released since: sha and size are set, and the same message may be recognised. */
 int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
-/* Removes dead uploads and old handles; `is_used` says whether a message refers to a blob; ones older than ten minutes that neither a message nor
- * a living handle refers to go. is_used must say true when it does not know. Thread: a helper's, one at a time. */
-void blobs_collect(struct blobs *b, bool (*is_used)(void *arg, const uint8_t sha[WC_SHA_BYTES]), void *arg);
+/* The same for a message: *hold is set with 0. */
+int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size,
+                        struct blob_hold **hold) WC_MUSTCHECK;
+/* --- What goes, and when. Thread: a helper's, one at a time.
+ *
+ * The server unlinks what it knows to be released: bytes whose last message went (the database lists them), and bytes put for a message that
+ * was refused. What no row explains it moves to DIR/lost, and removes it there a day later. */
+
+/* What the database says; asked by the collector. */
+struct blob_rows {
+	int (*refs)(void *arg, const uint8_t sha[WC_SHA_BYTES]); /* messages that stand for it; negative: not known now */
+	int (*is_released)(void *arg, const uint8_t sha[WC_SHA_BYTES]); /* on the list of blobs_release: 1, 0; negative: not known now */
+	bool (*knows)(void *arg, uint64_t identity_id, int64_t at_ms); /* is there such a person, and was then? In doubt yes */
+	bool (*keeps)(void *arg); /* a backup counts on every blob. Asked after refs: a backup that begins after the answer "no" copies the same "no" */
+	void *arg;
+};
+
+/* Ends of messages under way: notes which handles were used, and unlinks what was put for a message that was refused. */
+void blobs_settle(struct blobs *b, const struct blob_rows *rows);
+/* Unlinks released blobs unless they are in use again. is_done[i]: nothing is left to do for that one. */
+void blobs_release(struct blobs *b, const struct blob_rows *rows, uint8_t (*sha)[WC_SHA_BYTES], size_t n, bool *is_done);
+
+struct blob_sweep {
+	size_t files;                        /* looked at */
+	size_t unexplained;                  /* of them, no row or handle knows them */
+	size_t moved, returned, removed;     /* to DIR/lost, out of it to be blobs again, and out of it for good */
+	uint64_t moved_bytes, removed_bytes;
+	bool is_stopped;                     /* unexplained was more than a tenth: nothing was moved */
+};
+/* Removes dead uploads, moves to DIR/lost what nothing explains, brings back what is needed again and removes what lay there for a day. Logs
+ * what it did. accepts: it may move any number. */
+void blobs_sweep(struct blobs *b, const struct blob_rows *rows, bool accepts, struct blob_sweep *out);
+bool blobs_has_ended(struct blobs *b); /* is there something to settle? */
+uint64_t blobs_lost_bytes(struct blobs *b);
 
 #endif

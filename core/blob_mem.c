@@ -111,13 +111,14 @@ static int make_room(struct blobs *b, uint64_t more, size_t files)
 }
 
 /* Takes fd, also on failure. */
-static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
+static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint64_t size, bool is_pending)
 {
 	struct mem_blob *m = find(b, sha);
 	int rc = 0;
 
 	if (m) {
 		m->put_ms = real_ms();
+		m->is_pending &= is_pending;
 		give_up(fd);
 		return 0;
 	}
@@ -133,14 +134,14 @@ static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint6
 	if (!b->mem)
 		b->mem = xcalloc(MEM_FILES_MAX, sizeof(*b->mem));
 	m = &b->mem[b->mem_count++];
-	*m = (struct mem_blob){ .fd = fd, .size = size, .put_ms = real_ms() };
+	*m = (struct mem_blob){ .fd = fd, .size = size, .put_ms = real_ms(), .is_pending = is_pending };
 	memcpy(m->sha, sha, WC_SHA_BYTES);
 	atomic_fetch_add(&b->bytes, size);
 	return 0;
 }
 
 /* Room first, bytes after: what two helpers write at once must not be on top of all there may be. */
-int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES])
+int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
 {
 	int fd = -1, rc;
 
@@ -160,7 +161,7 @@ int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SH
 	b->part_bytes -= cost(n);
 	b->parts--;
 	if (rc == 0)
-		rc = adopt(b, fd, sha, n);
+		rc = adopt(b, fd, sha, n, is_pending);
 	else if (fd >= 0)
 		give_up(fd);
 	pthread_mutex_unlock(&b->lock);
@@ -198,15 +199,22 @@ int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 	return m ? 0 : -WC_ENOENT;
 }
 
-void mem_remove_old(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
+void mem_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 {
-	struct mem_blob *m;
+	struct mem_blob *m = find(b, sha);
 
-	pthread_mutex_lock(&b->lock);
-	m = find(b, sha);
-	if (m && real_ms() - m->put_ms >= BLOB_GRACE_MS)
+	if (m)
 		drop(b, m);
-	pthread_mutex_unlock(&b->lock);
+}
+
+bool mem_settle(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_stored)
+{
+	struct mem_blob *m = find(b, sha);
+	bool was_pending = m && m->is_pending;
+
+	if (m && is_stored)
+		m->is_pending = false;
+	return was_pending;
 }
 
 int mem_each(struct blobs *b, blob_fn fn, void *arg)
@@ -270,6 +278,37 @@ int mem_record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UP
 		*out = u->rec;
 	pthread_mutex_unlock(&b->lock);
 	return u ? 0 : -WC_ENOENT;
+}
+
+void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle)
+{
+	struct mem_upload *u;
+
+	pthread_mutex_lock(&b->lock);
+	u = *find_upload(b, identity_id, name);
+	if (u && u->rec.is_done && strcmp(u->rec.handle, handle) == 0)
+		u->rec.is_used = true;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	struct upload_record *copy = NULL;
+	size_t count = 0;
+
+	/* A copy, so that fn may ask the database. */
+	pthread_mutex_lock(&b->lock);
+	for (const struct mem_upload *u = b->mem_uploads; u; u = u->next)
+		count += u->rec.is_done && !u->rec.is_used;
+	copy = xmalloc((count + 1) * sizeof(*copy));
+	count = 0;
+	for (const struct mem_upload *u = b->mem_uploads; u; u = u->next)
+		if (u->rec.is_done && !u->rec.is_used)
+			copy[count++] = u->rec;
+	pthread_mutex_unlock(&b->lock);
+	for (size_t i = 0; i < count; i++)
+		fn(arg, &copy[i]);
+	free(copy);
 }
 
 int mem_record_count_open(struct blobs *b, uint64_t identity_id)
@@ -360,7 +399,7 @@ int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd)
 		b->part_bytes -= u->rec.stored;
 		u->part_fd = -1;
 		b->parts--;
-		rc = adopt(b, part, rec->sha, rec->size);
+		rc = adopt(b, part, rec->sha, rec->size, false);
 		if (rc)
 			drop_upload(b, find_upload(b, rec->identity_id, rec->name));
 		else

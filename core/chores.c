@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "collect.h"
 #include "logmsg.h"
 #include "metrics.h"
 #include "room_impl.h"
 
 #define TURN_MS 1000
 #define FULL_TURN_MS 100            /* when a slice of retention was full */
-#define COLLECT_MS (10 * 60 * 1000)
 #define SEEN_MS (60 * 1000)
 #define EXPIRE_SLICE 200            /* messages a turn */
 #define MEMORY_MESSAGES 10000       /* kept with :memory:, or as many as a history has; of the longest texts, 160 MB */
@@ -24,24 +24,14 @@
 
 struct chore {
 	struct room *room;
-	bool collects, trims;
+	bool trims;
+	struct collect_turn collect;
 };
-
-struct collection {
-	const struct room *room;
-	struct store_reader *reader;
-};
-
-static bool is_used(void *arg, const uint8_t sha[WC_SHA_BYTES])
-{
-	const struct collection *c = arg;
-	/* In doubt it is in use. And asked in this order: a backup that begins after the answer "no" copies a database that says no, too. */
-	return store_read_blob_refs(c->reader, sha) != 0 || atomic_load(&c->room->keeps_blobs);
-}
 
 static void chore_done(void *arg)
 {
 	struct chore *c = arg;
+	collect_forget(c->room, &c->collect);
 	c->room->chores_run = false;
 	free(c);
 }
@@ -53,8 +43,7 @@ static void run_chore(void *arg, struct store_reader *r)
 		log_debug("checkpoint failed", "retry=\"in %d ms\"", TURN_MS);
 	if (c->trims)
 		malloc_trim(0);
-	if (c->collects)
-		blobs_collect(c->room->o.blobs, is_used, &(struct collection){ c->room, r });
+	collect_run(c->room, r, &c->collect);
 	struct event *e = event_new_small(EV_CALL, NULL, 0);
 	e->call.fn = chore_done;
 	e->call.arg = c;
@@ -96,7 +85,6 @@ static void show_slice(struct room *r, const struct slice *s)
 	}
 	for (int i = 0; i < s->gone_count; i++)
 		tail_set_flags(r->tail, s->gone[i].id, s->gone[i].flags);
-	r->evicted |= s->gone_count > 0;
 }
 
 /* What retention freed is given back a little at a time, until nothing is left. */
@@ -159,6 +147,7 @@ static void retain(struct room *r)
 	if (touched >= EXPIRE_SLICE)
 		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
 	show_slice(r, &slice);
+	r->evicted = true;
 	r->floor = WC_MAX(r->floor, store_floor(r->o.store)); /* trimming names nothing that it took */
 	tail_drop_through(r->tail, r->floor);
 	r->has_free_pages = true;
@@ -222,7 +211,7 @@ void chores_tick(struct room *r)
 		return;
 	r->helper_next_ms = r->mono_now_ms + TURN_MS;
 	uint64_t commits = metric_get(M_COMMITS);
-	bool collects = (r->evicted || r->mono_now_ms >= r->collect_next_ms) && !atomic_load(&r->keeps_blobs);
+	bool collects = r->evicted || collect_is_due(r, &r->collect);
 	uint64_t connects = metric_get(M_CONNECTS);
 	bool is_calm = connects == r->connects_seen;
 	bool trims = is_calm && connects - r->connects_trimmed >= TRIM_CONNECTS;
@@ -232,11 +221,9 @@ void chores_tick(struct room *r)
 	if (trims)
 		r->connects_trimmed = connects;
 	r->commits_seen = commits;
-	r->evicted &= !collects;
-	if (collects)
-		r->collect_next_ms = r->mono_now_ms + COLLECT_MS;
+	r->evicted = false;
 	struct chore *c = xmalloc(sizeof *c);
-	*c = (struct chore){ r, collects, trims };
+	*c = (struct chore){ r, trims, { .state = &r->collect } };
 	r->chores_run = true;
 	helpers_submit(r->o.helpers, run_chore, c);
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blob.h"
+
 static const char *const code_names[ERR_COUNT] = {
 	[ERR_BAD_REQUEST] = "bad_request",
 	[ERR_TOO_LONG] = "too_long",
@@ -57,7 +59,9 @@ void event_free(struct event *e)
 {
 	if (!e)
 		return;
-	if (e->kind == EV_FILE || e->kind == EV_VOICE)
+	if (e->kind == EV_FILE || e->kind == EV_VOICE) {
 		shbuf_unref(e->file.data64);
+		blob_hold_end(e->file.hold);
+	}
 	free(e);
 }

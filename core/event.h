@@ -54,9 +54,11 @@ struct event {
 			double duration;
 			uint32_t width, height;
 			uint64_t size;         /* set by the preparation, from the bytes */
+			bool is_gone;          /* by a handle whose message was stored and whose bytes were released: at most that message again */
 			bool is_unread;        /* not prepared, because its sender was over a limit: size is about right, nothing is stored */
 			uint8_t sha[WC_SHA_BYTES];
 			struct shbuf *data64;  /* canonical base64 for dialect 1; may be NULL */
+			struct blob_hold *hold; /* the bytes stay while the event is under way; NULL: not prepared, or is_gone */
 		} file;                    /* EV_FILE and EV_VOICE */
 		struct {
 			uint64_t since, before, after;
@@ -81,6 +83,6 @@ struct event {
 
 struct event *event_new(enum event_kind kind, struct conn *conn, size_t extra); /* zeroed; `extra` bytes lie behind it. NULL: no memory */
 struct event *event_new_small(enum event_kind kind, struct conn *conn, size_t extra); /* the same for what no peer sizes; never NULL */
-void event_free(struct event *e); /* drops data64 too; NULL-safe */
+void event_free(struct event *e); /* drops data64 too and ends the hold; NULL-safe */
 
 #endif

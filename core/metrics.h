@@ -108,6 +108,8 @@
 	X(LOG_LAG, gauge, bytes, "log_lag_bytes", "bytes of the broadcast logs that the slowest I/O thread has not passed yet") \
 	X(STORE_BYTES, gauge, bytes, "store_bytes", "bytes of the database on disk, its log included") \
 	X(BLOB_BYTES, gauge, bytes, "blob_bytes", "bytes of files and voices stored") \
+	X(LOST_BYTES, gauge, bytes, "lost_bytes", "bytes of files in lost/, which nothing explains; each stays there for a day") \
+	X(FILES_UNEXPLAINED, gauge, one, "files_unexplained", "files that no row explains and that a sweep did not dare to move") \
 	X(CERTIFICATE_EXPIRY, gauge, seconds, "certificate_expiry_timestamp_seconds", "when the certificate in use runs out, Unix time; absent without TLS") \
 	X(PROCESS_START, gauge, ms, "process_start_time_seconds", "when the process started, Unix time") \
 	X(PROCESS_CPU, counter, us, "process_cpu_seconds_total", "processor time used, user and system") \

@@ -46,6 +46,7 @@ struct options {
 	int retain_days;     /* --retain-days; 0: for ever */
 	int max_storage_mb;  /* --max-storage-mb; 0: no bound; -1: not given, see space.h (256 with :memory:) */
 	int free_reserve_mb; /* --free-reserve-mb; 0: none; -1: not given, see space.h */
+	bool accept_orphans; /* --accept-orphans | WAVECHAT_ACCEPT_ORPHANS */
 	int name_hold_days;  /* --name-hold-days 90 */
 	int message_rate, message_burst; /* --message-rate N a second, --message-burst N, of one person; rate 0: no limit, as with all below */
 	int byte_rate_kb, byte_burst_mb; /* --byte-rate-kb N a second, --byte-burst-mb N: texts and files of one person */

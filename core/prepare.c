@@ -91,6 +91,7 @@ static bool drop_data(struct event **e)
 	small->file.blob = move_str(&at, old->file.blob);
 	small->file.data = (struct str){ NULL, 0 };
 	old->file.data64 = NULL; /* moved */
+	old->file.hold = NULL;
 	event_free(old);
 	if (small->file.data64)
 		small->cost += small->file.data64->len;
@@ -112,7 +113,7 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 	}
 	if (!check_size(e, (uint64_t)size, max_file_mb))
 		return;
-	if (blob_put(blobs, bytes, (size_t)size, (*e)->file.sha) < 0) {
+	if (blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold) < 0) {
 		replace_storage(e);
 		return;
 	}
@@ -174,7 +175,12 @@ static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identit
 	int rc = -WC_ENOENT, fd = -1;
 
 	if (identity_id != 0)
-		rc = upload_resolve(blobs, identity_id, ev->file.blob, ev->file.sha, &size);
+		rc = upload_resolve_held(blobs, identity_id, ev->file.blob, ev->file.sha, &size, &ev->file.hold);
+	if (rc == -WC_ECLOSED) { /* maybe the message that it was sent with, said again: the room knows */
+		ev->file.is_gone = true;
+		ev->file.size = size;
+		return;
+	}
 	if (rc == 0 && !check_size(e, size, max_file_mb))
 		return;
 	if (rc == 0 && BASE64_LEN(size) <= data64_max)

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include "collect.h"
 #include "decode.h"
 #include "encode.h"
 #include "iprate.h"
@@ -134,11 +135,12 @@ struct room {
 	bool is_stopping;
 	bool is_quiet;                   /* helpers get no more work: they are about to end */
 	bool storage_failed;             /* said so in the log; says when it is well again */
-	int64_t chores_next_ms, seen_next_ms, collect_next_ms, helper_next_ms; /* monotonic */
+	int64_t chores_next_ms, seen_next_ms, helper_next_ms; /* monotonic */
+	struct collect_state collect;    /* the turn's under way, else the room's */
 	uint64_t commits_seen;           /* at the last checkpoint */
 	uint64_t connects_trimmed, connects_seen; /* at the last trim of the heap; a turn ago */
 	bool chores_run;                 /* a helper is at it */
-	bool evicted;                    /* files went since the last collection */
+	bool evicted;                    /* files went since the last turn of the collector */
 	bool has_free_pages;             /* the database may have some to give back */
 };
 

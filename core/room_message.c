@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "blob.h"
 #include "fault.h"
 #include "metrics.h"
 #include "room_impl.h"
@@ -134,7 +135,7 @@ static void run_again(void *arg, struct store_reader *reader)
 bool message_defers(struct room *r, struct action *a)
 {
 	const struct event *e = a->e;
-	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread || !a->session || r->is_quiet)
+	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread || e->file.is_gone || !a->session || r->is_quiet)
 		return false;
 	a->is_deferred = r->users.session_count[DIALECT_1] > 0 || r->group_has_join_1;
 	return a->is_deferred;
@@ -169,6 +170,12 @@ void message_prepare(struct room *r, struct action *a)
 	if (!a->session->user->is_identity)
 		m->cid = STR("");
 	if (a->rc /* over a limit, or locked down */ || sanction_silences(r, a)) {
+		find_first(r, a);
+		return;
+	}
+	if (m->kind != MSG_TEXT && a->e->file.is_gone) {
+		fail(a, ERR_BAD_REQUEST);
+		a->words = "unknown upload";
 		find_first(r, a);
 		return;
 	}
@@ -339,6 +346,8 @@ void message_apply(struct room *r, struct action *a)
 	if (a->is_void)
 		return;
 	struct shbuf *data64 = a->e->kind == EV_TEXT ? NULL : a->e->file.data64;
+	if (a->rc == 0 && a->e->kind != EV_TEXT)
+		blob_hold_used(a->e->file.hold);
 	if (a->rc) {
 		if (a->error == ERR_STORAGE)
 			limit_give_back(r, a);

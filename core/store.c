@@ -411,6 +411,7 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 {
 	struct store *s = xcalloc(1, sizeof(*s));
 	int rc, result = -WC_ESTORAGE;
+	struct stat st;
 	int64_t bytes;
 
 	*out = NULL;
@@ -440,6 +441,10 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 	if (dir) { /* absolute, for readers opened after a chdir */
 		free(s->path);
 		s->path = xstrdup(sqlite3_db_filename(s->db, "main"));
+		if (stat(s->path, &st) == 0) {
+			s->dev = st.st_dev;
+			s->ino = st.st_ino;
+		}
 	}
 	if (refuse_newer(s, cause) != 0 || set_up(s, durability, cause) != 0)
 		goto out;

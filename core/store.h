@@ -98,6 +98,8 @@ int store_expire(struct store *s, int64_t before_ms, int limit, store_msg_fn fn,
 int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 /* Removes the oldest messages past the newest keep_messages, at most limit: what bounds the in-memory database. Returns how many. */
 int store_trim(struct store *s, int64_t keep_messages, int limit) WC_MUSTCHECK;
+/* Their bytes are gone, or are in use again. Within the caller's transaction, or in one of its own. */
+int store_forget_released(struct store *s, const uint64_t *ids, size_t n) WC_MUSTCHECK;
 int store_vacuum_some(struct store *s, int pages) WC_MUSTCHECK; /* incremental vacuum, outside a transaction. Returns how many pages are still free */
 /* Tests: the nth step from now fails with this SQLite code, as if SQLite had said so; FULL, IOERR and NOMEM also end the transaction. */
 void store_test_fail_after(struct store *s, int nth, int rc);
@@ -127,6 +129,12 @@ int store_read_peers(struct store_reader *r, uint64_t me, int limit, store_peer_
 int store_read_token(struct store_reader *r, const uint8_t hash[WC_SHA_BYTES], uint64_t *identity_id) WC_MUSTCHECK;
 /* The file behind a URL's secret. -WC_ENOENT: none, or gone. */
 int store_read_file(struct store_reader *r, const uint8_t secret[WC_SECRET_BYTES], store_msg_fn fn, void *arg) WC_MUSTCHECK;
+/* Blobs that no message refers to any more and whose bytes may still be there: those with after < id, in id order, at most limit. */
+int store_read_released(struct store_reader *r, uint64_t after, int limit, uint64_t *ids, uint8_t (*sha)[WC_SHA_BYTES]) WC_MUSTCHECK;
+int store_read_is_released(struct store_reader *r, const uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK; /* 1: it is on that list; 0: it is not */
+int store_read_identity_created(struct store_reader *r, uint64_t identity_id, int64_t *created_ms) WC_MUSTCHECK; /* or -WC_ENOENT */
+/* False: the file under the database's name is another one by now, so that rows say nothing of the files beside it. */
+bool store_is_in_place(const struct store_reader *r);
 /* How many messages refer to a blob (gone and deleted ones do not count). */
 int store_read_blob_refs(struct store_reader *r, const uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
 /* Moves the WAL into the database, off the room thread; about once a second keeps the WAL bounded. With a WAL over 64 MB it may hold up

@@ -33,13 +33,13 @@ enum writer_stmt {
 	W_PUT_MSG, W_PUT_FILE, W_PUT_PEER, W_FIND_CID,
 	W_PUT_IDENTITY, W_PUT_TOKEN, W_ADMIT_TOKEN, W_TOUCH, W_DROP_IDENTITY, W_GET_META, W_SET_META, W_LAST_ID,
 	W_OLDEST, W_DELETE_FILE, W_DELETE_MSG, W_DELETE_PEER, W_COUNT_ROWS,
-	W_OLDEST_FILE, W_FILE_GONE, W_MSG_GONE,
+	W_OLDEST_FILE, W_FILE_GONE, W_MSG_GONE, W_FORGET_RELEASED,
 	W_EACH_IDENTITY, W_EACH_TOKEN, W_TAIL_LOW, W_TAIL,
 	W_LAST,
 };
 
 enum reader_stmt {
-	R_BEGIN, R_END, R_PEERS, R_TOKEN, R_FILE, R_BLOB_REFS,
+	R_BEGIN, R_END, R_PEERS, R_TOKEN, R_FILE, R_BLOB_REFS, R_RELEASED, R_IS_RELEASED, R_IDENTITY_CREATED,
 	R_SINCE_PUBLIC, R_SINCE_ALL, R_SINCE_FROM, R_SINCE_TO, R_LOW_PUBLIC, R_PAGE_PUBLIC, R_LOW_PAIR, R_PAGE_PAIR,
 	R_LAST,
 };
@@ -50,6 +50,7 @@ struct store {
 	char *path; /* or the URI of the in-memory database */
 	bool is_memory;
 	int lock_fd;
+	uint64_t dev, ino; /* of the file that was opened; 0 in memory */
 	/* in_txn: store_begin succeeded and nothing ended it. is_poisoned: a step failed, and until it is rolled back nothing more is
 	 * accepted. SQLite itself ends a transaction on some errors; without this what follows would be stored outside any. */
 	bool in_txn, is_poisoned;

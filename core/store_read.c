@@ -8,6 +8,7 @@
  * not serve, preparing would fail at start instead of a page turning slow with the years. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "logmsg.h"
 #include "store_impl.h"
@@ -22,6 +23,9 @@ const char *const store_reader_sql[R_LAST] = {
 	[R_TOKEN] = "SELECT identity_id FROM tokens WHERE hash = ?1",
 	[R_FILE] = "SELECT " MSG_COLUMNS " FROM files f JOIN messages m ON m.id = f.msg_id WHERE f.secret = ?1 AND f.is_live = 1",
 	[R_BLOB_REFS] = "SELECT refs FROM blob_refs WHERE sha = ?1",
+	[R_RELEASED] = "SELECT id, sha FROM released WHERE id > ?1 ORDER BY id LIMIT ?2",
+	[R_IS_RELEASED] = "SELECT id FROM released WHERE sha = ?1",
+	[R_IDENTITY_CREATED] = "SELECT created FROM identities WHERE id = ?1",
 	[R_SINCE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public")
 	                   "WHERE m.to_id IS NULL AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
 	[R_SINCE_ALL] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_dm_to")
@@ -427,6 +431,58 @@ int store_read_blob_refs(struct store_reader *r, const uint8_t sha[WC_SHA_BYTES]
 	if (rc == -WC_ENOENT)
 		return 0;
 	return rc == 0 ? (int)WC_MIN(refs, (int64_t)INT32_MAX) : rc;
+}
+
+int store_read_released(struct store_reader *r, uint64_t after, int limit, uint64_t *ids, uint8_t (*sha)[WC_SHA_BYTES])
+{
+	sqlite3_stmt *stmt = r->stmt[R_RELEASED];
+	struct binder b;
+	int count = 0, rc = read_begin(r);
+
+	if (rc != SQLITE_OK)
+		return failed(r, "read_released", rc);
+	b = bind_to(stmt);
+	bind_int(&b, (int64_t)after);
+	bind_int(&b, limit);
+	for (rc = b.rc; rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW; rc = SQLITE_OK) {
+		ids[count] = (uint64_t)sqlite3_column_int64(stmt, 0);
+		memset(sha[count], 0, WC_SHA_BYTES);
+		column_bytes(stmt, 1, sha[count++], WC_SHA_BYTES);
+	}
+	read_end(r);
+	return rc == SQLITE_DONE ? count : failed(r, "read_released", rc);
+}
+
+int store_read_is_released(struct store_reader *r, const uint8_t sha[WC_SHA_BYTES])
+{
+	int64_t id;
+	int rc = look_up(r, R_IS_RELEASED, "read_is_released", sha, WC_SHA_BYTES, use_int, &id);
+
+	return rc == 0 ? 1 : rc == -WC_ENOENT ? 0 : rc;
+}
+
+int store_read_identity_created(struct store_reader *r, uint64_t identity_id, int64_t *created_ms)
+{
+	sqlite3_stmt *stmt = r->stmt[R_IDENTITY_CREATED];
+	struct binder b;
+	int rc = read_begin(r);
+
+	if (rc != SQLITE_OK)
+		return failed(r, "read_identity", rc);
+	b = bind_to(stmt);
+	bind_int(&b, (int64_t)identity_id);
+	rc = b.rc == SQLITE_OK ? sqlite3_step(stmt) : b.rc;
+	if (rc == SQLITE_ROW)
+		*created_ms = sqlite3_column_int64(stmt, 0);
+	read_end(r);
+	return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -WC_ENOENT : failed(r, "read_identity", rc);
+}
+
+bool store_is_in_place(const struct store_reader *r)
+{
+	struct stat st;
+
+	return r->store->is_memory || (stat(r->store->path, &st) == 0 && st.st_dev == r->store->dev && st.st_ino == r->store->ino);
 }
 
 /* The log is copied while the room goes on writing (PASSIVE takes no lock the writer needs). But with a writer that never rests that

@@ -47,6 +47,7 @@ const char *const store_writer_sql[W_LAST] = {
 	                  " WHERE f.is_live = 1 ORDER BY f.msg_id LIMIT 1",
 	[W_FILE_GONE] = "UPDATE files SET is_live = 0 WHERE msg_id = ?",
 	[W_MSG_GONE] = "UPDATE messages SET flags = flags | ?2 WHERE id = ?1",
+	[W_FORGET_RELEASED] = "DELETE FROM released WHERE id = ?",
 	[W_EACH_IDENTITY] = "SELECT id, name, key, created, seen, EXISTS (SELECT 1 FROM dm_peers WHERE owner_id = identities.id)"
 	                    " FROM identities ORDER BY id",
 	[W_EACH_TOKEN] = "SELECT identity_id, hash, created FROM tokens",
@@ -620,6 +621,18 @@ int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_
 		count++;
 	}
 	return leave_slice(s, is_own, "evict_files", rc, count);
+}
+
+int store_forget_released(struct store *s, const uint64_t *ids, size_t n)
+{
+	bool is_own;
+	int rc = SQLITE_OK;
+
+	if (enter_slice(s, &is_own) != 0)
+		return -WC_ESTORAGE;
+	for (size_t i = 0; i < n && rc == SQLITE_OK; i++)
+		rc = delete_by_id(s, W_FORGET_RELEASED, ids[i]);
+	return leave_slice(s, is_own, "forget_released", rc, 0);
 }
 
 static int take_count(void *arg, int columns, char **values, char **names)

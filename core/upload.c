@@ -312,6 +312,7 @@ out:
 static int finish_locked(struct upload *u, struct upload_state *state)
 {
 	struct upload_record rec = u->rec;
+	struct blob_hold *hold;
 	int rc;
 
 	if (u->is_taken)
@@ -326,10 +327,15 @@ static int finish_locked(struct upload *u, struct upload_state *state)
 	make_handle(&rec);
 	rec.is_done = true;
 	rec.at_ms = real_ms();
+	hold = blob_hold_new(u->b, rec.sha, NULL);
 	rc = record_finish(u->b, &rec, u->fd);
-	if (rc == 0)
-		state_of(&rec, state);
-	return rc;
+	if (rc) {
+		blob_hold_drop(hold);
+		return rc;
+	}
+	blob_hold_fresh(hold); /* whoever looked for handles before may not have seen this one */
+	state_of(&rec, state);
+	return 0;
 }
 
 int upload_finish(struct upload *u, struct upload_state *state)
@@ -362,21 +368,41 @@ int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct up
 	return rc;
 }
 
-int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size)
+int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size,
+                        struct blob_hold **hold)
 {
 	uint8_t bytes[UPLOAD_NAME_BYTES + HANDLE_RANDOM_BYTES];
 	struct upload_record rec;
 	int rc;
 
+	*hold = NULL;
 	if (wc_unhex(bytes, sizeof(bytes), handle) != 0)
 		return -WC_ENOENT;
 	/* The name leads to the record, the random rest proves that the asker was given the handle, the folder that it is theirs. */
 	rc = record_load(b, identity_id, bytes, &rec);
 	if (rc)
 		return rc;
-	if (!rec.is_done || handle.len != strlen(rec.handle) || !wc_equal_ct(rec.handle, handle.p, handle.len) || !is_good(b, &rec))
+	if (!rec.is_done || handle.len != strlen(rec.handle) || !wc_equal_ct(rec.handle, handle.p, handle.len))
 		return -WC_ENOENT;
+	*hold = blob_hold_new(b, rec.sha, &rec); /* before the look: what is there then stays */
+	if (!is_good(b, &rec)) {
+		blob_hold_drop(*hold);
+		*hold = NULL;
+		if (!rec.is_used)
+			return -WC_ENOENT;
+		rc = -WC_ECLOSED;
+	}
 	memcpy(sha, rec.sha, WC_SHA_BYTES);
 	*size = rec.size;
-	return 0;
+	return rc;
+}
+
+int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size)
+{
+	struct blob_hold *hold;
+	int rc = upload_resolve_held(b, identity_id, handle, sha, size, &hold);
+
+	if (hold)
+		blob_hold_drop(hold);
+	return rc;
 }

@@ -1,13 +1,14 @@
-/* upload_disk.c — what is kept of uploads across a kill: DIR/uploads/<identity>/<name>.open, .part and .done.
+/* upload_disk.c — what is kept of uploads across a kill: DIR/uploads/<identity>/<name>.open, .part, .done and .used.
  *
  * Owns DIR/uploads. .open says that an upload began and how long it will be, .part are its bytes (its length is the offset to go on from),
- * .done says which blob it became and under which handle. Both numbers in a path are hex made here. Thread: as upload.c.
+ * .done says which blob it became and under which handle, .used the same once a message has come of it. Both numbers in a path are hex made here. Thread: as upload.c.
  *
  * The end of an upload, and what a kill leaves after each step:
  *   sync .part            an upload to go on with (all bytes there: it is finished again)
  *   rename .done in       finished; record_recover moves the part at the next start
  *   move .part to blobs   finished
  *   unlink .open          finished
+ *   rename .done to .used, after a message with its handle was committed: it keeps the blob no longer
  * A length that lies after a power cut is not expected: the journalling filesystems this runs on lengthen a file after its data is out. */
 #include <dirent.h>
 #include <errno.h>
@@ -101,6 +102,18 @@ static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name
 	return 0;
 }
 
+/* .used second: what is renamed between the two looks is found by one of them. */
+static int read_done(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *rec)
+{
+	int rc = read_record(b, identity_id, name, "done", rec);
+
+	if (rc != -WC_ENOENT)
+		return rc;
+	rc = read_record(b, identity_id, name, "used", rec);
+	rec->is_used = rc == 0;
+	return rc;
+}
+
 /* --- By name. */
 
 int record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out)
@@ -111,11 +124,11 @@ int record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD
 
 	if (b->is_memory)
 		return mem_record_load(b, identity_id, name, out);
-	rc = read_record(b, identity_id, name, "done", out);
+	rc = read_done(b, identity_id, name, out);
 	if (rc == -WC_ENOENT) {
 		rc = read_record(b, identity_id, name, "open", out);
 		if (rc == -WC_ENOENT) /* .done comes before .open goes: it may have been finished between the two looks */
-			return read_record(b, identity_id, name, "done", out);
+			return read_done(b, identity_id, name, out);
 		if (rc)
 			return rc;
 		make_path(path, identity_id, name, "part");
@@ -185,6 +198,7 @@ int record_create(struct blobs *b, const struct upload_record *rec, int *fd)
 	/* Under the lock, so that the sweep does not remove the folder in between. */
 	pthread_mutex_lock(&b->lock);
 	unlink_kind(b, rec, "done");
+	unlink_kind(b, rec, "used");
 	unlink_kind(b, rec, "part"); /* never truncated: a file that is a blob's by now must not change */
 	*fd = -1;
 	if (mkdirat(b->uploads_fd, folder, 0700) == 0 || errno == EEXIST)
@@ -246,8 +260,26 @@ int record_finish(struct blobs *b, const struct upload_record *rec, int fd)
 static void remove_record(struct blobs *b, const struct upload_record *rec)
 {
 	unlink_kind(b, rec, "done");
+	unlink_kind(b, rec, "used");
 	unlink_kind(b, rec, "part");
 	unlink_kind(b, rec, "open");
+}
+
+void record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle)
+{
+	char done[PATH_BYTES], used[PATH_BYTES];
+	struct upload_record rec;
+
+	if (b->is_memory) {
+		mem_record_use(b, identity_id, name, handle);
+		return;
+	}
+	make_path(done, identity_id, name, "done");
+	make_path(used, identity_id, name, "used");
+	pthread_mutex_lock(&b->lock);
+	if (read_record(b, identity_id, name, "done", &rec) == 0 && strcmp(rec.handle, handle) == 0)
+		(void)renameat(b->uploads_fd, done, b->uploads_fd, used);
+	pthread_mutex_unlock(&b->lock);
 }
 
 static bool is_folder(const char *name, uint64_t *identity_id)
@@ -275,6 +307,8 @@ static void each_file(struct blobs *b, void (*fn)(struct blobs *b, uint64_t iden
 		while ((i = readdir(inner)))
 			fn(b, identity_id, i->d_name, arg);
 		closedir(inner);
+		if (b->is_look)
+			continue;
 		pthread_mutex_lock(&b->lock);
 		(void)unlinkat(b->uploads_fd, o->d_name, AT_REMOVEDIR); /* refused unless empty */
 		pthread_mutex_unlock(&b->lock);
@@ -294,7 +328,7 @@ static void sweep_file(struct blobs *b, uint64_t identity_id, const char *file, 
 	uint8_t name[UPLOAD_NAME_BYTES];
 	struct upload_record rec;
 
-	if (!is_kind(file, "open", name) && !is_kind(file, "done", name))
+	if (!is_kind(file, "open", name) && !is_kind(file, "done", name) && !is_kind(file, "used", name))
 		return;
 	pthread_mutex_lock(&b->lock);
 	if (record_load(b, identity_id, name, &rec) == 0 && w->fn(w->arg, &rec))
@@ -312,6 +346,31 @@ void record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_rec
 		each_file(b, sweep_file, &w);
 }
 
+struct each_handle {
+	void (*fn)(void *arg, const struct upload_record *rec);
+	void *arg;
+};
+
+static void handle_file(struct blobs *b, uint64_t identity_id, const char *file, void *arg)
+{
+	const struct each_handle *each = arg;
+	uint8_t name[UPLOAD_NAME_BYTES];
+	struct upload_record rec;
+
+	if (is_kind(file, "done", name) && read_record(b, identity_id, name, "done", &rec) == 0 && rec.is_done)
+		each->fn(each->arg, &rec);
+}
+
+void record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	struct each_handle each = { fn, arg };
+
+	if (b->is_memory)
+		mem_record_each_handle(b, fn, arg);
+	else if (b->uploads_fd >= 0)
+		each_file(b, handle_file, &each);
+}
+
 static void recover_file(struct blobs *b, uint64_t identity_id, const char *file, void *arg)
 {
 	struct upload_record rec = { .identity_id = identity_id }, done;
@@ -322,7 +381,7 @@ static void recover_file(struct blobs *b, uint64_t identity_id, const char *file
 	if (!is_kind(file, "part", rec.name) && !is_kind(file, "open", rec.name))
 		return;
 	make_path(path, identity_id, rec.name, "part");
-	if (read_record(b, identity_id, rec.name, "done", &done) == 0) {
+	if (read_done(b, identity_id, rec.name, &done) == 0) {
 		if (fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == done.size &&
 		    blob_adopt_file(b, b->uploads_fd, path, done.sha, done.size) != 0) {
 			unlink_kind(b, &rec, "done"); /* it stays an upload to go on with */

@@ -222,7 +222,7 @@ static void old_uploads_and_handles_go(void **state)
 	send(t->b, 7, "active", 2000, 0, 600, &active);
 	/* hours later the handle still holds its blob, which no message uses */
 	let_hours_pass(t);
-	blobs_collect(t->b, is_never_used, NULL);
+	sweep(t->b, is_never_used, NULL, false);
 	check_upload(t->b, 7, done.handle, 1000);
 	assert_int_equal(upload_find(t->b, 7, STR("dead"), &st), 0);
 	/* a day later */
@@ -235,7 +235,7 @@ static void old_uploads_and_handles_go(void **state)
 			m->rec.at_ms -= 25ll * 3600 * 1000;
 	assert_int_equal(upload_resolve(t->b, 7, s_of(done.handle), sha, &size), -WC_ENOENT);
 	assert_int_equal(upload_find(t->b, 7, STR("done"), &st), -WC_ENOENT);
-	blobs_collect(t->b, is_never_used, NULL);
+	sweep(t->b, is_never_used, NULL, false);
 	assert_int_equal(upload_find(t->b, 7, STR("dead"), &st), -WC_ENOENT);
 	assert_int_equal(blobs_bytes(t->b), 0);
 	/* but who is at it is left alone */
