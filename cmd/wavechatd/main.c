@@ -1,10 +1,7 @@
 /* wavechatd — the chat server: options, start, a few lines for the admin, signals, stop. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
 #include <malloc.h>
-#include <net/if.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +11,7 @@
 #include <unistd.h>
 
 #include "fault.h"
+#include "greeting.h"
 #include "logmsg.h"
 #include "notify.h"
 #include "options.h"
@@ -23,53 +21,6 @@
 #include "server.h"
 #include "store.h"
 #include "tls.h"
-
-/* https://localhost and, when every address is listened on, how others on the network reach it. */
-static void print_addresses(const struct options *o, int port, bool is_secure)
-{
-	const char *scheme = is_secure ? "https" : "http";
-	for (char *const *address = o->listen; address && *address; address++) {
-		bool is_v6 = strchr(*address, ':') != NULL;
-		printf("  %-9s %s://%s%s%s:%d\n", address == o->listen ? "open" : "", scheme, is_v6 ? "[" : "", *address, is_v6 ? "]" : "", port);
-	}
-	if (o->listen)
-		return;
-	printf("  open      %s://localhost:%d\n", scheme, port);
-	struct ifaddrs *list = NULL;
-	if (getifaddrs(&list) < 0)
-		return;
-	for (const struct ifaddrs *i = list; i; i = i->ifa_next) {
-		char text[INET_ADDRSTRLEN];
-		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET || (i->ifa_flags & IFF_LOOPBACK) || !(i->ifa_flags & IFF_UP))
-			continue;
-		if (inet_ntop(AF_INET, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, text, sizeof text))
-			printf("            %s://%s:%d from other machines%s\n", scheme, text, port,
-			       is_secure ? "" : " (no microphone there: browsers want HTTPS for it; --tls-self-signed gives it)");
-	}
-	freeifaddrs(list);
-}
-
-static void print_banner(const struct options *o, const struct server *server)
-{
-	int port = server_port(server);
-	struct tls *tls = server_tls(server);
-	bool in_memory = strcmp(o->data, ":memory:") == 0;
-	printf("WaveChat %s\n", wc_version());
-	print_addresses(o, port, tls != NULL);
-	if (tls && tls_is_own(tls)) {
-		char fingerprint[TLS_FINGERPRINT_BYTES];
-
-		tls_fingerprint(tls, fingerprint);
-		printf("  trust     browsers warn once: nobody vouches for this certificate; its SHA-256 fingerprint is\n            %s\n", fingerprint);
-	}
-	printf("  data      %s\n", in_memory ? "in memory: nothing is kept when the server ends" : o->data);
-	if (server_admin_path(server))
-		printf("  admin     wavechatctl --socket %s status\n", server_admin_path(server));
-	if (server_metrics_port(server))
-		printf("  metrics   port %d, /metrics\n", server_metrics_port(server));
-	printf("  stop      Ctrl+C, or kill %d\n", (int)getpid());
-	fflush(stdout);
-}
 
 static int check(const struct options *o)
 {
@@ -217,9 +168,7 @@ int main(int argc, char **argv)
 		options_fini(&o);
 		return 1;
 	}
-	print_banner(&o, server);
-	char quoted[512];
-	log_info("ready", "port=%d data=%s", server_port(server), log_quote(quoted, (struct str){ o.data, strlen(o.data) }));
+	greet(&o, server);
 	if (notify_send("READY=1") < 0)
 		log_warn("notify", "remedy=\"NOTIFY_SOCKET names no socket of a service manager: unset it, or run under one\"");
 	int sig = run_until_stopped(server, &set);

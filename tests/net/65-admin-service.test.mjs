@@ -130,7 +130,9 @@ test('into the journal: a priority before each line and no time, if standard err
 		const file = path.join(dir, `log-${isJournal}-${format}`), fd = fs.openSync(file, 'w'), st = fs.fstatSync(fd, { bigint: true });
 		const child = spawn(binary, ['--port', '0', '--listen', '127.0.0.1', '--data', path.join(dir, 'data'), '--log-format', format],
 			{ env: { PATH: process.env.PATH, JOURNAL_STREAM: `${st.dev}:${st.ino + (isJournal ? 0n : 1n)}` }, stdio: ['ignore', 'pipe', fd] });
-		await within(10000 * slack, new Promise(resolve => child.stdout.on('data', d => /stop/.test(d) && resolve())), 'its banner');
+		let said = '';
+		child.stdout.on('data', d => (said += d));
+		await within(10000 * slack, (async () => { while (!/ready/.test(fs.readFileSync(file, 'utf8'))) await sleep(20); })(), 'its being ready');
 		const ended = new Promise(resolve => child.on('close', resolve));
 		child.kill('SIGTERM');
 		await within(10000 * slack, ended, 'its end');
@@ -138,7 +140,32 @@ test('into the journal: a priority before each line and no time, if standard err
 		assert.ok(lines.length >= 3, lines.join('\n'));
 		for (const l of lines) assert.match(l, !isJournal ? /^\d{4}-\d\d-\d\dT/ : format === 'json' ? /^<6>\{"time":.*\}$/ : /^<6>info  [a-z]/);
 		fs.closeSync(fd);
+		// What is for people is not for the journal: there the log says it.
+		assert.equal(said === '', isJournal, said);
+		assert.equal(lines.some(l => /listening.*http:\/\/127\.0\.0\.1:\d+/.test(l)), isJournal, lines.join('\n'));
+		assert.doesNotMatch(said, /Ctrl/, 'nobody presses keys where standard output is no terminal');
 	}
+});
+
+test('started by a service manager it says its addresses, its data and its version in the log alone; by a person, on standard output', async t => {
+	const dir = temp(t), m = await manager(t, path.join(dir, 'notify'));
+	for (const [isService, env, option] of [[true, { NOTIFY_SOCKET: path.join(dir, 'notify') }, []], [true, { NOTIFY_SOCKET: path.join(dir, 'notify') }, ['--tls-self-signed']], [false, {}, []]]) {
+		const s = await Server.start({ env, args: option });
+		t.after(() => s.cleanUp());
+		await s.stop();
+		const banner = s.output.split('\n').filter(l => l && !/^\d{4}-\d\d-\d\dT\S+Z (info |warn )/.test(l));
+		const ready = s.output.split('\n').find(l => / ready port=/.test(l));
+		assert.equal(banner.length === 0, isService, banner.join('\n'));
+		assert.match(ready, /data="[^"]*" version=\d\S* admin="[^"]*admin\.sock" metrics=0$/);
+		assert.equal(/ listening url=https?:\/\/127\.0\.0\.1:\d+ for=this_machine$/m.test(s.output), isService);
+		if (option.length) assert.match(s.output, / certificate sha256=[0-9A-F:]+/);
+		if (!isService) assert.match(s.output, /^WaveChat \d.*\n {2}open {6}http:.*\n(.*\n)* {2}stop {6}kill \d+$/m);
+	}
+	await m.until(/^STOPPING=1$/);
+	// A person's terminal, also where those variables were inherited.
+	const typed = spawnSync('script', ['-qec', `timeout -s INT 2 ${binary} --port 0 --listen 127.0.0.1 --data ${path.join(dir, 'tty')}`, '/dev/null'],
+		{ encoding: 'utf8', env: { ...process.env, NOTIFY_SOCKET: path.join(dir, 'notify') }, timeout: 20000 * slack });
+	assert.match(typed.stdout, /stop {6}Ctrl\+C, or kill \d+/, typed.stdout + typed.stderr);
 });
 
 test('the admin socket lies wherever it is told to: digits, commas, blanks, long paths; too long a name is refused in one line', async t => {

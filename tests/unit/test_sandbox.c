@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+
+#include <linux/netlink.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -215,6 +217,8 @@ static void look_at_other_calls(void)
 	HOLDS(mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED && errno == EPERM);
 	void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	HOLDS(mprotect(p, 4096, PROT_READ | PROT_EXEC) < 0 && errno == EPERM);
+	HOLDS(socket(AF_NETLINK, SOCK_RAW, NETLINK_AUDIT) < 0 && errno == EPERM);
+	HOLDS(socket(AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER) < 0 && errno == EPERM);
 	HOLDS(socket(AF_PACKET, SOCK_RAW, 0) < 0 && errno == EPERM);
 	HOLDS(kill(getppid(), 0) < 0 && errno == EPERM);
 	HOLDS(prctl(PR_SET_DUMPABLE, 1) < 0 && errno == EPERM);

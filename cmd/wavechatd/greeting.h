@@ -1,0 +1,11 @@
+/* greeting.h — what a server that has started says of itself: a few lines for a person, or lines of the log under a service manager. */
+#ifndef GREETING_H
+#define GREETING_H
+
+#include "options.h"
+#include "server.h"
+
+/* Once, when all doors are open. Thread: main. */
+void greet(const struct options *o, const struct server *server);
+
+#endif
