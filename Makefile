@@ -29,9 +29,10 @@ ifeq ($(filter $(MODE),release debug asan tsan fuzz fault),)
 $(error MODE=$(MODE): release, debug, asan, tsan, fuzz or fault)
 endif
 
-# --- Version: the last tag, else the base version and the commit. Nothing in a build depends on when or where it is made.
-GIT     := $(shell GIT_OPTIONAL_LOCKS=0 git describe --tags --always --dirty --match 'v[0-9]*' 2>/dev/null)
-VERSION ?= $(if $(filter v%,$(GIT)),$(GIT:v%=%),$(BASE_VERSION)$(if $(GIT),+g$(GIT)))
+# --- Version: the last tag, else the base version, and the commit's day and hash. Nothing in a build depends on when or where it is made.
+ifndef VERSION
+VERSION := $(shell tools/version.sh $(BASE_VERSION))
+endif
 
 # --- Flags
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings -Wformat=2 $(if $(WERROR),-Werror)
@@ -183,6 +184,13 @@ uninstall: ## what install put there
 	rm -f $(DESTDIR)$(COMPLETION_bash) $(DESTDIR)$(COMPLETION_zsh) $(DESTDIR)$(COMPLETION_fish)
 	rm -f $(NAMES:%=$(DESTDIR)$(BINDIR)/%) $(DESTDIR)$(UNITDIR)/wavechatd.service
 	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
+	@rmdir --ignore-fail-on-non-empty $(foreach dir,$(INSTALLED_DIRS),$(DESTDIR)$(dir)) 2>/dev/null || true
+	@for dir in $(DESTDIR)/var/lib/private/wavechat $(DESTDIR)/etc/default/wavechatd; do [ ! -e $$dir ] || \
+		echo "left as it is: $$dir ($$(du -sh $$dir | cut -f1))"; done
+# Those that nothing else may have made, the inner ones first.
+INSTALLED_DIRS = $(UNITDIR) $(patsubst %/systemd/system,%/systemd,$(filter %/systemd/system,$(UNITDIR))) \
+	$(foreach shell,bash zsh fish,$(patsubst %/,%,$(dir $(COMPLETION_$(shell)))) $(patsubst %/,%,$(dir $(patsubst %/,%,$(dir $(COMPLETION_$(shell))))))) \
+	$(addprefix $(MANDIR)/man,1 7 8)
 
 deb: all ## a Debian package, in build/
 	$(Q)MAKE='$(MAKE)' packaging/package.sh deb '$(VERSION)'

@@ -11,8 +11,9 @@ umask 022
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 export SOURCE_DATE_EPOCH
 arch=$(dpkg --print-architecture)
-# A hyphen would begin a Debian revision; what git says of commits since a tag, or of changes not committed, sorts behind the tag.
-deb_version=$(printf '%s' "$version" | sed 's/-/+/; s/-/./g')
+# A hyphen would begin a Debian revision. In a version it stands before what comes before a release, as 1.0.0-rc1: so it must sort.
+deb_version=$(printf '%s' "$version" | sed 's/-/~/; s/-/./g')
+dpkg --validate-version "$deb_version" >&2
 maintainer='WaveChat maintainers <maintainers@wavechat.invalid>'
 # What is linked in, by the packages that hold it.
 libraries="libc6-dev libjson-c-dev libsqlite3-dev libssl-dev libutf8proc-dev zlib1g-dev"

@@ -66,19 +66,65 @@ serves() { # serves ROOT UNIT: the command of the unit, below the root, answers 
 }
 check "the package's command starts" serves "$work/root" "$unit"
 check "unpack the tarball" tar -C "$work" -xf "$one/build/$tarball"
-copy() {
-	mkdir -p "$work/local/usr/local" && cp -r "$work/${tarball%-linux-*}/"{bin,lib,share} "$work/local/usr/local/"
+# The commands of its INSTALL, those for the service manager apart, below a root of their own.
+local=$work/local
+notes() { # notes PHRASE: the first commands behind it
+	(cd "$work/${tarball%-linux-*}" && awk -v want="$1" 'index($0, want){ is_due = 1 } is_due && /^    /{ is_in = 1; print substr($0, 5); next } is_in{ exit }' INSTALL |
+		grep -Ev '^(systemctl|bin/wavechatd|wavechatctl)' | sed "s|/usr/local|$local/usr/local|g; s|/etc/default|$local/etc/default|g" >"$work/commands" &&
+		[ -s "$work/commands" ] && sh -e "$work/commands")
 }
-check "install as its note says" copy
-check "the tarball's command starts" serves "$work/local" "$work/local/usr/local/lib/systemd/system/wavechatd.service"
+installs() {
+	mkdir -p "$local/usr/local/bin" "$local/etc/default" && notes "Install it, as root" && notes "With systemd" && [ -x "$local/usr/local/bin/wavechatctl" ] && [ -f "$local/etc/default/wavechatd" ]
+}
+check "install as its note says" installs
+updates() { # over a program that runs, which goes on as it is, and is the new one when started again
+	local program=$local/usr/local/bin/wavechatd pid was
+	rm -rf "$work/state" && mkdir -m 700 "$work/state" && echo '# mine' >>"$local/etc/default/wavechatd"
+	was=$(stat -c %i "$program")
+	env -i "$program" --data "$work/state" --listen 127.0.0.1 --port 0 >"$work/said" 2>&1 &
+	pid=$!
+	for _ in $(seq 100); do ! grep -q ' ready ' "$work/said" || break; sleep 0.1; done
+	! cp "$work/${tarball%-linux-*}/bin/wavechatd" "$program" 2>/dev/null || echo "cp would have done: this shows nothing"
+	notes "To update" && [ "$(stat -c %i "$program")" != "$was" ] && cmp "$program" "$one/build/wavechatd" && grep -qx '# mine' "$local/etc/default/wavechatd" &&
+		"$local/usr/local/bin/wavechatctl" --socket "$work/state/admin.sock" status >/dev/null
+	local status=$?
+	kill "$pid" && wait "$pid" && [ $status -eq 0 ]
+}
+check "update over a running one as its note says" updates
+check "the tarball's command starts" serves "$local" "$local/usr/local/lib/systemd/system/wavechatd.service"
 pages() {
 	local page
 	for page in man/*.[1-8]; do
-		cmp "$page" "$work/local/usr/local/share/man/man${page##*.}/${page##*/}" &&
+		cmp "$page" "$local/usr/local/share/man/man${page##*.}/${page##*/}" &&
 			zcmp "$page" "$work/root/usr/share/man/man${page##*.}/${page##*/}.gz" || return
 	done
 }
 check "the man pages are in both" pages
+
+removes() {
+	notes "To remove it" && [ -z "$(find "$local" -type f -o -type l)" ]
+}
+check "its note's removal leaves nothing" removes
+made() { # what make installs it takes away again, and says what it left
+	local to=$work/made said
+	make --no-print-directory -s install DESTDIR="$to" && make --no-print-directory -s install DESTDIR="$to" &&
+		mkdir -p "$to/var/lib/private/wavechat" "$to/etc/default" && echo x >"$to/var/lib/private/wavechat/wavechat.db" && echo y >"$to/etc/default/wavechatd" &&
+		said=$(make --no-print-directory -s uninstall DESTDIR="$to") || return
+	printf '%s\n' "$said"
+	[ "$(cd "$to" && find . -type f | sort | tr '\n' ' ')" = "./etc/default/wavechatd ./var/lib/private/wavechat/wavechat.db " ] &&
+		[ "$(cd "$to/usr/local" && find . -mindepth 1 -type d | sort | tr '\n' ' ')" = "./bin ./lib ./share ./share/man " ] &&
+		printf '%s\n' "$said" | grep -q "^left as it is: $to/var/lib/private/wavechat (" && printf '%s\n' "$said" | grep -q "^left as it is: $to/etc/default/wavechatd ("
+}
+check "make uninstall leaves the data and the settings, and says so" made
+named() { # the version: what git says of HEAD, for the package and the program alike
+	local want
+	want=$(tools/version.sh 0.1.0) && want=${want%.dirty}
+	[ "$(dpkg-deb -f "$one/build/$deb" Version)" = "$(printf '%s' "$want" | sed 's/-/~/; s/-/./g')" ] && [ "$("$one/build/wavechatd" --version | head -n 1)" = "wavechatd $want" ] &&
+		dpkg --compare-versions "$(dpkg-deb -f "$one/build/$deb" Version)" gt 0.1.0+g5c9a08e
+}
+check "the version is the commit's, and sorts behind the last one's" named
+families() { systemd-analyze security --offline=true --no-pager "$unit" | grep -q 'Service may allocate netlink sockets'; }
+check "the unit lets it see the machine's addresses" families
 
 completions() {
 	local share=$work/root/usr/share

@@ -1,0 +1,140 @@
+// What is packed around the programs: how versions sort, what the unit allows, what a removal leaves, and the image. What needs the packages
+// themselves is in tests/packages.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { X509Certificate } from 'node:crypto';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import test from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { binary, sleep, slack } from './lib.mjs';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const isRoot = process.getuid() === 0;
+
+function temp(t) {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-pack-'));
+	t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+	return dir;
+}
+function run(command, args, options = {}) {
+	const r = spawnSync(command, args, { encoding: 'utf8', timeout: 30000 * slack, ...options });
+	assert.equal(r.status, 0, `${command} ${args.join(' ')}: ${r.error || ''}${r.stdout}${r.stderr}`);
+	return r.stdout.trim();
+}
+
+// --- Versions
+
+const debVersion = v => v.replace('-', '~').replaceAll('-', '.'); // as packaging/package.sh makes it of the program's
+const isBefore = (a, b) => spawnSync('dpkg', ['--compare-versions', debVersion(a), 'lt', debVersion(b)]).status === 0;
+
+test('versions sort by time, are valid for dpkg, and are the same wherever they are made', t => {
+	const dir = temp(t), git = (...args) => run('git', ['-C', dir, '-c', 'user.name=x', '-c', 'user.email=x@example.org', ...args], { env });
+	let env = { ...process.env, GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_SYSTEM: '/dev/null' };
+	const version = more => run(path.join(dir, 'tools/version.sh'), ['0.1.0'], { env: { ...env, ...more } });
+	fs.mkdirSync(path.join(dir, 'tools'));
+	fs.copyFileSync(path.join(root, 'tools/version.sh'), path.join(dir, 'tools/version.sh'));
+	assert.equal(version(), '0.1.0', 'without git, the base version alone');
+
+	git('init', '-q');
+	git('add', '.');
+	const made = [];
+	const commit = at => {
+		env = { ...env, GIT_COMMITTER_DATE: at, GIT_AUTHOR_DATE: '2001-01-01T00:00:00Z' };
+		git('commit', '-q', '--allow-empty', '-m', at);
+		made.push(version());
+	};
+	for (const day of ['2026-01-31', '2026-02-01', '2026-09-30', '2026-10-01', '2026-11-26', '2027-01-01', '2030-12-31']) {
+		commit(`${day}T23:30:00+0000`);
+		assert.match(made.at(-1), new RegExp(`^0\\.1\\.0\\+git${day.replaceAll('-', '')}\\.[0-9a-f]{7}$`));
+	}
+	commit('2031-01-01T00:30:00+0300');
+	assert.match(made.at(-1), /\+git20301231\./, 'the day is UTC');
+	made.pop();
+	assert.equal(version({ TZ: 'Asia/Kamchatka', LC_ALL: 'C.UTF-8' }), version());
+	for (let i = 1; i < made.length; i++) assert.ok(isBefore(made[i - 1], made[i]), `${made[i - 1]} before ${made[i]}`);
+	for (const old of ['0.1.0', '0.1.0+g5c9a08e', '0.1.0+gffffff0', '0.1.0+g5c9a08e-dirty']) assert.ok(isBefore(old, made[0]), `what there was, ${old}, before ${made[0]}`);
+
+	fs.appendFileSync(path.join(dir, 'tools/version.sh'), '# changed\n');
+	assert.equal(version(), `${run('git', ['-C', dir, 'log', '-1', '--abbrev=7', '--format=0.1.0+git20301231.%h'])}.dirty`);
+	assert.ok(isBefore(made.at(-2), version()));
+	git('checkout', '-q', '.');
+
+	env = { ...env, GIT_COMMITTER_DATE: '2032-01-01T00:00:00Z' };
+	git('commit', '-q', '--allow-empty', '-m', 'to be tagged');
+	git('tag', 'v1.0.0-rc1');
+	assert.equal(version(), '1.0.0-rc1');
+	made.push(version());
+	commit('2032-01-02T00:00:00Z');
+	assert.match(made.at(-1), /^1\.0\.0-rc1\+git20320102\.[0-9a-f]{7}$/);
+	git('commit', '-q', '--allow-empty', '-m', 'to be tagged');
+	git('tag', '-a', '-m', 'one', 'v1.0.0');
+	made.push(version());
+	assert.equal(version(), '1.0.0');
+	commit('2032-02-01T00:00:00Z');
+	commit('2032-02-03T00:00:00Z');
+	for (let i = 1; i < made.length; i++) assert.ok(isBefore(made[i - 1], made[i]), `${made[i - 1]} before ${made[i]}`);
+	for (const v of made) run('dpkg', ['--validate-version', debVersion(v)]);
+	assert.ok(isBefore(made.at(-1), '1.0.1'));
+
+	fs.mkdirSync(path.join(dir, 'within/tools'), { recursive: true });
+	fs.copyFileSync(path.join(root, 'tools/version.sh'), path.join(dir, 'within/tools/version.sh'));
+	assert.equal(run(path.join(dir, 'within/tools/version.sh'), ['0.1.0'], { env }), '0.1.0', 'the repository around an unpacked tarball is not asked');
+});
+
+test('the program says the version that its sources have', t => {
+	if (!fs.existsSync(path.join(root, '.git'))) return t.skip('no repository');
+	const said = run(binary, ['--version']).split('\n')[0];
+	assert.match(said, /^wavechatd \d+\.\d+\.\d+(-[0-9A-Za-z.]+)?(\+(git\d{8}\.[0-9a-f]{7,}(\.dirty)?|dirty))?$/);
+	run('dpkg', ['--validate-version', debVersion(said.split(' ')[1])]);
+});
+
+// --- The unit
+
+const unit = fs.readFileSync(path.join(root, 'packaging/wavechatd.service'), 'utf8');
+const families = /^RestrictAddressFamilies=(.*)$/m.exec(unit)[1];
+
+test('with the address families that the unit allows, a certificate of its own is for the addresses of the machine', { timeout: 60000 * slack }, async t => {
+	if (!isRoot || os.arch() !== 'x64' || slack > 1) return t.skip('needs root, x86-64 and a program without sanitizers');
+	// A network of its own, with an address that no other machine has.
+	const start = async (allowed, name) => {
+		const dir = path.join(temp(t), name);
+		const r = spawnSync('unshare', ['-n', 'sh', '-c', 'ip link set lo up && ip addr add 10.9.8.7/32 dev lo && exec timeout -s TERM 3 perl "$@"', 'sh',
+			path.join(root, 'tests/packages/families.pl'), allowed, binary, '--port', '0', '--data', dir, '--tls-self-signed', '--sandbox', 'require'], { encoding: 'utf8' });
+		const file = path.join(dir, 'tls-self-signed.pem');
+		assert.ok(fs.existsSync(file), r.stdout + r.stderr);
+		assert.match(r.stderr, / ready port=/);
+		return new X509Certificate(/-----BEGIN CERTIFICATE-----[^]*/.exec(fs.readFileSync(file, 'utf8'))[0]).subjectAltName;
+	};
+	assert.match(await start(families, 'unit'), /IP Address:10\.9\.8\.7/);
+	assert.doesNotMatch(await start(families.replace(' AF_NETLINK', ''), 'without'), /10\.9\.8\.7/, 'this test can tell');
+});
+
+test('the unit allows no more address families than the program uses', () => {
+	assert.deepEqual(families.split(' ').sort(), ['AF_INET', 'AF_INET6', 'AF_NETLINK', 'AF_UNIX']);
+});
+
+// --- Removal
+
+test('the removal of the package says where the data stay and how much they are, and removes none of it', t => {
+	if (!isRoot) return t.skip('needs root, for a /var of its own');
+	const script = path.join(root, 'packaging/deb/postrm');
+	const inside = `set -e; mount -t tmpfs none /var; mkdir -p /var/lib/private/wavechat/blobs /var/backups/wavechat /tmp
+		"$0" purge; echo "== left empty"; ls -A /var/lib/private
+		mkdir -p /var/lib/private/wavechat/blobs; ln -s private/wavechat /var/lib/wavechat; head -c 5000000 /dev/urandom >/var/lib/private/wavechat/blobs/x
+		sum() { find /var/lib/private -type f -exec sha256sum {} +; }; sum >/dev/shm/before.$$
+		for act in upgrade remove purge; do echo "== $act"; "$0" $act 2>&1; done; sum | cmp - /dev/shm/before.$$; rm /dev/shm/before.$$; readlink /var/lib/wavechat`;
+	const dir = temp(t), copy = path.join(dir, 'postrm');
+	fs.copyFileSync(script, copy);
+	fs.writeFileSync(path.join(dir, 'deb-systemd-helper'), '#!/bin/sh\n'); // the real one works within dpkg alone
+	for (const name of ['postrm', 'deb-systemd-helper']) fs.chmodSync(path.join(dir, name), 0o755);
+	const said = run('unshare', ['-m', 'sh', '-c', inside, copy], { env: { ...process.env, PATH: `${dir}:${process.env.PATH}` } });
+	const line = 'wavechat: left as it is, with what people wrote: /var/lib/private/wavechat (4.8M). rm -r /var/lib/private/wavechat deletes it for good.';
+	const [, empty, upgrade, remove, purge] = said.split(/^== .*$/m).map(part => part.trim());
+	// The folder had only an empty folder in it, which is no data; yet nothing that somebody made is removed.
+	assert.equal(upgrade, '');
+	assert.equal(remove, line);
+	assert.equal(purge, `${line}\nprivate/wavechat`);
+	assert.match(empty, /^(wavechat)?$/);
+});
