@@ -9,7 +9,7 @@ COPY . /src
 WORKDIR /src
 # Whoever builds without .git names the version: --build-arg VERSION=1.0.0
 ARG VERSION
-RUN make setup && make ${VERSION:+VERSION=$VERSION} build/wavechatd build/wavechatctl && mkdir /data
+RUN make setup && make ${VERSION:+VERSION=$VERSION} build/wavechatd build/wavechatctl && mkdir -m 700 /data
 
 FROM scratch AS prebuilt
 COPY build/wavechatd build/wavechatctl /bin/

@@ -172,17 +172,17 @@ lint: $(LIB) ## clang's warnings, the layers' rules, shell and script syntax
 install: all ## PREFIX=/usr/local DESTDIR=
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)
 	install -m 755 $(NAMES:%=$(BIN)/%) $(DESTDIR)$(BINDIR)/
-	sed 's|@BINDIR@|$(UNIT_BINDIR)|' packaging/wavechatd.service >$(DESTDIR)$(UNITDIR)/wavechatd.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/wavechatd.service
+	$(foreach unit,$(UNITS),sed 's|@BINDIR@|$(UNIT_BINDIR)|' packaging/$(unit) >$(DESTDIR)$(UNITDIR)/$(unit) && chmod 644 $(DESTDIR)$(UNITDIR)/$(unit) &&) true
 	$(foreach page,$(wildcard man/*.[1-8]),install -D -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page));)
 	$(foreach shell,bash zsh fish,install -d $(dir $(DESTDIR)$(COMPLETION_$(shell))) && $(BIN)/wavechatctl completion $(shell) >$(DESTDIR)$(COMPLETION_$(shell)) && \
 		chmod 644 $(DESTDIR)$(COMPLETION_$(shell)) &&) true
+UNITS := wavechatd.service wavechat-backup.service wavechat-backup.timer
 COMPLETION_bash := $(PREFIX)/share/bash-completion/completions/wavechatctl
 COMPLETION_zsh := $(ZSHDIR)/_wavechatctl
 COMPLETION_fish := $(PREFIX)/share/fish/vendor_completions.d/wavechatctl.fish
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(COMPLETION_bash) $(DESTDIR)$(COMPLETION_zsh) $(DESTDIR)$(COMPLETION_fish)
-	rm -f $(NAMES:%=$(DESTDIR)$(BINDIR)/%) $(DESTDIR)$(UNITDIR)/wavechatd.service
+	rm -f $(NAMES:%=$(DESTDIR)$(BINDIR)/%) $(UNITS:%=$(DESTDIR)$(UNITDIR)/%)
 	rm -f $(foreach page,$(wildcard man/*.[1-8]),$(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(page)))/$(notdir $(page)))
 	@rmdir --ignore-fail-on-non-empty $(foreach dir,$(INSTALLED_DIRS),$(DESTDIR)$(dir)) 2>/dev/null || true
 	@for dir in $(DESTDIR)/var/lib/private/wavechat $(DESTDIR)/etc/default/wavechatd; do [ ! -e $$dir ] || \

@@ -16,6 +16,7 @@
 #include "admin_impl.h"
 #include "listener.h"
 #include "logmsg.h"
+#include "store_verify.h"
 #include "utf8.h"
 
 const struct admin_verb admin_verbs[] = {
@@ -41,11 +42,18 @@ const struct admin_verb admin_verbs[] = {
 	{ "GET", "/v1/files", MAY_LOOK, "files", "after limit last user since until grep dm with", "the same, of files and voices alone", verb_files },
 	{ "GET", "/v1/audit", MAY_LOOK, "audit", "after limit last", "what admins did", verb_audit },
 	{ "POST", "/v1/backup", MAY_OPERATE, "backup", "", "make a checked copy of the database", verb_backup_start },
+	{ "POST", "/v1/backup/hold", MAY_OPERATE, "backup", "", "the same, ended when this request's connection is", verb_backup_hold },
 	{ "GET", "/v1/backup", MAY_OPERATE, "backup", "", "how far that is", verb_backup_state },
 	{ "GET", "/v1/backup/database", MAY_OPERATE, "backup", "", "the copy's bytes", verb_backup_database },
 	{ "GET", "/v1/backup/blobs", MAY_OPERATE, "backup", "after", "which files belong to it", verb_backup_blobs },
 	{ "GET", "/v1/backup/blob", MAY_OPERATE, "backup", "sha", "one of those", verb_backup_blob },
-	{ "POST", "/v1/backup/end", MAY_OPERATE, "backup", "", "it was taken, or is not wanted: away with it", verb_backup_end },
+	{ "POST", "/v1/backup/end", MAY_OPERATE, "backup", "", "finish or cancel a backup", verb_backup_end },
+	{ "POST", "/v1/verify", MAY_OPERATE, "verify", "", "check the database, while the server runs", verb_verify_start },
+	{ "GET", "/v1/verify", MAY_OPERATE, "verify", "", "how far that is, and what was found", verb_verify_state },
+	{ "GET", "/v1/verify/blobs", MAY_OPERATE, "verify", "after", "files that messages stand for", verb_verify_blobs },
+	{ "GET", "/v1/verify/blob", MAY_OPERATE, "verify", "sha", "the bytes of one of them", verb_verify_blob },
+	{ "GET", "/v1/verify/files", MAY_OPERATE, "verify", "after", "messages that stand for files", verb_verify_files },
+	{ "GET", "/v1/verify/strays", MAY_OPERATE, "verify", "after", "stored files that no message stands for", verb_verify_strays },
 	{ "GET", "/v1/log-level", MAY_LOOK, "log-level", "", "how much is logged", verb_log_level },
 	{ "POST", "/v1/log-level", MAY_OPERATE, "log-level", "level", "log more or less, until the server ends", verb_log_level },
 	{ NULL, NULL, MAY_NOTHING, NULL, NULL, NULL, NULL },
@@ -288,7 +296,7 @@ static void on_request(void *arg, struct http_req *r)
 	struct call *c = call_new(a, r, verb);
 	c->c.uid = uid;
 	c->c.pid = pid;
-	if (strcmp(verb->method, "POST") != 0) {
+	if (strcmp(verb->method, "POST") != 0 || verb->start == verb_backup_hold) {
 		c->args = query_args(r);
 		start(c);
 		return;
@@ -474,8 +482,11 @@ void admin_stop(struct admin *a)
 	a->thread = NULL;
 	backup = a->backup;
 	a->backup = NULL;
+	struct db_check *db_check = a->check;
+	a->check = NULL;
 	pthread_mutex_unlock(&a->lock);
 	backup_free(backup);
+	db_check_free(db_check);
 	helpers_stop(thread);
 }
 
@@ -484,6 +495,7 @@ void admin_free(struct admin *a)
 	if (!a)
 		return;
 	store_dump_close(a->dump);
+	store_verify_close(a->verify);
 	if (a->dir_fd >= 0)
 		close(a->dir_fd);
 	pthread_mutex_destroy(&a->lock);

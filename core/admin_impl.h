@@ -1,5 +1,5 @@
 /* admin_impl.h — what admin.c (the door, the table, requests), admin_act.c (verbs that the room carries out), admin_read.c (histories, files, the
- * audit, purging) and admin_copy.c (backups) share. Nobody else includes it. */
+ * audit, purging), admin_copy.c (backups) and admin_verify.c (verify) share. Nobody else includes it. */
 #ifndef WC_ADMIN_IMPL_H
 #define WC_ADMIN_IMPL_H
 
@@ -38,6 +38,8 @@ struct dm_note {
 };
 
 struct backup;
+struct db_check;
+struct store_verify;
 
 struct admin {
 	struct admin_opts o;
@@ -48,10 +50,13 @@ struct admin {
 	int64_t started_ms; /* Unix */
 	struct helpers *thread; /* one: long reads, apart from those that clients wait for */
 	struct store_dump *dump; /* that thread's */
+	struct store_verify *verify; /* too */
 	pthread_mutex_t lock;
 	struct dm_note notes[16]; /* under lock */
 	int next_note;
 	struct backup *backup;    /* under lock */
+	uint64_t backups;         /* begun so far; under lock */
+	struct db_check *check;   /* under lock */
 };
 
 /* One request. */
@@ -84,6 +89,7 @@ bool arg_true(const struct call *c, const char *name);
 
 /* Answers with what c.status and c.out say, or with this error; frees the call. Any thread. */
 void call_reply(struct call *c);
+void call_reply_fd(struct call *c, int fd, uint64_t size); /* these bytes; fd is taken */
 void call_free(struct call *c); /* for one that was answered otherwise */
 void call_fail(struct call *c, int status, const char *code, const char *text);
 /* Has the room run it, then call_reply, or `then` on the room's thread (which must not wait). */
@@ -117,6 +123,7 @@ void verb_purge(struct call *c);
 
 /* admin_copy.c */
 void verb_backup_start(struct call *c);
+void verb_backup_hold(struct call *c); /* its body is not awaited: see on_request */
 void verb_backup_state(struct call *c);
 void verb_backup_database(struct call *c);
 void verb_backup_blobs(struct call *c);
@@ -124,5 +131,14 @@ void verb_backup_blob(struct call *c);
 void verb_backup_end(struct call *c);
 void backup_free(struct backup *b);
 void backup_clear(const struct admin *a); /* what a server that died left of one */
+
+/* admin_verify.c */
+void verb_verify_start(struct call *c);
+void verb_verify_state(struct call *c);
+void verb_verify_blobs(struct call *c);
+void verb_verify_blob(struct call *c);
+void verb_verify_files(struct call *c);
+void verb_verify_strays(struct call *c);
+void db_check_free(struct db_check *k); /* NULL is ignored */
 
 #endif

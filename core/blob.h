@@ -33,6 +33,8 @@ int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) W
 /* Every stored blob with its size and age (since it was last put or named by a handle); fn non-zero stops. */
 typedef int (*blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms);
 int blobs_each(struct blobs *b, blob_fn fn, void *arg);
+/* The same of the blobs whose hash begins with this byte, on disk alone. 0, or -WC_ESTORAGE. */
+int blobs_each_on_shelf(struct blobs *b, uint8_t shelf, blob_fn fn, void *arg) WC_MUSTCHECK;
 uint64_t blobs_bytes(struct blobs *b); /* stored in all; kept up to date, cheap */
 
 /* --- Uploads. Keyed by (identity, key): the key is the client's own, so that it can ask how far it got after any kind of loss, a restart of

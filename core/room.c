@@ -465,7 +465,7 @@ static int load(struct room *r, char **cause)
 	lockdown_load(r);
 	return 0;
 fail:
-	wc_cause(cause, "cannot read the database: it may be damaged; restore a backup made by wavechatctl backup");
+	wc_cause(cause, "cannot read the database, which may be damaged: wavechatd --check says how, and what to do");
 	return -WC_ESTORAGE;
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin.h"
@@ -154,6 +155,17 @@ static void say_sandbox(const struct sandbox *box)
 {
 	log_info("sandbox", "user=%u:%u no_new_privs=%s seccomp=%s landlock=%d core=off", (unsigned)geteuid(), (unsigned)getegid(),
 	         box->no_new_privs ? "on" : "off", box->seccomp ? "on" : "off", box->landlock);
+}
+
+/* Names, sizes and times are nobody else's to see, and one file with a wrong mode would be read. */
+static void warn_of_open_folder(const char *dir)
+{
+	char quoted[512];
+	struct stat st;
+
+	if (stat(dir, &st) == 0 && (st.st_mode & 077))
+		log_warn("data folder open to others", "data=%s mode=%03o remedy=\"chmod 700, as its owner\"",
+		         log_quote(quoted, (struct str){ dir, strlen(dir) }), (unsigned)st.st_mode & 0777);
 }
 
 static void say_certificate(struct tls *t)
@@ -347,6 +359,8 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	say_sandbox(&s->sandbox);
 	say_room(s->space);
 	say_plan(s);
+	if (dir)
+		warn_of_open_folder(dir);
 	*out = s;
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "buf.h"
 #include "logmsg.h"
 #include "store_impl.h"
+#include "store_verify.h"
 
 /* At start a database up to this size is checked page by page (about 0.1 s); for a larger one the schema, both ends of every table and
  * what SQLite itself notices (magic, a file shorter than it should be) must do, and `--check` looks at all of it. */
@@ -72,10 +73,12 @@ static int get_int(sqlite3 *db, const char *sql, int64_t *out)
 
 static void cause_corrupt(char **cause, const char *path, const char *what)
 {
+	const int dir = (int)(strrchr(path, '/') - path); /* make_path has put one there */
+
 	wc_cause(cause,
-	         "%s is damaged (%s): stop the server, remove %s-wal and %s-shm, and copy a file made by `wavechatctl backup` over %s; "
-	         "keep the damaged file",
-	         path, what, path, path, path);
+	         "%s is damaged (%s): stop the server, keep the folder under another name (mv %.*s %.*s.damaged), then restore a backup "
+	         "(wavechatctl restore FILE %.*s); without a backup, `sqlite3 %.*s.damaged/" STORE_FILE " .recover` saves what can be read",
+	         path, what, dir, path, dir, path, dir, path, dir, path);
 }
 
 static void cause_newer(char **cause, const char *path, int64_t version)
@@ -177,12 +180,24 @@ static uint32_t be32(const uint8_t *p)
 	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
 }
 
+enum store_header store_judge_header(const uint8_t *head, size_t n, unsigned *version)
+{
+	*version = 0;
+	if (n < STORE_HEADER_BYTES || memcmp(head, "SQLite format 3", 16) != 0)
+		return STORE_HEADER_NONE;
+	*version = be32(head + 60);
+	if (be32(head + 68) != STORE_APPLICATION_ID && (be32(head + 68) != 0 || *version != 0))
+		return STORE_HEADER_FOREIGN;
+	return *version > (unsigned)store_version ? STORE_HEADER_NEWER : STORE_HEADER_OURS;
+}
+
 /* Looks at the header with plain reads, so that a file which is not ours, not sound or too new is refused without SQLite having made
  * or changed anything beside it. `make`: an absent file is created (0600; SQLite gives its -wal and -shm the same mode). */
 static int check_header(const char *path, bool make, int64_t *bytes, char **cause)
 {
-	uint8_t head[100] = { 0 };
+	uint8_t head[STORE_HEADER_BYTES] = { 0 };
 	struct stat st;
+	unsigned version;
 	ssize_t n = -1;
 	int fd, err;
 
@@ -202,17 +217,18 @@ static int check_header(const char *path, bool make, int64_t *bytes, char **caus
 	*bytes = st.st_size;
 	if (n == 0)
 		return 0;
-	if (n < (ssize_t)sizeof(head) || memcmp(head, "SQLite format 3", 16) != 0) {
+	switch (store_judge_header(head, (size_t)n, &version)) {
+	case STORE_HEADER_NONE:
 		cause_corrupt(cause, path, "not a database");
 		return -WC_ESTORAGE;
-	}
-	if (be32(head + 68) != STORE_APPLICATION_ID && (be32(head + 68) != 0 || be32(head + 60) != 0)) {
+	case STORE_HEADER_FOREIGN:
 		wc_cause(cause, "%s is an SQLite database of another program: name another directory with --data", path);
 		return -WC_ESTORAGE;
-	}
-	if (be32(head + 60) > (uint32_t)store_version) {
-		cause_newer(cause, path, be32(head + 60));
+	case STORE_HEADER_NEWER:
+		cause_newer(cause, path, version);
 		return -WC_ESTORAGE;
+	case STORE_HEADER_OURS:
+		break;
 	}
 	return 0;
 }
@@ -591,4 +607,46 @@ int store_check(const char *dir, char **cause)
 out:
 	free(path);
 	return result;
+}
+
+/* --- At rest, for those who look and change nothing. */
+
+/* A log that a crash left is read with its index in memory, by a VFS without locks: neither the index nor the end of the reading leaves a trace. */
+static int connect_with_log(const char *path, sqlite3 **db)
+{
+	int rc = sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, "unix-none");
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	return rc == SQLITE_OK ? store_exec(*db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA query_only=ON") : rc;
+}
+
+int store_connect_at_rest(const char *path, sqlite3 **db, char **cause)
+{
+	int64_t bytes = 0, version = 0;
+	int rc = check_header(path, false, &bytes, cause);
+
+	*db = NULL;
+	if (rc == -WC_ENOENT || (rc == 0 && bytes == 0)) {
+		wc_cause(cause, rc ? "%s is missing" : "%s is empty", path);
+		return -WC_ENOENT;
+	}
+	if (rc)
+		return rc;
+	rc = has_log(path) ? connect_with_log(path, db) : connect_to_check(path, true, db);
+	if (rc == SQLITE_OK)
+		rc = get_int(*db, "PRAGMA user_version", &version);
+	if (rc == SQLITE_OK && version > 0 && version <= store_version)
+		return 0;
+	if (rc == SQLITE_OK && version == 0)
+		wc_cause(cause, "%s holds no messages' tables: it is no database of wavechatd", path);
+	else if (rc == SQLITE_OK)
+		cause_newer(cause, path, version);
+	else
+		cause_sqlite(cause, *db, path, rc);
+	sqlite3_close(*db);
+	*db = NULL;
+	return -WC_ESTORAGE;
 }

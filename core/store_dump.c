@@ -6,6 +6,7 @@
  * A page is one short read: a reader that stayed in the log for minutes would keep the log from starting over. Only a copy has to, for it must be of
  * one moment. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "store_mod.h"
 
 #define COPY_STEP_PAGES 256
+#define CHECK_STEPS 100000 /* of SQLite's machine, some ms, between two looks whether the copy is still wanted */
 /* Between two runs of the server the clock may have been set back: ids rise, times nearly do. Bounds of time are searched with this much to spare. */
 #define CLOCK_SLACK_MS (24 * 3600 * 1000LL)
 
@@ -349,18 +351,55 @@ int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, 
 
 /* --- Copies. */
 
+/* What asks, now and then while the copy is checked, whether it is still wanted. */
+struct check {
+	store_progress_fn progress;
+	void *arg;
+	uint64_t bytes;
+};
+
+static int on_check(void *arg)
+{
+	const struct check *c = arg;
+
+	return c->progress(c->arg, c->bytes, c->bytes);
+}
+
 /* *cause gets what is wrong, if anything. */
-static int check_copy(sqlite3 *db, char **cause)
+static int check_copy(sqlite3 *db, struct check *check, char **cause)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
-	bool is_good = rc == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW && str_eq(store_column_str(stmt, 0), STR("ok"));
+	int rc, result = -WC_ESTORAGE;
 
-	if (!is_good)
+	if (check->progress)
+		sqlite3_progress_handler(db, CHECK_STEPS, on_check, check);
+	rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(stmt);
+	if (rc == SQLITE_ROW && str_eq(store_column_str(stmt, 0), STR("ok"))) {
+		result = 0;
+	} else if ((rc & 0xff) == SQLITE_INTERRUPT) {
+		wc_cause(cause, "ended before it was done");
+		result = -WC_ECLOSED;
+	} else {
 		wc_cause(cause, "the copy is not sound (%s): the database itself may be damaged; stop the server and run wavechatd --check",
-		         rc == SQLITE_OK && stmt ? "quick_check" : sqlite3_errmsg(db));
+		         rc == SQLITE_ROW ? "quick_check" : sqlite3_errmsg(db));
+	}
 	sqlite3_finalize(stmt);
-	return is_good ? 0 : -WC_ESTORAGE;
+	sqlite3_progress_handler(db, 0, NULL, NULL);
+	return result;
+}
+
+/* Made before SQLite opens it, which would give it the mode of any new file: it holds private talk. */
+static int make_private(const char *path)
+{
+	int fd;
+
+	(void)unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0 ? 0 : -WC_ESTORAGE;
 }
 
 static int copy_pages(struct store_dump *d, sqlite3 *to, store_progress_fn progress, void *arg, char **cause)
@@ -389,15 +428,19 @@ static int copy_pages(struct store_dump *d, sqlite3 *to, store_progress_fn progr
 int store_copy(struct store_dump *d, const char *path, store_progress_fn progress, void *arg, char **cause)
 {
 	sqlite3 *to = NULL;
-	int64_t unused;
+	uint64_t bytes = 0;
+	int64_t pages = 0;
 	int rc, result = -WC_ESTORAGE;
 
 	if (d->store->is_memory) {
 		wc_cause(cause, "the server keeps nothing (--data :memory:), so there is nothing to back up");
 		return -WC_EDENIED;
 	}
-	(void)unlink(path);
-	rc = store_connect(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, &to);
+	if (make_private(path) < 0) {
+		wc_cause(cause, "cannot make a copy at %s: %s", path, strerror(errno));
+		return -WC_ESTORAGE;
+	}
+	rc = store_connect(path, SQLITE_OPEN_READWRITE, &to);
 	/* Nobody reads the copy before it is whole: its journal would only cost time. */
 	if (rc == SQLITE_OK)
 		rc = store_exec(to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF");
@@ -408,13 +451,16 @@ int store_copy(struct store_dump *d, const char *path, store_progress_fn progres
 		wc_cause(cause, "cannot make a copy at %s: %s", path, sqlite3_errstr(rc));
 		goto out;
 	}
-	rc = one_int(d, "SELECT count(*) FROM meta", 0, &unused);
+	rc = one_int(d, "SELECT count(*) FROM meta", 0, &pages);
+	if (rc == SQLITE_OK)
+		rc = one_int(d, "PRAGMA page_count", 0, &pages);
+	bytes = (uint64_t)pages * STORE_PAGE_BYTES;
 	result = rc == SQLITE_OK ? copy_pages(d, to, progress, arg, cause) : -WC_ESTORAGE;
 	leave(d);
 	if (result == 0) /* one file by itself, whoever opens it next */
 		(void)store_exec(to, "PRAGMA journal_mode=DELETE");
 	if (result == 0)
-		result = check_copy(to, cause);
+		result = check_copy(to, &(struct check){ progress, arg, bytes }, cause);
 out:
 	sqlite3_close(to);
 	if (result)

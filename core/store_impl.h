@@ -87,6 +87,9 @@ void store_row_msg(sqlite3_stmt *stmt, struct msg *m); /* strings live until the
 
 /* Opens a connection of the process's own kind and sets what every connection has set. Returns an SQLite code; *out is closed on error. */
 int store_connect(const char *path, int flags, sqlite3 **out);
+/* A database that no server has open, of this program's schema or an older one: read-only, nothing beside it is made or changed, also if a crash left
+ * a log. -WC_ENOENT: none, or an empty one; -WC_ESTORAGE; *cause says what is wrong. The caller closes *db. */
+int store_connect_at_rest(const char *path, sqlite3 **db, char **cause) WC_MUSTCHECK;
 int store_exec(sqlite3 *db, const char *sql);
 int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out);
 

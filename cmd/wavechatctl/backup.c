@@ -1,139 +1,41 @@
 /* backup.c — one file from which a data directory can be made again: a tar (ustar) of the database and every blob it refers to.
  *
- * What goes into it is checked as it passes: the database by the server's quick_check and its SHA-256, each blob by the hash that is its name. It
- * is written beside FILE, synced, and only then gets its name, so that no half of a backup is ever taken for one. */
+ * What goes into it is checked as it passes: the database by the server's quick_check and its SHA-256, each blob by the hash that is its name. A
+ * blob that is missing or rotten is left out, named, and does not keep the rest from being saved. A file is written beside its name, synced, and
+ * only then gets it, so that no half of a backup is ever taken for one. The server ends the backup when this process is gone. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <signal.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "ctl.h"
+#include "archive.h"
+#include "bad.h"
+#include "rest.h"
 
-#define BLOCK 512
 #define LOOK_MS 100
+/* A blob up to this size goes into a pipe only once all of it has come and was found good. A larger one that is not is named behind it. */
+#define HELD_BYTES (16 << 20)
+#define KEEP_MAX 10000
 
-static volatile sig_atomic_t stopped_by; /* a signal; at the second one of its kind this ends at once */
-
-static void on_signal(int sig)
-{
-	stopped_by = sig;
-}
-
-struct archive {
-	int fd;
-	uint64_t bytes;
-	uint64_t left;    /* of the entry being written */
-	EVP_MD_CTX *md;   /* of that entry */
-	bool failed;
-	int error;
+struct backup {
+	struct ctl *c;
+	struct archive a;
+	struct bad_files bad;
+	uint64_t files; /* good ones */
+	EVP_MD_CTX *md;
+	/* the entry being written */
+	uint64_t want, have;
+	uint8_t *held; /* HELD_BYTES, for a pipe; else NULL */
+	const char *name;
 };
-
-static void write_all(struct archive *a, const void *data, size_t n)
-{
-	const char *p = data;
-
-	while (n && !a->failed) {
-		ssize_t done = write(a->fd, p, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0) {
-			a->failed = true;
-			a->error = errno;
-			return;
-		}
-		p += done;
-		n -= (size_t)done;
-		a->bytes += (uint64_t)done;
-	}
-}
-
-/* ustar has eleven octal digits for a size; a larger one is binary, as GNU tar and libarchive have it. */
-static void put_size(uint8_t field[12], uint64_t size)
-{
-	if (size < 1ull << 33) {
-		char digits[16];
-
-		snprintf(digits, sizeof(digits), "%011llo", (unsigned long long)size);
-		memcpy(field, digits, 12);
-		return;
-	}
-	memset(field, 0, 12);
-	field[0] = 0x80;
-	for (int i = 11; i > 3; i--, size >>= 8)
-		field[i] = (uint8_t)size;
-}
-
-static void put_header(struct archive *a, const char *name, uint64_t size, char type)
-{
-	uint8_t h[BLOCK] = { 0 };
-	unsigned sum = 0;
-	char digits[16];
-
-	snprintf((char *)h, 100, "%s", name);
-	memcpy(h + 100, type == '5' ? "0000700" : "0000600", 8);
-	memcpy(h + 108, "0000000", 8);
-	memcpy(h + 116, "0000000", 8);
-	put_size(h + 124, size);
-	snprintf(digits, sizeof(digits), "%011llo", (unsigned long long)(real_ms() / 1000));
-	memcpy(h + 136, digits, 12);
-	h[156] = (uint8_t)type;
-	memcpy(h + 257, "ustar\00000", 8);
-	memset(h + 148, ' ', 8);
-	for (size_t i = 0; i < BLOCK; i++)
-		sum += h[i];
-	snprintf(digits, sizeof(digits), "%06o", sum);
-	memcpy(h + 148, digits, 7);
-	write_all(a, h, BLOCK);
-}
-
-static void pad(struct archive *a)
-{
-	static const uint8_t zeros[BLOCK];
-
-	if (a->bytes % BLOCK)
-		write_all(a, zeros, BLOCK - a->bytes % BLOCK);
-}
-
-static int sink(void *arg, const void *data, size_t n)
-{
-	struct archive *a = arg;
-
-	if (n > a->left)
-		return 1;
-	a->left -= n;
-	EVP_DigestUpdate(a->md, data, n);
-	write_all(a, data, n);
-	return a->failed || stopped_by;
-}
-
-/* One entry from the server, with the hash it must have. */
-static int put_entry(struct ctl *c, struct archive *a, const char *name, uint64_t size, const char *path, const char *sha)
-{
-	uint8_t sum[EVP_MAX_MD_SIZE];
-	char hex[65];
-	int code;
-
-	put_header(a, name, size, '0');
-	a->left = size;
-	EVP_DigestInit_ex(a->md, EVP_sha256(), NULL);
-	code = a->failed ? EXIT_REFUSED : api_stream(c, path, sink, a);
-	if (a->failed)
-		return complain(EXIT_REFUSED, "cannot write: %s", strerror(a->error));
-	if (code)
-		return code;
-	EVP_DigestFinal_ex(a->md, sum, NULL);
-	wc_hex(hex, sum, 32);
-	if (a->left || strcmp(hex, sha) != 0)
-		return complain(EXIT_REFUSED, "%s is not what it should be: the server's disk, or this one, is failing", name);
-	pad(a);
-	return 0;
-}
 
 /* --- Progress, on a terminal */
 
@@ -141,14 +43,141 @@ static void progress(const char *what, uint64_t done, uint64_t total)
 {
 	char a[TIME_TEXT], b[TIME_TEXT];
 
-	if (is_terminal(stderr))
-		fprintf(stderr, "\r\033[K%s %s of %s", what, bytes_text(a, done), bytes_text(b, total));
+	if (!is_terminal(stderr))
+		return;
+	fprintf(stderr, "\r\033[K%s %s", what, bytes_text(a, done));
+	if (total)
+		fprintf(stderr, " of %s", bytes_text(b, total));
 }
 
 static void progress_end(void)
 {
 	if (is_terminal(stderr))
 		fputs("\r\033[K", stderr);
+}
+
+/* --- Entries */
+
+static bool is_held(const struct backup *b)
+{
+	return b->held && b->want <= HELD_BYTES;
+}
+
+/* False: not these bytes, for their length says that they are not what they should be. */
+static bool on_begin(void *arg, uint64_t length)
+{
+	struct backup *b = arg;
+
+	b->have = 0;
+	EVP_DigestInit_ex(b->md, EVP_sha256(), NULL);
+	if (length != b->want)
+		return false;
+	if (!is_held(b))
+		archive_header(&b->a, b->name, b->want, false);
+	return true;
+}
+
+static int on_bytes(void *arg, const void *data, size_t n)
+{
+	struct backup *b = arg;
+
+	client_beat(b->c);
+	EVP_DigestUpdate(b->md, data, n);
+	if (is_held(b))
+		memcpy(b->held + b->have, data, n);
+	else
+		archive_write(&b->a, data, n);
+	b->have += n;
+	return b->a.failed || is_stopped();
+}
+
+static bool has_hash(struct backup *b, const char *sha)
+{
+	uint8_t sum[EVP_MAX_MD_SIZE];
+	char hex[65];
+
+	EVP_DigestFinal_ex(b->md, sum, NULL);
+	wc_hex(hex, sum, 32);
+	return strcmp(hex, sha) == 0;
+}
+
+static int put_database(struct backup *b, uint64_t size, const char *sha)
+{
+	struct fetch f = { .begin = on_begin, .sink = on_bytes, .arg = b };
+	uint8_t *held = b->held;
+	int code;
+
+	b->held = NULL; /* it was checked, and nothing can be said without it */
+	b->name = "wavechat.db";
+	b->want = size;
+	code = api_fetch(b->c, "/v1/backup/database", &f);
+	b->held = held;
+	if (b->a.failed)
+		return archive_complain(&b->a);
+	if (code)
+		return code;
+	if (f.status != 200 || f.is_short || f.length != size || !has_hash(b, sha))
+		return complain(EXIT_REFUSED, "the copy of the database is not what it should be: the server's disk is failing");
+	archive_pad(&b->a);
+	return 0;
+}
+
+/* A blob, or why it is none. */
+static int put_blob(struct backup *b, const char *sha, uint64_t size)
+{
+	const uint64_t at = b->a.bytes;
+	struct fetch f = { .begin = on_begin, .sink = on_bytes, .arg = b };
+	char name[128], path[128], what[128] = "";
+	int code;
+
+	snprintf(name, sizeof(name), "blobs/%.2s/%s", sha, sha + 2);
+	snprintf(path, sizeof(path), "/v1/backup/blob?sha=%s", sha);
+	b->name = name;
+	b->want = size;
+	code = api_fetch(b->c, path, &f);
+	if (code || b->a.failed || is_stopped())
+		return b->a.failed ? archive_complain(&b->a) : code ? code : EXIT_REFUSED;
+	if (f.status == 404)
+		snprintf(what, sizeof(what), "missing");
+	else if (f.status != 200)
+		snprintf(what, sizeof(what), "cannot be read: the server's log says why");
+	else if (f.length != size)
+		snprintf(what, sizeof(what), "%llu bytes of %llu", (unsigned long long)f.length, (unsigned long long)size);
+	else if (f.is_short)
+		snprintf(what, sizeof(what), "cannot be read beyond %llu of %llu bytes", (unsigned long long)b->have, (unsigned long long)size);
+	else if (!has_hash(b, sha))
+		snprintf(what, sizeof(what), "rotten: its bytes are not those that were stored");
+	if (!*what && is_held(b)) {
+		archive_header(&b->a, name, size, false);
+		archive_write(&b->a, b->held, (size_t)size);
+	} else if (*what && !is_held(b) && f.status == 200 && f.length == size) { /* it went out already */
+		if (b->a.is_pipe)
+			archive_zeros(&b->a, size - b->have);
+		else
+			archive_cut(&b->a, at);
+	}
+	archive_pad(&b->a);
+	if (*what)
+		bad_add(&b->bad, sha, what);
+	else
+		b->files++;
+	return b->a.failed ? archive_complain(&b->a) : 0;
+}
+
+/* For whoever restores: what is not there, or not as it should be. */
+static void put_list_of_bad(struct backup *b)
+{
+	struct buf text;
+
+	if (!b->bad.count)
+		return;
+	buf_init(&text, SIZE_MAX);
+	for (size_t i = 0; i < b->bad.count; i++)
+		buf_printf(&text, "%s %s\n", b->bad.v[i].sha, b->bad.v[i].what);
+	archive_header(&b->a, REST_BAD_FILES_NAME, text.len, false);
+	archive_write(&b->a, text.p, text.len);
+	archive_pad(&b->a);
+	buf_fini(&text);
 }
 
 /* --- The parts */
@@ -162,6 +191,7 @@ static int wait_copy(struct ctl *c, uint64_t *size, char sha[65])
 
 		if (code)
 			return code;
+		client_beat(c);
 		state = jstr(o, "state");
 		progress("database", (uint64_t)jint(o, "done"), (uint64_t)jint(o, "total"));
 		if (strcmp(state, "ready") == 0) {
@@ -176,13 +206,13 @@ static int wait_copy(struct ctl *c, uint64_t *size, char sha[65])
 			return code;
 		}
 		json_object_put(o);
-		if (stopped_by)
+		if (is_stopped())
 			return EXIT_REFUSED;
 		usleep(LOOK_MS * 1000);
 	}
 }
 
-static int put_blobs(struct ctl *c, struct archive *a, uint64_t *count)
+static int put_blobs(struct backup *b)
 {
 	char after[65] = "", folder[16] = "";
 	bool more = true;
@@ -193,7 +223,7 @@ static int put_blobs(struct ctl *c, struct archive *a, uint64_t *count)
 		int code;
 
 		snprintf(path, sizeof(path), "/v1/backup/blobs%s%s", *after ? "?after=" : "", after);
-		code = api_get(c, path, &o);
+		code = api_get(b->c, path, &o);
 		if (code)
 			return code;
 		list = jarray(o, "blobs");
@@ -203,23 +233,20 @@ static int put_blobs(struct ctl *c, struct archive *a, uint64_t *count)
 			return complain_endless();
 		}
 		for (size_t i = 0; i < json_object_array_length(list) && code == 0; i++) {
-			struct json_object *b = json_object_array_get_idx(list, i);
+			struct json_object *row = json_object_array_get_idx(list, i);
 			char name[128];
 
-			snprintf(after, sizeof(after), "%s", jstr(b, "sha"));
+			snprintf(after, sizeof(after), "%s", jstr(row, "sha"));
 			if (strlen(after) != 64 || after[strspn(after, "0123456789abcdef")]) {
 				code = complain(EXIT_REFUSED, "the server's answer makes no sense: is it of another version?");
 				break;
 			}
 			snprintf(name, sizeof(name), "blobs/%.2s/", after);
 			if (strcmp(name, folder) != 0)
-				put_header(a, name, 0, '5');
+				archive_header(&b->a, name, 0, true);
 			snprintf(folder, sizeof(folder), "%.15s", name);
-			snprintf(name, sizeof(name), "blobs/%.2s/%s", after, after + 2);
-			snprintf(path, sizeof(path), "/v1/backup/blob?sha=%s", after);
-			code = put_entry(c, a, name, (uint64_t)jint(b, "size"), path, after);
-			++*count;
-			progress("files, written:", a->bytes, a->bytes);
+			code = put_blob(b, after, (uint64_t)jint(row, "size"));
+			progress("files, written:", b->a.bytes, 0);
 		}
 		json_object_put(o);
 		if (code)
@@ -228,25 +255,51 @@ static int put_blobs(struct ctl *c, struct archive *a, uint64_t *count)
 	return 0;
 }
 
-static int write_archive(struct ctl *c, struct archive *a, uint64_t *blobs)
+static int write_archive(struct backup *b)
 {
-	static const uint8_t end[2 * BLOCK];
 	uint64_t size = 0;
 	char sha[65];
-	int code = wait_copy(c, &size, sha);
+	int code = wait_copy(b->c, &size, sha);
 
 	if (code == 0)
-		code = put_entry(c, a, "wavechat.db", size, "/v1/backup/database", sha);
+		code = put_database(b, size, sha);
 	if (code == 0) {
-		put_header(a, "blobs/", 0, '5');
-		code = put_blobs(c, a, blobs);
+		archive_header(&b->a, "blobs/", 0, true);
+		code = put_blobs(b);
 	}
-	if (code == 0)
-		write_all(a, end, sizeof(end));
-	if (code == 0 && (a->failed || (fsync(a->fd) != 0 && errno != EINVAL)))
-		code = complain(EXIT_REFUSED, "cannot write: %s", strerror(a->failed ? a->error : errno));
+	if (code == 0) {
+		put_list_of_bad(b);
+		archive_end(&b->a);
+	}
+	if (code == 0 && b->a.failed)
+		code = archive_complain(&b->a);
 	return code;
 }
+
+/* From the beginning to the end on the server's side. */
+static int take(struct backup *b)
+{
+	int code = client_hold(b->c, "/v1/backup/hold"), ended;
+
+	if (code)
+		return code;
+	b->md = EVP_MD_CTX_new();
+	b->held = b->a.is_pipe ? xmalloc(HELD_BYTES) : NULL;
+	code = write_archive(b);
+	progress_end();
+	code = code ? code : is_stopped() ? EXIT_REFUSED : 0;
+	if (code == 0)
+		bad_name_live(&b->bad, b->c);
+	hush(code != 0); /* why it failed was said; the server may be the reason */
+	ended = api_post(b->c, "/v1/backup/end", NULL, NULL);
+	hush(false);
+	client_release(b->c);
+	EVP_MD_CTX_free(b->md);
+	free(b->held);
+	return code ? code : ended;
+}
+
+/* --- The file, and what is said */
 
 /* A new name is only safe when its directory is. */
 static void sync_dir(const char *path)
@@ -262,68 +315,202 @@ static void sync_dir(const char *path)
 	free(dir);
 }
 
-int run_backup(struct ctl *c)
+/* 0, or EXIT_REFUSED for a backup that is good but lacks files. */
+static int say_it(const struct backup *b, const char *file)
 {
-	const char *file = c->operands[0];
-	struct archive a = { .fd = -1 };
-	char *part = NULL, size[TIME_TEXT];
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-	const struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
-	struct stat st;
-	uint64_t blobs = 0;
-	int code = client_connect(c);
+	FILE *f = file ? stdout : stderr; /* NULL: the backup itself is on standard output */
+	char size[TIME_TEXT];
 
-	if (code)
-		return code;
-	if (lstat(file, &st) == 0 && !S_ISREG(st.st_mode))
-		return complain(EXIT_REFUSED, "%s is no regular file: a backup is renamed into its place, so name another", file);
-	if (access(file, F_OK) == 0 && !option(c, "force"))
-		return complain(EXIT_REFUSED, "%s is there already: name another file, or add --force", file);
-	if (asprintf(&part, "%s.part", file) < 0)
-		abort();
-	for (size_t i = 0; i < WC_LEN(signals); i++)
-		sigaction(signals[i], &act, NULL);
+	bad_print(&b->bad);
+	if (b->c->json) {
+		struct json_object *bad = bad_json(&b->bad);
+
+		fprintf(f, "{\"bytes\":%llu,\"files\":%llu,\"bad\":%s", (unsigned long long)b->a.bytes, (unsigned long long)b->files,
+		        json_object_to_json_string_ext(bad, JSON_C_TO_STRING_PLAIN));
+		if (file) {
+			struct json_object *name = json_object_new_string(file);
+
+			fprintf(f, ",\"file\":%s", json_object_to_json_string_ext(name, JSON_C_TO_STRING_PLAIN));
+			json_object_put(name);
+		}
+		fputs("}\n", f);
+		json_object_put(bad);
+	} else {
+		fprintf(f, "backed up: %s, the database checked and %llu files compared with their hashes\nto restore: wavechatctl restore ",
+		        bytes_text(size, b->a.bytes), (unsigned long long)b->files);
+		print_safe(f, file ? file : "-");
+		fputs(" DIR\n", f);
+	}
+	if (!b->bad.count)
+		return 0;
+	return complain(EXIT_REFUSED, "%zu of %llu files are bad and were left out; all else is in the backup. wavechatctl verify looks at them again",
+	                b->bad.count, (unsigned long long)(b->files + b->bad.count));
+}
+
+static int to_file(struct backup *b, const char *file, const char *part)
+{
+	int code;
+
 	/* It holds private talk: nobody else's to read. */
-	a.fd = open(part, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (a.fd < 0) {
+	b->a.fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (b->a.fd < 0)
+		return complain(EXIT_REFUSED, "cannot write %s: %s", part, strerror(errno));
+	if (flock(b->a.fd, LOCK_EX | LOCK_NB) < 0) {
+		close(b->a.fd);
+		return complain(EXIT_REFUSED, "%s is being written by another backup", part);
+	}
+	if (ftruncate(b->a.fd, 0) < 0 || fchmod(b->a.fd, 0600) < 0)
 		code = complain(EXIT_REFUSED, "cannot write %s: %s", part, strerror(errno));
-		goto out;
-	}
-	a.md = EVP_MD_CTX_new();
-	code = api_post(c, "/v1/backup", NULL, NULL);
-	if (code == 0) {
-		int ended;
-
-		code = write_archive(c, &a, &blobs);
-		progress_end();
-		code = code ? code : stopped_by ? EXIT_REFUSED : 0;
-		hush(code != 0); /* why it failed was said; the server may be the reason */
-		ended = api_post(c, "/v1/backup/end", NULL, NULL);
-		hush(false);
-		code = code ? code : ended;
-	}
+	else
+		code = take(b);
 	if (code == 0 && rename(part, file) != 0)
 		code = complain(EXIT_REFUSED, "cannot rename %s: %s", part, strerror(errno));
 	if (code == 0)
 		sync_dir(file);
-	if (code == 0 && c->json) {
-		printf("{\"bytes\":%llu,\"files\":%llu}\n", (unsigned long long)a.bytes, (unsigned long long)blobs);
-	} else if (code == 0) {
-		printf("backed up: %s, the database checked and %llu files compared with their hashes\nto restore: mkdir DIR && tar -xf ",
-		       bytes_text(size, a.bytes), (unsigned long long)blobs);
-		print_safe(stdout, file);
-		printf(" -C DIR && wavechatd --data DIR\n");
-	}
-out:
-	if (code && a.fd >= 0)
+	else
 		(void)unlink(part);
-	if (a.fd >= 0)
-		close(a.fd);
-	EVP_MD_CTX_free(a.md);
-	free(part);
-	if (code && stopped_by) { /* all is tidied up: now as if it had not been caught */
-		signal(stopped_by, SIG_DFL);
-		raise(stopped_by);
+	close(b->a.fd);
+	return code;
+}
+
+/* --- One of many, in a folder */
+
+#define STAMP "wavechat-YYYYMMDD-HHMMSS.tar"
+
+static bool is_our_name(const char *name)
+{
+	const char *form = STAMP;
+
+	for (; *form; form++, name++)
+		if (*form >= 'A' && *form <= 'Z' ? *name < '0' || *name > '9' : *name != *form)
+			return false;
+	return *name == '\0';
+}
+
+static int is_backup(const struct dirent *e)
+{
+	return is_our_name(e->d_name);
+}
+
+/* The oldest by name beyond `keep`, and never the one just made, whatever the clock has done since. */
+static void remove_old(const char *dir, const char *made, long keep)
+{
+	struct dirent **names = NULL;
+	int n = scandir(dir, &names, is_backup, alphasort), fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), files = 0;
+
+	for (int i = 0; i < n; i++) {
+		struct stat st;
+
+		if (fd >= 0 && strcmp(names[i]->d_name, made) != 0 && fstatat(fd, names[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+			names[files++] = names[i];
+		else
+			free(names[i]);
 	}
+	for (int i = 0; i < files; i++) {
+		if (files - i > keep - 1 && unlinkat(fd, names[i]->d_name, 0) < 0)
+			complain(0, "cannot remove %s/%s: %s", dir, names[i]->d_name, strerror(errno));
+		free(names[i]);
+	}
+	free(names);
+	if (fd >= 0)
+		close(fd);
+}
+
+static char *name_by_time(const char *dir, char stamp[sizeof(STAMP)])
+{
+	time_t now = time(NULL);
+	char *file = NULL;
+	struct tm tm;
+
+	do {
+		free(file);
+		gmtime_r(&now, &tm);
+		strftime(stamp, sizeof(STAMP), "wavechat-%Y%m%d-%H%M%S.tar", &tm);
+		if (asprintf(&file, "%s/%s", dir, stamp) < 0)
+			abort();
+		now++;
+	} while (access(file, F_OK) == 0);
+	return file;
+}
+
+static int backup_to_folder(struct backup *b, const char *dir, long keep)
+{
+	char stamp[sizeof(STAMP)], *file, *part = NULL;
+	struct stat st;
+	int code;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return complain(EXIT_REFUSED, "cannot make %s: %s", dir, strerror(errno));
+	if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+		return complain(EXIT_USAGE, "backup: --keep wants a folder, and %s is none", dir);
+	file = name_by_time(dir, stamp);
+	/* One name, whatever the time: what a power cut leaves is written over by the next. */
+	if (asprintf(&part, "%s/wavechat.tar.part", dir) < 0)
+		abort();
+	code = to_file(b, file, part);
+	if (code == 0)
+		code = say_it(b, file);
+	if (code == 0)
+		remove_old(dir, stamp, keep);
+	free(part);
+	free(file);
+	return code;
+}
+
+static int backup_to_pipe(struct backup *b)
+{
+	int code;
+
+	if (isatty(STDOUT_FILENO))
+		return complain(EXIT_USAGE, "backup: standard output is a terminal: send it into a file or a program");
+	b->a.fd = STDOUT_FILENO;
+	b->a.is_pipe = true;
+	signal(SIGPIPE, SIG_IGN); /* a reader that has gone is an error to be told, not an end without a word */
+	code = take(b);
+	return code ? code : say_it(b, NULL);
+}
+
+static int backup_to_file(struct backup *b, const char *file)
+{
+	char *part = NULL;
+	struct stat st;
+	int code;
+
+	if (lstat(file, &st) == 0 && !S_ISREG(st.st_mode))
+		return complain(EXIT_REFUSED, "%s is no regular file: a backup is renamed into its place, so name another%s", file,
+		                S_ISDIR(st.st_mode) ? ", or add --keep N for one of many in that folder" : "");
+	if (access(file, F_OK) == 0 && !option(b->c, "force"))
+		return complain(EXIT_REFUSED, "%s is there already: name another file, or add --force", file);
+	if (asprintf(&part, "%s.part", file) < 0)
+		abort();
+	code = to_file(b, file, part);
+	free(part);
+	return code ? code : say_it(b, file);
+}
+
+int run_backup(struct ctl *c)
+{
+	const char *file = c->operands[0], *keep = option(c, "keep");
+	struct backup b = { .c = c, .a = { .c = c, .fd = -1 } };
+	char *end = NULL;
+	long n = keep ? strtol(keep, &end, 10) : 0;
+	int code;
+
+	if (keep && (!*keep || *end || n < 1 || n > KEEP_MAX))
+		return complain(EXIT_USAGE, "backup: --keep %s: a number from 1 to %d", keep, KEEP_MAX);
+	if (keep && strcmp(file, "-") == 0)
+		return complain(EXIT_USAGE, "backup: --keep wants a folder, and - is standard output");
+	code = client_connect(c);
+	if (code)
+		return code;
+	catch_signals();
+	if (strcmp(file, "-") == 0)
+		code = backup_to_pipe(&b);
+	else
+		code = keep ? backup_to_folder(&b, file, n) : backup_to_file(&b, file);
+	client_release(c);
+	bad_fini(&b.bad);
+	if (code)
+		end_stopped();
 	return code;
 }

@@ -15,6 +15,10 @@
 
 #define HEAD_MAX (16 * 1024)
 #define ANSWER_MAX (64 * 1024 * 1024)
+#define HOLD_TRIES 10
+#define HOLD_PAUSE_MS 100
+#define BEAT_MS (10 * 1000) /* the server waits 60 s for one */
+#define HOLD_BYTES (1ull << 40) /* at a byte each time, for ever */
 #define ANSWER_S 120 /* no request works for longer, unless the disk hangs */
 
 /* --- Finding it */
@@ -385,6 +389,109 @@ int api_stream(struct ctl *c, const char *path, sink_fn sink, void *arg)
 	json_object_put(o);
 	buf_fini(&b);
 	return code;
+}
+
+int api_fetch(struct ctl *c, const char *path, struct fetch *f)
+{
+	struct answer a;
+	int code = exchange(c, "GET", path, NULL, &a);
+	struct json_object *o = NULL;
+	struct buf b;
+
+	f->is_short = false;
+	if (code)
+		return code;
+	f->status = a.status;
+	f->length = a.length;
+	if (a.status == 200) {
+		if (!f->begin(f->arg, a.length)) {
+			hang_up(c);
+			return 0;
+		}
+		hush(true); /* a server that is gone is told of by the next request */
+		code = read_body(c, &a, f->sink, f->arg);
+		hush(false);
+		f->is_short = code && c->fd < 0 && c->is_lost;
+		return f->is_short ? 0 : code;
+	}
+	buf_init(&b, ANSWER_MAX);
+	code = read_body(c, &a, keep, &b);
+	buf_putc(&b, '\0');
+	if (code == 0) {
+		o = b.p ? json_tokener_parse(b.p) : NULL;
+		snprintf(f->error, sizeof(f->error), "%s", o ? jstr(o, "error") : "");
+		if (a.status != 404 && a.status != 507)
+			code = refused(c, a.status, o);
+	}
+	json_object_put(o);
+	buf_fini(&b);
+	return code;
+}
+
+/* One attempt. *is_busy: refused for now, and nothing was said. */
+static int try_hold(struct ctl *c, const char *path, bool *is_busy)
+{
+	struct ctl second = { .fd = -1, .hold = -1, .json = c->json, .path = xstrdup(c->path) };
+	struct json_object *o = NULL;
+	struct answer a;
+	struct buf b, text;
+	int code = client_connect(&second);
+
+	*is_busy = false;
+	if (code)
+		goto out;
+	buf_init(&b, 4096);
+	buf_init(&text, ANSWER_MAX);
+	buf_printf(&b, "POST %s HTTP/1.1\r\nHost: wavechat\r\nContent-Length: %llu\r\nExpect: 100-continue\r\n\r\n", path, HOLD_BYTES);
+	if (!send_all(second.fd, b.p, b.len) || !read_head(second.fd, &a)) {
+		code = lost(c, "ended the connection without an answer");
+	} else if (a.status == 100) {
+		c->hold = second.fd;
+		c->beat_ms = mono_ms();
+		second.fd = -1;
+	} else if ((code = read_body(&second, &a, keep, &text)) == 0) {
+		buf_putc(&text, '\0');
+		o = text.p ? json_tokener_parse(text.p) : NULL;
+		*is_busy = o && strcmp(jstr(o, "error"), "busy") == 0;
+		code = *is_busy ? EXIT_REFUSED : refused(c, a.status, o);
+	}
+	json_object_put(o);
+	buf_fini(&text);
+	buf_fini(&b);
+out:
+	client_close(&second);
+	return code;
+}
+
+int client_hold(struct ctl *c, const char *path)
+{
+	bool is_busy = false;
+	int code = client_connect(c);
+
+	/* What was killed a moment ago may not be known to be gone. */
+	for (int i = 0; i < HOLD_TRIES && code == 0 && c->hold < 0; i++) {
+		if (i)
+			usleep(HOLD_PAUSE_MS * 1000);
+		code = try_hold(c, path, &is_busy);
+		if (is_busy && i + 1 < HOLD_TRIES)
+			code = 0;
+	}
+	return is_busy && code ? complain(code, "another backup is under way") : code;
+}
+
+void client_beat(struct ctl *c)
+{
+	if (c->hold < 0 || mono_ms() - c->beat_ms < BEAT_MS)
+		return;
+	c->beat_ms = mono_ms();
+	(void)send(c->hold, ".", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* that it is broken, the next request says */
+}
+
+void client_release(struct ctl *c)
+{
+	if (c->hold >= 0)
+		close(c->hold);
+	c->hold = -1;
 }
 
 void put_query(struct buf *b, const char *name, const char *value)

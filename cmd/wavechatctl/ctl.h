@@ -25,7 +25,7 @@ struct option {
 	const char *help;
 };
 
-#define OPTIONS_MAX 16
+#define VERB_OPTIONS_MAX 16
 struct ctl;
 
 struct verb {
@@ -34,13 +34,13 @@ struct verb {
 	const char *help;
 	int least, most;      /* operands; most -1: any number */
 	int (*run)(struct ctl *c);
-	struct option options[OPTIONS_MAX]; /* besides those every verb has; ends with a NULL name */
+	struct option options[VERB_OPTIONS_MAX]; /* besides those every verb has; ends with a NULL name */
 };
 extern const struct verb verbs[]; /* ends with a NULL name */
 
 struct ctl {
 	const struct verb *verb;
-	const char *values[OPTIONS_MAX]; /* of verb->options, as given; "" for one without a value */
+	const char *values[VERB_OPTIONS_MAX]; /* of verb->options, as given; "" for one without a value */
 	char **operands;
 	int count;
 	const char *socket;  /* --socket */
@@ -48,6 +48,8 @@ struct ctl {
 	/* client.c */
 	int fd;
 	char *path;          /* of the socket that answered */
+	int hold;            /* the connection of client_hold; -1: none */
+	int64_t beat_ms;     /* monotonic: when something was last sent on it */
 	bool is_lost;        /* the last request failed for want of a server: it may be there again later */
 };
 
@@ -67,6 +69,23 @@ int api_post(struct ctl *c, const char *path, struct json_object *body, struct j
 /* The answer's bytes as they come. sink non-zero ends it with EXIT_REFUSED. *length (may be NULL) is what was announced. */
 typedef int (*sink_fn)(void *arg, const void *data, size_t n);
 int api_stream(struct ctl *c, const char *path, sink_fn sink, void *arg);
+/* The same, where a refusal is an answer too: 404 and 507 are not complained of. */
+struct fetch {
+	bool (*begin)(void *arg, uint64_t length); /* false: not wanted */
+	sink_fn sink;
+	void *arg;
+	/* out */
+	int status;
+	uint64_t length;
+	bool is_short; /* the connection ended within the bytes */
+	char error[32]; /* the code of a refusal */
+};
+int api_fetch(struct ctl *c, const char *path, struct fetch *f);
+/* A POST on a second connection, whose body never ends: what it begins lasts as long as this process, and a server hears at once when it is killed.
+ * client_beat, called at least every 20 s, shows that it is not merely stopped. */
+int client_hold(struct ctl *c, const char *path);
+void client_beat(struct ctl *c);
+void client_release(struct ctl *c);
 void put_query(struct buf *b, const char *name, const char *value); /* "?name=value" or "&name=value", escaped; NULL: nothing */
 
 /* --- out.c */
@@ -110,6 +129,10 @@ bool is_terminal(FILE *f);
 bool shows_progress(void); /* a person waits, and what is made goes elsewhere: into a file, not into a pager on the same terminal */
 /* A list said there is more of it and gave nothing new: ends with this instead of asking for ever. */
 int complain_endless(void);
+/* SIGINT, SIGTERM and SIGHUP are noted, so that what was begun can be tidied up; the second of a kind ends the program at once. */
+void catch_signals(void);
+bool is_stopped(void);
+void end_stopped(void); /* all is tidied up: ends as if the signal had not been caught, if there was one */
 
 #define SANCTION_TEXT 320
 const char *sanction_text(char out[SANCTION_TEXT], struct json_object *s); /* people.c: whom it meets, and until when */
@@ -138,6 +161,8 @@ int run_history(struct ctl *c);
 int run_files(struct ctl *c);
 int run_audit(struct ctl *c);
 int run_backup(struct ctl *c);
+int run_restore(struct ctl *c);
+int run_verify(struct ctl *c);
 int run_top(struct ctl *c);
 int run_completion(struct ctl *c);
 int run_help(struct ctl *c);

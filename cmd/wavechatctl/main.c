@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ctl.h"
@@ -45,8 +46,12 @@ const struct verb verbs[] = {
 	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "as with history" }, { "until", "TIME", "up to this time" },
 	    { "grep", "TEXT", "only those whose name contains it" }, { "last", "N", "only those among the newest N messages" }, { 0 } } },
 	{ "audit", "", "what admins did: who, when, why", 0, 0, run_audit, { { "last", "N", "only the newest N" }, { 0 } } },
-	{ "backup", "FILE", "all that is kept, as of one moment, in one file", 1, 1, run_backup,
-	  { { "force", NULL, "even if FILE is there already" }, { 0 } } },
+	{ "backup", "FILE", "all that is kept, as of one moment, in one file; \"-\": to standard output", 1, 1, run_backup,
+	  { { "force", NULL, "even if FILE is there already" },
+	    { "keep", "N", "FILE is a folder: write a file named by the time, then remove the oldest of these beyond N" }, { 0 } } },
+	{ "restore", "FILE DIR", "check a backup and make a data folder of it; \"-\": from standard input", 2, 2, run_restore,
+	  { { "partial", NULL, "also what is left of a damaged backup: without the files that are missing or rotten" }, { 0 } } },
+	{ "verify", "[DIR|FILE]", "check the server's database and files, or a data folder at rest, or a backup", 0, 1, run_verify, { { 0 } } },
 	{ "metrics", "", "counters, as Prometheus reads them", 0, 0, run_metrics, { { 0 } } },
 	{ "log-level", "[LEVEL]", "how much is logged: error, warn, info or debug", 0, 1, run_log_level, { { 0 } } },
 	{ "completion", "SHELL", "completion for bash, zsh or fish, on standard output", 1, 1, run_completion, { { 0 } } },
@@ -262,7 +267,7 @@ static int complete_bash(void)
 	       "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= i words\n"
 	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t--socket) ((i++)) ;;\n\t\t-*) ;;\n"
 	       "\t\t*) verb=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n"
-	       "\t[[ $prev == --socket || $verb == backup && $cur != -* ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return; }\n"
+	       "\t[[ $prev == --socket || ( $verb == backup || $verb == restore || $verb == verify ) && $cur != -* ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return; }\n"
 	       "\t[[ $prev == --format ]] && { mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\"); return; }\n"
 	       "\tcase $verb in\n\t'') words='", choice("format"));
 	for (const struct verb *v = verbs; v->name; v++)
@@ -290,7 +295,7 @@ static void print_zsh_action(const char *message, const char *words)
 	if (words)
 		printf(":(%s)", words);
 	else
-		printf(":%s", strcmp(message, "FILE") == 0 || strcmp(message, "PATH") == 0 ? "_files" : "");
+		printf(":%s", strstr(message, "FILE") || strcmp(message, "PATH") == 0 ? "_files" : "");
 }
 
 static int complete_zsh(void)
@@ -356,7 +361,7 @@ static int complete_fish(void)
 		if (choice(v->name))
 			printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from %s' -a '%s'\n", v->name, choice(v->name));
 	}
-	printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from backup' -F\n");
+	printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from backup restore verify' -F\n");
 	return EXIT_DONE;
 }
 
@@ -460,9 +465,10 @@ static int take_arguments(struct ctl *c, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct ctl c = { .fd = -1 };
+	struct ctl c = { .fd = -1, .hold = -1 };
 	int code;
 
+	umask(077); /* whatever it writes holds private talk */
 	c.operands = xcalloc((size_t)argc + 1, sizeof(*c.operands));
 	code = take_arguments(&c, argv);
 	if (code == 0 && !c.verb) {

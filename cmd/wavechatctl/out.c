@@ -1,6 +1,7 @@
 /* out.c — what people read: tables that line up, times, sizes, and text that cannot harm a terminal. Owns nothing. */
 #include <ctype.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -367,4 +368,35 @@ bool shows_progress(void)
 int complain_endless(void)
 {
 	return complain(EXIT_REFUSED, "the server's answers have no end: is it of another version?");
+}
+
+/* --- Signals */
+
+static volatile sig_atomic_t stopped_by;
+
+static void on_signal(int sig)
+{
+	stopped_by = sig;
+}
+
+void catch_signals(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	const struct sigaction act = { .sa_handler = on_signal, .sa_flags = SA_RESETHAND };
+
+	for (size_t i = 0; i < WC_LEN(signals); i++)
+		sigaction(signals[i], &act, NULL);
+}
+
+bool is_stopped(void)
+{
+	return stopped_by != 0;
+}
+
+void end_stopped(void)
+{
+	if (!stopped_by)
+		return;
+	signal(stopped_by, SIG_DFL);
+	raise(stopped_by);
 }

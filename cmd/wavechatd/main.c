@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,9 +20,33 @@
 #include "password.h"
 #include "privilege.h"
 #include "pulse.h"
+#include "rest.h"
 #include "server.h"
 #include "store.h"
 #include "tls.h"
+
+/* A file that is missing keeps nothing from starting, so it does not fail the check either; but it is said. Not read: `wavechatctl verify` does that. */
+static void look_at_files(const char *dir)
+{
+	struct rest_look look = { .hashes = false };
+	struct store_verify *v = NULL;
+	char *cause = NULL, *path = NULL;
+	bool is_used;
+	int lock;
+
+	if (asprintf(&path, "%s/lock", dir) < 0)
+		abort();
+	lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	is_used = lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0;
+	if ((is_used ? store_verify_in_use(dir, &v) : store_verify_rest(dir, &v, &cause)) == 0 && rest_look(dir, v, &look, &cause) == 0 && look.bad_files)
+		fprintf(stderr, "wavechatd: warning: %llu of %llu files are missing or of a wrong length: wavechatctl verify %s names them\n",
+		        (unsigned long long)look.bad_files, (unsigned long long)look.files, dir);
+	store_verify_close(v);
+	if (lock >= 0)
+		close(lock);
+	free(path);
+	free(cause);
+}
 
 static int check(const struct options *o)
 {
@@ -32,6 +58,8 @@ static int check(const struct options *o)
 		free(cause);
 		return 1;
 	}
+	if (strcmp(o->data, ":memory:") != 0)
+		look_at_files(o->data);
 	struct password password = { .is_set = false };
 	if (o->join_password_file && password_read(&password, o->join_password_file, 0, &cause) < 0) {
 		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the join password cannot be read");
@@ -127,6 +155,7 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 
 int main(int argc, char **argv)
 {
+	umask(077); /* whatever is made is the server's alone */
 	keep_standard_descriptors();
 	fault_open();
 	tls_library_init();

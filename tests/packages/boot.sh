@@ -38,8 +38,11 @@ check "wavechatctl finds it" 'wavechatctl status && wavechatctl say hello'
 check "what it says is in the journal, with priorities" 'journalctl -u wavechatd -p info --no-pager | grep " ready port=8080"'
 check "it is reloaded" 'systemctl reload wavechatd && systemctl is-active wavechatd'
 check "a backup is put in the place of what it has, as the manual says" 'cd /root && wavechatctl backup chat.tar && systemctl stop wavechatd &&
-	mv /var/lib/private/wavechat /var/lib/private/wavechat.old && mkdir /var/lib/private/wavechat && tar -xf chat.tar -C /var/lib/private/wavechat &&
+	mv /var/lib/private/wavechat /var/lib/private/wavechat.old && wavechatctl restore chat.tar /var/lib/private/wavechat &&
 	systemctl start wavechatd && wavechatctl audit | grep " say "'
+check "the timer's service makes a backup, and a second one beside it" 'systemctl start wavechat-backup && sleep 1 && systemctl start wavechat-backup &&
+	[ "$(stat -c %a /var/backups/wavechat)" = 700 ] && [ "$(ls /var/backups/wavechat | grep -cx "wavechat-[0-9]\{8\}-[0-9]\{6\}.tar")" = 2 ] &&
+	for f in /var/backups/wavechat/*; do wavechatctl verify "$f" || exit; done && ! systemctl is-enabled wavechat-backup.timer'
 check "its exposure is at most 1.5" 'systemd-analyze security --threshold=15 --no-pager wavechatd >/dev/null'
 mkdir -p /run/systemd/system/wavechatd.service.d
 printf '[Service]\nWatchdogSec=2s\n' >/run/systemd/system/wavechatd.service.d/watchdog.conf

@@ -36,7 +36,7 @@ serves() { # serves UNIT DEFAULTS
 	kill "$pid"
 	wait "$pid" && [ $status -eq 0 ] || { cat "$work/said"; return 1; }
 	# The backup, restored as it says, is good data.
-	rm -rf "$work/restored" && mkdir "$work/restored" && tar -xf "$work/backup.tar" -C "$work/restored" && wavechatd --check --data "$work/restored"
+	rm -rf "$work/restored" && wavechatctl restore "$work/backup.tar" "$work/restored" && wavechatd --check --data "$work/restored"
 }
 shows_pages() { # in a machine that has man: each page is found and not empty
 	command -v man >/dev/null || return 0

@@ -40,6 +40,13 @@ verify() {
 	said=$(systemd-analyze verify --man=no "$work/verify/wavechatd.service" 2>&1) && [ -z "$said" ] || { printf '%s\n' "$said"; false; }
 }
 check "systemd-analyze verify" verify
+verify_backup() {
+	local said
+	sed "s|/usr/bin/wavechatctl|$work/root/usr/bin/wavechatctl|" "$work/root/lib/systemd/system/wavechat-backup.service" >"$work/verify/wavechat-backup.service" &&
+		cp "$work/root/lib/systemd/system/wavechat-backup.timer" "$work/verify/" || return
+	said=$(systemd-analyze verify --man=no "$work/verify/wavechat-backup.timer" "$work/verify/wavechat-backup.service" 2>&1) && [ -z "$said" ] || { printf '%s\n' "$said"; false; }
+}
+check "systemd-analyze verify: the backup's timer and service" verify_backup
 check "exposure of at most 1.5" systemd-analyze security --offline=true --no-pager --threshold=15 "$unit"
 systemd-analyze security --offline=true --no-pager "$unit" 2>/dev/null | sed -n 's/^→ /          /p'
 

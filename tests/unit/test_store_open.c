@@ -173,18 +173,18 @@ static void says_what_is_wrong_with_the_file(void **state)
 
 	(void)state;
 	write_at(file, 0, noise, sizeof(noise));
-	check_refused(dir, WORDS("damaged", "wavechatctl backup", "wavechat.db-wal", "copy"));
+	check_refused(dir, WORDS("damaged", "stop the server", "wavechatctl restore FILE", ".recover"));
 	assert_int_equal(store_check(dir, &cause), -WC_ESTORAGE);
-	assert_non_null(strstr(cause, "wavechatctl backup"));
+	assert_non_null(strstr(cause, "wavechatctl restore FILE"));
 
 	/* cut short */
 	remove(file);
 	fill(dir, 5000);
 	bytes = read_file(file, &n);
 	assert_int_equal(truncate(file, (off_t)n / 2), 0);
-	check_refused(dir, WORDS("damaged", "wavechatctl backup"));
+	check_refused(dir, WORDS("damaged", "wavechatctl restore FILE"));
 	assert_int_equal(truncate(file, 50), 0);
-	check_refused(dir, WORDS("damaged", "wavechatctl backup"));
+	check_refused(dir, WORDS("damaged", "wavechatctl restore FILE"));
 	assert_int_equal(store_check(dir, &cause), -WC_ESTORAGE);
 
 	/* whole again: it was only looked at */
@@ -194,7 +194,7 @@ static void says_what_is_wrong_with_the_file(void **state)
 	/* a page in the middle overwritten */
 	for (size_t at = 4096 * 20; at < 4096 * 40; at += 4096)
 		write_at(file, (off_t)at, noise, sizeof(noise));
-	check_refused(dir, WORDS("damaged", "wavechatctl backup"));
+	check_refused(dir, WORDS("damaged", "wavechatctl restore FILE"));
 	assert_int_equal(store_check(dir, &cause), -WC_ESTORAGE);
 	free(bytes);
 
@@ -217,7 +217,7 @@ static void says_what_is_wrong_with_the_file(void **state)
 	remove_tree(dir);
 }
 
-static void a_damaged_file_is_restored_as_it_says(void **state)
+static void a_copy_in_the_place_of_a_damaged_file_is_whole(void **state)
 {
 	char *dir = make_dir(), *file = in_dir(dir, STORE_FILE), *copy = in_dir(dir, "backup"), *wal = in_dir(dir, STORE_FILE "-wal"),
 	     *shm = in_dir(dir, STORE_FILE "-shm"), *bytes;
@@ -449,7 +449,7 @@ int main(void)
 		cmocka_unit_test(only_one_server_a_directory),
 		cmocka_unit_test(says_what_is_wrong_with_the_directory),
 		cmocka_unit_test(says_what_is_wrong_with_the_file),
-		cmocka_unit_test(a_damaged_file_is_restored_as_it_says),
+		cmocka_unit_test(a_copy_in_the_place_of_a_damaged_file_is_whole),
 		cmocka_unit_test(a_newer_file_is_left_alone),
 		cmocka_unit_test(migrations_are_whole_or_nothing),
 		cmocka_unit_test(released_migrations_are_never_edited),
