@@ -103,7 +103,7 @@ out:
 }
 
 /* what is empty if all is well. False: it was ended. */
-static bool look_at(int blobs_fd, const struct row *row, struct rest_look *look, char what[REST_WHAT_BYTES])
+static bool look_at(int blobs_fd, int lost_fd, const struct row *row, struct rest_look *look, char what[REST_WHAT_BYTES])
 {
 	char path[2 * WC_SHA_BYTES + 2];
 	struct stat st;
@@ -114,6 +114,10 @@ static bool look_at(int blobs_fd, const struct row *row, struct rest_look *look,
 	wc_hex(path + 3, row->sha + 1, WC_SHA_BYTES - 1);
 	what[0] = '\0';
 	fd = blobs_fd >= 0 ? openat(blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+	if (fd < 0 && lost_fd >= 0 && (blobs_fd < 0 || errno == ENOENT)) { /* from there the server fetches it back */
+		wc_hex(path, row->sha, WC_SHA_BYTES);
+		fd = openat(lost_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	}
 	if (fd < 0 && (blobs_fd < 0 || errno == ENOENT)) {
 		snprintf(what, REST_WHAT_BYTES, "missing");
 		return true;
@@ -135,7 +139,7 @@ static bool look_at(int blobs_fd, const struct row *row, struct rest_look *look,
 	return result != -2;
 }
 
-static int look_at_rows(int blobs_fd, struct store_verify *v, struct rest_look *look, char **cause)
+static int look_at_rows(int blobs_fd, int lost_fd, struct store_verify *v, struct rest_look *look, char **cause)
 {
 	struct page *p = xcalloc(1, sizeof(*p));
 	char what[REST_WHAT_BYTES];
@@ -154,7 +158,7 @@ static int look_at_rows(int blobs_fd, struct store_verify *v, struct rest_look *
 			result = -WC_ESTORAGE;
 		}
 		for (int i = 0; i < p->count && result == 0; i++) {
-			if (!look_at(blobs_fd, &p->rows[i], look, what)) {
+			if (!look_at(blobs_fd, lost_fd, &p->rows[i], look, what)) {
 				result = -WC_ECLOSED;
 				break;
 			}
@@ -254,8 +258,12 @@ static int look_at_folders(int blobs_fd, struct store_verify *v, struct rest_loo
 int rest_look(const char *dir, struct store_verify *v, struct rest_look *look, char **cause)
 {
 	char *path = NULL;
-	int blobs_fd, rc;
+	int blobs_fd, lost_fd, rc;
 
+	if (asprintf(&path, "%s/lost", dir) < 0)
+		abort();
+	lost_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(path);
 	if (asprintf(&path, "%s/blobs", dir) < 0)
 		abort();
 	blobs_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -263,12 +271,14 @@ int rest_look(const char *dir, struct store_verify *v, struct rest_look *look, c
 		wc_cause(cause, "%s cannot be read: %s", path, strerror(errno));
 		rc = -WC_ESTORAGE;
 	} else {
-		rc = look_at_rows(blobs_fd, v, look, cause);
+		rc = look_at_rows(blobs_fd, lost_fd, v, look, cause);
 		if (rc == 0 && blobs_fd >= 0)
 			rc = look_at_folders(blobs_fd, v, look, cause);
 	}
 	if (blobs_fd >= 0)
 		close(blobs_fd);
+	if (lost_fd >= 0)
+		close(lost_fd);
 	free(path);
 	return rc;
 }
