@@ -54,6 +54,7 @@ const struct admin_verb admin_verbs[] = {
 	{ "GET", "/v1/verify/blob", MAY_OPERATE, "verify", "sha", "the bytes of one of them", verb_verify_blob },
 	{ "GET", "/v1/verify/files", MAY_OPERATE, "verify", "after", "messages that stand for files", verb_verify_files },
 	{ "GET", "/v1/verify/strays", MAY_OPERATE, "verify", "after", "stored files that no message stands for", verb_verify_strays },
+	{ "GET", "/v1/config", MAY_LOOK, "config", "", "the settings in force and where each came from", verb_config },
 	{ "GET", "/v1/log-level", MAY_LOOK, "log-level", "", "how much is logged", verb_log_level },
 	{ "POST", "/v1/log-level", MAY_OPERATE, "log-level", "level", "log more or less, until the server ends", verb_log_level },
 	{ NULL, NULL, MAY_NOTHING, NULL, NULL, NULL, NULL },
@@ -423,6 +424,7 @@ int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
 	const char *wanted = opts->options->admin_socket;
 	int metrics = opts->metrics_socket;
 	a->o = *opts;
+	a->wanted = opts->options;
 	a->dir_fd = -1;
 	a->started_ms = real_ms();
 	pthread_mutex_init(&a->lock, NULL);
@@ -456,6 +458,16 @@ fail:
 	admin_stop(a);
 	admin_free(a);
 	return -WC_EIO;
+}
+
+void admin_set_options(struct admin *a, const struct options *in_force, const struct options *wanted, const struct budgets *budgets,
+                       const struct descriptors *descriptors, int connections_max)
+{
+	a->o.options = in_force;
+	a->o.budgets = budgets;
+	a->o.descriptors = descriptors;
+	a->o.connections_max = connections_max;
+	a->wanted = wanted;
 }
 
 const char *admin_path(const struct admin *a)

@@ -20,16 +20,16 @@ struct admin;
 #define ADMIN_METRICS_CONNECTIONS 16 /* at once, at the metrics' own door */
 
 struct admin_opts {
-	const struct options *options;
+	_Atomic(const struct options *) options; /* those in force */
 	struct room *room;
 	struct store *store;
 	struct blobs *blobs;
 	struct space *space;
 	struct hubs *hubs;
 	int port; /* of the public door, for status */
-	const struct budgets *budgets;         /* in force; for status, as is the next */
-	const struct descriptors *descriptors;
-	int connections_max;                   /* in all */
+	_Atomic(const struct budgets *) budgets;         /* in force; for status, as is the next */
+	_Atomic(const struct descriptors *) descriptors;
+	_Atomic int connections_max;                   /* in all */
 	int metrics_socket; /* of admin_bind_metrics; taken, also on failure; -1: none */
 };
 
@@ -39,6 +39,9 @@ char *admin_socket_path(const struct options *o);
 int admin_bind_metrics(const struct options *o, int *fd, char **cause) WC_MUSTCHECK;
 /* Opens the doors that the options want. *cause: one line. Thread: main. */
 int admin_start(struct admin **out, const struct admin_opts *opts, char **cause) WC_MUSTCHECK;
+/* Other options are in force; wanted: what a restart would bring. All of it lives as long as the admin. Any thread. */
+void admin_set_options(struct admin *a, const struct options *in_force, const struct options *wanted, const struct budgets *budgets,
+                       const struct descriptors *descriptors, int connections_max);
 const char *admin_path(const struct admin *a); /* of the socket; NULL: none */
 int admin_metrics_port(const struct admin *a); /* 0: none */
 /* Closes the doors and ends its thread; the room still runs and answers what it has. Thread: main. NULL is ignored. */

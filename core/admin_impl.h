@@ -43,6 +43,7 @@ struct store_verify;
 
 struct admin {
 	struct admin_opts o;
+	_Atomic(const struct options *) wanted; /* what a restart would bring */
 	struct httpd *door, *metrics;
 	char *path;         /* as told to people */
 	char *bind_path;    /* as told to the kernel */
@@ -114,6 +115,9 @@ void verb_log_level(struct call *c);
 void verb_metrics(struct call *c);
 void verb_verbs(struct call *c);
 void admin_metrics_text(struct admin *a, struct buf *b);
+
+/* admin_config.c */
+void verb_config(struct call *c);
 
 /* admin_read.c */
 void verb_history(struct call *c);

@@ -16,15 +16,24 @@
 int admit_load(struct room *r)
 {
 	struct admission *d = &r->admission;
-	const int64_t guesses = r->o.options->join_guesses;
 	d->since_ms = (int64_t)store_counter(r->o.store, "join_password_since");
 	d->mark = store_counter(r->o.store, "join_password_mark");
-	if (guesses) {
-		d->guess_us = 60 * 1000000 / guesses;
-		d->ahead_us = (guesses - 1) * d->guess_us;
-		d->guesses = iprate_new();
-	}
+	admit_set_guesses(r);
 	return r->o.password ? admit_password(r, r->o.password) : 0;
+}
+
+void admit_set_guesses(struct room *r)
+{
+	struct admission *d = &r->admission;
+	const int64_t guesses = r->o.options->join_guesses;
+	iprate_free(d->guesses);
+	d->guesses = NULL;
+	d->all_full_us = 0;
+	if (!guesses)
+		return;
+	d->guess_us = 60 * 1000000 / guesses;
+	d->ahead_us = (guesses - 1) * d->guess_us;
+	d->guesses = iprate_new();
 }
 
 void admit_fini(struct room *r)
@@ -65,7 +74,7 @@ int admit_password(struct room *r, const struct password *p)
 {
 	struct admission *d = &r->admission;
 	d->password = *p;
-	if (p->mark == d->mark)
+	if (!p->is_set || p->mark == d->mark)
 		return 0;
 	d->mark = p->mark;
 	d->since_ms = newest_admission(r) + 1;

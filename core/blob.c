@@ -219,6 +219,11 @@ static struct blobs *blobs_new(bool is_memory)
 	return b;
 }
 
+void blobs_set_cap(struct blobs *b, uint64_t cap_bytes)
+{
+	b->cap_bytes = cap_bytes ? cap_bytes : MEM_CAP_BYTES;
+}
+
 int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **cause)
 {
 	struct blobs *b = blobs_new(!dir);

@@ -15,6 +15,7 @@ int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **c
 /* In memory: at most so many files and parts of uploads at once, each of which holds a descriptor (1000 if not called). Thread: main, before others. */
 void blobs_bound_files(struct blobs *b, int max);
 uint64_t blobs_memory_cap(const struct blobs *b); /* in memory: cap_bytes; on disk: 0. Any thread */
+void blobs_set_cap(struct blobs *b, uint64_t cap_bytes); /* in memory: from the next blob on. Any thread */
 void blobs_close(struct blobs *b);
 
 /* A blob put or named for a message stays while the hold on it lasts: until that message is committed or refused. */

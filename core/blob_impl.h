@@ -86,7 +86,8 @@ struct blobs {
 	bool was_swept, stop_was_said;
 	int64_t purged_real_ms, purged_mono_ms; /* of the last purge of lost/, to see the clock jump; 0: none yet */
 	/* in memory */
-	uint64_t cap_bytes, part_bytes; /* part_bytes: also of what is being written before it is a blob */
+	_Atomic uint64_t cap_bytes;
+	uint64_t part_bytes;            /* also of what is being written before it is a blob */
 	size_t files_max, parts;        /* parts: uploads that are not whole, each with a descriptor */
 	struct mem_blob *mem;
 	size_t mem_count;

@@ -646,7 +646,8 @@ void conn_tick(struct conn *c)
 		c->frame_s = now;
 	/* One that is over the limit is read to its end, so that its sender can be told; of it only the head is kept. */
 	is_large = c->in.reserved || c->in.is_oversize;
-	if (c->frame_s && !is_large && !is_unread && o->message_timeout_s && now - c->frame_s > (uint32_t)o->message_timeout_s) {
+	const uint32_t timeout_s = (uint32_t)o->message_timeout_s;
+	if (c->frame_s && !is_large && !is_unread && timeout_s && now - c->frame_s > timeout_s) {
 		conn_start_close(c, M_EVICTED_UNFINISHED, WS_CLOSE_POLICY, "a message was not finished in time");
 		ws_in_fini(&c->in, &o->limits);
 		return;

@@ -49,6 +49,7 @@ struct gate {
 	struct hconn_list idle;  /* between requests: deadline idle_ms */
 	struct hconn_list ready; /* given back with a further request already in hand */
 	bool wants_pause, is_paused, wants_stop, is_stopped;
+	const struct gate_limits *new_limits; /* to be taken over; NULL: taken */
 };
 
 static void kick(struct gate *g)
@@ -432,6 +433,15 @@ static void close_listeners(struct gate *g)
 	}
 }
 
+static void take_limits(struct gate *g, const struct gate_limits *limits)
+{
+	g->o.head_ms = limits->head_ms ? limits->head_ms : GATE_HEAD_MS;
+	g->o.head_bytes = limits->head_bytes ? limits->head_bytes : HTTP_HEAD_BYTES;
+	g->o.proxies = limits->proxies;
+	if (g->o.seats)
+		seats_set_opts(g->o.seats, &limits->seats);
+}
+
 /* Returns true when the thread is to end. */
 static bool on_kick(struct gate *g)
 {
@@ -446,6 +456,11 @@ static bool on_kick(struct gate *g)
 	if (g->wants_pause && !g->is_paused) {
 		close_listeners(g);
 		g->is_paused = true;
+		pthread_cond_broadcast(&g->paused_cond);
+	}
+	if (g->new_limits) {
+		take_limits(g, g->new_limits);
+		g->new_limits = NULL;
 		pthread_cond_broadcast(&g->paused_cond);
 	}
 	TAILQ_CONCAT(&ready, &g->ready, link);
@@ -581,6 +596,17 @@ int gate_start(struct gate **out, const struct gate_opts *opts, char **cause)
 fail:
 	gate_free(g);
 	return -WC_EIO;
+}
+
+void gate_set_limits(struct gate *g, const struct gate_limits *limits)
+{
+	pthread_mutex_lock(&g->lock);
+	g->new_limits = limits;
+	kick(g);
+	while (g->new_limits && !g->is_stopped)
+		pthread_cond_wait(&g->paused_cond, &g->lock);
+	g->new_limits = NULL;
+	pthread_mutex_unlock(&g->lock);
 }
 
 void gate_pause(struct gate *g)

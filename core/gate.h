@@ -8,6 +8,7 @@
 
 #include "hconn.h"
 #include "ipban.h"
+#include "seats.h"
 
 #define GATE_LISTENERS 32 /* one for each address of the door; and with TLS, if wanted, as many for those who come without */
 #define GATE_HEAD_MS 5000  /* from accept, or from the first byte of a further request; a phone on a bad line needs about one */
@@ -30,9 +31,17 @@ struct gate_opts {
 	void (*on_turned_away)(void *arg, int fd, int status);
 };
 
+/* What may change while it runs. */
+struct gate_limits {
+	int head_ms, head_bytes; /* as in gate_opts */
+	struct ip_nets proxies;  /* borrowed */
+	struct seats_opts seats;
+};
+
 struct gate;
 
 int gate_start(struct gate **out, const struct gate_opts *opts, char **cause) WC_MUSTCHECK;
+void gate_set_limits(struct gate *g, const struct gate_limits *limits); /* returns when they hold. Thread: main */
 void gate_pause(struct gate *g); /* closes the listeners; returns when they are closed. Thread: main */
 void gate_stop(struct gate *g);  /* ends the thread, closes what it holds; later gifts are closed at once. Thread: main */
 void gate_free(struct gate *g);

@@ -464,6 +464,13 @@ size_t httpd_connections(const struct httpd *h)
 	return gate_connections(h->gate);
 }
 
+void httpd_set_limits(struct httpd *h, const struct httpd_limits *limits)
+{
+	h->o.allow_origin = limits->allow_origin;
+	xfer_set_rate(h->xfer, limits->rate);
+	gate_set_limits(h->gate, &limits->gate);
+}
+
 void httpd_pause(struct httpd *h)
 {
 	atomic_store(&h->is_closing, true);

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "ipban.h"
+#include "gate.h"
 #include "wc.h"
 
 struct httpd;
@@ -56,7 +57,7 @@ struct httpd_opts {
 	int max_connections;             /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
 	struct seats *seats;             /* borrowed: limits by address, over the WebSockets' whole life. NULL: none, and no bans */
 	struct ip_nets proxies;          /* borrowed: trusted to name their clients, and how those came */
-	char *const *allow_origin;       /* borrowed: pages of these origins may talk to this server too, see origin.h; NULL: its own alone */
+	_Atomic(char *const *) allow_origin; /* borrowed: pages of these origins may talk to this server too, see origin.h; NULL: its own alone */
 	int head_bytes;                  /* of a whole header; 0: HTTP_HEAD_BYTES */
 	int head_ms;                     /* for a whole header; 0: 5,000 */
 	int idle_ms;                     /* between two requests of a connection; 0: 30,000 */
@@ -72,6 +73,13 @@ struct httpd_opts {
 int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause) WC_MUSTCHECK;
 int httpd_port(const struct httpd *h);
 size_t httpd_connections(const struct httpd *h); /* at the door now */
+/* What may change while it runs, as in httpd_opts and seats_opts; lists are borrowed until the end. Returns when it holds. Thread: main. */
+struct httpd_limits {
+	struct gate_limits gate;
+	char *const *allow_origin;
+	int rate;
+};
+void httpd_set_limits(struct httpd *h, const struct httpd_limits *limits);
 void httpd_pause(struct httpd *h); /* closes the listening sockets; what is under way goes on, and then its connection is closed */
 /* Ends everything of its own; bounded: 2 s if no route blocks. A body under way is done(…, false). A request that another thread still
  * has may be answered afterwards, the memory stays that long. NULL is ignored. Thread: main. */

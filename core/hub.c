@@ -524,6 +524,15 @@ int hubs_adopt(struct hubs *hs, struct taken *t)
 	return 0;
 }
 
+void hubs_set_limits(struct hubs *hs, const struct hub_opts *opts)
+{
+	hs->o.limits.soft_bytes = opts->limits.soft_bytes;
+	hs->o.limits.hard_bytes = opts->limits.hard_bytes;
+	hs->o.pending_cap_bytes = opts->pending_cap_bytes;
+	hs->o.large_cap_bytes = opts->large_cap_bytes;
+	hs->o.message_timeout_s = opts->message_timeout_s;
+}
+
 struct bcast *hubs_ring(struct hubs *hs, int ring)
 {
 	return hs->rings[ring];

@@ -76,9 +76,9 @@ struct hub_opts {
 	int join_timeout_ms;   /* to the first MAIL_SUBSCRIBE */
 	int ping_interval_ms;  /* and a peer silent for twice that is dropped */
 	size_t insert_cap_bytes; /* of small inserts waiting on one connection */
-	size_t pending_cap_bytes; /* of those in all, before connections that do not read and have more than their share are dropped */
-	int message_timeout_s;    /* for a message of up to WS_SMALL, from its first byte; 0: none */
-	size_t large_cap_bytes;  /* of living large buffers in all, before slow readers of them are dropped */
+	_Atomic size_t pending_cap_bytes; /* of those in all, before connections that do not read and have more than their share are dropped */
+	_Atomic int message_timeout_s;    /* for a message of up to WS_SMALL, from its first byte; 0: none */
+	_Atomic size_t large_cap_bytes;  /* of living large buffers in all, before slow readers of them are dropped */
 	struct hub_ops ops;
 };
 
@@ -91,6 +91,8 @@ void hubs_free(struct hubs *hs);
 struct taken;
 int hubs_adopt(struct hubs *hs, struct taken *t);
 
+/* Changes limits (but for the budget they point to), pending_cap_bytes, large_cap_bytes and message_timeout_s to those of opts. Any thread. */
+void hubs_set_limits(struct hubs *hs, const struct hub_opts *opts);
 struct bcast *hubs_ring(struct hubs *hs, int ring);
 size_t hubs_receiving_bytes(const struct hubs *hs); /* of the frame budget, spent now. Any thread */
 int hubs_count(const struct hubs *hs);           /* I/O threads */

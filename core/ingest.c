@@ -17,7 +17,7 @@ struct ingest {
 	struct helpers *helpers;
 	struct ws_budget *budget;
 	const struct room *room;
-	int max_file_mb;
+	_Atomic int max_file_mb;
 };
 
 /* This I/O thread's turn so far, newest first. */
@@ -183,6 +183,11 @@ struct ingest *ingest_new(struct inbox *inbox, struct blobs *blobs, struct helpe
 	struct ingest *in = xcalloc(1, sizeof *in);
 	*in = (struct ingest){ .inbox = inbox, .blobs = blobs, .helpers = helpers, .budget = budget, .max_file_mb = max_file_mb };
 	return in;
+}
+
+void ingest_set_max_file_mb(struct ingest *in, int max_file_mb)
+{
+	in->max_file_mb = max_file_mb;
 }
 
 void ingest_set_room(struct ingest *in, const struct room *room)

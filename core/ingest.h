@@ -14,6 +14,7 @@ struct ingest;
 
 /* room may be set later (ingest_set_room), before the first connection. */
 struct ingest *ingest_new(struct inbox *inbox, struct blobs *blobs, struct helpers *helpers, struct ws_budget *budget, int max_file_mb);
+void ingest_set_max_file_mb(struct ingest *in, int max_file_mb); /* any thread */
 void ingest_set_room(struct ingest *in, const struct room *room);
 void ingest_free(struct ingest *in);
 struct hub_ops ingest_ops(struct ingest *in);

@@ -23,10 +23,19 @@ static struct pace_rate rate(int64_t cost_us, int64_t burst)
 	return (struct pace_rate){ cost_us, WC_MAX(burst - 1, 0) * cost_us };
 }
 
-void limits_init(struct room *r)
+/* Every bucket is full again: those of other limits say nothing under these. Who is muted stays so. */
+static void refill_all(struct room *r)
+{
+	size_t at = 0;
+	for (struct user *u; (u = map_next(&r->users.by_id, &at));)
+		u->pace = (struct pace){ .silent_until_us = u->pace.silent_until_us };
+}
+
+void limits_set(struct room *r, const struct options *was)
 {
 	const struct options *o = r->o.options;
-	struct pace_limits *p = &r->limits.pace;
+	struct pace_limits *p = &r->limits.pace, old = *p;
+	*p = (struct pace_limits){ 0 };
 	if (o->message_rate)
 		p->message = rate(1000000 / o->message_rate, o->message_burst);
 	if (o->request_rate)
@@ -37,6 +46,12 @@ void limits_init(struct room *r)
 	if (p->bytes_per_s)
 		p->bytes_ahead_us = (int64_t)o->byte_burst_mb * 1024 * 1024 * 1000 / p->bytes_per_s * 1000 - 1;
 	p->mute_us = (int64_t)o->flood_mute_s * 1000000;
+	if (was && memcmp(p, &old, sizeof(old)) != 0)
+		refill_all(r);
+	if (was && was->new_people == o->new_people)
+		return;
+	iprate_free(r->limits.new_by_ip);
+	r->limits.new_by_ip = NULL;
 	if (o->new_people) {
 		r->limits.new_people = rate((int64_t)NEW_PEOPLE_S * 1000000 / o->new_people, o->new_people);
 		r->limits.new_by_ip = iprate_new();

@@ -6,11 +6,20 @@
 
 #include "options_impl.h"
 
-/* Certificates can be exchanged, but whether there is HTTPS at all is settled at the start. */
-static bool may_change(const struct option_row *row, const struct options *now)
+#define HISTORY_AT_HAND 1000 /* messages that are in memory anyway */
+
+static bool is_of_certificate(const struct option_row *row)
 {
-	if (row->kind == KIND_FILE && strncmp(row->name, "tls-", 4) == 0)
-		return row->is_live && now->tls_cert;
+	return row->kind == KIND_FILE && strncmp(row->name, "tls-", 4) == 0;
+}
+
+/* Certificates can be exchanged, but whether there is HTTPS at all is settled at the start. A longer history would have to be read first. */
+static bool may_change(const struct option_row *row, const struct options *now, const struct options *wanted)
+{
+	if (is_of_certificate(row))
+		return row->is_live && now->tls_cert && wanted->tls_cert;
+	if (strcmp(row->name, "history-limit") == 0)
+		return row->is_live && wanted->history_limit <= WC_MAX(now->history_limit, HISTORY_AT_HAND);
 	return row->is_live;
 }
 
@@ -37,10 +46,8 @@ int options_reread(const struct options *now, struct options **wanted, struct op
 	options_fini(&fresh);
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_row *row = &option_table[i];
-		/* Without a certificate any more there would be no HTTPS. */
-		const bool is_lost = row->kind == KIND_FILE && now->tls_cert && !(*wanted)->tls_cert && strncmp(row->name, "tls-", 4) == 0;
 
-		if (option_is_setting(row) && (!may_change(row, now) || is_lost))
+		if (option_is_setting(row) && !may_change(row, now, *wanted))
 			option_copy(*in_force, now, row);
 	}
 	return 0;
@@ -62,7 +69,7 @@ void options_each(const struct options *a, const struct options *b, void (*fn)(v
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_row *row = &option_table[i];
 		struct option_view view = { .name = row->name, .variable = row->env, .unset = row->unset ? row->unset : "none",
-			                    .is_live = may_change(row, a), .origin = { a->origin[i], b->origin[i] } };
+			                    .is_live = may_change(row, a, b), .origin = { a->origin[i], b->origin[i] } };
 
 		if (!option_is_setting(row) || !row->env)
 			continue;

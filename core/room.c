@@ -496,7 +496,7 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	r->now_ms = real_ms();
 	r->mono_now_ms = mono_ms();
 	users_init(&r->users);
-	limits_init(r);
+	limits_set(r, NULL);
 	r->has_free_pages = true; /* what the last run left */
 	r->joins_end = &r->joins;
 	r->tail = tail_new(opts->options->history_limit);
@@ -517,27 +517,48 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	return 0;
 }
 
-struct new_password {
+/* --- Other options */
+
+struct new_options {
 	struct room *room;
+	const struct options *options;
+	bool has_password;
 	struct password password;
 };
 
-static void take_password(void *arg)
+static void take_password(struct room *r, const struct password *p)
 {
-	struct new_password *n = arg;
-	bool is_other = n->password.mark != n->room->admission.mark;
-	if (admit_password(n->room, &n->password) < 0)
+	const bool was_set = r->admission.password.is_set, is_other = p->mark != r->admission.mark;
+	if (!was_set && !p->is_set)
+		return;
+	if (admit_password(r, p) < 0)
 		log_error("join password not remembered", "remedy=\"it is asked for, but tokens need it again after a restart\"");
-	log_info("join password", "changed=%s", is_other ? "yes" : "no");
+	log_info("join password", "changed=%s", !p->is_set ? "ended" : !was_set ? "introduced" : is_other ? "yes" : "no");
+}
+
+static void take_options(void *arg)
+{
+	struct new_options *n = arg;
+	struct room *r = n->room;
+	const struct options *was = r->o.options;
+	r->o.options = n->options;
+	limits_set(r, was);
+	if (was->join_guesses != n->options->join_guesses)
+		admit_set_guesses(r);
+	tail_set_history_limit(r->tail, n->options->history_limit);
+	if (n->has_password)
+		take_password(r, &n->password);
 	free(n);
 }
 
-void room_set_password(struct room *r, const struct password *p)
+void room_set_options(struct room *r, const struct options *o, const struct password *password)
 {
-	struct new_password *n = xmalloc(sizeof *n);
+	struct new_options *n = xcalloc(1, sizeof(*n));
 	struct event *e = event_new_small(EV_ADMIN, NULL, 0);
-	*n = (struct new_password){ r, *p };
-	e->call.fn = take_password;
+	*n = (struct new_options){ .room = r, .options = o, .has_password = password != NULL };
+	if (password)
+		n->password = *password;
+	e->call.fn = take_options;
 	e->call.arg = n;
 	inbox_push_one(r->o.inbox, e);
 }

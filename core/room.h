@@ -29,8 +29,9 @@ struct room_opts {
 
 /* Loads identities and the recent messages, then starts the thread. */
 int room_start(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
-/* A join needs this password from now on. Any thread. */
-void room_set_password(struct room *r, const struct password *p);
+/* These options hold from the next batch on; they live as long as the room. password NULL: as it is; else a join needs it, or none if it is
+ * not set. Any thread. */
+void room_set_options(struct room *r, const struct options *o, const struct password *password);
 /* From here on the room gives helpers no more work; returns when that holds. The hubs are stopped already. Thread: main. */
 void room_quiesce(struct room *r);
 /* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */

@@ -165,7 +165,7 @@ void message_apply(struct room *r, struct action *a);
 void typing_apply(struct room *r, struct action *a);
 
 /* limit.c: what people may send, and how fast. */
-void limits_init(struct room *r);
+void limits_set(struct room *r, const struct options *was); /* as the options say now; was NULL: at the start */
 void limits_fini(struct room *r);
 /* Before the store is asked. False: refused, the action says why; with is_over and a cid it may still prove to be a repeat. */
 bool limit_message(struct room *r, struct action *a);
@@ -184,7 +184,8 @@ void limit_close(struct room *r, struct action *a); /* if the action says so: af
 int admit_load(struct room *r);
 void admit_fini(struct room *r);
 /* From now on it is this one: if it is another, tokens of before need it once. A commit of its own. */
-int admit_password(struct room *r, const struct password *p);
+int admit_password(struct room *r, const struct password *p); /* from now on; not set: none */
+void admit_set_guesses(struct room *r);
 int64_t admit_stamp(const struct room *r); /* what a token made now has as the time of its admission */
 /* Does the join get in, for its password or for its token's? False: refused, the action says why. */
 bool admit_by_password(struct room *r, struct action *a);

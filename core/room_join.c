@@ -386,7 +386,7 @@ void link_apply(struct room *r, struct action *a)
 	}
 	if (s->dialect != DIALECT_2)
 		return;
-	if (!s->is_admitted) {
+	if (r->admission.password.is_set && !s->is_admitted) {
 		room_error(r, a->e->conn, ERR_PASSWORD_REQUIRED, STR("The chat's password was changed: come in with it first"), STR(""));
 		return;
 	}

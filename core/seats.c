@@ -36,6 +36,11 @@ struct seats *seats_new(const struct seats_opts *opts)
 	return s;
 }
 
+void seats_set_opts(struct seats *s, const struct seats_opts *opts)
+{
+	s->o = *opts;
+}
+
 void seats_free(struct seats *s)
 {
 	if (!s)

@@ -34,6 +34,7 @@ struct seats_opts {
 enum seats_verdict { SEATS_GIVEN, SEATS_FULL, SEATS_ADDRESS_FULL, SEATS_TOO_FAST };
 
 struct seats *seats_new(const struct seats_opts *opts);
+void seats_set_opts(struct seats *s, const struct seats_opts *opts); /* who sits stays. Thread: as seats_take */
 void seats_free(struct seats *s); /* every seat was left. NULL is ignored */
 
 /* A new connection from a; NULL: one of a trusted proxy, which counts in all only. Thread: one at a time, as for seats_move. */

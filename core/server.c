@@ -1,5 +1,5 @@
 /* server.c — starts the parts in the order in which they need each other, and stops them in the order in which events flow. */
-#include "server.h"
+#include "server_impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,8 +13,6 @@
 #include "budget.h"
 #include "descriptors.h"
 #include "helper.h"
-#include "httpd.h"
-#include "hub.h"
 #include "inbox.h"
 #include "ingest.h"
 #include "listener.h"
@@ -22,9 +20,7 @@
 #include "metrics.h"
 #include "privilege.h"
 #include "room.h"
-#include "sandbox.h"
 #include "seats.h"
-#include "site.h"
 #include "space.h"
 #include "store.h"
 #include "tls.h"
@@ -37,31 +33,6 @@
 #define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
 #define STOP_MS 3000                        /* for clients to take their close frame */
 
-struct server {
-	struct options o;
-	struct ws_budget budget;
-	struct budgets budgets;
-	struct descriptors descriptors;
-	int connections_max;
-	struct store *store;
-	struct space *space;
-	struct blobs *blobs;
-	struct helpers *helpers;
-	struct inbox *inbox;
-	struct ingest *ingest;
-	struct hubs *hubs;
-	struct room *room;
-	struct site site;
-	struct tls *tls;
-	struct seats *seats;
-	struct httpd *httpd;
-	struct admin *admin;
-	uint64_t password_salt;     /* for the mark of a join password: see password.h */
-	struct sandbox sandbox;
-	int sockets[HTTPD_SOCKETS], socket_count, redirect_from; /* bound, until their door takes them over */
-	int metrics_socket;         /* the same; -1: none */
-	_Atomic bool room_answered; /* the last question of server_check_room */
-};
 
 static void on_websocket(void *arg, struct taken *t)
 {
@@ -83,6 +54,17 @@ static int io_threads(const struct options *o)
 	return cores >= 8 ? 4 : cores >= 4 ? 2 : 1;
 }
 
+/* Quotes in the cause would end the value. */
+void server_say_complaint(const char *event, const char *cause, const char *kept)
+{
+	char *text = xstrdup(cause ? cause : "no memory");
+
+	for (char *p = text; *p; p++)
+		*p = *p == '"' ? '\'' : *p;
+	log_error(event, "error=\"%s\" kept=\"%s\"", text, kept);
+	free(text);
+}
+
 /* A file of the limit passes as base64, padded or not; a voice has its own limit. */
 static size_t longest_message(const struct options *o)
 {
@@ -95,10 +77,10 @@ static size_t longest_message(const struct options *o)
 /* What is longer is read to its end and refused, up to twice the longest; more closes. */
 static struct ws_limits frame_limits(struct server *s)
 {
-	size_t hard = 2 * longest_message(&s->o), soft = longest_message(&s->o);
-	if (s->budgets.frame)
-		soft = WC_MIN(soft, (size_t)s->budgets.frame);
-	s->budget.cap_bytes = s->budgets.pending_in;
+	size_t hard = 2 * longest_message(s->o), soft = longest_message(s->o);
+	if (s->plan->budgets.frame)
+		soft = WC_MIN(soft, (size_t)s->plan->budgets.frame);
+	s->budget.cap_bytes = s->plan->budgets.pending_in;
 	return (struct ws_limits){ .soft_bytes = soft, .hard_bytes = hard, .budget = &s->budget };
 }
 
@@ -121,18 +103,24 @@ static int load_password_salt(struct server *s)
 }
 
 /* Looks at what this process may have, before the sandbox hides it. */
+int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause)
+{
+	if (descriptors_plan(&out->descriptors, o, io_threads(o), cause) < 0)
+		return -WC_EBAD;
+	budgets_plan(&out->budgets, o, limit, longest_message(o));
+	out->connections_max = out->descriptors.connections;
+	if (!o->max_connections && out->budgets.connections)
+		out->connections_max = WC_MIN(out->connections_max, out->budgets.connections);
+	return 0;
+}
+
 static int plan(struct server *s, char **cause)
 {
 	struct memory_limit limit;
 	descriptors_raise();
-	if (descriptors_plan(&s->descriptors, &s->o, io_threads(&s->o), cause) < 0)
-		return -WC_EBAD;
 	memory_limit_read(&limit, "");
-	budgets_plan(&s->budgets, &s->o, &limit, longest_message(&s->o));
-	s->connections_max = s->descriptors.connections;
-	if (!s->o.max_connections && s->budgets.connections)
-		s->connections_max = WC_MIN(s->connections_max, s->budgets.connections);
-	return 0;
+	s->plan = &s->first_plan;
+	return server_plan(&s->first_plan, s->o, &limit, cause);
 }
 
 int server_check_limits(const struct options *o, char **cause)
@@ -144,11 +132,11 @@ int server_check_limits(const struct options *o, char **cause)
 
 static void say_plan(const struct server *s)
 {
-	const struct descriptors *d = &s->descriptors;
-	budgets_log(&s->budgets);
-	if (s->o.max_connections > d->connections_max)
+	const struct descriptors *d = &s->plan->descriptors;
+	budgets_log(&s->plan->budgets);
+	if (s->o->max_connections > d->connections_max)
 		log_warn("max-connections lowered", "asked=%d allowed=%d descriptors=%d remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
-		         s->o.max_connections, d->connections_max, d->limit);
+		         s->o->max_connections, d->connections_max, d->limit);
 }
 
 static void say_sandbox(const struct sandbox *box)
@@ -168,8 +156,9 @@ static void warn_of_open_folder(const char *dir)
 		         log_quote(quoted, (struct str){ dir, strlen(dir) }), (unsigned)st.st_mode & 0777);
 }
 
-static void say_certificate(struct tls *t)
+void server_say_certificate(struct server *s)
 {
+	struct tls *t = s->tls;
 	char fingerprint[TLS_FINGERPRINT_BYTES];
 	int64_t days = tls_days_left(t);
 
@@ -191,11 +180,53 @@ static void say_room(struct space *space)
 		         (unsigned long long)n.reserve_bytes >> 20);
 }
 
+struct hub_opts server_hub_opts(struct server *s)
+{
+	const struct options *o = s->o;
+	struct ws_limits limits = frame_limits(s);
+	return (struct hub_opts){
+		.threads = io_threads(o),
+		.ring_bytes = RING_BYTES,
+		.limits = limits,
+		.join_timeout_ms = JOIN_TIMEOUT_MS,
+		.ping_interval_ms = PING_MS,
+		.insert_cap_bytes = INSERT_CAP_BYTES,
+		.pending_cap_bytes = s->plan->budgets.pending_out,
+		.message_timeout_s = o->message_timeout_s,
+		.large_cap_bytes = s->plan->budgets.pending_out,
+		.ops = ingest_ops(s->ingest),
+	};
+}
+
+/* Each upload and each file being sent has one, beside its connection's. */
+static int held_by_transfers(void *site)
+{
+	return atomic_load(&((struct site *)site)->upload_descriptors) + http_files_open();
+}
+
+void server_http_limits(struct server *s, struct httpd_limits *out)
+{
+	const struct options *o = s->o;
+
+	*out = (struct httpd_limits){
+		.gate = { .head_ms = o->header_timeout * 1000, .head_bytes = o->max_header_bytes, .proxies = o->trust_proxy,
+		          .seats = { .total = s->plan->connections_max,
+		                     .descriptors = s->plan->descriptors.for_peers,
+		                     .held = held_by_transfers,
+		                     .held_arg = &s->site,
+		                     .per_address = o->max_connections_per_ip,
+		                     .rate = o->handshake_rate,
+		                     .exempt = o->exempt } },
+		.allow_origin = o->allow_origin,
+		.rate = o->min_body_rate,
+	};
+}
+
 /* --- The start. First what may take a privilege, then the end of all privileges, then what reads data and talks to people. */
 
 static int open_privileged(struct server *s, char **cause)
 {
-	const struct options *o = &s->o;
+	const struct options *o = s->o;
 	const int ports[2] = { o->port, o->redirect_port };
 
 	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++) {
@@ -213,7 +244,7 @@ static int open_privileged(struct server *s, char **cause)
 
 static bool can_read_again(void *user, const char *path)
 {
-	if (access(path, R_OK) < 0)
+	if (access(path, R_OK) < 0 && errno != ENOENT) /* a file of settings need not be there */
 		log_warn("cannot be read again", "file=%s error=\"%s\" remedy=\"make it and its directories readable for %s, or restart instead of SIGHUP\"", path,
 		         strerror(errno), (const char *)user);
 	return true;
@@ -221,7 +252,7 @@ static bool can_read_again(void *user, const char *path)
 
 static int give_up_privileges(struct server *s, const char *dir, char **cause)
 {
-	const struct options *o = &s->o;
+	const struct options *o = s->o;
 	struct runner who, *to = o->user ? &who : NULL;
 	char *socket_path = admin_socket_path(o), *slash = socket_path ? strrchr(socket_path, '/') : NULL;
 	struct sandbox_paths paths = { .data = dir, .socket_dir = !socket_path ? NULL : slash == socket_path ? "/" : slash ? socket_path : ".", .o = o };
@@ -244,86 +275,63 @@ out:
 
 static int open_chat(struct server *s, const char *dir, char **cause)
 {
-	const struct options *o = &s->o;
+	const struct options *o = s->o;
 	if (store_open(&s->store, dir, o->durability, cause) < 0)
 		return -WC_EIO;
 	if (space_start(&s->space, dir, o, cause) < 0)
 		return -WC_EIO;
-	if (blobs_open(&s->blobs, dir, s->budgets.files, cause) < 0)
+	if (blobs_open(&s->blobs, dir, s->plan->budgets.files, cause) < 0)
 		return -WC_EIO;
 	if (!dir)
-		blobs_bound_files(s->blobs, s->descriptors.files);
+		blobs_bound_files(s->blobs, s->plan->descriptors.files);
 	s->helpers = helpers_start(HELPERS, s->store, cause);
 	if (!s->helpers)
 		return -WC_EIO;
-	s->inbox = inbox_new(s->budgets.inbox);
-	struct ws_limits limits = frame_limits(s);
+	s->inbox = inbox_new(s->plan->budgets.inbox);
 	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, o->max_file_mb);
-	struct hub_opts hub = {
-		.threads = io_threads(o),
-		.ring_bytes = RING_BYTES,
-		.limits = limits,
-		.join_timeout_ms = JOIN_TIMEOUT_MS,
-		.ping_interval_ms = PING_MS,
-		.insert_cap_bytes = INSERT_CAP_BYTES,
-		.pending_cap_bytes = s->budgets.pending_out,
-		.message_timeout_s = o->message_timeout_s,
-		.large_cap_bytes = s->budgets.pending_out,
-		.ops = ingest_ops(s->ingest),
-	};
+	struct hub_opts hub = server_hub_opts(s);
 	s->hubs = hubs_start(&hub, cause);
 	if (!s->hubs)
 		return -WC_EIO;
 	struct password password = { .is_set = false };
+	/* Also without a password: one can be introduced later. */
+	int salted = load_password_salt(s);
 	if (o->join_password_file) {
-		if (load_password_salt(s) < 0) {
+		if (salted < 0) {
 			wc_cause(cause, "cannot write to the database: its disk is full or failing");
 			return -WC_EIO;
 		}
 		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
 			return -WC_EIO;
 	}
-	struct room_opts room = { &s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, s->space, password.is_set ? &password : NULL };
+	struct room_opts room = { s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, s->space, password.is_set ? &password : NULL };
 	if (room_start(&s->room, &room, cause) < 0)
 		return -WC_EIO;
 	ingest_set_room(s->ingest, s->room);
 	return 0;
 }
 
-/* Each upload and each file being sent has one, beside its connection's. */
-static int held_by_transfers(void *site)
-{
-	return atomic_load(&((struct site *)site)->upload_descriptors) + http_files_open();
-}
-
 static int open_doors(struct server *s, const char *dir, char **cause)
 {
-	const struct options *o = &s->o;
+	const struct options *o = s->o;
 	int rc;
-	s->site = (struct site){ .options = &s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers };
+	s->site = (struct site){ .options = s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
-	struct seats_opts seats = {
-		.total = s->connections_max,
-		.descriptors = s->descriptors.for_peers,
-		.held = held_by_transfers,
-		.held_arg = &s->site,
-		.per_address = o->max_connections_per_ip,
-		.rate = o->handshake_rate,
-		.exempt = o->exempt,
-	};
-	s->seats = s->site.seats = seats_new(&seats);
+	struct httpd_limits limits;
+	server_http_limits(s, &limits);
+	s->seats = s->site.seats = seats_new(&limits.gate.seats);
 	struct httpd_opts http = {
 		.socket_count = s->socket_count,
 		.redirect_from = s->redirect_from,
 		.tls = s->tls,
 		.hsts = !o->tls_self_signed, /* who once made an exception for such a certificate is not to be locked out with the next */
 		.seats = s->seats,
-		.proxies = o->trust_proxy,
-		.allow_origin = o->allow_origin,
-		.head_bytes = o->max_header_bytes,
-		.head_ms = o->header_timeout * 1000,
-		.rate = o->min_body_rate,
+		.proxies = limits.gate.proxies,
+		.allow_origin = limits.allow_origin,
+		.head_bytes = limits.gate.head_bytes,
+		.head_ms = limits.gate.head_ms,
+		.rate = limits.rate,
 		.routes = site_routes(),
 		.arg = &s->site,
 		.on_websocket = site_websocket,
@@ -332,12 +340,12 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	s->socket_count = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		return -WC_EIO;
-	struct admin_opts admin = { &s->o, s->room, s->store, s->blobs, s->space, s->hubs, httpd_port(s->httpd), &s->budgets, &s->descriptors,
-	                            s->connections_max, s->metrics_socket };
+	struct admin_opts admin = { s->o, s->room, s->store, s->blobs, s->space, s->hubs, httpd_port(s->httpd), &s->plan->budgets, &s->plan->descriptors,
+	                            s->plan->connections_max, s->metrics_socket };
 	s->metrics_socket = -1;
 	rc = admin_start(&s->admin, &admin, cause);
 	if (rc == 0 && s->tls)
-		say_certificate(s->tls);
+		server_say_certificate(s);
 	return rc;
 }
 
@@ -345,7 +353,7 @@ int server_start(struct server **out, const struct options *o, char **cause)
 {
 	struct server *s = xcalloc(1, sizeof *s);
 	const char *dir = strcmp(o->data, ":memory:") == 0 ? NULL : o->data;
-	s->o = *o;
+	s->o = s->wanted = o;
 	s->metrics_socket = -1;
 	atomic_init(&s->room_answered, true);
 	metrics_set_build(wc_version(), store_sqlite_version());
@@ -401,32 +409,6 @@ struct tls *server_tls(const struct server *s)
 	return s->tls;
 }
 
-static void reload_password(struct server *s)
-{
-	struct password password = { .is_set = false };
-	char *cause = NULL;
-	if (password_read(&password, s->o.join_password_file, s->password_salt, &cause) == 0)
-		room_set_password(s->room, &password);
-	else
-		log_error("join password not reloaded", "error=\"%s\" kept=\"the one in use\"", cause ? cause : "no memory");
-	free(cause);
-}
-
-void server_reload(struct server *s)
-{
-	char *cause = NULL;
-
-	if (s->o.join_password_file)
-		reload_password(s);
-	if (!s->tls)
-		return;
-	if (tls_reload(s->tls, &cause) == 0)
-		say_certificate(s->tls);
-	else
-		log_error("certificate not reloaded", "error=\"%s\" kept=\"the one in use\"", cause ? cause : "no memory");
-	free(cause);
-}
-
 void server_stop(struct server *s)
 {
 	if (!s)
@@ -449,6 +431,7 @@ void server_stop(struct server *s)
 	space_stop(s->space);
 	store_close(s->store);
 	tls_free(s->tls);
+	snapshots_free(s);
 	for (int i = 0; i < s->socket_count; i++)
 		close(s->sockets[i]);
 	if (s->metrics_socket >= 0)

@@ -9,7 +9,7 @@ struct server;
 /* Would a start have descriptors enough? Opens nothing. One line in *cause if not. For --check. */
 int server_check_limits(const struct options *o, char **cause) WC_MUSTCHECK;
 /* Opens the data, starts every thread, listens. *cause: one line for the admin. */
-int server_start(struct server **out, const struct options *o, char **cause) WC_MUSTCHECK;
+int server_start(struct server **out, const struct options *o, char **cause) WC_MUSTCHECK; /* o lives as long as the server */
 int server_port(const struct server *s);
 const char *server_admin_path(const struct server *s); /* of the admin socket; NULL: none */
 int server_metrics_port(const struct server *s);       /* 0: none */
@@ -17,8 +17,9 @@ int server_metrics_port(const struct server *s);       /* 0: none */
  * it finds is a room thread that hangs; one waiting for I/O threads that hang (a log is full and is not read) looks the same. */
 bool server_check_room(struct server *s);
 struct tls *server_tls(const struct server *s); /* NULL: plain HTTP */
-/* Reads again what may change while it runs: the certificate and its key. Says in the log what came of it. */
-void server_reload(struct server *s);
+/* Reads all settings again, and the files that they name. Says in the log what changed and what waits for a restart. False: something is
+ * wrong, the log says what, and so does *cause, which is the caller's; then every setting is as it was. */
+bool server_reload(struct server *s, char **cause);
 /* Stops accepting, closes everyone with 1012, works off and commits what came, ends. At most about 5 s. */
 void server_stop(struct server *s);
 

@@ -12,7 +12,7 @@
 #include "space.h"
 
 struct site {
-	const struct options *options;
+	_Atomic(const struct options *) options; /* those in force */
 	struct store *store;
 	struct blobs *blobs;
 	struct space *space;

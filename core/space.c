@@ -31,7 +31,7 @@
 #define INODES_LOW_MAX 1000
 
 struct space {
-	const struct options *o;
+	_Atomic(const struct options *) o;
 	int dir_fd; /* -1: in memory */
 	pthread_t thread;
 	pthread_mutex_t lock; /* what follows; never held over a call that may wait for a disk */
@@ -53,7 +53,8 @@ struct space {
 static void set_limits(struct space *s)
 {
 	struct space_state *n = &s->now;
-	const int bound_mb = s->o->max_storage_mb, reserve_mb = s->o->free_reserve_mb;
+	const struct options *o = s->o;
+	const int bound_mb = o->max_storage_mb, reserve_mb = o->free_reserve_mb;
 
 	n->is_bound_given = bound_mb > 0;
 	n->bound_bytes = bound_mb >= 0 ? (uint64_t)bound_mb * MB : WC_MIN(n->disk_bytes / 10, DEFAULT_BOUND_MAX);
@@ -408,6 +409,11 @@ int space_start(struct space **out, const char *dir, const struct options *o, ch
 	s->is_running = true;
 	*out = s;
 	return 0;
+}
+
+void space_set_options(struct space *s, const struct options *o)
+{
+	s->o = o;
 }
 
 void space_stop(struct space *s)

@@ -28,9 +28,10 @@ struct space_state {
 	bool has_reserve_file;
 };
 
-/* dir NULL: in memory. o is read at each look, so that changes of max_storage_mb and free_reserve_mb hold. *cause: one line. Thread: main,
+/* dir NULL: in memory. o is read at each look, and lives as long. *cause: one line. Thread: main,
  * once the folder is locked. */
 int space_start(struct space **out, const char *dir, const struct options *o, char **cause) WC_MUSTCHECK;
+void space_set_options(struct space *s, const struct options *o); /* other ones from the next look on */
 void space_stop(struct space *s); /* ends the thread, frees s. NULL is ignored. Thread: main, last of its users */
 
 void space_look(struct space *s, struct space_state *out); /* the last look; waits for no disk */

@@ -48,6 +48,14 @@ struct tail *tail_new(int history_limit)
 	return t;
 }
 
+void tail_set_history_limit(struct tail *t, int history_limit)
+{
+	WC_ASSERT((size_t)history_limit <= t->room);
+	if (t->history_limit != history_limit)
+		t->version++;
+	t->history_limit = history_limit;
+}
+
 static struct entry *at(const struct tail *t, size_t i) /* 0: the oldest */
 {
 	return &t->v[(t->first + i) % t->room];

@@ -15,6 +15,7 @@ struct tail;
 /* history_limit: what a joiner gets. */
 struct tail *tail_new(int history_limit);
 void tail_free(struct tail *t);
+void tail_set_history_limit(struct tail *t, int history_limit); /* at most what it was made with, or TAIL_PAGE */
 
 /* Copies m. data64 (may be NULL) is shared. Ids only grow. */
 void tail_add(struct tail *t, const struct msg *m, struct shbuf *data64);

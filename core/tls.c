@@ -155,6 +155,23 @@ int tls_reload(struct tls *t, char **cause)
 	return 0;
 }
 
+void tls_replace(struct tls *t, struct tls *fresh)
+{
+	char *cert = t->cert, *key = t->key;
+	SSL_CTX *ctx;
+
+	pthread_mutex_lock(&t->lock);
+	ctx = t->ctx;
+	t->ctx = fresh->ctx;
+	pthread_mutex_unlock(&t->lock);
+	t->cert = fresh->cert;
+	t->key = fresh->key;
+	fresh->ctx = ctx;
+	fresh->cert = cert;
+	fresh->key = key;
+	tls_free(fresh);
+}
+
 static int open_with(struct tls **out, const char *cert, const char *key, const char *dir, char **cause)
 {
 	struct tls *t = xcalloc(1, sizeof(*t));

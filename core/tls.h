@@ -22,6 +22,8 @@ int tls_open(struct tls **out, const char *cert, const char *key, char **cause) 
 int tls_open_own(struct tls **out, const char *dir, char **cause) WC_MUSTCHECK;
 /* Reads the files again (of tls_open_own: looks at the dates and addresses again). On an error everything stays as it was. Thread: main. */
 int tls_reload(struct tls *t, char **cause) WC_MUSTCHECK;
+/* Serves from now on with what fresh was opened with; takes fresh. Thread: main. */
+void tls_replace(struct tls *t, struct tls *fresh);
 void tls_free(struct tls *t); /* sessions may outlive it; NULL is ignored */
 
 bool tls_is_own(const struct tls *t);

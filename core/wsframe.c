@@ -46,9 +46,9 @@ static bool budget_take(struct ws_budget *b, size_t bytes)
 {
 	if (!b || !bytes)
 		return true;
-	size_t used = atomic_load_explicit(&b->used_bytes, memory_order_relaxed);
+	size_t used = atomic_load_explicit(&b->used_bytes, memory_order_relaxed), cap = b->cap_bytes;
 	do
-		if (used > b->cap_bytes || bytes > b->cap_bytes - used)
+		if (used > cap || bytes > cap - used)
 			return false;
 	while (!atomic_compare_exchange_weak_explicit(&b->used_bytes, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
 	return true;
@@ -124,7 +124,7 @@ static bool resize(struct ws_in *w, const struct ws_limits *limits, size_t room)
  * Returns how many of them now fit: fewer when the budget is spent. */
 static size_t make_room(struct ws_in *w, const struct ws_limits *limits, size_t more, size_t total)
 {
-	size_t needed = w->msg_len + more;
+	const size_t needed = w->msg_len + more, soft = limits->soft_bytes;
 
 	if (needed <= w->msg_room)
 		return more;
@@ -135,7 +135,8 @@ static size_t make_room(struct ws_in *w, const struct ws_limits *limits, size_t 
 			want = total;
 		want = WC_MIN(want, total);
 	}
-	want = WC_MIN(want, limits->soft_bytes);
+	/* The limit may have come down since the frame began. */
+	want = WC_MIN(want, WC_MAX(soft, needed));
 	if (resize(w, limits, want) || (want > needed && resize(w, limits, needed)))
 		return more;
 	/* Small messages cost no budget: up to there even this one can go. */
@@ -289,9 +290,9 @@ static const char *begin_frame(struct ws_in *w, const struct ws_limits *limits, 
 		w->discarded = 0;
 		w->utf8 = (struct utf8){ 0 };
 	}
-	/* What has come is within hard_bytes, or the reader would be dead. */
-	uint64_t so_far = w->msg_len + w->discarded;
-	if (len > limits->hard_bytes || so_far > limits->hard_bytes - len) {
+	/* What has come is within hard_bytes, or the reader would be dead; unless the limit came down meanwhile. */
+	const uint64_t so_far = w->msg_len + w->discarded, hard = limits->hard_bytes;
+	if (len > hard || so_far > hard - len) {
 		*code = WS_CLOSE_TOO_BIG;
 		return "message too big";
 	}

@@ -22,12 +22,13 @@ enum ws_close {
 /* Shared by all readers: bytes of unfinished messages over WS_SMALL that may be held in all. */
 struct ws_budget {
 	_Atomic size_t used_bytes;
-	size_t cap_bytes;
+	_Atomic size_t cap_bytes;
 };
 
+/* They may change while readers read; a frame that has begun goes on as it was judged. */
 struct ws_limits {
-	size_t soft_bytes; /* a longer message is read to its end and thrown away: WS_EV_OVERSIZE */
-	size_t hard_bytes; /* past this: WS_EV_FAIL with 1009, judged from the header where it can be */
+	_Atomic size_t soft_bytes; /* a longer message is read to its end and thrown away: WS_EV_OVERSIZE */
+	_Atomic size_t hard_bytes; /* past this: WS_EV_FAIL with 1009, judged from the header where it can be */
 	struct ws_budget *budget; /* may be NULL */
 };
 

@@ -41,7 +41,7 @@ struct xfer_job {
 struct xfer {
 	int epoll, kick;
 	int idle_ms[KINDS], window_ms;
-	uint64_t rate;
+	_Atomic uint64_t rate;
 	pthread_t thread;
 	struct hconn_list jobs[KINDS]; /* the thread's own */
 	uint8_t chunk[CHUNK_BYTES];
@@ -469,6 +469,11 @@ static void *xfer_main(void *arg)
 }
 
 /* --- The main thread. */
+
+void xfer_set_rate(struct xfer *x, int rate)
+{
+	x->rate = (uint64_t)rate;
+}
 
 int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
 {

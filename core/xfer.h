@@ -37,6 +37,7 @@ struct xfer_body {
 
 /* idle_ms: replaces XFER_SEND_IDLE_MS, XFER_RECV_IDLE_MS and XFER_WINDOW_MS, unless 0. rate: bytes a second; 0: any. */
 int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause) WC_MUSTCHECK;
+void xfer_set_rate(struct xfer *x, int rate); /* any thread */
 /* Ends the thread; bodies under way are done(…, XFER_BROKEN), the rest is closed, and so is whatever still comes. */
 void xfer_stop(struct xfer *x);
 void xfer_free(struct xfer *x);

@@ -55,7 +55,7 @@ item() {
 		is_in{ printf "%s ", $0 }'
 }
 
-# --- Options. One row a line: name|variable|kind|low|high|default|choices; no row for what --help does not show.
+# --- Options. One row a line: name|variable|kind|low|high|default|choices|live; no row for what --help does not show.
 option_rows=$(cat core/*.h core/options.c | awk '
 	function unquote(s) { gsub(/^[ \t]*"|"[ \t]*$/, "", s); return s }
 	# Takes the next positional member off s into `member`; "" for NULL. False at the first designated one.
@@ -99,7 +99,7 @@ option_rows=$(cat core/*.h core/options.c | awk '
 		if (choices != "") { split(choices, word, " "); fallback = word[fallback + 1] }
 		if (has_help)
 			print name "|" env "|" kind "|" (low == "" ? 0 : low) "|" high "|" \
-				(has_unset && member != "" && kind != "INT" ? "" : fallback == "" ? 0 : fallback) "|" choices
+				(has_unset && member != "" && kind != "INT" ? "" : fallback == "" ? 0 : fallback) "|" choices "|" (row ~ /[ ,]LIVE[ ,}]/ ? "live" : "")
 		row = ""
 	}')
 options=$(printf '%s\n' "$option_rows" | cut -d'|' -f1 | words)
@@ -107,7 +107,7 @@ documented=$(section $daemon OPTIONS | sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' |
 compare option core/options.c "$options" "$daemon OPTIONS" "$documented"
 
 variables=
-while IFS='|' read -r name env kind low high fallback choices; do
+while IFS='|' read -r name env kind low high fallback choices _; do
 	[ -n "$name" ] || continue
 	text=$(item $daemon OPTIONS "Fl -$name")
 	if [ -n "$env" ]; then
@@ -135,6 +135,10 @@ while IFS='|' read -r name env kind low high fallback choices; do
 done <<EOF
 $option_rows
 EOF
+
+# What SIGHUP changes, by the rows and by the page.
+compare "option that SIGHUP changes" core/options.c "$(printf '%s\n' "$option_rows" | sed -n 's/^\([a-z-]*\)|.*|live$/\1/p' | words)" "$daemon SIGNALS" \
+	"$(section $daemon SIGNALS | sed -n '/^These take effect/,/^Of the certificate/s/^\.Fl -\([a-z-]*\).*/\1/p' | words)"
 
 # Every option that a page mentions exists.
 for page in $daemon $wire; do
@@ -267,7 +271,7 @@ for path in $(printf '%s\n' "$http" | sed -n 's/^\.It Pa [A-Z]* \(\/[^?]*\).*/\1
 done
 
 # --- The log: what is said at the default level.
-events=$(cat core/*.c cmd/wavechatd/*.c | grep -oE 'log_(error|warn|info)\("[^"]+"' | sed 's/.*("\(.*\)"/\1/; s/ /_/g' | words)
+events=$(cat core/*.c cmd/wavechatd/*.c | grep -oE '(log_(error|warn|info)|say_complaint)\("[^"]+"' | sed 's/.*("\(.*\)"/\1/; s/ /_/g' | words)
 compare "log event" core "$events" "$daemon DIAGNOSTICS" \
 	"$(section $daemon DIAGNOSTICS | sed -n 's/^\.It //p' | tr -d '"' | sed 's/ /_/g' | words)"
 

@@ -144,6 +144,7 @@ const char *lockdown_text(char out[LOCKDOWN_TEXT], struct json_object *o); /* ta
 int run_status(struct ctl *c);
 int run_metrics(struct ctl *c);
 int run_log_level(struct ctl *c);
+int run_config(struct ctl *c);
 int run_users(struct ctl *c);
 int run_kick(struct ctl *c);
 int run_ban(struct ctl *c);

@@ -53,6 +53,7 @@ const struct verb verbs[] = {
 	  { { "partial", NULL, "also what is left of a damaged backup: without the files that are missing or rotten" }, { 0 } } },
 	{ "verify", "[DIR|FILE]", "check the server's database and files, or a data folder at rest, or a backup", 0, 1, run_verify, { { 0 } } },
 	{ "metrics", "", "counters, as Prometheus reads them", 0, 0, run_metrics, { { 0 } } },
+	{ "config", "", "the settings in force, where each came from, and what waits for a restart", 0, 0, run_config, { { 0 } } },
 	{ "log-level", "[LEVEL]", "how much is logged: error, warn, info or debug", 0, 1, run_log_level, { { 0 } } },
 	{ "completion", "SHELL", "completion for bash, zsh or fish, on standard output", 1, 1, run_completion, { { 0 } } },
 	{ "help", "[VERB]", "what a verb does and takes", 0, 1, run_help, { { 0 } } },

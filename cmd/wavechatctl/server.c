@@ -140,3 +140,36 @@ int run_log_level(struct ctl *c)
 	json_object_put(o);
 	return 0;
 }
+
+int run_config(struct ctl *c)
+{
+	struct json_object *o;
+	struct table t;
+	int code = api_get(c, "/v1/config", &o);
+
+	if (code)
+		return code;
+	if (c->json) {
+		print_json(o);
+		json_object_put(o);
+		return 0;
+	}
+	table_init(&t, "SETTING VALUE FROM NOTE");
+	for (size_t i = 0; i < json_object_array_length(jarray(o, "settings")); i++) {
+		struct json_object *setting = json_object_array_get_idx(jarray(o, "settings"), i);
+
+		table_cell(&t, jstr(setting, "name"));
+		if (jget(setting, "value"))
+			table_cell(&t, jstr(setting, "value"));
+		else
+			table_cellf(&t, "(%s)", jstr(setting, "unset"));
+		table_cell(&t, jstr(setting, "from"));
+		if (jget(setting, "next"))
+			table_cellf(&t, "after a restart: %s (%s)", jstr(setting, "next"), jstr(setting, "next_from"));
+		else
+			table_cell(&t, "");
+	}
+	table_print(&t, "no settings");
+	json_object_put(o);
+	return 0;
+}

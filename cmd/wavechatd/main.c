@@ -124,6 +124,19 @@ static bool is_alive(struct server *server, int64_t interval_ms)
 	return false;
 }
 
+/* The service manager shows the reason to who asks it for the status. */
+static void reload(struct server *server)
+{
+	char *cause = NULL, *state = NULL;
+	(void)notify_reloading();
+	const char *words = server_reload(server, &cause) ? "" : cause ? cause : "no memory";
+	if (asprintf(&state, "READY=1\nSTATUS=%s%s", *words ? "Settings not reloaded: " : "", words) < 0)
+		abort();
+	(void)notify_send(state);
+	free(state);
+	free(cause);
+}
+
 /* Waits for a signal to stop, and meanwhile looks after the threads, and tells a service manager that asks for it that they are alive: only while
  * they are, so that one that hangs is ended and started again. Asked thrice as often as the manager wants to know, so that one late answer is
  * forgiven. */
@@ -137,18 +150,17 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 		int sig = sigtimedwait(set, NULL, &wait);
 		if (sig == SIGHUP) {
 			/* What can be is read again; a closed terminal must not end a daemon started from it. */
-			(void)notify_reloading();
-			server_reload(server);
-			(void)notify_send("READY=1");
+			reload(server);
 		} else if (sig > 0) {
 			return sig;
 		} else if (errno == EAGAIN) {
 			look_after_threads();
-			if (interval_ms && mono_ms() >= next_ms) {
-				next_ms = mono_ms() + interval_ms;
-				if (is_alive(server, interval_ms))
-					(void)notify_send("WATCHDOG=1");
-			}
+		}
+		/* Also in a storm of signals. */
+		if (interval_ms && mono_ms() >= next_ms) {
+			next_ms = mono_ms() + interval_ms;
+			if (is_alive(server, interval_ms))
+				(void)notify_send("WATCHDOG=1");
 		}
 	}
 }
@@ -156,6 +168,15 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 int main(int argc, char **argv)
 {
 	umask(077); /* whatever is made is the server's alone */
+	/* Signals are waited for below; no other thread gets them, for they inherit the mask. One that comes while the server starts is acted on
+	 * once it runs. */
+	sigset_t set, before;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, &before);
+	signal(SIGPIPE, SIG_IGN);
 	keep_standard_descriptors();
 	fault_open();
 	tls_library_init();
@@ -174,20 +195,13 @@ int main(int argc, char **argv)
 	log_setup(o.log_level, o.log_format);
 	options_warn_environment();
 	if (o.check) {
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
 		int status = check(&o);
 		options_fini(&o);
 		return status;
 	}
 	wc_thread_is(ROLE_MAIN, "wavechatd");
 
-	/* Signals are waited for here; no other thread gets them, for they inherit the mask. */
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	signal(SIGPIPE, SIG_IGN);
 
 	struct server *server = NULL;
 	char *cause = NULL;
