@@ -69,6 +69,21 @@ static char *join_path(const char *dir, const char *name)
 	return path;
 }
 
+/* Where a server puts its socket that has the same environment, as within a container. */
+static char *place_of_variables(void)
+{
+	const char *socket = getenv("WAVECHAT_ADMIN_SOCKET"), *data = getenv("WAVECHAT_DATA");
+	char *path;
+
+	if (socket && *socket)
+		return xstrdup(socket);
+	if (!data || !*data || strcmp(data, ":memory:") == 0)
+		return NULL;
+	if (asprintf(&path, "%s/admin.sock", data) < 0)
+		abort();
+	return path;
+}
+
 static int refuse_connection(const char *path, int error)
 {
 	if (error == EACCES || error == EPERM)
@@ -81,7 +96,7 @@ static int refuse_connection(const char *path, int error)
 int client_connect(struct ctl *c)
 {
 	const char *named = c->socket ? c->socket : getenv("WAVECHAT_SOCKET");
-	char *places[5], *denied = NULL;
+	char *places[6], *denied = NULL;
 
 	if (c->fd >= 0)
 		return 0;
@@ -95,11 +110,12 @@ int client_connect(struct ctl *c)
 			c->path = xstrdup(path);
 		return 0;
 	}
-	places[0] = join_path(getenv("RUNTIME_DIRECTORY"), "wavechat.sock");
-	places[1] = xstrdup("/run/wavechat/wavechat.sock");
-	places[2] = join_path(getenv("STATE_DIRECTORY"), "admin.sock");
-	places[3] = xstrdup("/var/lib/wavechat/admin.sock");
-	places[4] = xstrdup("./wavechat-data/admin.sock");
+	places[0] = place_of_variables();
+	places[1] = join_path(getenv("RUNTIME_DIRECTORY"), "wavechat.sock");
+	places[2] = xstrdup("/run/wavechat/wavechat.sock");
+	places[3] = join_path(getenv("STATE_DIRECTORY"), "admin.sock");
+	places[4] = xstrdup("/var/lib/wavechat/admin.sock");
+	places[5] = xstrdup("./wavechat-data/admin.sock");
 	for (size_t i = 0; i < WC_LEN(places); i++) {
 		if (!places[i] || c->fd >= 0) {
 			free(places[i]);

@@ -184,8 +184,9 @@ static void print_help(void)
 	for (size_t i = 0; i < WC_LEN(common); i++)
 		print_option(&common[i]);
 	printf("\n" PROGRAM " help VERB says more. A USER is an id or a name; id:7 and name:7 tell them apart.\n"
-	       "The socket: --socket, else $WAVECHAT_SOCKET, else the first that answers of $RUNTIME_DIRECTORY/wavechat.sock,\n"
-	       "/run/wavechat/wavechat.sock, $STATE_DIRECTORY/admin.sock, /var/lib/wavechat/admin.sock, ./wavechat-data/admin.sock.\n"
+	       "The socket: --socket, else $WAVECHAT_SOCKET, else the first that answers of $WAVECHAT_ADMIN_SOCKET,\n"
+	       "else $WAVECHAT_DATA/admin.sock, $RUNTIME_DIRECTORY/wavechat.sock, /run/wavechat/wavechat.sock,\n"
+	       "$STATE_DIRECTORY/admin.sock, /var/lib/wavechat/admin.sock, ./wavechat-data/admin.sock.\n"
 	       "Exit status: 0 done, 1 the server refused or failed, 2 wrong usage, 3 no server there, 4 not permitted,\n"
 	       "5 no such person, message or ban, or more than one.\n");
 }

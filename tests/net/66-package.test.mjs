@@ -1,7 +1,7 @@
 // What is packed around the programs: how versions sort, what the unit allows, what a removal leaves, and the image. What needs the packages
 // themselves is in tests/packages.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -138,3 +138,113 @@ test('the removal of the package says where the data stay and how much they are,
 	assert.equal(purge, `${line}\nprivate/wavechat`);
 	assert.match(empty, /^(wavechat)?$/);
 });
+
+// --- The image
+
+/** The stages of the Dockerfile: what each is from, and its instructions in order. */
+function stages() {
+	const text = fs.readFileSync(path.join(root, 'Dockerfile'), 'utf8').replace(/^#.*\n/gm, '').replace(/\\\n/g, ' ');
+	const all = [];
+	for (const line of text.split('\n').filter(l => l.trim())) {
+		const [, word, rest] = /^([A-Z]+) +(.*)$/.exec(line);
+		if (word === 'FROM') all.push({ from: rest.split(/ +AS +/)[0], name: rest.split(/ +AS +/)[1], lines: [] });
+		else all.at(-1).lines.push([word, rest]);
+	}
+	return all;
+}
+const of = (stage, word) => stage.lines.filter(([w]) => w === word).map(([, rest]) => rest);
+const limitOf = stage => Number(/--timeout=(\d+)s/.exec(of(stage, 'HEALTHCHECK')[0])[1]);
+const health = stage => JSON.parse(/ CMD (\[.*\])$/.exec(of(stage, 'HEALTHCHECK')[0])[1]);
+
+test('both images are of the programs alone, and check their health by wavechatctl without a shell', () => {
+	const [build, ...images] = stages();
+	assert.equal(build.name, 'build');
+	assert.equal(images.length, 2);
+	for (const image of images) {
+		assert.equal(image.from, 'scratch');
+		assert.deepEqual(of(image, 'RUN'), [], 'there is nothing in it that could run a command');
+		assert.deepEqual(JSON.parse(of(image, 'ENTRYPOINT')[0]), ['/bin/wavechatd']);
+		assert.equal(of(image, 'HEALTHCHECK').length, 1);
+		assert.equal(health(image)[0], '/bin/wavechatctl');
+		assert.ok(of(image, 'COPY').some(c => c.includes('build/wavechatd') && c.includes('build/wavechatctl') && c.endsWith(' /bin/')));
+		// Longer than wavechatctl's own limit: its words about what hangs are kept.
+		assert.ok(limitOf(image) > 10);
+	}
+	assert.match(of(build, 'RUN').at(-1), /build\/wavechatctl/);
+	const ignored = fs.readFileSync(path.join(root, '.dockerignore'), 'utf8').split('\n');
+	for (const program of ['wavechatd', 'wavechatctl']) assert.ok(ignored.includes(`!build/${program}`), `prebuilt finds ${program}`);
+	assert.ok(!ignored.some(l => /^\.git\/?$|^tools|^packaging/.test(l)), 'the version comes from git');
+	const render = fs.readFileSync(path.join(root, 'render.yaml'), 'utf8');
+	assert.match(render, /dockerfilePath: \.\/Dockerfile/);
+	assert.match(render, /healthCheckPath: \/health/);
+});
+
+/** The root folder that the image's instructions make, with what an engine adds: /dev and /proc. */
+function assemble(t, image) {
+	const at = temp(t);
+	fs.chmodSync(at, 0o755);
+	const built = { '/src/build/wavechatd': binary, '/src/build/wavechatctl': path.join(path.dirname(binary), 'wavechatctl'), 'build/wavechatd': binary,
+		'build/wavechatctl': path.join(path.dirname(binary), 'wavechatctl') };
+	const env = {};
+	let user = '0:0';
+	for (const [word, rest] of image.lines) {
+		if (word === 'ENV') env[rest.split('=')[0]] = rest.split('=')[1];
+		if (word === 'USER') user = rest;
+		if (word === 'WORKDIR' || word === 'VOLUME') fs.mkdirSync(path.join(at, rest), { recursive: true });
+		if (word !== 'COPY') continue;
+		const words = rest.split(/ +/), flags = words.filter(w => w.startsWith('--')), [to, ...from] = words.filter(w => !w.startsWith('--')).reverse();
+		const owner = flags.find(f => f.startsWith('--chown='))?.slice(8) ?? '0:0';
+		fs.mkdirSync(path.join(at, to), { recursive: true });
+		for (const source of from) {
+			if (built[source]) fs.copyFileSync(built[source], path.join(at, to, path.basename(source)));
+			else if (source === '/image') {
+				fs.mkdirSync(path.join(at, 'tmp'));
+				fs.chmodSync(path.join(at, 'tmp'), 0o1777);
+			} else assert.equal(source, '/data', 'the test knows all that is copied');
+			if (source !== '/data') continue;
+			fs.chmodSync(path.join(at, to), 0o700);
+			run('chown', [owner, path.join(at, to)]);
+		}
+	}
+	fs.mkdirSync(path.join(at, 'dev'), { recursive: true });
+	fs.mkdirSync(path.join(at, 'proc'));
+	run('mknod', ['-m', '666', path.join(at, 'dev/null'), 'c', '1', '3']);
+	return { at, env, user };
+}
+
+for (const [i, name] of ['prebuilt', 'built in a container'].entries()) {
+	test(`the image ${name}: it starts from its folder alone, is healthy while it is well, and not when it hangs or has ended`, { timeout: 90000 * slack }, async t => {
+		if (!isRoot || /dynamically/.test(spawnSync('file', ['-L', binary], { encoding: 'utf8' }).stdout) || slack > 1) return t.skip('needs root and a static program');
+		const image = stages()[i + 1], { at, env, user } = assemble(t, image);
+		const vars = Object.entries({ ...env, PORT: '0', LISTEN: '127.0.0.1' }).map(([k, v]) => `${k}=${v}`);
+		const enter = 'root=$0; user=$1; shift; mount -t proc proc "$root/proc" && exec env -i "$@"';
+		const words = command => ['-m', 'sh', '-c', enter, at, user, ...vars, '/usr/sbin/chroot', `--userspec=${user}`, at, ...command];
+		const server = spawn('unshare', words(JSON.parse(of(image, 'ENTRYPOINT')[0])), { stdio: ['ignore', 'pipe', 'pipe'] });
+		let said = '';
+		for (const stream of [server.stdout, server.stderr]) stream.on('data', d => (said += d));
+		const ended = new Promise(resolve => server.once('close', (status, signal) => resolve({ status, signal })));
+		const check = () => {
+			// As the engine does it: a check that takes longer is ended, and has failed.
+			const r = spawnSync('unshare', words(health(image)), { encoding: 'utf8', timeout: limitOf(image) * 1000 });
+			return { status: r.status, said: r.stdout + r.stderr };
+		};
+		try {
+			for (let n = 0; n < 200 * slack && !/ ready port=/.test(said) && server.exitCode === null; n++) await sleep(50);
+			assert.match(said, / ready port=/);
+			const well = check();
+			assert.equal(well.status, 0, well.said);
+			assert.match(well.said, /^online +0 people/m);
+			server.kill('SIGSTOP');
+			const hung = check();
+			assert.notEqual(hung.status, 0, hung.said);
+			server.kill('SIGCONT');
+			assert.equal(check().status, 0);
+			server.kill('SIGTERM');
+			assert.deepEqual(await ended, { status: 0, signal: null }, said);
+			assert.notEqual(check().status, 0);
+		} finally {
+			server.kill('SIGKILL');
+			await ended;
+		}
+	});
+}
