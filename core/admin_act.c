@@ -268,6 +268,21 @@ static void status_ready(struct call *c)
 	call_reply(c);
 }
 
+static void put_space(struct buf *b, struct space *space)
+{
+	struct space_state n;
+	space_look(space, &n);
+	put_num(b, "disk_bytes", n.disk_bytes);
+	put_num(b, "disk_free_bytes", n.free_bytes);
+	put_num(b, "free_reserve_bytes", n.reserve_bytes);
+	put_num(b, "message_floor_bytes", n.floor_bytes);
+	put_num(b, "files_bound_bytes", n.bound_bytes);
+	put_num(b, "files_used_bytes", n.used_bytes);
+	buf_printf(b, ",\"files_bound_given\":%s,\"files_bound_reached\":%s,\"reserve_file\":%s,\"disk_state\":\"%s\"",
+	           n.is_bound_given ? "true" : "false", n.is_bound_reached ? "true" : "false", n.has_reserve_file ? "true" : "false",
+	           n.is_full ? "full" : n.is_low ? "low" : "ok");
+}
+
 void verb_status(struct call *c)
 {
 	struct admin *a = c->a;
@@ -300,6 +315,7 @@ void verb_status(struct call *c)
 	put_num(b, "log_lag_bytes", metric_get(M_LOG_LAG));
 	put_num(b, "store_bytes", metric_get(M_STORE_BYTES));
 	put_num(b, "blob_bytes", metric_get(M_BLOB_BYTES));
+	put_space(b, a->o.space);
 	put_num(b, "resident_bytes", metric_get(M_PROCESS_RESIDENT));
 	buf_puts(b, ",\"memory\":");
 	budgets_json(a->o.budgets, b);

@@ -56,7 +56,7 @@ static int64_t newest_admission(const struct room *r)
 	return newest;
 }
 
-static int remember(struct room *r)
+static int write_mark(struct room *r)
 {
 	const struct admission *d = &r->admission;
 	int rc = store_begin(r->o.store);
@@ -68,6 +68,12 @@ static int remember(struct room *r)
 		return store_commit(r->o.store);
 	store_rollback(r->o.store);
 	return rc;
+}
+
+static int remember(struct room *r)
+{
+	int rc = write_mark(r);
+	return rc < 0 && room_made_room(r) ? write_mark(r) : rc;
 }
 
 int admit_password(struct room *r, const struct password *p)

@@ -52,6 +52,14 @@ int blob_write_all(int fd, const void *data, size_t n, uint64_t offset)
 	return 0;
 }
 
+void blob_count(struct blobs *b, uint64_t had, uint64_t size)
+{
+	if (b->space)
+		space_set(b->space, had, size);
+	else
+		b->cost_at_open += space_cost(size) - space_cost(had);
+}
+
 static int storage_failed(const char *step)
 {
 	log_warn("blob", "step=%s error=\"%s\"", step, strerror(errno));
@@ -175,14 +183,15 @@ static void clean_tmp(struct blobs *b)
 static int add_size(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
 {
 	(void)sha;
-	*(uint64_t *)arg += (uint64_t)st->st_size;
+	struct blobs *b = arg;
+
+	atomic_fetch_add(&b->bytes, (uint64_t)st->st_size);
+	blob_count(b, 0, (uint64_t)st->st_size);
 	return 0;
 }
 
 static int open_on_disk(struct blobs *b, const char *dir, char **cause)
 {
-	uint64_t sum = 0;
-
 	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
 		b->dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (b->dir_fd < 0) {
@@ -193,12 +202,11 @@ static int open_on_disk(struct blobs *b, const char *dir, char **cause)
 	    open_one(b->dir_fd, dir, "uploads", &b->uploads_fd, cause) != 0)
 		return -WC_ESTORAGE;
 	clean_tmp(b);
-	if (blob_walk(b, add_size, &sum) != 0) {
+	if (blob_walk(b, add_size, b) != 0) {
 		wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", dir,
 		         strerror(errno), (unsigned)geteuid());
 		return -WC_ESTORAGE;
 	}
-	atomic_store(&b->bytes, sum);
 	lost_open(b);
 	record_recover(b);
 	return 0;
@@ -273,6 +281,12 @@ int blobs_look(struct blobs **out, const char *dir, char **cause)
 	return 0;
 }
 
+void blobs_set_space(struct blobs *b, struct space *s)
+{
+	b->space = s;
+	space_add(s, b->cost_at_open);
+}
+
 void blobs_close(struct blobs *b)
 {
 	if (!b)
@@ -335,8 +349,10 @@ static int adopt(struct blobs *b, int dir_fd, const char *name, const uint8_t sh
 	} else {
 		if (utimensat(dir_fd, name, NULL, AT_SYMLINK_NOFOLLOW) != 0 || renameat(dir_fd, name, b->blobs_fd, path) != 0)
 			rc = -1;
-		else
+		else {
 			atomic_fetch_add(&b->bytes, size - (is_there ? (uint64_t)st.st_size : 0));
+			blob_count(b, is_there ? (uint64_t)st.st_size : 0, size);
+		}
 	}
 	if (rc == 0)
 		lost_forget(b, sha);
@@ -357,14 +373,14 @@ int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t
 static int put_on_disk(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
 {
 	char name[2 * UPLOAD_NAME_BYTES + 1];
-	int fd, rc = -WC_ESTORAGE;
+	int fd, rc;
 
 	blob_tmp_name(name);
 	fd = openat(b->tmp_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, is_pending ? BLOB_MODE_PENDING : BLOB_MODE);
 	if (fd < 0)
 		return storage_failed("create");
 	if (blob_write_all(fd, data, n, 0) != 0 || fsync(fd) != 0)
-		storage_failed("write");
+		rc = storage_failed("write");
 	else
 		rc = adopt(b, b->tmp_fd, name, sha, n, is_pending);
 	close(fd);
@@ -375,7 +391,17 @@ static int put_on_disk(struct blobs *b, const void *data, size_t n, const uint8_
 
 static int put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
 {
-	return b->is_memory ? mem_put(b, data, n, sha, is_pending) : put_on_disk(b, data, n, sha, is_pending);
+	int rc;
+
+	if (b->is_memory)
+		return mem_put(b, data, n, sha, is_pending);
+	rc = space_take(b->space, 0, n, n);
+	if (rc)
+		return rc;
+	rc = put_on_disk(b, data, n, sha, is_pending);
+	space_wrote(b->space, n);
+	space_set(b->space, n, 0); /* as the blob it counts by itself */
+	return rc;
 }
 
 int blob_put_held(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES], struct blob_hold **hold)
@@ -460,7 +486,9 @@ void blob_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 		return;
 	}
 	blob_path(path, sha);
-	if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(b->blobs_fd, path, 0) == 0)
+	if (fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(b->blobs_fd, path, 0) == 0) {
 		atomic_fetch_sub(&b->bytes, (uint64_t)st.st_size);
+		blob_count(b, (uint64_t)st.st_size, 0);
+	}
 	lost_forget(b, sha);
 }

@@ -17,6 +17,9 @@ void blobs_bound_files(struct blobs *b, int max);
 uint64_t blobs_memory_cap(const struct blobs *b); /* in memory: cap_bytes; on disk: 0. Any thread */
 void blobs_set_cap(struct blobs *b, uint64_t cap_bytes); /* in memory: from the next blob on. Any thread */
 void blobs_close(struct blobs *b);
+/* From now on what is stored counts there, and is refused as that says (-WC_EFULL, -WC_ESTORAGE). Thread: main, before others use b. */
+struct space;
+void blobs_set_space(struct blobs *b, struct space *s);
 
 /* A blob put or named for a message stays while the hold on it lasts: until that message is committed or refused. */
 struct blob_hold;
@@ -24,7 +27,7 @@ void blob_hold_used(struct blob_hold *h); /* the message is committed. NULL-safe
 void blob_hold_end(struct blob_hold *h);  /* the message is decided, and h is gone. NULL-safe. Any thread; waits for no disk */
 
 /* Stores data, once. The same bytes again take no more room but the same time: whether they were there is nobody's to know.
- * -WC_ESTORAGE if the disk refuses. *hold is for the message it was put for. */
+ * -WC_ESTORAGE if the disk refuses, -WC_EFULL if the bound for files does. *hold is for the message it was put for. */
 int blob_put_held(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES], struct blob_hold **hold) WC_MUSTCHECK;
 /* The same for no message: it stays for at least ten minutes. */
 int blob_put(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
@@ -47,7 +50,8 @@ struct upload_state {
 	char handle[64];  /* when complete: good for its uploader alone, random, terminated; else "" */
 };
 /* Starts at `offset`, which must be what is stored (0 starts over); -WC_ECONFLICT and *state says where to go on. Complete already: 0, *out NULL and
- * *state has the handle. size is checked by the caller against the limit; at most WC_UPLOADS_OPEN per identity (-WC_ETOOBIG). */
+ * *state has the handle. size is checked by the caller against the limit; at most WC_UPLOADS_OPEN per identity (-WC_ETOOBIG). All of
+ * size is set aside until the upload ends or is suspended: -WC_EFULL or -WC_ESTORAGE if there is no room for it. */
 #define WC_UPLOADS_OPEN 16
 int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t size, uint64_t offset, struct upload **out,
                  struct upload_state *state) WC_MUSTCHECK;

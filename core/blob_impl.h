@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "blob.h"
+#include "space.h"
 
 /* "ab/cdef…" */
 #define BLOB_PATH_BYTES (2 * WC_SHA_BYTES + 2)
@@ -70,6 +71,8 @@ struct blobs {
 	bool is_memory, is_look; /* is_look: opened by blobs_look, nothing may change */
 	pthread_mutex_t lock; /* names in the directories, `active`, and all of the memory kind. Never held over an fsync */
 	_Atomic uint64_t bytes;
+	struct space *space; /* NULL: nothing is bounded */
+	uint64_t cost_at_open; /* of blobs and parts, as space_cost has it; until there is a space */
 	pthread_mutex_t create_lock; /* counting the open uploads of an identity and adding one is one step; taken before `lock` */
 	struct upload *active;
 	/* blob_hold.c. Taken after `lock`, or alone; held for a few instructions */
@@ -123,6 +126,8 @@ void lost_open(struct blobs *b);
 /* Each file there; fn non-zero stops. */
 int lost_walk(struct blobs *b, int (*fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st), void *arg);
 
+/* On disk, what counted as `had` bytes counts as `size`; 0: nothing. With the lock held, or at start. */
+void blob_count(struct blobs *b, uint64_t had, uint64_t size);
 /* Any whole write, or -1 with errno. */
 int blob_write_all(int fd, const void *data, size_t n, uint64_t offset);
 void blob_tmp_name(char out[2 * UPLOAD_NAME_BYTES + 1]);

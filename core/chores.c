@@ -24,7 +24,7 @@
 
 struct chore {
 	struct room *room;
-	bool trims;
+	bool trims, gives_back;
 	struct collect_turn collect;
 };
 
@@ -41,6 +41,8 @@ static void run_chore(void *arg, struct store_reader *r)
 	struct chore *c = arg;
 	if (store_checkpoint(r) < 0)
 		log_debug("checkpoint failed", "retry=\"in %d ms\"", TURN_MS);
+	if (c->gives_back && store_give_back_log(r) < 0)
+		log_debug("the log's room is not given back", "retry=\"in %d ms\"", TURN_MS);
 	if (c->trims)
 		malloc_trim(0);
 	collect_run(c->room, r, &c->collect);
@@ -97,6 +99,7 @@ static void vacuum(struct room *r)
 		log_debug("vacuum failed", "retry=later");
 	else
 		r->has_free_pages = left > 0;
+	r->commits_seen = UINT64_MAX; /* what this wrote goes into the database soon */
 }
 
 static uint64_t storage_cap(const struct room *r)
@@ -118,8 +121,10 @@ static void retain(struct room *r)
 {
 	const struct options *o = r->o.options;
 	uint64_t cap = storage_cap(r);
-	if (!o->retain_days && !cap && !is_in_memory(r))
+	if (!o->retain_days && !cap && !is_in_memory(r)) {
+		vacuum(r);
 		return;
+	}
 	if (store_begin(r->o.store) < 0)
 		return;
 	int touched = 0, n = 0;
@@ -137,10 +142,13 @@ static void retain(struct room *r)
 		store_rollback(r->o.store);
 		if (n == 0)
 			vacuum(r);
+		else
+			(void)room_made_room(r); /* it is tried again with the next turn */
 		return;
 	}
 	if (store_commit(r->o.store) < 0) {
 		log_warn("retention failed", "retry=\"in %d ms\"", TURN_MS);
+		(void)room_made_room(r);
 		return;
 	}
 	/* There may be more: a room that talks faster than a slice a turn must not grow for ever. */
@@ -203,7 +211,8 @@ void chores_tick(struct room *r)
 	r->chores_next_ms = r->mono_now_ms + TURN_MS;
 	r->now_ms = WC_MAX(real_ms(), r->now_ms);
 	retain(r);
-	if (r->mono_now_ms >= r->seen_next_ms) {
+	const bool is_full = space_is_full(r->o.space);
+	if (r->mono_now_ms >= r->seen_next_ms && !is_full) {
 		r->seen_next_ms = r->mono_now_ms + SEEN_MS;
 		note_seen(r, false);
 	}
@@ -216,14 +225,14 @@ void chores_tick(struct room *r)
 	bool is_calm = connects == r->connects_seen;
 	bool trims = is_calm && connects - r->connects_trimmed >= TRIM_CONNECTS;
 	r->connects_seen = connects;
-	if (commits == r->commits_seen && !collects && !trims)
+	if (commits == r->commits_seen && !collects && !trims && !is_full)
 		return;
 	if (trims)
 		r->connects_trimmed = connects;
 	r->commits_seen = commits;
 	r->evicted = false;
 	struct chore *c = xmalloc(sizeof *c);
-	*c = (struct chore){ r, trims, { .state = &r->collect } };
+	*c = (struct chore){ r, trims, is_full, { .state = &r->collect } };
 	r->chores_run = true;
 	helpers_submit(r->o.helpers, run_chore, c);
 }
@@ -231,5 +240,6 @@ void chores_tick(struct room *r)
 void chores_stop(struct room *r)
 {
 	r->now_ms = WC_MAX(real_ms(), r->now_ms);
-	note_seen(r, true);
+	if (!space_is_full(r->o.space))
+		note_seen(r, true);
 }

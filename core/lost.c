@@ -28,6 +28,7 @@ static int count_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct st
 {
 	(void)sha;
 	counted(arg, st, true);
+	blob_count(arg, 0, (uint64_t)st->st_size);
 	return 0;
 }
 
@@ -120,8 +121,10 @@ void lost_forget(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 	if (b->lost_fd < 0)
 		return;
 	wc_hex(name, sha, WC_SHA_BYTES);
-	if (fstatat(b->lost_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(b->lost_fd, name, 0) == 0)
+	if (fstatat(b->lost_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && unlinkat(b->lost_fd, name, 0) == 0) {
 		counted(b, &st, false);
+		blob_count(b, (uint64_t)st.st_size, 0);
+	}
 }
 
 uint64_t blobs_lost_bytes(struct blobs *b)

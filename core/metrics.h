@@ -67,6 +67,7 @@
 	X(REFUSED_SLOW, counter, one, "refused_total{reason=\"slow\"}", "") \
 	X(REFUSED_UPLOADS, counter, one, "refused_total{reason=\"uploads\"}", "") \
 	X(REFUSED_DOWNLOADS, counter, one, "refused_total{reason=\"downloads\"}", "") \
+	X(REFUSED_STORAGE, counter, one, "refused_total{reason=\"storage\"}", "") \
 	X(ERRORS, counter, one, "errors_total", "error frames sent") \
 	/* by code, in the order of enum error_code */ \
 	X(ERROR_BAD_REQUEST, counter, one, "error_codes_total{code=\"bad_request\"}", "error frames sent, by code") \

@@ -630,6 +630,11 @@ static void run(void *arg)
 		mod_fail(c, 503, "stopping", "the server is stopping");
 	else
 		c->run(c->room, c);
+	if (c->status == 507 && room_made_room(c->room)) {
+		c->status = 0;
+		buf_reset(&c->out);
+		c->run(c->room, c);
+	}
 	c->done(c);
 }
 

@@ -105,6 +105,7 @@ static void apply_deletion(struct room *r, const struct doomed *d)
 	if (!d->is_dm)
 		tail_set_flags(r->tail, d->id, d->flags | MSG_DELETED);
 	r->evicted |= d->has_file;
+	r->has_free_pages |= d->event_count > 0;
 	for (int i = 0; i < d->event_count; i++) {
 		size_t len;
 		r->applied_id = d->events[i];

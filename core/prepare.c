@@ -15,6 +15,7 @@
 
 #include "base64.h"
 #include "blob.h"
+#include "metrics.h"
 
 #define PIECE_BYTES (48 * 1024) /* a multiple of 3, so that pieces of base64 join without padding */
 
@@ -31,6 +32,15 @@ static void replace_bad(struct event **e, enum error_code code, const char *text
 static void replace_storage(struct event **e)
 {
 	replace_bad(e, ERR_STORAGE, "The server could not store this: its disk is full or failing");
+}
+
+/* Why blob_put or an upload refused. */
+static void replace_refused(struct event **e, int rc)
+{
+	if (rc == -WC_EFULL)
+		replace_bad(e, ERR_STORAGE, "The server's room for files is used up. Its admin can give more or delete some");
+	else
+		replace_storage(e);
 }
 
 static void replace_memory(struct event **e)
@@ -104,6 +114,7 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 	struct str data = (*e)->file.data;
 	char *bytes = (char *)*e + (data.p - (const char *)*e); /* within *e, which is ours to write to */
 	ssize_t size = 0;
+	int rc;
 
 	if (data.len > 0)
 		size = base64_decode(bytes, data);
@@ -113,8 +124,10 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 	}
 	if (!check_size(e, (uint64_t)size, max_file_mb))
 		return;
-	if (blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold) < 0) {
-		replace_storage(e);
+	rc = blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold);
+	if (rc < 0) {
+		metric_add(M_REFUSED_STORAGE, 1);
+		replace_refused(e, rc);
 		return;
 	}
 	(*e)->file.size = (uint64_t)size;

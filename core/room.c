@@ -71,6 +71,11 @@ void room_error_retry(struct room *r, struct conn *c, enum error_code code, stru
 	metric_add((enum metric)(M_ERROR_BAD_REQUEST + code), 1);
 }
 
+bool room_made_room(struct room *r)
+{
+	return store_was_full(r->o.store) && space_give_up_reserve(r->o.space);
+}
+
 /* --- A group: events that share a transaction */
 
 static void storage_result(struct room *r, bool is_well)
@@ -93,6 +98,12 @@ static void prepare(struct room *r, struct action *a)
 		join_prepare(r, a);
 	else
 		message_prepare(r, a);
+}
+
+/* On a full disk what is left is not for what people write. */
+static bool is_refused_for_room(const struct room *r, const struct action *a)
+{
+	return a->is_stored && space_is_full(r->o.space);
 }
 
 static void undo(struct room *r, struct action *a)
@@ -143,7 +154,7 @@ static enum txn prepare_group(struct room *r)
 			continue;
 		}
 		prepare(r, a);
-		if (a->rc == 0 && store_release(r->o.store) == 0) {
+		if (a->rc == 0 && !is_refused_for_room(r, a) && store_release(r->o.store) == 0) {
 			if (a->is_stored)
 				txn = TXN_WRITTEN;
 			continue;
@@ -173,6 +184,8 @@ static void commit_group(struct room *r, enum txn txn)
 	}
 	metric_add(M_COMMIT_FAILURES, 1);
 	storage_result(r, false);
+	if (store_was_full(r->o.store))
+		space_found_full(r->o.space);
 	for (int i = 0; i < r->action_count; i++) {
 		struct action *a = &r->actions[i];
 		if (!a->is_stored)

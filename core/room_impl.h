@@ -148,6 +148,8 @@ struct room {
 void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid);
 void room_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
 struct session *room_session(const struct conn *c);
+/* The store refused what may use the reserve, because the disk is full. True: the reserve was given up, try once more. */
+bool room_made_room(struct room *r);
 void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
 
 /* room_join.c. prepare: store only; apply: after the commit. */

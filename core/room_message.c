@@ -169,7 +169,12 @@ void message_prepare(struct room *r, struct action *a)
 	/* A guest is known as long as its connection: it has nobody to be recognised by, and no cid to repeat. */
 	if (!a->session->user->is_identity)
 		m->cid = STR("");
-	if (a->rc /* over a limit, or locked down */ || sanction_silences(r, a)) {
+	bool is_refused = a->rc /* over a limit, or locked down */ || sanction_silences(r, a);
+	if (!is_refused && space_is_full(r->o.space)) {
+		fail(a, ERR_STORAGE);
+		is_refused = true;
+	}
+	if (is_refused) {
 		find_first(r, a);
 		return;
 	}

@@ -273,10 +273,22 @@ out:
 	return rc;
 }
 
+/* A full disk does not keep the server from starting as long as there is a reserve. */
+static int open_store(struct server *s, const char *dir, char **cause)
+{
+	int rc = store_open(&s->store, dir, s->o->durability, cause);
+
+	if (rc != -WC_EFULL || !space_give_up_reserve_of(dir))
+		return rc;
+	free(*cause);
+	*cause = NULL;
+	return store_open(&s->store, dir, s->o->durability, cause);
+}
+
 static int open_chat(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
-	if (store_open(&s->store, dir, o->durability, cause) < 0)
+	if (open_store(s, dir, cause) < 0)
 		return -WC_EIO;
 	if (space_start(&s->space, dir, o, cause) < 0)
 		return -WC_EIO;
@@ -284,6 +296,7 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		return -WC_EIO;
 	if (!dir)
 		blobs_bound_files(s->blobs, s->plan->descriptors.files);
+	blobs_set_space(s->blobs, s->space);
 	s->helpers = helpers_start(HELPERS, s->store, cause);
 	if (!s->helpers)
 		return -WC_EIO;
@@ -296,6 +309,8 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	struct password password = { .is_set = false };
 	/* Also without a password: one can be introduced later. */
 	int salted = load_password_salt(s);
+	if (salted < 0 && store_was_full(s->store) && space_give_up_reserve(s->space))
+		salted = load_password_salt(s);
 	if (o->join_password_file) {
 		if (salted < 0) {
 			wc_cause(cause, "cannot write to the database: its disk is full or failing");
@@ -402,6 +417,11 @@ bool server_check_room(struct server *s)
 	e->call.arg = &s->room_answered;
 	inbox_push_one(s->inbox, e);
 	return true;
+}
+
+struct space *server_space(const struct server *s)
+{
+	return s->space;
 }
 
 struct tls *server_tls(const struct server *s)

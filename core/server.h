@@ -3,6 +3,7 @@
 #define WC_SERVER_H
 
 #include "options.h"
+#include "space.h"
 
 struct server;
 
@@ -16,6 +17,7 @@ int server_metrics_port(const struct server *s);       /* 0: none */
 /* Has the room worked off what the last call put into its inbox? Never waits: it puts the next question there for the next call. What
  * it finds is a room thread that hangs; one waiting for I/O threads that hang (a log is full and is not read) looks the same. */
 bool server_check_room(struct server *s);
+struct space *server_space(const struct server *s);
 struct tls *server_tls(const struct server *s); /* NULL: plain HTTP */
 /* Reads all settings again, and the files that they name. Says in the log what changed and what waits for a restart. False: something is
  * wrong, the log says what, and so does *cause, which is the caller's; then every setting is as it was. */

@@ -140,7 +140,14 @@ static void answer_error(struct http_req *r, int error, const struct upload_stat
 	case WC_ECONFLICT: answer(r, 409, NULL, "{\"error\":\"conflict\",\"offset\":%llu}", (unsigned long long)s->offset); break;
 	case WC_ETOOBIG: answer(r, 429, "Cache-Control: no-store\r\nRetry-After: 10\r\n", "{\"error\":\"busy\"}"); break;
 	case WC_EDENIED: answer_lockdown(r); break;
-	case WC_ESTORAGE: answer(r, 507, NULL, "{\"error\":\"storage\"}"); break;
+	case WC_EFULL:
+		metric_add(M_REFUSED_STORAGE, 1);
+		answer(r, 507, NULL, "{\"error\":\"storage\",\"text\":\"The server's room for files is used up. Its admin can give more or delete some\"}");
+		break;
+	case WC_ESTORAGE:
+		metric_add(M_REFUSED_STORAGE, 1);
+		answer(r, 507, NULL, "{\"error\":\"storage\",\"text\":\"The server takes no files now: its disk is full or failing. Tell its admin\"}");
+		break;
 	default: answer(r, 503, "Cache-Control: no-store\r\nRetry-After: 5\r\n", "{\"error\":\"busy\"}"); break;
 	}
 }

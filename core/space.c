@@ -19,6 +19,7 @@
 #include "logmsg.h"
 #include "pulse.h"
 
+#define LOG_FILE "wavechat.db-wal"
 #define MB (UINT64_C(1) << 20)
 #define LOOK_MS 1000
 #define LOOK_LOW_MS 100     /* when there is little: what chat writes in a second is much then */
@@ -26,7 +27,7 @@
 #define DEFAULT_BOUND_MAX (10240 * MB)
 #define RESERVE_MIN (200 * MB)
 #define RESERVE_MAX (2048 * MB)
-/* The log of the database, before it is worked into it, and what comes between two looks. */
+/* What comes between two looks. */
 #define FLOOR_MAX (128 * MB)
 #define INODES_LOW_MAX 1000
 
@@ -40,6 +41,7 @@ struct space {
 	struct space_state now;
 	uint64_t unwritten_bytes; /* taken, not on the disk yet */
 	uint64_t disk_inodes, free_inodes;
+	uint64_t log_bytes;       /* of the database: it needs that much once more to be worked into it */
 	bool is_given_up, is_below_floor, is_below_reserve;
 	int64_t found_full_ms; /* monotonic; 0: not */
 	pthread_mutex_t reserve_lock; /* who makes or gives up the reserve file; taken before `lock` */
@@ -106,7 +108,7 @@ static void set_flags(struct space *s)
 	if (s->dir_fd < 0)
 		return;
 	set_limits(s);
-	floor = n->floor_bytes + (s->is_given_up ? SPACE_RESERVE_BYTES : 0);
+	floor = n->floor_bytes + s->log_bytes + (s->is_given_up ? SPACE_RESERVE_BYTES : 0);
 	s->is_below_floor = is_below(n->free_bytes, floor, was_below_floor) || s->free_inodes < inodes_low / 10;
 	s->is_below_reserve = s->is_below_floor || is_below(n->free_bytes, n->reserve_bytes, was_below_reserve) || s->free_inodes < inodes_low;
 	tell(s, was_below_floor, was_below_reserve);
@@ -126,9 +128,11 @@ static void measure(struct space *s)
 	struct statvfs v;
 	struct stat st;
 	bool has_reserve, is_given_up;
+	uint64_t log_bytes;
 
 	if (s->dir_fd < 0 || fstatvfs(s->dir_fd, &v) != 0)
 		return;
+	log_bytes = fstatat(s->dir_fd, LOG_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
 	has_reserve = fstatat(s->dir_fd, SPACE_RESERVE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 	is_given_up = has_reserve && st.st_size == 0;
 	/* A copy may have its size and no blocks; but not every filesystem counts them, so of one that was made here the size will do. */
@@ -141,6 +145,7 @@ static void measure(struct space *s)
 	s->free_inodes = v.f_files ? v.f_favail : 0;
 	s->now.has_reserve_file = has_reserve;
 	s->is_given_up = is_given_up;
+	s->log_bytes = log_bytes;
 	set_flags(s);
 	pthread_mutex_unlock(&s->lock);
 }
@@ -210,6 +215,15 @@ void space_wrote(struct space *s, uint64_t bytes)
 	pthread_mutex_lock(&s->lock);
 	WC_ASSERT(bytes <= s->unwritten_bytes);
 	s->unwritten_bytes -= bytes;
+	pthread_mutex_unlock(&s->lock);
+}
+
+void space_add(struct space *s, uint64_t cost)
+{
+	if (!s || s->dir_fd < 0)
+		return;
+	pthread_mutex_lock(&s->lock);
+	s->now.used_bytes += cost;
 	pthread_mutex_unlock(&s->lock);
 }
 

@@ -47,6 +47,8 @@ uint64_t space_cost(uint64_t size); /* of size 0: nothing */
 int space_take(struct space *s, uint64_t had, uint64_t size, uint64_t unwritten) WC_MUSTCHECK;
 /* So many bytes of what was taken are on the disk now, and show in its own numbers; or will never come. */
 void space_wrote(struct space *s, uint64_t bytes);
+/* There already: so much, as space_cost has it. Thread: main, at start. */
+void space_add(struct space *s, uint64_t cost);
 /* What counted as `had` bytes counts as `size`, whatever the bounds. 0: it was not there, or is gone. */
 void space_set(struct space *s, uint64_t had, uint64_t size);
 

@@ -69,6 +69,12 @@ static int get_int(sqlite3 *db, const char *sql, int64_t *out)
 	return rc;
 }
 
+bool store_is_full_code(int rc, int err)
+{
+	/* A quota is an I/O error to SQLite; and the index of the log, of which each page is written once so that touching it cannot fail later. */
+	return (rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE || ((rc & 0xff) == SQLITE_IOERR && (err == ENOSPC || err == EDQUOT));
+}
+
 /* --- Why it does not start, in one line that says what to do. */
 
 static void cause_corrupt(char **cause, const char *path, const char *what)
@@ -87,8 +93,11 @@ static void cause_newer(char **cause, const char *path, int64_t version)
 	         path, (long long)version, store_version);
 }
 
+static bool open_met_full_disk; /* since store_open began. Thread: main */
+
 static void cause_errno(char **cause, const char *what, const char *path, int err)
 {
+	open_met_full_disk |= err == ENOSPC || err == EDQUOT;
 	if (err == EACCES || err == EPERM || err == EROFS)
 		wc_cause(cause, "%s %s: %s: make it writable for user %u, or name another directory with --data", what, path, strerror(err),
 		         (unsigned)geteuid());
@@ -104,13 +113,14 @@ static void cause_sqlite(char **cause, sqlite3 *db, const char *path, int rc)
 {
 	int err = db ? sqlite3_system_errno(db) : 0;
 
+	if (store_is_full_code(rc, err)) {
+		cause_errno(cause, "cannot write", path, ENOSPC);
+		return;
+	}
 	switch (rc & 0xff) {
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
 		cause_corrupt(cause, path, sqlite3_errstr(rc));
-		break;
-	case SQLITE_FULL:
-		cause_errno(cause, "cannot write", path, ENOSPC);
 		break;
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
@@ -363,16 +373,21 @@ int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path,
 
 static int set_up(struct store *s, enum durability durability, char **cause)
 {
+	enum { INCREMENTAL = 2 };
 	char pragmas[256];
-	int64_t pages = 0;
+	int64_t pages = 0, vacuum = 0;
 	int rc;
 
-	/* auto_vacuum only takes before the first table, and before WAL is on. */
+	/* auto_vacuum only takes before the first table, and before WAL is on. Set again it would write, and a full disk takes nothing. */
+	rc = get_int(s->db, "PRAGMA auto_vacuum", &vacuum);
+	if (rc == SQLITE_OK && vacuum != INCREMENTAL)
+		rc = store_exec(s->db, "PRAGMA auto_vacuum=INCREMENTAL");
 	snprintf(pragmas, sizeof(pragmas),
-	         "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA cache_size=-4096; PRAGMA journal_mode=%s; PRAGMA synchronous=%s;"
+	         "PRAGMA cache_size=-4096; PRAGMA journal_mode=%s; PRAGMA synchronous=%s;"
 	         "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=%d",
 	         s->is_memory ? "MEMORY" : "WAL", s->is_memory ? "OFF" : durability == DURABILITY_FULL ? "FULL" : "NORMAL", STORE_WAL_RESTART_BYTES);
-	rc = store_exec(s->db, pragmas);
+	if (rc == SQLITE_OK)
+		rc = store_exec(s->db, pragmas);
 	if (rc != SQLITE_OK) {
 		cause_sqlite(cause, s->db, s->path, rc);
 		return -WC_ESTORAGE;
@@ -382,6 +397,8 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 		return rc;
 	/* What a migration or the last run left in the log goes into the file now: it also proves that the disk takes writes. */
 	rc = s->is_memory ? SQLITE_OK : sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	if (store_is_full_code(rc, sqlite3_system_errno(s->db))) /* it is all there, and can be read */
+		rc = SQLITE_OK;
 	if (rc == SQLITE_OK)
 		rc = store_prepare_all(s->db, store_writer_sql, W_LAST, s->stmt);
 	/* Two subqueries: one with both ends in it would walk from one to the other. */
@@ -431,6 +448,7 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 	int64_t bytes;
 
 	*out = NULL;
+	open_met_full_disk = false;
 	s->lock_fd = -1;
 	s->rows = -1;
 	s->is_memory = !dir;
@@ -469,7 +487,7 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 out:
 	if (result)
 		store_close(s);
-	return result;
+	return result && open_met_full_disk ? -WC_EFULL : result;
 }
 
 void store_close(struct store *s)

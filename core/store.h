@@ -54,6 +54,7 @@ struct store_reader;
  * incremental auto_vacuum, wal_autocheckpoint off for the writer (store_checkpoint does it elsewhere).
  * On failure *cause is one line for the admin: not writable, full, newer version (nothing touched), corrupt (names `wavechatctl backup`
  * and the file to restore), locked by another wavechatd (flock on dir/lock). Thread: main. */
+/* -WC_EFULL: there is no room on the disk. */
 int store_open(struct store **out, const char *dir, enum durability durability, char **cause) WC_MUSTCHECK;
 void store_close(struct store *s); /* commits nothing; checkpoints. Readers are closed before */
 const char *store_sqlite_version(void);
@@ -67,6 +68,7 @@ const char *store_sqlite_version(void); /* of the library linked, for --version 
 int store_begin(struct store *s) WC_MUSTCHECK;
 int store_commit(struct store *s) WC_MUSTCHECK;   /* on failure the transaction is rolled back */
 void store_rollback(struct store *s);
+bool store_was_full(const struct store *s); /* something failed since the last store_begin because the disk is full */
 int store_savepoint(struct store *s) WC_MUSTCHECK;        /* one an event */
 int store_release(struct store *s) WC_MUSTCHECK;
 void store_rollback_to(struct store *s);                  /* back to the savepoint, and drops it */
@@ -140,5 +142,7 @@ int store_read_blob_refs(struct store_reader *r, const uint8_t sha[WC_SHA_BYTES]
 /* Moves the WAL into the database, off the room thread; about once a second keeps the WAL bounded. With a WAL over 64 MB it may hold up
  * the room's next batch for some ms. 0 also if readers were in the way. Thread: a helper's. */
 int store_checkpoint(struct store_reader *r);
+/* The same, and gives the WAL's room on the disk back; for a full disk. Holds up the room's next batch for some ms. */
+int store_give_back_log(struct store_reader *r);
 
 #endif

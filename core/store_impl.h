@@ -54,6 +54,7 @@ struct store {
 	/* in_txn: store_begin succeeded and nothing ended it. is_poisoned: a step failed, and until it is rolled back nothing more is
 	 * accepted. SQLite itself ends a transaction on some errors; without this what follows would be stored outside any. */
 	bool in_txn, is_poisoned;
+	bool was_full; /* a step failed for want of room, since the last store_begin */
 	int64_t rows, rows_at_begin, rows_at_savepoint; /* messages; -1: not counted yet */
 	int64_t logged_ms;
 	int fail_after, fail_rc; /* store_test_fail_after */
@@ -92,6 +93,9 @@ int store_connect(const char *path, int flags, sqlite3 **out);
 int store_connect_at_rest(const char *path, sqlite3 **db, char **cause) WC_MUSTCHECK;
 int store_exec(sqlite3 *db, const char *sql);
 int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out);
+
+/* Did it fail for want of room? rc: an SQLite code; err: the errno that goes with it. */
+bool store_is_full_code(int rc, int err);
 
 /* Brings db from its user_version to n; one transaction for all steps. -WC_ESTORAGE and *cause on failure, then nothing has changed. */
 int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path, char **cause) WC_MUSTCHECK;

@@ -28,6 +28,7 @@ static int failed(struct store *s, const char *what, int rc)
 {
 	if (s->in_txn)
 		s->is_poisoned = true;
+	s->was_full |= store_is_full_code(rc, sqlite3_system_errno(s->db));
 	log_error("store", "step=%s error=\"%s\" code=%d errno=%d", what, sqlite3_errstr(rc), rc, sqlite3_system_errno(s->db));
 	return -WC_ESTORAGE;
 }

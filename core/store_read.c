@@ -147,7 +147,10 @@ static int failed(struct store_reader *r, const char *step, int rc)
 {
 	int64_t now_ms = mono_ms();
 
-	if (r->logged_ms == 0 || now_ms - r->logged_ms >= 1000) {
+	/* On a full disk this is tried every second. */
+	int pause_ms = store_is_full_code(rc, sqlite3_system_errno(r->db)) ? 60000 : 1000;
+
+	if (r->logged_ms == 0 || now_ms - r->logged_ms >= pause_ms) {
 		log_error("store", "step=%s error=\"%s\" code=%d", step, sqlite3_errstr(rc), sqlite3_extended_errcode(r->db));
 		r->logged_ms = now_ms;
 	}
@@ -489,6 +492,20 @@ bool store_is_in_place(const struct store_reader *r)
  * alone never comes to the log's end, and the log only starts over from its end. So when it has grown past STORE_WAL_RESTART_BYTES,
  * it is copied until little is left, each time less, and the rest while the writer waits at the gate. Readers still in the log are
  * waited for briefly; if they stay, the next call tries again, with more patience the larger the log is. */
+int store_give_back_log(struct store_reader *r)
+{
+	int rc;
+
+	if (r->store->is_memory)
+		return 0;
+	gate_read_enter(&r->store->gate);
+	sqlite3_busy_timeout(r->db, 20);
+	rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	sqlite3_busy_timeout(r->db, STORE_BUSY_MS);
+	gate_read_leave(&r->store->gate);
+	return rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? 0 : failed(r, "give_back_log", rc);
+}
+
 int store_checkpoint(struct store_reader *r)
 {
 	int frames = 0, copied = 0, rc;

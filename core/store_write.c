@@ -83,6 +83,7 @@ static int failed(struct store *s, const char *what, int rc)
 
 	if (s->in_txn)
 		s->is_poisoned = true;
+	s->was_full |= store_is_full_code(rc, sqlite3_system_errno(s->db));
 	if (s->logged_ms == 0 || now_ms - s->logged_ms >= 1000) {
 		log_error("store", "step=%s error=\"%s\" code=%d errno=%d", what, sqlite3_errstr(rc), rc, sqlite3_system_errno(s->db));
 		s->logged_ms = now_ms;
@@ -118,7 +119,7 @@ int store_begin(struct store *s)
 
 	WC_ASSERT(wc_role != ROLE_IO && wc_role != ROLE_HELPER && wc_role != ROLE_HTTP);
 	WC_ASSERT(!s->in_txn);
-	s->is_poisoned = false;
+	s->is_poisoned = s->was_full = false;
 	if (!sqlite3_get_autocommit(s->db))
 		(void)store_exec(s->db, "ROLLBACK"); /* a ROLLBACK that failed, of the batch before */
 	if (gate_write_enter(&s->gate) != 0)
@@ -157,6 +158,11 @@ int store_commit(struct store *s)
 	}
 	end_txn(s);
 	return 0;
+}
+
+bool store_was_full(const struct store *s)
+{
+	return s->was_full;
 }
 
 void store_rollback(struct store *s)

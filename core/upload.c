@@ -21,6 +21,7 @@ struct upload {
 	int refs;            /* its owner, and who is taking it over; b->lock */
 	pthread_mutex_t lock; /* the rest; held while bytes are written, and through begin and finish */
 	bool is_taken;       /* somebody else sends this upload now */
+	bool is_counted;     /* all of its size is set aside (space.h); else what is stored counts */
 	struct upload_record rec; /* who and which never change after upload_begin lists it: others compare them under b->lock */
 	int fd;
 	EVP_MD_CTX *md;      /* of all that was written; NULL: some of it was written before, hash at the end */
@@ -63,6 +64,16 @@ static void unref(struct upload *u)
 	free(u);
 }
 
+/* Sets no more aside than what came. With u->lock held. */
+static void release(struct upload *u)
+{
+	if (!u->is_counted)
+		return;
+	u->is_counted = false;
+	space_wrote(u->b->space, u->rec.size - u->rec.stored);
+	space_set(u->b->space, u->rec.size, u->rec.stored);
+}
+
 /* Ends the owner's part in it. */
 static void let_go(struct upload *u)
 {
@@ -93,6 +104,7 @@ static void take_over(struct blobs *b, struct upload *u)
 		return;
 	pthread_mutex_lock(&old->lock);
 	old->is_taken = true;
+	release(old);
 	pthread_mutex_unlock(&old->lock);
 	unref(old);
 }
@@ -144,7 +156,8 @@ static bool is_good(struct blobs *b, const struct upload_record *rec)
 
 /* --- Beginning. */
 
-static int start_over(struct upload *u, bool is_new)
+/* had: bytes of a part that is there. */
+static int start_over(struct upload *u, bool is_new, uint64_t had)
 {
 	struct blobs *b = u->b;
 	int rc = 0;
@@ -153,10 +166,16 @@ static int start_over(struct upload *u, bool is_new)
 	if (is_new && record_count_open(b, u->rec.identity_id) >= WC_UPLOADS_OPEN)
 		rc = -WC_ETOOBIG;
 	if (rc == 0)
+		rc = space_take(b->space, had, u->rec.size, u->rec.size);
+	if (rc == 0) {
 		rc = record_create(b, &u->rec, &u->fd);
+		u->is_counted = true;
+	}
 	pthread_mutex_unlock(&b->create_lock);
-	if (rc)
+	if (rc) {
+		release(u); /* nothing is stored: the old part is gone, too */
 		return rc;
+	}
 	u->md = EVP_MD_CTX_new();
 	if (u->md && EVP_DigestInit_ex(u->md, EVP_sha256(), NULL) != 1) {
 		EVP_MD_CTX_free(u->md);
@@ -190,15 +209,22 @@ static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload
 		return 0;
 	}
 	if (offset == 0)
-		return start_over(u, !is_open);
+		return start_over(u, !is_open, is_open ? was.stored : 0);
 	if (!is_open || was.size != size || was.stored != offset) {
 		/* Of something else, or of something dead, nothing can be gone on with. */
 		state->size = size;
 		state->offset = is_open && was.size == size ? was.stored : 0;
 		return -WC_ECONFLICT;
 	}
+	rc = space_take(u->b->space, was.stored, size, size - was.stored);
+	if (rc)
+		return rc;
 	take_record(u, &was);
-	return record_resume(u->b, &u->rec, &u->fd);
+	u->is_counted = true;
+	rc = record_resume(u->b, &u->rec, &u->fd);
+	if (rc)
+		release(u);
+	return rc;
 }
 
 int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t size, uint64_t offset, struct upload **out,
@@ -238,10 +264,13 @@ int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t
 static int write_locked(struct upload *u, const void *data, size_t n)
 {
 	struct stat st;
+	uint64_t was;
 	int rc;
 
 	if (u->is_taken)
 		return -WC_ECLOSED;
+	if (space_is_low(u->b->space))
+		return -WC_ESTORAGE;
 	if (n > u->rec.size - u->rec.stored)
 		return -WC_ETOOBIG;
 	if (u->b->is_memory && (rc = mem_record_wrote(u->b, &u->rec, n)) != 0)
@@ -249,13 +278,17 @@ static int write_locked(struct upload *u, const void *data, size_t n)
 	if (blob_write_all(u->fd, data, n, u->rec.stored) != 0) {
 		log_warn("blob", "step=upload error=\"%s\"", strerror(errno));
 		/* A full disk takes a part of a write: what came stays, and the next one goes on from there. */
-		if (!u->b->is_memory && fstat(u->fd, &st) == 0)
-			u->rec.stored = (uint64_t)st.st_size;
+		if (!u->b->is_memory && fstat(u->fd, &st) == 0) {
+			was = u->rec.stored;
+			u->rec.stored = WC_MIN(WC_MAX((uint64_t)st.st_size, was), u->rec.size);
+			space_wrote(u->b->space, u->rec.stored - was);
+		}
 		EVP_MD_CTX_free(u->md);
 		u->md = NULL;
 		return -WC_ESTORAGE;
 	}
 	u->rec.stored += n;
+	space_wrote(u->b->space, n);
 	if (u->md && EVP_DigestUpdate(u->md, data, n) != 1) {
 		EVP_MD_CTX_free(u->md);
 		u->md = NULL;
@@ -275,8 +308,12 @@ int upload_write(struct upload *u, const void *data, size_t n)
 
 void upload_suspend(struct upload *u)
 {
-	if (u)
-		let_go(u);
+	if (!u)
+		return;
+	pthread_mutex_lock(&u->lock);
+	release(u);
+	pthread_mutex_unlock(&u->lock);
+	let_go(u);
 }
 
 /* --- The end. */
@@ -345,6 +382,11 @@ int upload_finish(struct upload *u, struct upload_state *state)
 	memset(state, 0, sizeof(*state));
 	pthread_mutex_lock(&u->lock);
 	rc = finish_locked(u, state);
+	if (rc == 0 && u->is_counted) {
+		u->is_counted = false;
+		space_set(u->b->space, u->rec.size, 0); /* as the blob it counts by itself */
+	}
+	release(u);
 	pthread_mutex_unlock(&u->lock);
 	let_go(u);
 	return rc;

@@ -259,6 +259,12 @@ int record_finish(struct blobs *b, const struct upload_record *rec, int fd)
 
 static void remove_record(struct blobs *b, const struct upload_record *rec)
 {
+	char path[PATH_BYTES];
+	struct stat st;
+
+	make_path(path, rec->identity_id, rec->name, "part");
+	if (fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		blob_count(b, (uint64_t)st.st_size, 0);
 	unlink_kind(b, rec, "done");
 	unlink_kind(b, rec, "used");
 	unlink_kind(b, rec, "part");
@@ -376,19 +382,28 @@ static void recover_file(struct blobs *b, uint64_t identity_id, const char *file
 	struct upload_record rec = { .identity_id = identity_id }, done;
 	char path[PATH_BYTES];
 	struct stat st;
+	bool is_part = is_kind(file, "part", rec.name), has_part;
 
 	(void)arg;
-	if (!is_kind(file, "part", rec.name) && !is_kind(file, "open", rec.name))
+	if (!is_part && !is_kind(file, "open", rec.name))
 		return;
 	make_path(path, identity_id, rec.name, "part");
+	has_part = fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (has_part && is_part)
+		blob_count(b, 0, (uint64_t)st.st_size);
 	if (read_done(b, identity_id, rec.name, &done) == 0) {
-		if (fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == done.size &&
-		    blob_adopt_file(b, b->uploads_fd, path, done.sha, done.size) != 0) {
-			unlink_kind(b, &rec, "done"); /* it stays an upload to go on with */
-			return;
+		if (has_part && (uint64_t)st.st_size == done.size) {
+			if (blob_adopt_file(b, b->uploads_fd, path, done.sha, done.size) != 0) {
+				unlink_kind(b, &rec, "done"); /* it stays an upload to go on with */
+				return;
+			}
+			if (is_part)
+				blob_count(b, done.size, 0);
 		}
 		unlink_kind(b, &rec, "open");
 	} else if (read_record(b, identity_id, rec.name, "open", &done) != 0) {
+		if (has_part && !is_part)
+			blob_count(b, 0, (uint64_t)st.st_size);
 		remove_record(b, &rec); /* bytes that nobody knows the meaning of */
 	}
 }

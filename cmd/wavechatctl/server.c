@@ -2,6 +2,7 @@
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ctl.h"
 
@@ -67,6 +68,36 @@ static void print_memory(struct json_object *o)
 	row("room for", "%lld connections, %lld descriptors", (long long)jint(o, "connections_max"), (long long)jint(o, "descriptors"));
 }
 
+/* The room on the disk, of a server that has one. */
+static void show_space(struct json_object *o)
+{
+	char a[TIME_TEXT], b[TIME_TEXT], d[TIME_TEXT];
+	const char *state = jstr(o, "disk_state");
+	uint64_t bound = (uint64_t)jint(o, "files_bound_bytes");
+
+	if (!jint(o, "disk_bytes"))
+		return;
+	bytes_text(a, (uint64_t)jint(o, "disk_free_bytes"));
+	bytes_text(b, (uint64_t)jint(o, "disk_bytes"));
+	bytes_text(d, (uint64_t)jint(o, "free_reserve_bytes"));
+	if (strcmp(state, "full") == 0)
+		row("disk", "%s free of %s — FULL: messages and files are refused; free some space", a, b);
+	else if (strcmp(state, "low") == 0)
+		row("disk", "%s free of %s — LOW: files are refused below %s free", a, b, d);
+	else
+		row("disk", "%s free of %s; files leave %s free", a, b, d);
+	bytes_text(a, (uint64_t)jint(o, "files_used_bytes"));
+	bytes_text(b, bound);
+	if (!bound)
+		row("files", "%s on the disk, no bound", a);
+	else if (jbool(o, "files_bound_given"))
+		row("files", "%s on the disk; past %s the oldest are removed (--max-storage-mb)", a, b);
+	else
+		row("files", "%s of at most %s%s (--max-storage-mb)", a, b,
+		    jbool(o, "files_bound_reached") ? " — REACHED: new ones are refused" : ", then new ones are refused");
+	row("reserve", "%s", jbool(o, "reserve_file") ? "32 MB set aside for a full disk" : "none: no room for it, or given up on a full disk");
+}
+
 int run_status(struct ctl *c)
 {
 	struct json_object *o;
@@ -91,6 +122,7 @@ int run_status(struct ctl *c)
 	    jint(o, "slow_s") ? duration_text(a, jint(o, "slow_s") * 1000) : "off");
 	row("lockdown", "%s", lockdown_text(lockdown, jget(o, "lockdown")));
 	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")), bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
+	show_space(o);
 	print_memory(o);
 	row("trouble", "%lld connections ended by the server, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));
 	row("log level", "%s", jstr(o, "log_level"));

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "logmsg.h"
+#include "space.h"
 #include "tls.h"
 
 /* The variable names the journal's socket as device:inode, and is inherited also by what writes elsewhere. */
@@ -83,6 +84,19 @@ static void log_address(int index, const char *url, bool is_remote, bool is_secu
 	log_info("listening", "url=%s for=%s", url, is_remote ? "network" : "this_machine");
 }
 
+/* How much files may take; nothing in memory. The log has it by itself. */
+static void print_room(struct space *space)
+{
+	struct space_state n;
+
+	space_look(space, &n);
+	if (n.is_bound_given)
+		printf("  files     at most %llu MB, then the oldest make room\n", (unsigned long long)n.bound_bytes >> 20);
+	else if (n.bound_bytes)
+		printf("  files     at most %llu MB, then new ones are refused; --max-storage-mb sets another bound\n",
+		       (unsigned long long)n.bound_bytes >> 20);
+}
+
 static void print_greeting(const struct options *o, const struct server *server)
 {
 	int port = server_port(server);
@@ -97,6 +111,7 @@ static void print_greeting(const struct options *o, const struct server *server)
 		printf("  trust     browsers warn once: nobody vouches for this certificate; its SHA-256 fingerprint is\n            %s\n", fingerprint);
 	}
 	printf("  data      %s\n", strcmp(o->data, ":memory:") == 0 ? "in memory: nothing is kept when the server ends" : o->data);
+	print_room(server_space(server));
 	if (server_admin_path(server))
 		printf("  admin     wavechatctl --socket %s status\n", server_admin_path(server));
 	if (server_metrics_port(server))

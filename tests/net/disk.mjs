@@ -1,0 +1,82 @@
+// disk.mjs — what the tests of a full disk share: a small file system of its own, ballast, and what lies in a data folder.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Server, slack } from './lib.mjs';
+
+const isRoot = process.getuid() === 0;
+
+/** A small file system of its own below a temporary folder; needs root. */
+export function smallDisk(megabytes) {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-disk-'));
+	try {
+		execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', dir], { stdio: 'pipe' });
+	} catch (e) {
+		fs.rmdirSync(dir);
+		throw e;
+	}
+	return { dir, remove() { execFileSync('umount', ['-l', dir]); fs.rmdirSync(dir); } };
+}
+
+/** Takes all but nothing of what is free. */
+export function fillUp(file) {
+	const fd = fs.openSync(file, 'a'), piece = Buffer.alloc(4096);
+	try {
+		for (;;) fs.writeSync(fd, piece);
+	} catch (e) {
+		assert.equal(e.code, 'ENOSPC');
+	} finally {
+		fs.closeSync(fd);
+	}
+}
+
+export function freeBytes(dir) {
+	const { bavail, bsize } = fs.statfsSync(dir);
+	return bavail * bsize;
+}
+
+/** A file that leaves so many bytes free. */
+export function leaveFree(file, bytes) {
+	const piece = Buffer.alloc(65536), fd = fs.openSync(file, 'a');
+	while (freeBytes(path.dirname(file)) > bytes + piece.length) fs.writeSync(fd, piece);
+	fs.closeSync(fd);
+}
+
+/** Bytes of all files below a folder. */
+export function bytesBelow(dir) {
+	let sum = 0;
+	for (const e of fs.readdirSync(dir, { withFileTypes: true, recursive: true })) {
+		try {
+			if (e.isFile()) sum += fs.statSync(path.join(e.parentPath ?? e.path, e.name)).size;
+		} catch (error) { // it went meanwhile
+			assert.equal(error.code, 'ENOENT');
+		}
+	}
+	return sum;
+}
+
+/** A test with a server whose data folder is on a disk of its own. Skipped, with the reason, where none can be mounted. */
+export function diskTest(title, { megabytes, timeout = 60000, ...options }, fn) {
+	test(title, { timeout: timeout * slack, skip: !isRoot && 'a file system is mounted by root alone' }, async t => {
+		let disk, s;
+		try {
+			disk = smallDisk(megabytes);
+		} catch (e) { // a container may not, though its user is root
+			return t.skip(e.message);
+		}
+		try {
+			s = await Server.start({ dir: disk.dir, ...options });
+			await fn(s, disk.dir, t);
+			await s.stop();
+		} catch (e) {
+			if (s && !e.message.includes(s.output)) e.message += `\n--- the server said:\n${s.output.slice(-3000)}`;
+			throw e;
+		} finally {
+			await s?.cleanUp();
+			disk.remove();
+		}
+	});
+}
