@@ -26,6 +26,7 @@
 #define ACCEPT_PAUSE_MS 100 /* when descriptors or memory ran out */
 #define SHED_AT_ONCE 64     /* idle connections closed to make room */
 #define QUIET_MS 10000      /* such a shortage is over after that long without one, and may be logged again */
+#define HOST_LOG_MS 60000   /* between two lines about refused hosts */
 #define TAG_KICK 0          /* event tags below any pointer; 1 + i is listener i */
 
 struct gate {
@@ -243,6 +244,26 @@ static void wait_more(struct gate *g, struct hconn *c)
 	}
 }
 
+/* Once a minute: where a proxy passes on no good Host header, everybody behind it is refused, and its admin is to learn why. */
+static void log_host(const struct hconn *c)
+{
+	static struct log_gap gap;
+	struct str name, value, host = STR("");
+	char quoted[512];
+	size_t at = 0;
+	int hosts = 0;
+	uint64_t missed;
+
+	while (httpcheck_field(c->buf, c->head_len, &at, &name, &value))
+		if (str_is_word(name, "Host") && hosts++ == 0)
+			host = value;
+	if (log_gap_is_over(&gap, HOST_LOG_MS, &missed))
+		log_warn("host refused", "host=%s headers=%d more=%llu remedy=\"let the proxy in front send one Host header, with the name and port that the page has\"",
+		         log_quote(quoted, host), hosts, (unsigned long long)missed);
+	else
+		log_debug("host refused", "host=%s headers=%d", log_quote(quoted, host), hosts);
+}
+
 /* c is waiting or in no list. Its bytes are a whole header, the beginning of one, or no header at all. */
 static void judge(struct gate *g, struct hconn *c)
 {
@@ -270,10 +291,13 @@ static void judge(struct gate *g, struct hconn *c)
 	}
 	c->head_len = (uint32_t)n;
 	status = httpcheck_head(c->buf, c->head_len, &c->check);
-	if (status)
+	if (status) {
 		metric_add(M_REFUSED_HEADER, 1);
-	else
+		if (c->check.is_host_bad)
+			log_host(c);
+	} else {
 		status = judge_peer(g, c);
+	}
 	if (status) {
 		g->o.on_bad(g->o.arg, c, status);
 		return;

@@ -149,7 +149,8 @@ static int check_line(struct str line, struct lines *l, struct http_check *out)
 		struct host host;
 
 		l->hosts++;
-		if (!host_parse(value, &host))
+		out->is_host_bad = !host_parse(value, &host);
+		if (out->is_host_bad)
 			return 400;
 		out->is_local = host_is_local(host.name);
 		return 0;
@@ -227,6 +228,7 @@ int httpcheck_head(const uint8_t *bytes, size_t n, struct http_check *out)
 		if (count++ > HTTP_HEAD_LINES)
 			return 431;
 	}
+	out->is_host_bad = l.hosts > 1 || (l.hosts == 0 && !out->is_http10);
 	if (l.hosts > 1 || (l.hosts == 0 && !out->is_http10) || l.lengths > 1 || l.origins > 1)
 		return 400;
 	/* RFC 9112 6.1: a length beside an encoding is an attack or a bug. Bodies without a length are not taken at all. */

@@ -25,6 +25,7 @@ struct http_check {
 	bool keeps_alive; /* what the peer asked for, or its version's default */
 	bool expects_continue;
 	bool is_websocket; /* asks to upgrade to a WebSocket */
+	bool is_host_bad;  /* refused with 400: no Host where one is due, several, or none that could be one */
 	bool is_local;     /* Host is localhost: browsers trust that without TLS */
 };
 

@@ -16,6 +16,8 @@
 #include "utf8.h"
 #include "xfer.h"
 
+#define ORIGIN_LOG_MS 60000 /* between two lines about refused origins */
+
 static void unref(struct httpd *h)
 {
 	if (atomic_fetch_sub(&h->refs, 1) != 1)
@@ -318,13 +320,26 @@ static bool may_send(const struct httpd *h, const struct hconn *c, const char *m
 	return origin_may(origin, httpd_field(c, "Host"), httpd_is_https(c), h->o.allow_origin);
 }
 
-/* At debug level: what to compare when a page of one's own is refused. */
+/* Once a minute: an admin whose own page is refused learns why, and what to do. */
 static void log_origin(const struct hconn *c)
 {
+	static struct log_gap gap;
 	struct str origin = httpd_field(c, "Origin"), host = httpd_field(c, "Host");
-	char quoted[512], quoted_host[512];
+	char quoted[512], quoted_host[512], quoted_remedy[512], normal[ORIGIN_BYTES], remedy[ORIGIN_BYTES + 160];
+	uint64_t missed;
 
-	log_debug("origin refused", "origin=%s host=%s", log_quote(quoted, origin), log_quote(quoted_host, host));
+	if (!log_gap_is_over(&gap, ORIGIN_LOG_MS, &missed)) {
+		log_debug("origin refused", "origin=%s host=%s", log_quote(quoted, origin), log_quote(quoted_host, host));
+		return;
+	}
+	/* The remedy goes first in its value: log_quote cuts what is long. */
+	if (str_eq(origin, STR("*")) || !origin_normalize(origin, normal))
+		snprintf(remedy, sizeof(remedy), "none: that is no page's origin");
+	else
+		snprintf(remedy, sizeof(remedy), "--allow-origin %s", normal);
+	log_warn("origin refused", "origin=%s host=%s more=%llu remedy=%s or=\"let the proxy in front pass on the page's own Host header\"",
+	         log_quote(quoted, origin), log_quote(quoted_host, host), (unsigned long long)missed,
+	         log_quote(quoted_remedy, (struct str){ remedy, strlen(remedy) }));
 }
 
 /* What a handshake on the WebSocket's path is refused with; 0: it is good. */

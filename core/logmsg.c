@@ -1,9 +1,10 @@
 /* logmsg.c — the log's lines (see logmsg.h): made in a buffer on the stack, written by one write(2).
  *
- * Owns level and format. Never allocates, never waits for anything but standard error, never fails: a line that cannot be
+ * Owns level and format. Never allocates, waits for nothing but standard error, and in threads that serve people not for that, never fails: a line that cannot be
  * written is gone. Any thread. */
 #include "logmsg.h"
 
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -37,6 +38,7 @@ static const struct {
 static _Atomic int current_level = LOG_INFO;
 static _Atomic int current_format = LOG_TEXT;
 static _Atomic bool to_journal;
+static _Atomic uint64_t lost_lines;
 
 /* systemd names the journal's socket as device:inode; the variable is inherited also by what has its stderr elsewhere. */
 static bool stderr_is_journal(void)
@@ -219,6 +221,17 @@ static size_t whole_points(const char *s, size_t n)
 	return utf8_step((const uint8_t *)s + start, n - start) == n - start ? n : start;
 }
 
+/* A pipe that nobody reads would hold up the room, and with it everybody. With two threads at once one may still wait: for a line's room at most, since
+ * a pipe that is writable has a page. */
+static bool may_write(void)
+{
+	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	if (wc_role != ROLE_ROOM && wc_role != ROLE_IO && wc_role != ROLE_HTTP)
+		return true;
+	return poll(&p, 1, 0) > 0;
+}
+
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
 {
 	struct line l;
@@ -267,8 +280,27 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 	l.text[l.len++] = '\n';
 	_Static_assert(M_LOG_DEBUG_LINES - M_LOG_ERROR_LINES == (int)LOG_DEBUG - (int)LOG_ERROR, "a metric for each level, in the same order");
 	metric_add((enum metric)(M_LOG_ERROR_LINES + (int)level), 1);
+	if (!may_write()) {
+		atomic_fetch_add(&lost_lines, 1);
+		return;
+	}
 	ignored = write(STDERR_FILENO, l.text, l.len);
 	(void)ignored;
+	uint64_t lost = atomic_exchange(&lost_lines, 0);
+	if (lost)
+		log_info("log lines lost", "count=%llu", (unsigned long long)lost);
+}
+
+bool log_gap_is_over(struct log_gap *g, int64_t gap_ms, uint64_t *missed)
+{
+	int64_t now_ms = mono_ms(), next_ms = atomic_load(&g->next_ms);
+
+	if (now_ms < next_ms || !atomic_compare_exchange_strong(&g->next_ms, &next_ms, now_ms + gap_ms)) {
+		atomic_fetch_add(&g->missed, 1);
+		return false;
+	}
+	*missed = atomic_exchange(&g->missed, 0);
+	return true;
 }
 
 /* Code points that would change how the rest of a line looks in a terminal: C1 controls, line and paragraph separators,

@@ -190,7 +190,7 @@ const freePort = async () => {
 
 test('plain HTTP is redirected, on the port of its own and on that of HTTPS', async () => {
 	const port = await freePort();
-	const s = await Server.start({ args: [...first.args, '--redirect-http', String(port)] });
+	const s = await Server.start({ args: [...first.args, '--redirect-http', String(port)], allow: /host refused/ });
 	try {
 		for (const [p, request, location] of [
 			[port, 'GET /f/a%20b?q=1 HTTP/1.1\r\nHost: chat.example:80\r\n\r\n', `https://chat.example:${s.port}/f/a%20b?q=1`],
