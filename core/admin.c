@@ -23,13 +23,13 @@ const struct admin_verb admin_verbs[] = {
 	{ "GET", "/v1/verbs", MAY_LOOK, "verbs", "", "this table", verb_verbs },
 	{ "GET", "/v1/status", MAY_LOOK, "status", "", "how the server is", verb_status },
 	{ "GET", "/v1/metrics", MAY_LOOK, "metrics", "", "counters, as Prometheus reads them", verb_metrics },
-	{ "GET", "/v1/users", MAY_LOOK, "users", "after limit all q", "who is online, or with all=1 known", verb_users },
+	{ "GET", "/v1/users", MAY_LOOK, "users", "after limit all q net", "who is online, or with all=1 known, or was at a network", verb_users },
 	{ "POST", "/v1/kick", MAY_MODERATE, "kick", "user reason", "close every connection of a person", verb_kick },
 	{ "GET", "/v1/bans", MAY_LOOK, "bans", "", "who is banned", verb_bans },
-	{ "POST", "/v1/ban", MAY_MODERATE, "ban", "user name net with_ip for_s reason", "ban a person, a name, an address or a network", verb_ban },
+	{ "POST", "/v1/ban", MAY_MODERATE, "ban", "user name net with_ip for_s reason force replace", "ban a person, a name, an address or a network", verb_ban },
 	{ "POST", "/v1/unban", MAY_MODERATE, "unban", "sanction user name net", "lift a ban", verb_unban },
 	{ "GET", "/v1/mutes", MAY_LOOK, "mutes", "", "who is muted", verb_mutes },
-	{ "POST", "/v1/mute", MAY_MODERATE, "mute", "user name net with_ip for_s reason", "let somebody read but not write", verb_mute },
+	{ "POST", "/v1/mute", MAY_MODERATE, "mute", "user name net with_ip for_s reason force replace", "let somebody read but not write", verb_mute },
 	{ "POST", "/v1/unmute", MAY_MODERATE, "unmute", "sanction user name net", "lift a mute", verb_unmute },
 	{ "GET", "/v1/slow", MAY_LOOK, "slow", "", "the pause between two public messages of one person", verb_slow },
 	{ "POST", "/v1/slow", MAY_MODERATE, "slow", "seconds", "set that pause; 0 ends it", verb_slow },
@@ -37,8 +37,8 @@ const struct admin_verb admin_verbs[] = {
 	{ "POST", "/v1/lockdown", MAY_MODERATE, "lockdown", "on read_only for_s reason", "let no new people in, or let nobody write; or end that", verb_lockdown },
 	{ "POST", "/v1/say", MAY_MODERATE, "say", "text", "tell everyone online", verb_say },
 	{ "POST", "/v1/delete", MAY_MODERATE, "delete", "ids reason", "delete messages by id", verb_delete },
-	{ "POST", "/v1/purge", MAY_MODERATE, "purge", "user after reason", "delete all messages and files of a person; again with after while more", verb_purge },
-	{ "GET", "/v1/history", MAY_LOOK, "history", "after limit last user since until grep dm with", "messages by id; private ones if both ends are named", verb_history },
+	{ "POST", "/v1/purge", MAY_MODERATE, "purge", "user net people since after reason dry_run", "delete messages and files of people; again with after while more", verb_purge },
+	{ "GET", "/v1/history", MAY_LOOK, "history", "after limit last user since until grep dm with addresses", "messages by id; private ones if both ends are named", verb_history },
 	{ "GET", "/v1/files", MAY_LOOK, "files", "after limit last user since until grep dm with", "the same, of files and voices alone", verb_files },
 	{ "GET", "/v1/audit", MAY_LOOK, "audit", "after limit last", "what admins did", verb_audit },
 	{ "POST", "/v1/backup", MAY_OPERATE, "backup", "", "make a checked copy of the database", verb_backup_start },
@@ -94,6 +94,22 @@ bool arg_true(const struct call *c, const char *name)
 	return arg_int(c, name, &n) && n != 0;
 }
 
+bool take_int(struct call *c, const char *name, int64_t least, int64_t *out)
+{
+	struct json_object *v;
+	char text[128];
+	int64_t n;
+	if (!json_object_object_get_ex(c->args, name, &v))
+		return true;
+	if (arg_int(c, name, &n) && n >= least) {
+		*out = n;
+		return true;
+	}
+	snprintf(text, sizeof(text), "%s is a whole number, %lld or more", name, (long long)least);
+	call_fail(c, 400, "bad_request", text);
+	return false;
+}
+
 static bool is_in_list(const char *list, const char *word)
 {
 	size_t len = strlen(word);
@@ -113,6 +129,8 @@ void call_free(struct call *c)
 	json_object_put(c->args);
 	buf_fini(&c->c.out);
 	buf_fini(&c->text);
+	command_drop_people(&c->c);
+	free(c->sent_people);
 	free(c->note);
 	free(c->raw);
 	free(c);
@@ -188,7 +206,7 @@ static enum admin_role role_of(uid_t uid)
 	return uid == 0 || uid == geteuid() ? MAY_OPERATE : MAY_NOTHING;
 }
 
-static const char *const query_names[] = { "after", "before", "limit", "all", "q", "user", "dm", "with", "since", "until", "grep", "last", "sha" };
+static const char *const query_names[] = { "after", "before", "limit", "all", "q", "user", "dm", "with", "since", "until", "grep", "last", "sha", "net", "addresses" };
 
 static struct json_object *query_args(struct http_req *r)
 {
@@ -209,7 +227,13 @@ static void start(struct call *c)
 		return;
 	}
 	json_object_object_foreach(c->args, name, value) {
-		(void)value;
+		/* An empty name is a script's variable that was not set: "nobody in particular" is not what was meant. */
+		bool is_empty = json_object_is_type(value, json_type_string) && !*json_object_get_string(value);
+		if (is_in_list(c->verb->params, name) && is_empty && is_in_list("user name net dm with sanction since until last after", name)) {
+			snprintf(text, sizeof(text), "%s is empty: leave it out, or say whom or what", name);
+			call_fail(c, 400, "bad_request", text);
+			return;
+		}
 		if (is_in_list(c->verb->params, name))
 			continue;
 		snprintf(text, sizeof text, "%s takes no parameter \"%.60s\"; it knows: %s", c->verb->name, name, c->verb->params);
@@ -276,6 +300,15 @@ static const struct admin_verb *find_verb(const char *method, const char *path, 
 	return NULL;
 }
 
+/* On whose behalf root acts, as wavechatctl has it from sudo. Of root alone: another uid says who it is already. */
+static void take_via(struct call *c, const char *via)
+{
+	size_t n = via && c->c.uid == 0 ? WC_MIN(strlen(via), sizeof(c->via) - 1) : 0;
+	for (size_t i = 0; i < n; i++)
+		c->via[i] = via[i] > ' ' && via[i] < 0x7f && !strchr("\"\\", via[i]) ? via[i] : '?';
+	c->c.via = n ? c->via : NULL;
+}
+
 static void on_request(void *arg, struct http_req *r)
 {
 	struct admin *a = arg;
@@ -297,6 +330,7 @@ static void on_request(void *arg, struct http_req *r)
 	struct call *c = call_new(a, r, verb);
 	c->c.uid = uid;
 	c->c.pid = pid;
+	take_via(c, http_header(r, "X-Wavechat-Via"));
 	if (strcmp(verb->method, "POST") != 0 || verb->start == verb_backup_hold) {
 		c->args = query_args(r);
 		start(c);

@@ -14,6 +14,7 @@
 #include "metrics.h"
 #include "process.h"
 #include "pulse.h"
+#include "store_addr.h"
 #include "utf8.h"
 
 #define REASON_BYTES 400
@@ -22,7 +23,7 @@
 /* --- What several take */
 
 /* False: answered already. */
-static bool take_reason(struct call *c)
+bool take_reason(struct call *c)
 {
 	c->c.reason = arg_str(c, "reason");
 	if (!c->c.reason || strlen(c->c.reason) <= REASON_BYTES)
@@ -63,6 +64,40 @@ static bool take_target(struct call *c, bool with_id)
 
 /* --- People */
 
+static int add_left(void *arg, const struct address *a)
+{
+	struct command_person *p = command_add(arg, a->user_id, a->name.p, a->name.len);
+	p->is_guest = a->is_guest;
+	p->at_ms = a->at_ms;
+	memcpy(p->addr, a->addr, sizeof(p->addr));
+	return 0;
+}
+
+/* A page of those whose address is kept; the room knows who of them is here, or is known in another way. */
+static void read_left(struct call *c)
+{
+	struct command *cmd = &c->c;
+	struct ip_net net = { .until_ms = 0 };
+	int64_t since_ms;
+	if (cmd->net && !ip_net_parse(cmd->net, net.addr, &net.bits)) {
+		call_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
+		return;
+	}
+	const int limit = cmd->limit > 0 ? cmd->limit : 1000;
+	int n = addresses_since(c, &since_ms) ? store_dump_addresses(c->a->dump, cmd->after, since_ms, cmd->net ? &net : NULL, limit, add_left, cmd) : 0;
+	if (n < 0) {
+		call_fail(c, 507, "storage", "the database cannot be read now. The server's log says why");
+		return;
+	}
+	cmd->people_upto = n == limit ? cmd->people[n - 1].id : 0;
+	call_room(c, moderate_users, NULL);
+}
+
+static void users_stored(struct call *c)
+{
+	call_read(c, read_left);
+}
+
 void verb_users(struct call *c)
 {
 	int64_t n;
@@ -70,9 +105,13 @@ void verb_users(struct call *c)
 		c->c.after = (uint64_t)n;
 	if (arg_int(c, "limit", &n) && n > 0)
 		c->c.limit = (int)WC_MIN(n, 1000);
-	c->c.all = arg_true(c, "all");
+	c->c.net = arg_str(c, "net");
+	c->c.all = arg_true(c, "all") || c->c.net;
 	c->c.text = arg_str(c, "q");
-	call_room(c, moderate_users, NULL);
+	if (c->c.all)
+		call_stored(c, users_stored);
+	else
+		call_room(c, moderate_users, NULL);
 }
 
 void verb_kick(struct call *c)
@@ -88,6 +127,8 @@ static void sanction(struct call *c, enum sanction_act act)
 {
 	c->c.act = act;
 	c->c.with_ip = arg_true(c, "with_ip");
+	c->c.force = arg_true(c, "force");
+	c->c.replace = arg_true(c, "replace");
 	if (take_target(c, false) && take_for(c) && take_reason(c))
 		call_room(c, moderate_sanction, NULL);
 }

@@ -1,5 +1,5 @@
 /* admin_impl.h — what admin.c (the door, the table, requests), admin_act.c (verbs that the room carries out), admin_read.c (histories, files, the
- * audit, purging), admin_copy.c (backups) and admin_verify.c (verify) share. Nobody else includes it. */
+ * audit), admin_purge.c, admin_copy.c (backups) and admin_verify.c (verify) share. Nobody else includes it. */
 #ifndef WC_ADMIN_IMPL_H
 #define WC_ADMIN_IMPL_H
 
@@ -77,8 +77,14 @@ struct call {
 	int last;
 	char *note;         /* what moderate_note writes */
 	struct buf text;
-	uint64_t person;    /* whom to purge */
-	size_t purged;
+	bool with_addresses; /* history: of each author the last one */
+	void (*stored)(struct call *c); /* call_stored's */
+	char via[65];       /* c.via */
+	/* admin_purge.c */
+	struct sent_filter sent;
+	uint64_t *sent_people; /* sent.people */
+	bool is_dry;
+	size_t purged, purged_files;
 	int64_t deadline_ms; /* monotonic */
 	bool has_more;
 };
@@ -87,6 +93,9 @@ struct call {
 const char *arg_str(const struct call *c, const char *name); /* NULL: none */
 bool arg_int(const struct call *c, const char *name, int64_t *out); /* false: none, or no number */
 bool arg_true(const struct call *c, const char *name);
+/* As arg_int, at least `least`; *out stays as it is if there is none. False: it is given and no such number, and that was answered. */
+bool take_int(struct call *c, const char *name, int64_t least, int64_t *out);
+bool take_reason(struct call *c); /* the same, for "reason" */
 
 /* Answers with what c.status and c.out say, or with this error; frees the call. Any thread. */
 void call_reply(struct call *c);
@@ -123,6 +132,15 @@ void verb_config(struct call *c);
 void verb_history(struct call *c);
 void verb_files(struct call *c);
 void verb_audit(struct call *c);
+
+/* Who the room does not know may still have written: the number of "7" or "id:7"; 0: it is none. */
+uint64_t bare_id(const char *s);
+/* Has the room store the addresses that it still holds, so that a read finds them; then `then`. */
+void call_stored(struct call *c, void (*then)(struct call *c));
+/* The earliest time of an address that counts; false: the server keeps none. After a command that looks for people. */
+bool addresses_since(const struct call *c, int64_t *since_ms);
+
+/* admin_purge.c */
 void verb_purge(struct call *c);
 
 /* admin_copy.c */

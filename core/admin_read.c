@@ -1,26 +1,20 @@
-/* admin_read.c — verbs that read what is stored: history, files, the audit; and purging, which reads and then deletes (see admin_impl.h).
+/* admin_read.c — verbs that read what is stored: history, files, the audit (see admin_impl.h).
  *
  * Reads run on the admin's own thread, a bounded page a request, so that neither memory nor another reader has to wait, whatever is stored. Who
  * dumps private talk is written to the audit first. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "admin_impl.h"
 #include "encode.h"
-#include "metrics.h"
+#include "store_addr.h"
 
 #define PAGE_MESSAGES 1000
 #define PAGE_BYTES (256 * 1024)
 #define SCAN_ROWS 10000          /* looked at for one page, whatever the filter leaves of them */
 #define LAST_MAX 1000000
 #define NOTE_MS (10 * 60 * 1000) /* a dump of private talk, page after page by one process, is one line of the audit */
-#define PURGE_ROWS 20000         /* looked at in one read */
-#define PURGE_IDS 50             /* deleted in one transaction, for that long the room does nothing else */
-#define PURGE_DELIVERIES_S 300000 /* every page is told of every deletion: a person's whole past at once would drown the talk of the living */
-#define PURGE_PAUSE_MS 1000      /* at most, between two transactions */
-#define PURGE_MS 2000            /* of one request */
 
 static void fail_storage(struct call *c)
 {
@@ -34,8 +28,7 @@ static struct str str_of(const char *s)
 
 /* --- Parameters */
 
-/* Who the room does not know may still have written: an id is an id. */
-static uint64_t bare_id(const char *s)
+uint64_t bare_id(const char *s)
 {
 	char *end;
 	uint64_t id;
@@ -48,20 +41,16 @@ static uint64_t bare_id(const char *s)
 static bool take_range(struct call *c)
 {
 	struct dump_filter *f = &c->filter;
-	int64_t n;
-	f->limit = PAGE_MESSAGES;
+	int64_t after = 0, limit = PAGE_MESSAGES, last = 0;
+	if (!take_int(c, "after", 0, &after) || !take_int(c, "limit", 1, &limit) || !take_int(c, "last", 1, &last) ||
+	    !take_int(c, "since", 0, &f->since_ms) || !take_int(c, "until", 0, &f->until_ms))
+		return false;
+	f->after = (uint64_t)after;
+	f->limit = (int)WC_MIN(limit, (int64_t)PAGE_MESSAGES);
 	f->scan_limit = SCAN_ROWS;
 	f->grep = str_of(arg_str(c, "grep"));
-	if (arg_int(c, "after", &n) && n > 0)
-		f->after = (uint64_t)n;
-	if (arg_int(c, "limit", &n) && n > 0)
-		f->limit = (int)WC_MIN(n, PAGE_MESSAGES);
-	if (arg_int(c, "last", &n) && n > 0)
-		c->last = (int)WC_MIN(n, LAST_MAX);
-	if (arg_int(c, "since", &n) && n > 0)
-		f->since_ms = n;
-	if (arg_int(c, "until", &n) && n > 0)
-		f->until_ms = n;
+	c->last = (int)WC_MIN(last, (int64_t)LAST_MAX);
+	c->with_addresses = arg_true(c, "addresses");
 	f->is_dm = arg_str(c, "dm") != NULL;
 	if (f->is_dm == (arg_str(c, "with") != NULL))
 		return true;
@@ -69,21 +58,100 @@ static bool take_range(struct call *c)
 	return false;
 }
 
+/* --- Addresses */
+
+bool addresses_since(const struct call *c, int64_t *since_ms)
+{
+	*since_ms = real_ms() - c->c.keep_days * (24 * 3600 * 1000LL);
+	return c->c.keep_days > 0;
+}
+
+static void some_stored(struct call *c)
+{
+	/* Fewer each time, unless the store refuses: then those that it has must do. */
+	const bool goes_on = c->c.status == 200 && c->c.count && c->c.count < c->c.id;
+	c->c.id = c->c.count;
+	if (goes_on)
+		call_room(c, moderate_store_addresses, some_stored);
+	else
+		c->stored(c);
+}
+
+void call_stored(struct call *c, void (*then)(struct call *c))
+{
+	c->stored = then;
+	c->c.id = SIZE_MAX;
+	call_room(c, moderate_store_addresses, some_stored);
+}
+
 /* --- History and files */
+
+/* A page under construction. With addresses each message's end and author are noted, for they are looked up behind the page's own read. */
+struct page {
+	struct buf *out;
+	struct {
+		size_t end;
+		uint64_t from_id;
+	} *ends; /* NULL: not asked for */
+	size_t count;
+};
 
 static int put_message(void *arg, const struct msg *m)
 {
-	struct buf *b = arg;
-	if (b->p[b->len - 1] != '[')
+	struct page *p = arg;
+	struct buf *b = p->out;
+	if (b->len && b->p[b->len - 1] != '[')
 		buf_putc(b, ',');
 	encode_msg(b, DIALECT_2, m, false, NULL);
+	if (p->ends) {
+		p->ends[p->count].end = b->len;
+		p->ends[p->count++].from_id = m->from_id;
+	}
 	return b->len >= PAGE_BYTES;
+}
+
+static int put_address(void *arg, const struct address *a)
+{
+	struct buf *b = arg;
+	char text[IP_NET_TEXT];
+	ip_net_text(a->addr, 128, text);
+	buf_printf(b, ",\"address\":\"%s\",\"address_at\":%lld", text, (long long)a->at_ms);
+	return 0;
+}
+
+/* The page's messages, each with its author's last address. */
+static int put_with_addresses(struct call *c, const struct page *p)
+{
+	struct buf address;
+	uint64_t of = 0;
+	size_t at = 0;
+	int64_t since_ms;
+	int rc = 0;
+	const bool keeps = addresses_since(c, &since_ms);
+	buf_init(&address, 4096);
+	for (size_t i = 0; i < p->count; i++) {
+		if (keeps && p->ends[i].from_id != of) {
+			of = p->ends[i].from_id;
+			buf_reset(&address);
+			rc = store_dump_address(c->a->dump, of, since_ms, put_address, &address);
+			if (rc < 0 && rc != -WC_ENOENT)
+				break;
+		}
+		buf_put(&c->c.out, p->out->p + at, p->ends[i].end - 1 - at); /* up to the object's end */
+		buf_put(&c->c.out, address.p ? address.p : "", address.len);
+		buf_putc(&c->c.out, '}');
+		at = p->ends[i].end;
+		rc = 0;
+	}
+	buf_fini(&address);
+	return rc;
 }
 
 static void read_page(struct call *c)
 {
 	struct buf *b = &c->c.out;
 	struct store_dump *d = c->a->dump;
+	struct page p = { .out = c->with_addresses ? &c->text : b };
 	uint64_t upto;
 	bool more;
 	if (c->last && store_dump_last(d, &c->filter, c->last, &c->filter.after) < 0) {
@@ -91,8 +159,15 @@ static void read_page(struct call *c)
 		return;
 	}
 	buf_reset(b);
+	buf_reset(&c->text);
 	buf_puts(b, "{\"messages\":[");
-	if (store_dump_page(d, &c->filter, put_message, b, &upto, &more) < 0) {
+	if (c->with_addresses)
+		p.ends = xcalloc(PAGE_MESSAGES, sizeof(*p.ends));
+	int rc = store_dump_page(d, &c->filter, put_message, &p, &upto, &more);
+	if (rc >= 0 && c->with_addresses && !c->text.failed)
+		rc = put_with_addresses(c, &p);
+	free(p.ends);
+	if (rc < 0) {
 		fail_storage(c);
 		return;
 	}
@@ -138,6 +213,98 @@ static void put_end(struct buf *b, const char *key, const char *named, uint64_t 
 	json_str(b, str_of(named));
 }
 
+static int has_one(void *arg, uint64_t id, struct str name)
+{
+	(void)id;
+	(void)name;
+	*(bool *)arg = true;
+	return 1;
+}
+
+/* Did this id or name ever write? Those who left are known by that alone, and by their addresses. */
+static int is_author(struct call *c, uint64_t id, struct str name, bool *is)
+{
+	int rc = id ? store_dump_author(c->a->dump, id, has_one, is) : store_dump_authors(c->a->dump, name, 1, has_one, is);
+	return rc == -WC_ENOENT ? 0 : WC_MIN(rc, 0);
+}
+
+static void fail_nobody(struct call *c, const char *wanted)
+{
+	struct buf *b = &c->c.out;
+	buf_reset(b);
+	buf_puts(b, "{\"error\":\"no_such_user\",\"text\":\"nobody known here has this id or name, and nobody wrote under it\",\"wanted\":");
+	json_str(b, str_of(wanted));
+	buf_puts(b, ",\"candidates\":[]}");
+	c->c.status = 404;
+	call_reply(c);
+}
+
+static int keep_address(void *arg, const struct address *a)
+{
+	(void)a;
+	*(bool *)arg = true;
+	return 0;
+}
+
+/* Is this id one whose address is kept? */
+static int is_remembered(struct call *c, uint64_t id, bool *is)
+{
+	int64_t since_ms;
+	int rc = id && addresses_since(c, &since_ms) ? store_dump_address(c->a->dump, id, since_ms, keep_address, is) : 0;
+	return rc == -WC_ENOENT ? 0 : rc;
+}
+
+/* Whom the room does not know, and the first page asks for. */
+static void check_author(struct call *c)
+{
+	const struct dump_filter *f = &c->filter;
+	bool is = false;
+	int rc = is_author(c, f->user_id, f->user_name, &is);
+	if (rc == 0 && !is)
+		rc = is_remembered(c, f->user_id, &is);
+	if (rc < 0)
+		fail_storage(c);
+	else if (!is)
+		fail_nobody(c, c->c.user);
+	else
+		read_page(c);
+}
+
+static void note_dump(struct call *c)
+{
+	struct command *cmd = &c->c;
+	buf_reset(&c->text);
+	buf_putc(&c->text, '{');
+	put_end(&c->text, "dm", cmd->user, c->filter.a);
+	put_end(&c->text, "with", cmd->user_2, c->filter.b);
+	buf_putc(&c->text, '}');
+	c->note = buf_take(&c->text, NULL);
+	buf_init(&c->text, ADMIN_REPLY_MAX);
+	cmd->text = c->note;
+	buf_reset(&cmd->out);
+	cmd->status = 0;
+	call_room(c, moderate_note, noted);
+}
+
+/* An id that nobody known has must be in some private talk at least. */
+static void check_ends(struct call *c)
+{
+	const struct command *cmd = &c->c;
+	const uint64_t ids[] = { cmd->user_id ? 0 : c->filter.a, cmd->user_2_id ? 0 : c->filter.b };
+	for (int i = 0; i < 2; i++) {
+		int has = ids[i] ? store_dump_has_dms(c->a->dump, ids[i]) : 1;
+		if (has < 0) {
+			fail_storage(c);
+			return;
+		}
+		if (!has) {
+			fail_nobody(c, i ? cmd->user_2 : cmd->user);
+			return;
+		}
+	}
+	note_dump(c);
+}
+
 /* The room has said who is who. */
 static void found(struct call *c)
 {
@@ -152,30 +319,24 @@ static void found(struct call *c)
 		f->user_id = !cmd->user ? 0 : cmd->user_id ? cmd->user_id : bare_id(cmd->user);
 		if (cmd->user && !f->user_id)
 			f->user_name = str_of(strncmp(cmd->user, "name:", 5) == 0 ? cmd->user + 5 : cmd->user);
-		call_read(c, read_page);
+		call_read(c, cmd->user && !cmd->user_id && !f->after ? check_author : read_page);
 		return;
 	}
 	f->a = cmd->user_id ? cmd->user_id : bare_id(cmd->user);
 	f->b = cmd->user_2_id ? cmd->user_2_id : bare_id(cmd->user_2);
-	if (!f->a || !f->b) {
+	if (!f->a || !f->b)
 		call_fail(c, 404, "no_such_user", "one of the two is nobody known here now; people who left are named by their id");
-		return;
-	}
-	if (was_noted(c)) {
+	else if (was_noted(c))
 		call_read(c, read_page);
-		return;
-	}
-	buf_reset(&c->text);
-	buf_putc(&c->text, '{');
-	put_end(&c->text, "dm", cmd->user, f->a);
-	put_end(&c->text, "with", cmd->user_2, f->b);
-	buf_putc(&c->text, '}');
-	c->note = buf_take(&c->text, NULL);
-	buf_init(&c->text, ADMIN_REPLY_MAX);
-	cmd->text = c->note;
-	buf_reset(&cmd->out);
-	cmd->status = 0;
-	call_room(c, moderate_note, noted);
+	else if (cmd->user_id && cmd->user_2_id)
+		note_dump(c);
+	else
+		call_read(c, check_ends);
+}
+
+static void find_users(struct call *c)
+{
+	call_room(c, moderate_find, found);
 }
 
 void verb_history(struct call *c)
@@ -188,7 +349,10 @@ void verb_history(struct call *c)
 	}
 	c->c.user = c->filter.is_dm ? arg_str(c, "dm") : arg_str(c, "user");
 	c->c.user_2 = arg_str(c, "with");
-	call_room(c, moderate_find, found);
+	if (c->with_addresses)
+		call_stored(c, find_users);
+	else
+		find_users(c);
 }
 
 void verb_files(struct call *c)
@@ -213,6 +377,10 @@ static int put_row(void *arg, const struct audit *row)
 		buf_puts(b, ",\"reason\":");
 		json_str(b, row->reason);
 	}
+	if (row->via.len) {
+		buf_puts(b, ",\"via\":");
+		json_str(b, row->via);
+	}
 	buf_putc(b, '}');
 	return b->len >= PAGE_BYTES;
 }
@@ -235,135 +403,4 @@ void verb_audit(struct call *c)
 {
 	if (take_range(c))
 		call_read(c, read_audit);
-}
-
-/* --- Purging: find, note, then read some and delete them, until nothing is left or the request has taken long enough */
-
-static void purge_some(struct call *c);
-
-static void purged(struct call *c)
-{
-	struct command *cmd = &c->c;
-	if (cmd->status != 200) {
-		call_reply(c);
-		return;
-	}
-	c->purged += cmd->count;
-	if (c->has_more && mono_ms() < c->deadline_ms) {
-		call_read(c, purge_some);
-		return;
-	}
-	buf_reset(&cmd->out);
-	buf_printf(&cmd->out, "{\"id\":%llu,\"deleted\":%zu,\"upto\":%llu,\"more\":%s}", (unsigned long long)c->person, c->purged,
-	           (unsigned long long)c->filter.after, c->has_more ? "true" : "false");
-	call_reply(c);
-}
-
-static void purge_some(struct call *c)
-{
-	uint64_t pause_ms = c->c.count * metric_get(M_CONNECTIONS) * 1000 / PURGE_DELIVERIES_S;
-	usleep((useconds_t)WC_MIN(pause_ms, (uint64_t)PURGE_PAUSE_MS) * 1000);
-	int n = store_dump_sent(c->a->dump, c->person, &c->filter.after, PURGE_IDS, PURGE_ROWS, c->ids, &c->has_more);
-	if (n < 0) {
-		fail_storage(c);
-		return;
-	}
-	buf_reset(&c->c.out);
-	c->c.ids = c->ids;
-	c->c.id_count = (size_t)n;
-	c->c.is_part = true;
-	c->c.count = 0;
-	c->c.status = 200;
-	if (n == 0)
-		purged(c);
-	else
-		call_room(c, moderate_delete, purged);
-}
-
-static void purge_noted(struct call *c)
-{
-	if (c->c.status == 200)
-		call_read(c, purge_some);
-	else
-		call_reply(c);
-}
-
-static void purge_begin(struct call *c)
-{
-	if (c->filter.after) { /* goes on with one that is noted */
-		call_read(c, purge_some);
-		return;
-	}
-	buf_putc(&c->text, '{');
-	put_end(&c->text, "id", c->c.user, c->person);
-	buf_putc(&c->text, '}');
-	c->note = buf_take(&c->text, NULL);
-	buf_init(&c->text, ADMIN_REPLY_MAX);
-	c->c.text = c->note;
-	buf_reset(&c->c.out);
-	call_room(c, moderate_note, purge_noted);
-}
-
-static int put_author(void *arg, uint64_t id, struct str name)
-{
-	struct call *c = arg;
-	struct buf *b = &c->text;
-	c->person = c->person ? UINT64_MAX : id;
-	buf_printf(b, "%s{\"id\":%llu,\"name\":", b->len ? "," : "", (unsigned long long)id);
-	json_str(b, name);
-	buf_puts(b, ",\"online\":false}");
-	return 0;
-}
-
-/* Nobody whom the room knows: perhaps somebody who left. */
-static void find_author(struct call *c)
-{
-	const char *name = strncmp(c->c.user, "name:", 5) == 0 ? c->c.user + 5 : c->c.user;
-	int n = store_dump_authors(c->a->dump, str_of(name), 20, put_author, c);
-	if (n < 0) {
-		fail_storage(c);
-	} else if (n == 1) {
-		buf_reset(&c->text);
-		purge_begin(c);
-	} else {
-		struct buf *b = &c->c.out;
-		buf_reset(b);
-		buf_printf(b, "{\"error\":\"%s\",\"text\":\"%s\",\"wanted\":", n ? "ambiguous" : "no_such_user",
-		           n ? "several people wrote under this name: say which id" : "nobody known here has this id or name");
-		json_str(b, str_of(c->c.user));
-		buf_puts(b, ",\"candidates\":[");
-		buf_put(b, c->text.p ? c->text.p : "", c->text.len);
-		buf_puts(b, "]}");
-		c->c.status = n ? 409 : 404;
-		call_reply(c);
-	}
-}
-
-static void purge_found(struct call *c)
-{
-	if (c->c.status != 200) {
-		call_reply(c);
-		return;
-	}
-	c->person = c->c.user_id ? c->c.user_id : bare_id(c->c.user);
-	if (c->person)
-		purge_begin(c);
-	else
-		call_read(c, find_author);
-}
-
-void verb_purge(struct call *c)
-{
-	int64_t after;
-	c->c.user = arg_str(c, "user");
-	c->c.reason = arg_str(c, "reason");
-	c->deadline_ms = mono_ms() + PURGE_MS;
-	if (arg_int(c, "after", &after) && after > 0)
-		c->filter.after = (uint64_t)after;
-	if (!c->c.user)
-		call_fail(c, 400, "bad_request", "whom? user is missing");
-	else if (c->c.reason && strlen(c->c.reason) > 400)
-		call_fail(c, 400, "bad_request", "a reason has at most 400 bytes");
-	else
-		call_room(c, moderate_find, purge_found);
 }

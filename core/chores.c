@@ -211,7 +211,10 @@ void chores_tick(struct room *r)
 	r->chores_next_ms = r->mono_now_ms + TURN_MS;
 	r->now_ms = WC_MAX(real_ms(), r->now_ms);
 	retain(r);
+	/* What is set aside for bans and deletions is not for addresses and times. */
 	const bool is_full = space_is_full(r->o.space);
+	if (!is_full && addresses_tick(r))
+		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
 	if (r->mono_now_ms >= r->seen_next_ms && !is_full) {
 		r->seen_next_ms = r->mono_now_ms + SEEN_MS;
 		note_seen(r, false);
@@ -240,6 +243,8 @@ void chores_tick(struct room *r)
 void chores_stop(struct room *r)
 {
 	r->now_ms = WC_MAX(real_ms(), r->now_ms);
-	if (!space_is_full(r->o.space))
+	if (!space_is_full(r->o.space)) {
 		note_seen(r, true);
+		addresses_stop(r);
+	}
 }

@@ -178,18 +178,11 @@ bool limit_typing(struct room *r, struct user *u)
 	return false;
 }
 
-static bool address_of(const struct conn *c, uint8_t addr[16])
-{
-	struct sockaddr_storage peer;
-	conn_peer(c, &peer);
-	return ip_bytes(&peer, addr);
-}
-
 void limit_new_person_undo(struct room *r, struct action *a)
 {
 	struct limits *l = &r->limits;
 	uint8_t addr[16];
-	if (l->new_by_ip && address_of(a->e->conn, addr) && !ip_in_nets(addr, &r->o.options->exempt))
+	if (l->new_by_ip && conn_address(a->e->conn, addr) && !ip_in_nets(addr, &r->o.options->exempt))
 		iprate_add(l->new_by_ip, addr, now_us(r), -l->new_people.cost_us);
 }
 
@@ -197,7 +190,7 @@ bool limit_new_person(struct room *r, struct action *a)
 {
 	struct limits *l = &r->limits;
 	uint8_t addr[16];
-	if (!l->new_by_ip || !address_of(a->e->conn, addr) || ip_in_nets(addr, &r->o.options->exempt))
+	if (!l->new_by_ip || !conn_address(a->e->conn, addr) || ip_in_nets(addr, &r->o.options->exempt))
 		return true;
 	int64_t wait_us = iprate_wait(l->new_by_ip, addr, now_us(r), l->new_people.ahead_us);
 	if (!wait_us) {

@@ -1,4 +1,4 @@
-/* moderate_impl.h — what moderate.c and moderate_talk.c share. Nobody else includes it. Thread: room. */
+/* moderate_impl.h — what moderate.c, moderate_ban.c and moderate_talk.c share. Nobody else includes it. Thread: room. */
 #ifndef WC_MODERATE_IMPL_H
 #define WC_MODERATE_IMPL_H
 
@@ -21,6 +21,17 @@ void mod_put_user(struct buf *b, const struct user *u); /* an object, left open 
 
 void mod_fail(struct command *c, int status, const char *code, const char *text);
 void mod_fail_storage(struct command *c);
+
+/* --- Who is meant: an id, a name, id:7 or name:7. */
+bool mod_parse_id(const char *s, uint64_t *id);
+/* NULL: nobody whom the room knows, or several; *other is set if several. */
+struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other);
+/* Answers: it fits both a and b, which are listed; or nobody, and similar names are. */
+void mod_fail_user(struct room *r, struct command *c, const char *wanted, const struct user *a, const struct user *b);
+struct user *mod_find_user(struct room *r, struct command *c, const char *wanted); /* NULL: it was answered */
+
+/* Closes a session's connection, once. */
+void mod_turn_away(struct room *r, struct session *s, int code, const char *words);
 
 /* The audit's row, within the caller's transaction; and the log's line, after its commit. args: JSON. */
 int mod_put_audit(struct room *r, const struct command *c, const struct buf *args);

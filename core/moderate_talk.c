@@ -193,32 +193,37 @@ out:
 
 /* --- Looking */
 
-static int by_id(const void *a, const void *b)
+static void put_address(struct buf *b, const char *key, const uint8_t addr[16])
 {
-	const struct user *const *x = a, *const *y = b;
-	return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
+	char text[IP_NET_TEXT];
+	ip_net_text(addr, 128, text);
+	if (key)
+		mod_put_key(b, key);
+	json_str(b, str_of(text));
 }
 
-static void put_addresses(struct buf *b, const struct user *u)
+/* Those of now; of somebody who is away the last one, in a list of everybody. */
+static void put_addresses(const struct room *r, struct buf *b, const struct user *u, bool with_last)
 {
+	uint8_t addr[16];
+	int64_t at_ms;
 	int n = 0;
 	mod_put_key(b, "addresses");
 	buf_puts(b, "[");
 	for (const struct session *s = u->sessions; s && n < 16; s = s->next) {
-		struct sockaddr_storage peer;
-		uint8_t addr[16];
-		char text[IP_NET_TEXT];
-		conn_peer(s->conn, &peer);
-		if (!ip_bytes(&peer, addr))
+		if (!conn_address(s->conn, addr))
 			continue;
-		ip_net_text(addr, 128, text);
 		buf_puts(b, n++ ? "," : "");
-		json_str(b, str_of(text));
+		put_address(b, NULL, addr);
 	}
 	buf_puts(b, "]");
+	if (with_last && !n && address_of_user(r, u, addr, &at_ms)) {
+		put_address(b, "last_address", addr);
+		mod_put_int(b, "last_address_at", at_ms);
+	}
 }
 
-static void put_whole_user(struct room *r, struct buf *b, const struct user *u)
+static void put_whole_user(struct room *r, struct buf *b, const struct user *u, bool with_last)
 {
 	int tabs = 0;
 	bool is_muted = false, is_banned = false;
@@ -238,28 +243,128 @@ static void put_whole_user(struct room *r, struct buf *b, const struct user *u)
 		mod_put_bool(b, "muted", true);
 	if (is_banned)
 		mod_put_bool(b, "banned", true);
-	put_addresses(b, u);
+	put_addresses(r, b, u, with_last);
 	buf_puts(b, "}");
+}
+
+static void put_remembered(struct buf *b, const struct command_person *p)
+{
+	buf_puts(b, "{");
+	mod_put_int(b, "id", (int64_t)p->id);
+	mod_put_str(b, "name", p->name);
+	mod_put_bool(b, "identity", !p->is_guest);
+	mod_put_bool(b, "online", false);
+	mod_put_int(b, "connections", 0);
+	mod_put_int(b, "seen", p->at_ms);
+	buf_puts(b, ",\"addresses\":[]");
+	put_address(b, "last_address", p->addr);
+	mod_put_int(b, "last_address_at", p->at_ms);
+	buf_puts(b, "}");
+}
+
+/* Is, or was, this person connected from there? */
+static bool is_in_net(const struct room *r, const struct user *u, const struct ip_net *net)
+{
+	uint8_t addr[16];
+	int64_t at_ms;
+	for (const struct session *s = u->sessions; s; s = s->next)
+		if (conn_address(s->conn, addr) && ip_in_net(addr, net->addr, net->bits))
+			return true;
+	return !u->sessions && address_of_user(r, u, addr, &at_ms) && ip_in_net(addr, net->addr, net->bits);
+}
+
+static bool take_net(struct command *c, struct ip_net *net)
+{
+	if (ip_net_parse(c->net, net->addr, &net->bits))
+		return true;
+	mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
+	return false;
+}
+
+void moderate_people(struct room *r, struct command *c)
+{
+	struct ip_net net;
+	size_t at = 0;
+	if (!take_net(c, &net))
+		return;
+	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
+		if (!u->is_tentative && is_in_net(r, u, &net))
+			(void)command_add(c, u->id, u->name, u->name_len);
+	c->status = 200;
+}
+
+void moderate_names(struct room *r, struct command *c)
+{
+	for (size_t i = 0; i < c->people_count; i++) {
+		const struct user *u = user_get(&r->users, c->people[i].id);
+		if (u && !c->people[i].name)
+			c->people[i].name = xstrdup(u->name);
+	}
+	c->keep_days = r->o.options->keep_addresses;
+	c->status = 200;
+}
+
+void moderate_store_addresses(struct room *r, struct command *c)
+{
+	c->count = addresses_flush(r);
+	c->keep_days = r->o.options->keep_addresses;
+	c->status = 200;
+}
+
+/* One of a list: whom the room knows, or else who left. */
+struct listed {
+	uint64_t id;
+	const struct user *user;
+	const struct command_person *left;
+};
+
+static int by_listed_id(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static bool has_key_part(const struct command_person *p, const char *part)
+{
+	char *key = part ? name_key(str_of(p->name)) : NULL;
+	bool has = !part || strstr(key, part);
+	free(key);
+	return has;
 }
 
 void moderate_users(struct room *r, struct command *c)
 {
+	struct ip_net net;
+	if (c->net && !take_net(c, &net))
+		return;
+	const uint64_t upto = c->people_upto ? c->people_upto : UINT64_MAX;
 	char *key = c->text && *c->text ? name_key(str_of(c->text)) : NULL;
 	size_t n = 0, limit = c->limit > 0 ? (size_t)WC_MIN(c->limit, USERS_PAGE) : USERS_PAGE, at = 0;
-	struct user **found = xmalloc((r->users.by_id.n + 1) * sizeof *found);
-	for (struct user *u; (u = map_next(&r->users.by_id, &at));)
-		if (u->id > c->after && (c->all || u->is_online) && !u->is_tentative && (!key || strstr(u->key, key)))
-			found[n++] = u;
-	qsort(found, n, sizeof *found, by_id);
+	struct listed *found = xmalloc((r->users.by_id.n + c->people_count + 1) * sizeof(*found));
+	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
+		if (u->id > c->after && u->id <= upto && (c->all || u->is_online) && !u->is_tentative && (!key || strstr(u->key, key)) &&
+		    (!c->net || is_in_net(r, u, &net)))
+			found[n++] = (struct listed){ u->id, u, NULL };
+	for (size_t i = 0; i < c->people_count; i++)
+		if (c->people[i].id > c->after && c->people[i].id <= upto && !user_get(&r->users, c->people[i].id) && has_key_part(&c->people[i], key))
+			found[n++] = (struct listed){ c->people[i].id, NULL, &c->people[i] };
+	qsort(found, n, sizeof(*found), by_listed_id);
 	c->status = 200;
 	buf_puts(&c->out, "{\"users\":[");
 	for (size_t i = 0; i < WC_MIN(n, limit); i++) {
 		buf_puts(&c->out, i ? "," : "");
-		put_whole_user(r, &c->out, found[i]);
+		if (found[i].user)
+			put_whole_user(r, &c->out, found[i].user, c->all);
+		else
+			put_remembered(&c->out, found[i].left);
 	}
 	buf_puts(&c->out, "]");
 	mod_put_int(&c->out, "online", (int64_t)r->users.online);
-	mod_put_bool(&c->out, "more", n > limit);
+	if (n > limit)
+		mod_put_int(&c->out, "upto", (int64_t)found[limit - 1].id);
+	else if (c->people_upto)
+		mod_put_int(&c->out, "upto", (int64_t)c->people_upto);
+	mod_put_bool(&c->out, "more", n > limit || c->people_upto);
 	buf_puts(&c->out, "}");
 	free(found);
 	free(key);

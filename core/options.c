@@ -68,6 +68,8 @@ const struct option_row option_table[] = {
 	{ "Keeping", "name-hold-days", "WAVECHAT_NAME_HOLD_DAYS", "N", "days an unused name stays its owner's", .kind = KIND_INT,
 	  AT(name_hold_days),
 	  .high = 36500, .fallback = 90, LIVE },
+	{ "Keeping", "keep-addresses", "WAVECHAT_KEEP_ADDRESSES", "DAYS", "days that the last address of each person is kept; 0: not at all",
+	  .kind = KIND_INT, AT(keep_addresses), .high = 3650, .fallback = 7, LIVE },
 
 	{ "Chatting", "max-file-mb", "MAX_FILE_MB", "N", "megabytes a file may have", .kind = KIND_INT, AT(max_file_mb), .low = 1,
 	  .high = 1024, .fallback = 25, LIVE },

@@ -48,6 +48,7 @@ struct options {
 	int free_reserve_mb; /* --free-reserve-mb; 0: none; -1: not given, see space.h */
 	bool accept_orphans; /* --accept-orphans | WAVECHAT_ACCEPT_ORPHANS */
 	int name_hold_days;  /* --name-hold-days 90 */
+	int keep_addresses;  /* --keep-addresses DAYS | WAVECHAT_KEEP_ADDRESSES; 0: no address of anybody is kept */
 	int message_rate, message_burst; /* --message-rate N a second, --message-burst N, of one person; rate 0: no limit, as with all below */
 	int byte_rate_kb, byte_burst_mb; /* --byte-rate-kb N a second, --byte-burst-mb N: texts and files of one person */
 	int max_message_kb;  /* --max-message-kb N; 0: what the largest file needs */

@@ -473,7 +473,7 @@ static int load(struct room *r, char **cause)
 	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), WC_MAX(r->next_user_id, 1u));
 	r->user_id_reserved = r->next_user_id;
 	r->floor = store_floor(r->o.store);
-	if (sanctions_load(r) < 0 || load_deletions(r) < 0 || admit_load(r) < 0)
+	if (addresses_load(r) < 0 || sanctions_load(r) < 0 || load_deletions(r) < 0 || admit_load(r) < 0)
 		goto fail;
 	lockdown_load(r);
 	return 0;
@@ -491,6 +491,7 @@ static void room_free(struct room *r)
 	}
 	sanctions_free(r);
 	lockdown_show(LOCKDOWN_OFF, 0);
+	addresses_free(r);
 	limits_fini(r);
 	admit_fini(r);
 	users_fini(&r->users);

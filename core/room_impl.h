@@ -1,5 +1,6 @@
 /* room_impl.h — what the room's files share: room.c (thread, batches), room_join.c (arriving and leaving), room_message.c (messages), presence.c (who
- * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room_lockdown.c, sanction.c and moderate.c (the admin's side), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
+ * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room_lockdown.c, sanction.c and moderate*.c (the
+ * admin's side), addresses.c (where people came from), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
 
@@ -107,6 +108,25 @@ struct admission { /* admit.c */
 	int64_t all_full_us;     /* the bucket of all addresses */
 };
 
+/* Somebody who left: what was noted at the time. Strings are its own. */
+struct remembered {
+	uint64_t id;
+	char *name, *key;
+	bool is_guest;
+	uint8_t addr[16];
+	int64_t at_ms;
+};
+
+struct addresses { /* addresses.c */
+	struct remembered *queue; /* still to be stored, oldest first */
+	size_t count, room;
+	int64_t kept;             /* rows of the store */
+	int64_t next_ms, expire_next_ms; /* monotonic: when the store is asked again; when old ones are looked for */
+	bool was_keeping, has_old;
+	int64_t lines_us;         /* the bucket of the log's lines */
+	uint64_t unsaid[2];       /* leaves and joins without a line */
+};
+
 struct room {
 	struct room_opts o;
 	pthread_t thread;
@@ -118,6 +138,7 @@ struct room {
 	struct presence presence;
 	struct moderation mod;
 	struct lockdown lockdown;
+	struct addresses addresses;
 	struct link_code codes[LINK_CODES];
 	int next_code;
 	struct action *actions;
@@ -220,6 +241,22 @@ void lockdown_set(struct room *r, struct lockdown l); /* after the store has it:
 void lockdown_put_init(struct room *r); /* `,"lockdown":{…}` into r->scratch, if there is one */
 void lockdown_tick(struct room *r); /* ends it when its time is over */
 int lockdown_timeout_ms(const struct room *r); /* until then */
+
+/* addresses.c: where people were last connected from. */
+bool conn_address(const struct conn *c, uint8_t addr[16]); /* false: none, as of a unix socket */
+void address_came(struct room *r, const struct session *s); /* a session, new in its user's list */
+void address_went(struct room *r, const struct session *s); /* the same, out of it */
+/* Of somebody known, if it is kept and not too old. */
+bool address_of_user(const struct room *r, const struct user *u, uint8_t addr[16], int64_t *at_ms);
+/* People who left and whom the room does not know any more: by id, name, id:7 or name:7; the newest first. Returns how many, or -WC_ESTORAGE. */
+#define REMEMBERED_MAX 20
+int addresses_find(const struct room *r, const char *wanted, struct remembered found[REMEMBERED_MAX]);
+void remembered_fini(struct remembered *m);
+size_t addresses_flush(struct room *r); /* stores a slice; returns how many are left */
+int addresses_load(struct room *r); /* after identities, before the thread runs */
+bool addresses_tick(struct room *r); /* a chore. True: there is more to do soon */
+void addresses_stop(struct room *r); /* at the end: stores all. Thread: main */
+void addresses_free(struct room *r);
 
 /* presence.c */
 void presence_joined(struct room *r, struct user *u);

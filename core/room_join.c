@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base64.h"
-#include "logmsg.h"
 #include "metrics.h"
 #include "room_impl.h"
 #include "sha256.h"
@@ -284,7 +283,7 @@ void join_apply(struct room *r, struct action *a)
 	count_sessions(r);
 	subscribe(r, s);
 	presence_joined(r, u);
-	log_debug("joined", "id=%llu dialect=%d", (unsigned long long)u->id, s->dialect + 1);
+	address_came(r, s);
 
 	const struct event *e = a->e;
 	struct init in = { .session = s, .token = a->has_token ? a->token : NULL };
@@ -360,6 +359,7 @@ void leave_apply(struct room *r, struct conn *c)
 	session_unlink(&r->users, s);
 	count_sessions(r);
 	u->seen_ms = r->now_ms;
+	address_went(r, s);
 	if (!u->sessions)
 		presence_left(r, u);
 	s->is_closed = true;

@@ -1,4 +1,5 @@
-/* store_dump.c — reads of any size for the admin: dumps of history, who wrote what, the audit, and online copies (see store_mod.h).
+/* store_dump.c — reads of any size for the admin: dumps of history, the audit, and online copies (see store_mod.h). What one person wrote, and
+ * addresses, are store_dump_people.c.
  *
  * Owns a connection of its own. Never writes to the database but for a copy it was asked to make, elsewhere. Thread: one owner per dump, never the
  * room's or an I/O thread.
@@ -79,6 +80,17 @@ static void leave(struct store_dump *d)
 		gate_read_leave(&d->store->gate);
 }
 
+int store_dump_enter(struct store_dump *d, sqlite3 **db)
+{
+	*db = d->db;
+	return enter(d);
+}
+
+void store_dump_leave(struct store_dump *d)
+{
+	leave(d);
+}
+
 static int prepare(struct store_dump *d, const char *sql, sqlite3_stmt **stmt)
 {
 	return sqlite3_prepare_v2(d->db, sql, -1, stmt, NULL);
@@ -154,6 +166,11 @@ static int skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after)
 	if (rc == SQLITE_OK)
 		*after = low;
 	return rc;
+}
+
+int store_dump_skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after)
+{
+	return at_ms > CLOCK_SLACK_MS ? skip_older(d, at_ms - CLOCK_SLACK_MS, after) : SQLITE_OK;
 }
 
 #define PAIR " m.to_id IS NOT NULL AND min(m.from_id, m.to_id) = ?2 AND max(m.from_id, m.to_id) = ?3 "
@@ -251,64 +268,6 @@ int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, ui
 	return rc == SQLITE_OK ? 0 : failed(d, "dump_last", rc);
 }
 
-int store_dump_sent(struct store_dump *d, uint64_t from_id, uint64_t *after, int limit, int scan_limit, uint64_t *ids, bool *more)
-{
-	sqlite3_stmt *stmt = NULL;
-	int count = 0, scanned = 0, rc = enter(d);
-
-	*more = false;
-	if (rc != SQLITE_OK)
-		return failed(d, "dump_sent", rc);
-	rc = prepare(d, "SELECT id, from_id, flags, kind FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2", &stmt);
-	if (rc == SQLITE_OK) {
-		struct binder b = bind_to(stmt);
-
-		bind_int(&b, (int64_t)*after);
-		bind_int(&b, scan_limit);
-		rc = b.rc;
-	}
-	while (rc == SQLITE_OK && count < limit && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		rc = SQLITE_OK;
-		scanned++;
-		*after = (uint64_t)sqlite3_column_int64(stmt, 0);
-		if ((uint64_t)sqlite3_column_int64(stmt, 1) == from_id && !(sqlite3_column_int(stmt, 2) & MSG_DELETED) &&
-		    sqlite3_column_int(stmt, 3) != MSG_DELETE)
-			ids[count++] = *after;
-	}
-	sqlite3_finalize(stmt);
-	leave(d);
-	if (rc != SQLITE_OK && rc != SQLITE_DONE)
-		return failed(d, "dump_sent", rc);
-	*more = count == limit || scanned == scan_limit;
-	return count;
-}
-
-int store_dump_authors(struct store_dump *d, struct str name, int limit, store_author_fn fn, void *arg)
-{
-	sqlite3_stmt *stmt = NULL;
-	int count = 0, rc = enter(d);
-
-	if (rc != SQLITE_OK)
-		return failed(d, "dump_authors", rc);
-	rc = prepare(d, "SELECT from_id, from_name FROM messages WHERE from_name = ?1 COLLATE NOCASE AND from_id > 0 GROUP BY from_id LIMIT ?2", &stmt);
-	if (rc == SQLITE_OK) {
-		struct binder b = bind_to(stmt);
-
-		bind_str(&b, name);
-		bind_int(&b, limit);
-		rc = b.rc;
-	}
-	while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		rc = SQLITE_OK;
-		count++;
-		if (fn(arg, (uint64_t)sqlite3_column_int64(stmt, 0), store_column_str(stmt, 1)))
-			break;
-	}
-	sqlite3_finalize(stmt);
-	leave(d);
-	return rc == SQLITE_OK || rc == SQLITE_DONE ? count : failed(d, "dump_authors", rc);
-}
-
 /* --- The audit. */
 
 int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, store_audit_fn fn, void *arg)
@@ -318,7 +277,7 @@ int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, 
 
 	if (rc != SQLITE_OK)
 		return failed(d, "dump_audit", rc);
-	rc = prepare(d, "SELECT id, at, uid, pid, verb, args, reason FROM audit WHERE id > max(?1, (SELECT coalesce(max(id), 0) FROM audit) - ?2)"
+	rc = prepare(d, "SELECT id, at, uid, pid, verb, args, reason, via FROM audit WHERE id > max(?1, (SELECT coalesce(max(id), 0) FROM audit) - ?2)"
 	                " ORDER BY id LIMIT ?3", &stmt);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
@@ -337,6 +296,7 @@ int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, 
 			.verb = store_column_str(stmt, 4),
 			.args = store_column_str(stmt, 5),
 			.reason = store_column_str(stmt, 6),
+			.via = store_column_str(stmt, 7),
 		};
 
 		rc = SQLITE_OK;

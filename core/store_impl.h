@@ -86,6 +86,17 @@ void bind_null(struct binder *b);
 struct str store_column_str(sqlite3_stmt *stmt, int column);
 void store_row_msg(sqlite3_stmt *stmt, struct msg *m); /* strings live until the statement moves on */
 
+/* Columns of an address in the order store_row_address reads them; strings live until the statement moves on. */
+#define ADDRESS_COLUMNS "user_id, name, key, is_guest, addr, at"
+struct address;
+void store_row_address(sqlite3_stmt *stmt, struct address *a);
+
+/* store_dump.c, for store_dump_people.c: a short read transaction on the dump's own connection. Returns an SQLite code; leave only after success. */
+struct store_dump;
+int store_dump_enter(struct store_dump *d, sqlite3 **db);
+void store_dump_leave(struct store_dump *d);
+int store_dump_skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after); /* within enter and leave: *after moves to where such a time may begin */
+
 /* Opens a connection of the process's own kind and sets what every connection has set. Returns an SQLite code; *out is closed on error. */
 int store_connect(const char *path, int flags, sqlite3 **out);
 /* A database that no server has open, of this program's schema or an older one: read-only, nothing beside it is made or changed, also if a crash left

@@ -174,7 +174,7 @@ int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg)
 int store_put_audit(struct store *s, const struct audit *a)
 {
 	int result;
-	sqlite3_stmt *stmt = prepare(s, "put_audit", "INSERT INTO audit (at, uid, pid, verb, args, reason) VALUES (?,?,?,?,?,?)", &result);
+	sqlite3_stmt *stmt = prepare(s, "put_audit", "INSERT INTO audit (at, uid, pid, verb, args, reason, via) VALUES (?,?,?,?,?,?,?)", &result);
 	struct binder b = bind_to(stmt);
 
 	if (!stmt)
@@ -186,6 +186,7 @@ int store_put_audit(struct store *s, const struct audit *a)
 	bind_str(&b, a->verb);
 	bind_str(&b, a->args);
 	bind_str_or_null(&b, a->reason);
+	bind_str_or_null(&b, a->via);
 	return finish(s, "put_audit", &b);
 }
 

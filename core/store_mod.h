@@ -38,6 +38,7 @@ struct audit {
 	uint32_t uid;
 	int32_t pid;
 	struct str verb, args /* one JSON object */, reason;
+	struct str via; /* on whose behalf, as sudo says; empty: nobody else's */
 };
 int store_put_audit(struct store *s, const struct audit *a) WC_MUSTCHECK;
 
@@ -74,12 +75,27 @@ struct dump_filter {
 int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *upto, bool *more) WC_MUSTCHECK;
 /* The id after which the newest n of that kind begin: for f->after. */
 int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, uint64_t *after) WC_MUSTCHECK;
-/* What a person (id) has sent, whoever to: ids above *after, at most limit, within scan_limit looked at. *after moves
- * to what was looked at last; *more: something lies behind it. */
-int store_dump_sent(struct store_dump *d, uint64_t from_id, uint64_t *after, int limit, int scan_limit, uint64_t *ids, bool *more) WC_MUSTCHECK;
+/* What people (ids, rising) have sent since a time (0: ever), whoever to: ids above *after, at most limit handed out, within scan_limit looked at.
+ * What is deleted already does not count. *after moves to what was looked at last; *more: something lies behind it. Returns how many. */
+struct sent_filter {
+	const uint64_t *people;
+	size_t count;
+	int64_t since_ms;
+};
+struct sent {
+	uint64_t id, from_id;
+	bool has_file; /* whose bytes are kept */
+};
+typedef void (*store_sent_fn)(void *arg, const struct sent *m);
+int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn, void *arg,
+                    bool *more) WC_MUSTCHECK;
 /* Who wrote under this name (as written, ASCII case apart), people unknown by now included; at most limit. */
 typedef int (*store_author_fn)(void *arg, uint64_t id, struct str name);
 int store_dump_authors(struct store_dump *d, struct str name, int limit, store_author_fn fn, void *arg) WC_MUSTCHECK;
+/* The same for an id: fn gets the name that its newest message has. -WC_ENOENT: this id wrote nothing. */
+int store_dump_author(struct store_dump *d, uint64_t id, store_author_fn fn, void *arg) WC_MUSTCHECK;
+/* 1: this id has private talk, as sender or receiver; 0: none. */
+int store_dump_has_dms(struct store_dump *d, uint64_t id) WC_MUSTCHECK;
 /* Audit rows with after < id, oldest first; last > 0: only the newest `last`. */
 typedef int (*store_audit_fn)(void *arg, const struct audit *a);
 int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, store_audit_fn fn, void *arg) WC_MUSTCHECK;

@@ -43,6 +43,8 @@ struct user {
 	uint32_t mute_generation;
 	struct pace pace;
 	int64_t spoke_ms;             /* slow mode: the last public message, monotonic; 0: none */
+	uint8_t addr[16];             /* where they last came from or went (addresses.c); IPv4 as ::ffff:a.b.c.d */
+	int64_t addr_at_ms;           /* Unix; 0: not kept */
 	int64_t leave_at_ms;          /* when the grace ends; 0: not waiting */
 	struct peer *peers;           /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
 	int peer_count;

@@ -224,6 +224,22 @@ static int lost(struct ctl *c, const char *how)
 	return complain(EXIT_REFUSED, "the server at %s %s", c->path, how);
 }
 
+/* Who became root to run this: for the audit, in which every root is the same. The server believes it of root alone. */
+static void put_via(struct buf *b)
+{
+	static const char *const names[] = { "SUDO_USER", "DOAS_USER" };
+	const char *via = NULL;
+
+	for (size_t i = 0; i < WC_LEN(names) && geteuid() == 0 && (!via || !*via); i++)
+		via = getenv(names[i]);
+	if (!via || !*via || strcmp(via, "root") == 0)
+		return;
+	buf_puts(b, "X-Wavechat-Via: ");
+	for (size_t i = 0; via[i] && i < 64; i++)
+		buf_putc(b, via[i] > ' ' && via[i] < 0x7f ? via[i] : '?');
+	buf_puts(b, "\r\n");
+}
+
 /* Sends and reads the answer's head. */
 static int exchange(struct ctl *c, const char *method, const char *path, const char *body, struct answer *a)
 {
@@ -234,6 +250,7 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 	c->is_lost = false;
 	buf_init(&b, 1 << 20);
 	buf_printf(&b, "%s %s HTTP/1.1\r\nHost: wavechat\r\n", method, path);
+	put_via(&b);
 	if (body)
 		buf_printf(&b, "Content-Type: application/json\r\nContent-Length: %zu\r\n", strlen(body));
 	buf_puts(&b, "\r\n");

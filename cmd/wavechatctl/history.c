@@ -38,6 +38,8 @@ static void text_begin(const char *title)
 	(void)title;
 }
 
+static bool shows_addresses; /* set once, before anything is shown */
+
 static void text_message(struct json_object *m)
 {
 	char when[TIME_TEXT], words[1024];
@@ -48,6 +50,11 @@ static void text_message(struct json_object *m)
 	if (jbool(m, "dm")) {
 		printf(" → ");
 		print_safe(stdout, jstr(m, "to_name"));
+	}
+	if (shows_addresses) {
+		fputs(" [", stdout);
+		print_safe(stdout, *jstr(m, "address") ? jstr(m, "address") : "no address");
+		fputs("]", stdout);
 	}
 	fputs(": ", stdout);
 	if (jbool(m, "deleted")) {
@@ -103,7 +110,8 @@ static int take_range(struct ctl *c, struct range *r)
 	char *end;
 
 	r->last = option(c, "last");
-	if (r->last && (strtol(r->last, &end, 10) <= 0 || *end))
+	errno = 0;
+	if (r->last && (strtol(r->last, &end, 10) <= 0 || *end || errno))
 		return complain(EXIT_USAGE, "--last \"%s\": a number above 0", r->last);
 	r->has_since = since != NULL;
 	r->has_until = until != NULL;
@@ -138,6 +146,7 @@ static int get_page(struct ctl *c, const struct range *r, bool filters, struct j
 		put_query(&b, "grep", option(c, "grep"));
 		put_query(&b, "dm", option(c, "dm"));
 		put_query(&b, "with", option(c, "with"));
+		put_query(&b, "addresses", shows_addresses ? "1" : NULL);
 	}
 	buf_putc(&b, '\0');
 	code = api_get(c, b.p, out);
@@ -235,6 +244,9 @@ int run_history(struct ctl *c)
 		return code;
 	if (!shape)
 		return complain(EXIT_USAGE, "--format \"%s\" is none of text, jsonl, html", option(c, "format"));
+	shows_addresses = option(c, "addresses") != NULL;
+	if (shows_addresses && shape != &shape_text)
+		return complain(EXIT_USAGE, "--addresses is for your eyes: text alone, as JSONL and HTML are handed on to others");
 	if (option(c, "follow") && shape == &shape_html)
 		return complain(EXIT_USAGE, "--follow never ends, and a page has an end: text or jsonl");
 	if (!option(c, "dm") != !option(c, "with"))
@@ -305,6 +317,15 @@ int run_files(struct ctl *c)
 
 #define AUDIT_HEADS ">NUMBER WHEN WHO >PROCESS VERB WHAT REASON"
 
+static void put_purged(struct buf *b, struct json_object *people)
+{
+	for (size_t i = 0; i < json_object_array_length(people); i++) {
+		struct json_object *p = json_object_array_get_idx(people, i);
+
+		buf_printf(b, "%s%s (%lld)", i ? ", " : "", jstr(p, "name"), (long long)jint(p, "id"));
+	}
+}
+
 /* What was done, in the words of the tables: whom a ban meets and until when, which messages, what was said. NUL behind it. */
 static void put_act(struct buf *b, struct json_object *a)
 {
@@ -318,10 +339,16 @@ static void put_act(struct buf *b, struct json_object *a)
 	if (jget(args, "dm"))
 		buf_printf(b, "private talk of %s (%lld) and %s (%lld)", jstr(args, "dm_named"), (long long)jint(args, "dm"), jstr(args, "with_named"),
 		           (long long)jint(args, "with"));
+	else if (json_object_is_type(jget(args, "people"), json_type_array))
+		put_purged(b, jarray(args, "people"));
 	else if (jget(args, "id"))
 		buf_printf(b, "%s (%lld)", *jstr(args, "name") ? jstr(args, "name") : jstr(args, "id_named"), (long long)jint(args, "id"));
 	else if (jget(args, "seconds"))
 		buf_printf(b, "%lld s", (long long)jint(args, "seconds"));
+	if (*jstr(args, "net"))
+		buf_printf(b, ", last at %s", jstr(args, "net"));
+	if (jget(args, "since"))
+		buf_printf(b, ", since %s", time_text(text, jint(args, "since")));
 	buf_puts(b, jstr(args, "text"));
 	buf_puts(b, jstr(args, "level"));
 	buf_putc(b, '\0');
@@ -337,7 +364,10 @@ static void add_audit(void *arg, struct json_object *a)
 
 	table_cellf(t, "%lld", (long long)jint(a, "id"));
 	table_cell(t, time_text(text, jint(a, "at")));
-	table_cell(t, uid_text(text, jint(a, "uid")));
+	if (*jstr(a, "via"))
+		table_cellf(t, "%s (via %s)", uid_text(text, jint(a, "uid")), jstr(a, "via"));
+	else
+		table_cell(t, uid_text(text, jint(a, "uid")));
 	table_cellf(t, "%lld", (long long)jint(a, "pid"));
 	table_cell(t, jstr(a, "verb"));
 	put_act(&what, a);
@@ -358,7 +388,8 @@ int run_audit(struct ctl *c)
 	char *end;
 	int code;
 
-	if (r.last && (strtol(r.last, &end, 10) <= 0 || *end))
+	errno = 0;
+	if (r.last && (strtol(r.last, &end, 10) <= 0 || *end || errno))
 		return complain(EXIT_USAGE, "--last \"%s\": a number above 0", r.last);
 	table_init(&t, AUDIT_HEADS);
 	code = c->json ? walk(c, &r, false, each_json, NULL, &shown) : walk(c, &r, false, add_audit, &t, &shown);

@@ -17,18 +17,21 @@
 #define REASON { "reason", "TEXT", "why: told to the person, kept in the audit" }
 #define NAME { "name", "NAME", "a name, whoever bears it" }
 #define IP { "ip", "ADDRESS", "an address, or a network such as 10.0.0.0/8" }
-#define WITH_IP { "with-ip", NULL, "and the addresses this person is connected from" }
+#define WITH_IP { "with-ip", NULL, "and the addresses this person is connected from, or was last" }
+#define FORCE { "force", NULL, "even if it hits others, this machine, or a private network" }
+#define REPLACE { "replace", NULL, "even if a longer one is shortened" }
 #define DM { "dm", "USER", "one end of a private talk, in place of the public one; written to the audit" }, { "with", "USER", "its other end" }
 
 const struct verb verbs[] = {
 	{ "status", "", "how the server is", 0, 0, run_status, { { 0 } } },
 	{ "top", "", "how the server is, live, until you press q", 0, 0, run_top, { { "interval", "SECONDS", "between two looks; 1 by default" }, { 0 } } },
-	{ "users", "[PART-OF-NAME]", "who is online", 0, 1, run_users, { { "all", NULL, "everybody known, online or not" }, { 0 } } },
+	{ "users", "[PART-OF-NAME]", "who is online", 0, 1, run_users,
+	  { { "all", NULL, "everybody known, online or not, with their last address" }, { "ip", "ADDRESS", "who is or was connected from an address or network" }, { 0 } } },
 	{ "kick", "USER", "close every connection of a person, who may come back", 1, 1, run_kick, { REASON, { 0 } } },
-	{ "ban", "[USER]", "keep out a person, a name, an address or a network", 0, 1, run_ban, { NAME, IP, WITH_IP, FOR, REASON, { 0 } } },
+	{ "ban", "[USER]", "keep out a person, a name, an address or a network", 0, 1, run_ban, { NAME, IP, WITH_IP, FOR, REASON, FORCE, REPLACE, { 0 } } },
 	{ "unban", "[USER]", "lift a ban", 0, 1, run_unban, { NAME, IP, { "number", "N", "the ban of this number" }, { 0 } } },
 	{ "bans", "", "who is banned", 0, 0, run_bans, { { 0 } } },
-	{ "mute", "[USER]", "let somebody read but not write", 0, 1, run_mute, { NAME, IP, WITH_IP, FOR, REASON, { 0 } } },
+	{ "mute", "[USER]", "let somebody read but not write", 0, 1, run_mute, { NAME, IP, WITH_IP, FOR, REASON, FORCE, REPLACE, { 0 } } },
 	{ "unmute", "[USER]", "lift a mute", 0, 1, run_unmute, { NAME, IP, { "number", "N", "the mute of this number" }, { 0 } } },
 	{ "mutes", "", "who is muted", 0, 0, run_mutes, { { 0 } } },
 	{ "slow", "[SECONDS]", "one public message a person in so many seconds; 0 ends it", 0, 1, run_slow, { { 0 } } },
@@ -37,11 +40,14 @@ const struct verb verbs[] = {
 	    { "reason", "TEXT", "why: kept in the audit" }, { 0 } } },
 	{ "say", "TEXT...", "tell everyone who is online", 1, -1, run_say, { { 0 } } },
 	{ "delete", "MESSAGE-ID...", "delete messages", 1, -1, run_delete, { REASON, { 0 } } },
-	{ "purge", "USER", "delete all messages and files of a person", 1, 1, run_purge, { REASON, { 0 } } },
+	{ "purge", "[USER]", "delete all messages and files of a person", 0, 1, run_purge,
+	  { { "ip", "ADDRESS", "of everybody whose last address lies in this network" }, { "since", "TIME", "only what was sent since then, as with history" },
+	    { "dry-run", NULL, "only count, and delete nothing" }, { "yes", NULL, "do not ask, as a terminal is asked" }, REASON, { 0 } } },
 	{ "history", "", "messages, oldest first", 0, 0, run_history,
 	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "from 2026-01-31, from 2026-01-31T12:30, or how long ago: 2h, 7d" },
 	    { "until", "TIME", "up to this time" }, { "grep", "TEXT", "only those that contain it" }, { "last", "N", "only the newest N" },
-	    { "format", "FORMAT", "text, jsonl or html" }, { "follow", NULL, "go on with what comes, until interrupted" }, { 0 } } },
+	    { "format", "FORMAT", "text, jsonl or html" }, { "follow", NULL, "go on with what comes, until interrupted" },
+	    { "addresses", NULL, "each author's last address, too; in text alone" }, { 0 } } },
 	{ "files", "", "files and voices", 0, 0, run_files,
 	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "as with history" }, { "until", "TIME", "up to this time" },
 	    { "grep", "TEXT", "only those whose name contains it" }, { "last", "N", "only those among the newest N messages" }, { 0 } } },
@@ -419,6 +425,9 @@ static int take_option(struct ctl *c, char **argv, int *at)
 		return complain(EXIT_USAGE, "--%s takes no value", found->name);
 	if (found->value && !value && !(value = argv[++*at]))
 		return complain(EXIT_USAGE, "--%s needs a value: %s", found->name, found->help);
+	/* A script's variable that was not set is not "anybody". A reason may be empty: then there is none. */
+	if (found->value && !*value && strcmp(found->name, "reason") != 0)
+		return complain(EXIT_USAGE, "--%s is empty: leave it out, or give %s", found->name, found->help);
 	if (slot)
 		*slot = value ? value : "";
 	else if (strcmp(found->name, "socket") == 0)

@@ -25,6 +25,11 @@ static void add_user(struct table *t, struct json_object *u)
 	table_cell(t, jbool(u, "online") ? "now" : time_text(when, jint(u, "seen")));
 	table_cell(t, jbool(u, "banned") ? "banned" : jbool(u, "muted") ? "muted" : "");
 	buf_init(&b, 4096);
+	if (*jstr(u, "last_address")) {
+		buf_puts(&b, jstr(u, "last_address"));
+		buf_putc(&b, '\0');
+		b.len--;
+	}
 	for (size_t i = 0; i < json_object_array_length(addresses); i++) {
 		const char *address = json_object_get_string(json_object_array_get_idx(addresses, i));
 
@@ -59,6 +64,7 @@ int run_users(struct ctl *c)
 		snprintf(number, sizeof(number), "%lld", (long long)after);
 		put_query(&path, "after", number);
 		put_query(&path, "all", option(c, "all") ? "1" : NULL);
+		put_query(&path, "net", option(c, "ip"));
 		put_query(&path, "q", c->count ? c->operands[0] : NULL);
 		buf_putc(&path, '\0');
 		code = api_get(c, path.p, &o);
@@ -77,6 +83,7 @@ int run_users(struct ctl *c)
 			else
 				add_user(&t, u);
 		}
+		last = WC_MAX(last, jint(o, "upto"));
 		json_object_put(o);
 		if (more && last == after)
 			code = complain_endless();
@@ -151,7 +158,9 @@ const char *sanction_text(char out[SANCTION_TEXT], struct json_object *s)
 	size_t n = strlen(describe(out, s));
 
 	if (jint(s, "until"))
-		snprintf(out + n, SANCTION_TEXT - n, " until %s", time_text(until, jint(s, "until")));
+		n += (size_t)snprintf(out + n, SANCTION_TEXT - n, " until %s", time_text(until, jint(s, "until")));
+	if (jbool(s, "kept") && n < SANCTION_TEXT)
+		snprintf(out + n, SANCTION_TEXT - n, " (stayed: longer)");
 	return out;
 }
 
@@ -172,6 +181,10 @@ static int sanction(struct ctl *c, const char *path, const char *done)
 		json_object_object_add(body, "for_s", json_object_new_int64(seconds));
 	if (option(c, "with-ip"))
 		json_object_object_add(body, "with_ip", json_object_new_boolean(true));
+	if (option(c, "force"))
+		json_object_object_add(body, "force", json_object_new_boolean(true));
+	if (option(c, "replace"))
+		json_object_object_add(body, "replace", json_object_new_boolean(true));
 	add_str(body, "reason", option(c, "reason"));
 	code = api_post(c, path, body, &o);
 	if (code)
@@ -183,6 +196,12 @@ static int sanction(struct ctl *c, const char *path, const char *done)
 		struct json_object *s = json_object_array_get_idx(list, i);
 		char text[SANCTION_TEXT], until[TIME_TEXT];
 
+		if (jbool(s, "kept")) {
+			print_safe(stdout, describe(text, s));
+			printf(" stays %s %s%s, number %lld: that is longer; --replace shortens it\n", done, jint(s, "until") ? "until " : "for good",
+			       jint(s, "until") ? time_text(until, jint(s, "until")) : "", (long long)jint(s, "sanction"));
+			continue;
+		}
 		printf("%s ", done);
 		print_safe(stdout, describe(text, s));
 		printf(" %s%s, number %lld\n", jint(s, "until") ? "until " : "for good", jint(s, "until") ? time_text(until, jint(s, "until")) : "",

@@ -1,4 +1,4 @@
-/* talk.c — say, slow, lockdown, delete, purge. */
+/* talk.c — say, slow, lockdown, delete. Purging is purge.c. */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>
@@ -134,11 +134,11 @@ static int delete_some(struct ctl *c, struct json_object *ids, size_t *deleted, 
 	*deleted += json_object_array_length(jarray(o, "deleted"));
 	if (c->json)
 		print_json(o);
-	for (int missing = 0; missing < 2 && !c->json; missing++) {
+	for (int missing = 0; missing < 2; missing++) {
 		struct json_object *list = jarray(o, missing ? "missing" : "already");
 
 		*other += missing ? json_object_array_length(list) : 0;
-		for (size_t i = 0; i < json_object_array_length(list); i++)
+		for (size_t i = 0; i < json_object_array_length(list) && !c->json; i++)
 			complain(0, missing ? "there is no message %s" : "message %s was deleted before", json_object_get_string(json_object_array_get_idx(list, i)));
 	}
 	json_object_put(o);
@@ -167,41 +167,4 @@ int run_delete(struct ctl *c)
 	if (code == 0 && !c->json)
 		printf("deleted %zu message%s\n", deleted, deleted == 1 ? "" : "s");
 	return code ? code : missing ? EXIT_NOT_FOUND : 0;
-}
-
-int run_purge(struct ctl *c)
-{
-	int64_t after = 0, total = 0, id = 0;
-	bool more = true;
-
-	while (more) {
-		struct json_object *o, *body = json_object_new_object();
-		int code;
-
-		json_object_object_add(body, "user", json_object_new_string(c->operands[0]));
-		if (option(c, "reason"))
-			json_object_object_add(body, "reason", json_object_new_string(option(c, "reason")));
-		json_object_object_add(body, "after", json_object_new_int64(after));
-		code = api_post(c, "/v1/purge", body, &o);
-		if (code)
-			return code;
-		total += jint(o, "deleted");
-		more = jbool(o, "more");
-		if (more && jint(o, "upto") <= after) {
-			json_object_put(o);
-			return complain_endless();
-		}
-		after = jint(o, "upto");
-		id = jint(o, "id");
-		json_object_put(o);
-		if (is_terminal(stderr) && more)
-			fprintf(stderr, "\r%lld deleted", (long long)total);
-	}
-	if (is_terminal(stderr))
-		fputs("\r\033[K", stderr);
-	if (c->json)
-		printf("{\"id\":%lld,\"deleted\":%lld}\n", (long long)id, (long long)total);
-	else
-		printf("deleted %lld message%s of %lld\n", (long long)total, total == 1 ? "" : "s", (long long)id);
-	return 0;
 }

@@ -69,7 +69,7 @@ test('an address banned while the page was away: told at the first try, and no f
 	const ada = await Person.open(browser, server, 'Away', { mayBeDown: true });
 	await ada.context.setOffline(true);
 	await server.restart();
-	ctl('ban', '--ip', '127.0.0.1', '--for', '1h');
+	ctl('ban', '--ip', '127.0.0.1', '--for', '1h', '--force');
 	await ada.context.setOffline(false);
 	await ada.page.waitForSelector('#expelled:not([hidden]):has-text("cannot enter")');
 	// The browser itself says of a refused request what the test is about.

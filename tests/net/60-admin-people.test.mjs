@@ -118,7 +118,7 @@ serverTest('bans of addresses and networks meet everybody there, before anything
 		return (await kept.response()).status;
 	};
 	if (kept) assert.equal(await ask(), 200);
-	await ctl(s, ['ban', '--ip', '127.0.0.0/8', '--reason', 'net']);
+	await ctl(s, ['ban', '--ip', '127.0.0.0/8', '--reason', 'net', '--force']);
 	for (const c of [a, old]) assert.deepEqual(await c.closed, { code: 4002, reason: 'net' });
 	await turnedAway();
 	if (kept) {
@@ -127,13 +127,13 @@ serverTest('bans of addresses and networks meet everybody there, before anything
 		assert.equal((await s.get('/')).status, 403);
 	}
 	await ctl(s, ['unban', '--ip', '127.0.0.0/8']);
-	await ctl(s, ['ban', '--ip', '127.0.0.2']);
+	await ctl(s, ['ban', '--ip', '127.0.0.2', '--force']);
 	await ctl(s, ['ban', '--ip', '2001:db8::/32']);
 	assert.equal((await tryJoin(s, { name: 'x' })).last.type, 'init');
 	const bans = await ctlJson(s, ['bans']);
 	assert.deepEqual(bans.sanctions.map(b => [b.kind, b.net]), [['ip', '127.0.0.2'], ['cidr', '2001:db8::/32']]);
 	const c = await join2(s, 'c');
-	await ctl(s, ['ban', 'c', '--with-ip']);
+	await ctl(s, ['ban', 'c', '--with-ip', '--force']);
 	assert.equal((await c.closed).code, 4002);
 	await turnedAway();
 	await ctl(s, ['unban', '--number', '5']);

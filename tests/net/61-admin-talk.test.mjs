@@ -92,7 +92,7 @@ serverTest('purge takes all of a person, files and private talk too, and nothing
 	guest.text('from a guest');
 	await fence(b, [a, b, guest]);
 	const r = await ctl(s, ['purge', 'a', '--reason', 'spam']);
-	assert.equal(r.stdout, `deleted 602 messages of ${a.id}\n`);
+	assert.equal(r.stdout, `deleted 602 messages of a (id ${a.id}), with 1 file\n`);
 	assert.equal((await s.get(file.url)).status, 404);
 	await b.next(f => f.type === 'delete' && f.target === file.id);
 	const d = await join2(s, 'd');

@@ -96,7 +96,7 @@ serverTest('nothing is kept, nothing is backed up', { args: ['--data', ':memory:
 	a.text('kept for now');
 	await fence(a);
 	assert.match((await ctlRaw(['--socket', sock, 'history'])).stdout, /a: kept for now\n/);
-	assert.equal((await ctlRaw(['--socket', sock, 'purge', 'a'])).stdout, `deleted 2 messages of ${a.id}\n`);
+	assert.equal((await ctlRaw(['--socket', sock, 'purge', 'a'])).stdout, `deleted 2 messages of a (id ${a.id})\n`);
 });
 
 const blobsOf = dir => fs.readdirSync(path.join(dir, 'blobs'), { recursive: true, withFileTypes: true }).filter(e => e.isFile()).map(e => path.join(e.parentPath ?? e.path, e.name)).sort();
