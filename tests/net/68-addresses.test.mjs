@@ -1,8 +1,10 @@
 // Where people came from: kept for a while, found and banned after they left, shown to the admin and to nobody else.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
-import { serverTest, fence, sleep, slack } from './lib.mjs';
+import test from 'node:test';
+import { Server, serverTest, fence, sleep, slack } from './lib.mjs';
 import { Raw } from './raw.mjs';
 import { join2, rejoin2 } from './v2.mjs';
 import { ctl, ctlJson, adminRequest } from './admin.mjs';
@@ -147,6 +149,34 @@ serverTest('--keep-addresses 0 keeps none and removes what was kept; ban --with-
 	await gone(s, ['Bob']);
 	await s.stop();
 	for (const a of ['203.0.113.5', '198.51.100.77', '192.0.2.9']) assert.ok(!holds(a), `${a} is still in the file`);
+});
+
+test('SIGHUP: 0 removes what was kept while the server runs; a number keeps anew', { timeout: 60000 * slack }, async t => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
+	t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
+	const file = path.join(dir, 'settings');
+	fs.writeFileSync(file, 'WAVECHAT_KEEP_ADDRESSES=30\n');
+	const s = await Server.start({ dir, args: [...proxied.args, '--config', file] });
+	t.after(() => s.cleanUp());
+	const ann = await come(s, 'Ann', '203.0.113.5'), eve = await come(s, 'Eve', '198.51.100.77', { v: 1 });
+	await Promise.all([ann, eve].map(c => c.close()));
+	await gone(s, ['Ann', 'Eve']);
+	assert.deepEqual(await lastOf(s), { Ann: '203.0.113.5', Eve: '198.51.100.77' });
+	const reload = async days => {
+		fs.writeFileSync(file, `WAVECHAT_KEEP_ADDRESSES=${days}\n`);
+		s.child.kill('SIGHUP');
+		for (const end = Date.now() + 10000 * slack; (await adminRequest(s, 'GET', '/v1/config')).json.settings.find(x => x.name === 'keep-addresses').value !== String(days); await sleep(20))
+			assert.ok(Date.now() < end);
+	};
+	await reload(0);
+	assert.deepEqual(await lastOf(s), { Ann: null });
+	await sleep(2500); // two turns of the chores: the rows are gone, too
+	await reload(30);
+	assert.deepEqual(await lastOf(s), { Ann: null }, 'what was removed does not come back');
+	await (await come(s, '', '203.0.113.6', { token: ann.token })).close();
+	await gone(s, ['Ann']);
+	assert.deepEqual(await lastOf(s), { Ann: '203.0.113.6' });
+	await s.stop();
 });
 
 serverTest('joins and leaves are logged with id, name and address; a storm is summed up, and a log that nobody reads holds up nobody', { ...proxied, timeout: 60000, allow: /origin refused/ }, async s => {
