@@ -1,6 +1,7 @@
 /* test_logmsg.c — the log's lines as they leave: levels, both formats, the journal's prefix, and that nothing raw gets through. */
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -210,11 +211,65 @@ static void test_journal(void **state)
 	assert_int_equal(printed[4], '-');
 }
 
+/* At most one in the time; the next one that passes knows how many did not. */
+static void test_gap(void **state)
+{
+	struct log_gap gap = { 0 };
+	uint64_t missed = 99;
+
+	(void)state;
+	assert_true(log_gap_is_over(&gap, 60000, &missed));
+	assert_int_equal(missed, 0);
+	for (int i = 0; i < 3; i++)
+		assert_false(log_gap_is_over(&gap, 60000, &missed));
+	atomic_store(&gap.next_ms, 0);
+	assert_true(log_gap_is_over(&gap, 60000, &missed));
+	assert_int_equal(missed, 3);
+	assert_false(log_gap_is_over(&gap, 60000, &missed));
+	assert_int_equal(missed, 3);
+}
+
+/* A pipe that nobody reads: a thread that serves people goes on, and says later how many lines it lost. */
+static void test_full_pipe(void **state)
+{
+	static char bytes[1 << 20];
+	int pipe_fds[2], out = dup(STDERR_FILENO);
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_true(dup2(pipe_fds[1], STDERR_FILENO) >= 0);
+	log_setup(LOG_INFO, LOG_TEXT);
+	wc_thread_is(ROLE_ROOM, "room");
+	for (int i = 0; i < 3000; i++) /* a pipe has 64 KB */
+		log_info("joined", "number=%d", i);
+	n = read(pipe_fds[0], bytes, sizeof(bytes) - 1);
+	log_info("left", "number=1");
+	n += read(pipe_fds[0], bytes + n, sizeof(bytes) - 1 - (size_t)n);
+	wc_thread_is(ROLE_NONE, "test");
+	dup2(out, STDERR_FILENO);
+	close(out);
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+	assert_true(n > 0);
+	bytes[n] = '\0';
+	assert_non_null(strstr(bytes, " joined number=0\n"));
+	assert_null(strstr(bytes, " joined number=2999\n"));
+	assert_non_null(strstr(bytes, " left number=1\n"));
+	const char *lost = strstr(bytes, " log lines lost count=");
+	assert_non_null(lost);
+	int whole = 0;
+	for (const char *p = bytes; (p = strstr(p, " joined number=")); p++)
+		whole++;
+	assert_int_equal(whole + atoi(strchr(lost, '=') + 1), 3000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_quote),     cmocka_unit_test(test_levels),     cmocka_unit_test(test_text_line),
 		cmocka_unit_test(test_json_line), cmocka_unit_test(test_long_lines), cmocka_unit_test(test_journal),
+		cmocka_unit_test(test_gap),       cmocka_unit_test(test_full_pipe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
