@@ -37,6 +37,12 @@ check "it serves" 'exec 3<>/dev/tcp/127.0.0.1/8080; printf "GET /health HTTP/1.1
 check "wavechatctl finds it" 'wavechatctl status && wavechatctl say hello'
 check "what it says is in the journal, with priorities" 'journalctl -u wavechatd -p info --no-pager | grep " ready port=8080"'
 check "it is reloaded" 'systemctl reload wavechatd && systemctl is-active wavechatd'
+check "settings take effect at a reload; what needs a restart is named; a wrong line is in the status and changes nothing" '
+	echo MAX_FILE_MB=3 >>/etc/default/wavechatd; echo WAVECHAT_THREADS=2 >>/etc/default/wavechatd; systemctl reload wavechatd; sleep 1
+	wavechatctl config | grep -E "^max-file-mb +3 +/etc/default/wavechatd:" && wavechatctl config | grep -E "^threads .*after a restart: 2" || exit
+	cp /etc/default/wavechatd /root/good; echo MAX_FILE_MBS=4 >>/etc/default/wavechatd; systemctl reload wavechatd; sleep 1
+	systemctl status --no-pager wavechatd | grep "Settings not reloaded.*did you mean MAX_FILE_MB" && wavechatctl config | grep -E "^max-file-mb +3 " || exit
+	cp /root/good /etc/default/wavechatd; systemctl reload wavechatd; sleep 1; ! systemctl status --no-pager wavechatd | grep "Settings not reloaded"'
 check "a backup is put in the place of what it has, as the manual says" 'cd /root && wavechatctl backup chat.tar && systemctl stop wavechatd &&
 	mv /var/lib/private/wavechat /var/lib/private/wavechat.old && wavechatctl restore chat.tar /var/lib/private/wavechat &&
 	systemctl start wavechatd && wavechatctl audit | grep " say "'
@@ -49,8 +55,8 @@ printf '[Service]\nWatchdogSec=2s\n' >/run/systemd/system/wavechatd.service.d/wa
 systemctl daemon-reload
 check "it keeps a watchdog content" 'systemctl restart wavechatd; pid=$(systemctl show -p MainPID --value wavechatd); sleep 5; [ "$pid" = "$(systemctl show -p MainPID --value wavechatd)" ]'
 check "hung, it is ended and started again" 'kill -STOP "$(systemctl show -p MainPID --value wavechatd)"; sleep 9; [ "$(systemctl show -p NRestarts --value wavechatd)" = 1 ] && wavechatctl status'
-check "a wrong option is said, and not tried again" 'echo "OPTIONS=\"--prot 1\"" >>/etc/default/wavechatd; systemctl restart wavechatd; sleep 4
-	[ "$(systemctl show -p NRestarts --value wavechatd) $(systemctl show -p ExecMainStatus --value wavechatd)" = "0 2" ] && journalctl -u wavechatd --no-pager | grep "did you mean --port"'
+check "a wrong option is said, and not tried again" 'echo PROT=1 >>/etc/default/wavechatd; systemctl restart wavechatd; sleep 4
+	[ "$(systemctl show -p NRestarts --value wavechatd) $(systemctl show -p ExecMainStatus --value wavechatd)" = "0 2" ] && journalctl -u wavechatd --no-pager | grep "did you mean PORT"'
 echo "$passed passed, $failed failed"
 systemctl poweroff
 TRY

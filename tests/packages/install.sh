@@ -11,16 +11,20 @@ chmod 755 "$work"
 trap 'rm -rf "$work"' EXIT
 make=(make --no-print-directory -s)
 
-# The command of the installed unit, with its settings, as a user without rights: what the service manager does, but for its sandbox.
+# The command of the installed unit, which reads its settings itself, as a user without rights: what the service manager does, but for its sandbox.
 serves() { # serves UNIT DEFAULTS
 	local unit=$1 defaults=$2 pid port='' status=1
 	[ "$(stat -c %a "$unit")" = 644 ] || { echo "the unit's mode"; return 1; }
+	grep -q "^ExecStart=.* --config -$defaults" "$unit" || { echo "the unit does not name $defaults"; return 1; }
+	# Shells and the program read the same out of it.
+	# shellcheck disable=SC1090 # one of ours
+	(set -a; unset PORT; . "$defaults"; wavechatd --check --config "$defaults" --port 0 --data :memory:) || return 1
 	rm -rf "$work/state" "$work/run" "$work/said"
 	install -d -m 700 -o nobody -g nogroup "$work/state" "$work/run"
 	: >"$work/said"
 	# shellcheck disable=SC2016 # for the inner shell
 	env -i STATE_DIRECTORY="$work/state" RUNTIME_DIRECTORY="$work/run" setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=-all --no-new-privs \
-		bash -c 'set -a; . "$1"; LISTEN=127.0.0.1 PORT=0; exec $2' sh "$defaults" "$(sed -n 's/^ExecStart=//p' "$unit" | sed 's/ \$OPTIONS//')" >"$work/said" 2>&1 &
+		bash -c 'set -a; LISTEN=127.0.0.1 PORT=0; exec $1' sh "$(sed -n 's/^ExecStart=//p' "$unit" | sed 's/ \$OPTIONS//')" >"$work/said" 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
 		port=$(sed -n 's|.*http://127.0.0.1:\([0-9]*\).*|\1|p' "$work/said" | head -n 1)

@@ -55,11 +55,12 @@ serves() { # serves ROOT UNIT: the command of the unit, below the root, answers 
 	local root=$1 unit=$2 command pid port='' status
 	command=$(sed -n 's/^ExecStart=//p' "$unit")
 	command=${command% \$OPTIONS}
-	[ -x "$root$command" ] || { echo "$unit starts $command, which is not there"; return 1; }
+	[ -x "$root${command%% *}" ] || { echo "$unit starts $command, which is not there"; return 1; }
 	rm -rf "$work/state" "$work/run" "$work/said"
 	mkdir -m 700 "$work/state" "$work/run"
 	: >"$work/said" # before the server is started: what the last one said must not be read
-	env -i STATE_DIRECTORY="$work/state" RUNTIME_DIRECTORY="$work/run" LISTEN=127.0.0.1 PORT=0 "$root$command" >"$work/said" 2>&1 &
+	# shellcheck disable=SC2086 # the command's words
+	env -i STATE_DIRECTORY="$work/state" RUNTIME_DIRECTORY="$work/run" LISTEN=127.0.0.1 PORT=0 "$root${command%% *}" ${command#"${command%% *}"} >"$work/said" 2>&1 &
 	pid=$!
 	for _ in $(seq 100); do
 		port=$(sed -n 's|.*http://127.0.0.1:\([0-9]*\).*|\1|p' "$work/said" | head -n 1)
