@@ -263,6 +263,18 @@ static uint64_t file_bytes(const char *dir, const char *name)
 	return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
+static void look_at_disk(struct space *space)
+{
+	struct space_state n;
+	space_look(space, &n);
+	const bool has_disk = n.disk_bytes != 0;
+	metric_set(M_DISK_FREE, has_disk ? n.free_bytes : METRIC_ABSENT);
+	metric_set(M_DISK_SIZE, has_disk ? n.disk_bytes : METRIC_ABSENT);
+	metric_set(M_DISK_RESERVE, has_disk ? n.reserve_bytes : METRIC_ABSENT);
+	metric_set(M_FILES_USED, has_disk ? n.used_bytes : METRIC_ABSENT);
+	metric_set(M_FILES_BOUND, has_disk && n.bound_bytes ? n.bound_bytes : METRIC_ABSENT);
+}
+
 static void look(struct admin *a)
 {
 	const char *dir = a->o.options->data;
@@ -274,6 +286,9 @@ static void look(struct admin *a)
 	metric_set(M_PENDING_LARGE, shbuf_large_bytes());
 	metric_set(M_PENDING_IN, hubs_receiving_bytes(a->o.hubs));
 	metric_set(M_THREAD_STALL, (uint64_t)pulse_longest(false, name));
+	int64_t stored = store_rows(a->o.store);
+	metric_set(M_STORED_MESSAGES, stored < 0 ? METRIC_ABSENT : (uint64_t)stored);
+	look_at_disk(a->o.space);
 	metric_set(M_STORE_BYTES, file_bytes(dir, "wavechat.db") + file_bytes(dir, "wavechat.db-wal"));
 	metric_set(M_BLOB_BYTES, blobs_bytes(a->o.blobs));
 	metric_set(M_LOST_BYTES, blobs_lost_bytes(a->o.blobs));
@@ -297,16 +312,6 @@ void verb_metrics(struct call *c)
 static void put_num(struct buf *b, const char *key, uint64_t n)
 {
 	buf_printf(b, ",\"%s\":%llu", key, (unsigned long long)n);
-}
-
-static void status_ready(struct call *c)
-{
-	struct buf *b = &c->c.out;
-	if (c->c.status == 200) {
-		buf_put(b, c->text.p, c->text.len);
-		buf_putc(b, '}');
-	}
-	call_reply(c);
 }
 
 static void put_space(struct buf *b, struct space *space)
@@ -357,6 +362,8 @@ void verb_status(struct call *c)
 	put_num(b, "store_bytes", metric_get(M_STORE_BYTES));
 	put_num(b, "blob_bytes", metric_get(M_BLOB_BYTES));
 	put_space(b, a->o.space);
+	if (metric_get(M_STORED_MESSAGES) != METRIC_ABSENT)
+		put_num(b, "stored_messages", metric_get(M_STORED_MESSAGES));
 	put_num(b, "resident_bytes", metric_get(M_PROCESS_RESIDENT));
 	buf_puts(b, ",\"memory\":");
 	budgets_json(a->o.budgets, b);
@@ -364,7 +371,7 @@ void verb_status(struct call *c)
 	put_num(b, "connections_max", (uint64_t)a->o.connections_max);
 	put_num(b, "commits", metric_get(M_COMMITS));
 	put_num(b, "commit_us", metric_observed(H_COMMIT_SECONDS));
-	call_room(c, moderate_status, status_ready);
+	admin_status(c);
 }
 
 void verb_verbs(struct call *c)

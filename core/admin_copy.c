@@ -16,6 +16,7 @@
 
 #include "admin_impl.h"
 #include "logmsg.h"
+#include "metrics.h"
 
 #define IDLE_MS (2 * 60 * 1000) /* after that long without a question, its maker is taken for dead */
 #define LOOK_S 1
@@ -117,6 +118,8 @@ static void make_copy(struct backup *b)
 			wc_cause(&b->cause, "cannot read the copy again: %s", strerror(errno));
 	}
 	store_dump_close(d);
+	if (is_good)
+		metric_set(M_BACKUP, (uint64_t)real_ms());
 	atomic_store(&b->state, is_good ? READY : FAILED);
 }
 

@@ -87,6 +87,9 @@ struct call {
 	size_t purged, purged_files;
 	int64_t deadline_ms; /* monotonic */
 	bool has_more;
+	/* status */
+	struct health_state well;
+	struct health_alarm alarm;
 };
 
 /* Parameters, from the body or the query. Strings live as long as the call. */
@@ -127,6 +130,9 @@ void admin_metrics_text(struct admin *a, struct buf *b);
 
 /* admin_config.c */
 void verb_config(struct call *c);
+
+/* admin_health.c: c->text has the members that the door knows; answers. */
+void admin_status(struct call *c);
 
 /* admin_read.c */
 void verb_history(struct call *c);

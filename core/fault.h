@@ -18,6 +18,8 @@ enum fault_word {
 	FAULT_CLOCK_MS,        /* so far the wall clock is off */
 	FAULT_ROOM_STALL_MS,   /* so long the room's next turn takes; taken once */
 	FAULT_IO_STALL_MS,     /* the same for an I/O thread */
+	FAULT_HELPER_STALL_MS, /* the same for a helper's next job */
+	FAULT_HELPER_PATIENCE_MS, /* in place of the time that a helper may take before it counts as hanging; 0: as it is */
 	FAULT_WORDS,
 };
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault.h"
 #include "pulse.h"
 
 struct job {
@@ -26,6 +27,7 @@ struct helpers {
 	pthread_cond_t filled;
 	struct job *first, **end;
 	size_t queued;
+	int64_t moved_ms; /* monotonic: a job was taken, or one came where none waited */
 	bool is_stopping;
 	int count;
 	struct worker v[];
@@ -47,8 +49,10 @@ static void *worker_main(void *arg)
 			if (!hs->first)
 				hs->end = &hs->first;
 			hs->queued--;
+			hs->moved_ms = mono_ms();
 			pthread_mutex_unlock(&hs->lock);
 			pulse_work();
+			fault_stall(FAULT_HELPER_STALL_MS);
 			j->fn(j->arg, w->reader);
 			pulse_rest();
 			free(j);
@@ -116,7 +120,8 @@ void helpers_submit(struct helpers *hs, job_fn fn, void *arg)
 	pthread_mutex_lock(&hs->lock);
 	*hs->end = j;
 	hs->end = &j->next;
-	hs->queued++;
+	if (!hs->queued++)
+		hs->moved_ms = mono_ms();
 	pthread_cond_signal(&hs->filled);
 	pthread_mutex_unlock(&hs->lock);
 }
@@ -127,4 +132,12 @@ size_t helpers_queued(struct helpers *hs)
 	size_t n = hs->queued;
 	pthread_mutex_unlock(&hs->lock);
 	return n;
+}
+
+int64_t helpers_waiting_ms(struct helpers *hs)
+{
+	pthread_mutex_lock(&hs->lock);
+	const int64_t ms = hs->queued ? mono_ms() - hs->moved_ms : 0;
+	pthread_mutex_unlock(&hs->lock);
+	return ms;
 }

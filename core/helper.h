@@ -18,5 +18,6 @@ void helpers_stop(struct helpers *hs);
 /* Queues fn(arg). Any thread; never blocks longer than a mutex. Producers bound themselves: a connection has at most a few jobs. */
 void helpers_submit(struct helpers *hs, job_fn fn, void *arg);
 size_t helpers_queued(struct helpers *hs);
+int64_t helpers_waiting_ms(struct helpers *hs); /* since jobs wait and none was taken; 0: none waits. Any thread */
 
 #endif

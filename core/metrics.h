@@ -101,6 +101,11 @@
 	X(LOG_WARN_LINES, counter, one, "log_lines_total{level=\"warn\"}", "") \
 	X(LOG_INFO_LINES, counter, one, "log_lines_total{level=\"info\"}", "") \
 	X(LOG_DEBUG_LINES, counter, one, "log_lines_total{level=\"debug\"}", "") \
+	/* in the order of enum health_check */ \
+	X(HEALTH_STORAGE, gauge, one, "health_ok{check=\"storage\"}", "1 if all is well, 0 if not, by what is looked at; as /health?deep has it") \
+	X(HEALTH_ROOM, gauge, one, "health_ok{check=\"room\"}", "") \
+	X(HEALTH_THREADS, gauge, one, "health_ok{check=\"threads\"}", "") \
+	X(HEALTH_DISK, gauge, one, "health_ok{check=\"disk\"}", "") \
 	/* set when they are asked for */ \
 	X(THREAD_STALL, gauge, ms, "thread_stall_seconds", "how long the longest turn of a thread has taken until now") \
 	X(PENDING_OUT, gauge, bytes, "pending_out_bytes", "bytes of private output that wait on connections") \
@@ -108,9 +113,17 @@
 	X(PENDING_IN, gauge, bytes, "pending_in_bytes", "bytes of large frames that are being received") \
 	X(LOG_LAG, gauge, bytes, "log_lag_bytes", "bytes of the broadcast logs that the slowest I/O thread has not passed yet") \
 	X(STORE_BYTES, gauge, bytes, "store_bytes", "bytes of the database on disk, its log included") \
+	X(STORED_MESSAGES, gauge, one, "stored_messages", "messages in the database, deletions' marks included") \
+	X(BACKUP, gauge, ms, "backup_timestamp_seconds", "when the last backup was taken, Unix time; absent if there was none") \
 	X(BLOB_BYTES, gauge, bytes, "blob_bytes", "bytes of files and voices stored") \
 	X(LOST_BYTES, gauge, bytes, "lost_bytes", "bytes of files in lost/, which nothing explains; each stays there for a day") \
 	X(FILES_UNEXPLAINED, gauge, one, "files_unexplained", "files that no row explains and that a sweep did not dare to move") \
+	/* of the disk that the data lie on; absent with :memory: */ \
+	X(DISK_FREE, gauge, bytes, "disk_free_bytes", "bytes free on the disk of the data") \
+	X(DISK_SIZE, gauge, bytes, "disk_size_bytes", "bytes of that disk in all") \
+	X(DISK_RESERVE, gauge, bytes, "disk_reserve_bytes", "files are refused while less than this is free") \
+	X(FILES_USED, gauge, bytes, "files_used_bytes", "bytes that files take on the disk, uploads under way included") \
+	X(FILES_BOUND, gauge, bytes, "files_bound_bytes", "bytes that files may take; absent without a bound") \
 	X(CERTIFICATE_EXPIRY, gauge, seconds, "certificate_expiry_timestamp_seconds", "when the certificate in use runs out, Unix time; absent without TLS") \
 	X(PROCESS_START, gauge, ms, "process_start_time_seconds", "when the process started, Unix time") \
 	X(PROCESS_CPU, counter, us, "process_cpu_seconds_total", "processor time used, user and system") \

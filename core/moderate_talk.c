@@ -394,6 +394,5 @@ void moderate_status(struct room *r, struct command *c)
 	lockdown_put_status(r, &c->out);
 	mod_put_int(&c->out, "bans", bans);
 	mod_put_int(&c->out, "mutes", mutes);
-	mod_put_bool(&c->out, "storage_ok", !r->storage_failed);
 	/* left open: the admin's door goes on with what the room does not know */
 }

@@ -5,13 +5,18 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "fault.h"
 #include "metrics.h"
+
+#define PATIENCE_MS 3000
+#define HELPER_PATIENCE_MS 60000 /* hashing or copying something large */
 
 #define SLOTS 128 /* 64 I/O threads, two a door, the room, the helpers; a thread past that is not watched */
 
 static struct slot {
 	atomic_bool is_taken;
 	_Atomic int64_t since_ms; /* monotonic: at work since then; 0: at rest */
+	_Atomic int64_t patience_ms; /* of this turn; 0: its role's */
 	enum wc_role role;
 	char name[16];
 } slots[SLOTS];
@@ -43,6 +48,7 @@ void pulse_rest(void)
 		return;
 	since = atomic_load_explicit(&mine->since_ms, memory_order_relaxed);
 	atomic_store_explicit(&mine->since_ms, 0, memory_order_relaxed);
+	atomic_store_explicit(&mine->patience_ms, 0, memory_order_relaxed);
 	if (since && mono_ms() - since >= PULSE_STALL_MS)
 		metric_add(M_THREAD_STALLS, 1);
 }
@@ -51,6 +57,12 @@ void pulse_work(void)
 {
 	if (mine)
 		atomic_store_explicit(&mine->since_ms, mono_ms(), memory_order_release);
+}
+
+void pulse_patience(int64_t ms)
+{
+	if (mine)
+		atomic_store_explicit(&mine->patience_ms, ms, memory_order_relaxed);
 }
 
 void pulse_end(void)
@@ -71,6 +83,30 @@ int64_t pulse_longest(bool only_vital, char name[16])
 		int64_t since = atomic_load_explicit(&slots[i].since_ms, memory_order_acquire);
 
 		if (!since || now - since <= longest || (only_vital && slots[i].role == ROLE_HELPER))
+			continue;
+		longest = now - since;
+		memcpy(name, slots[i].name, 16);
+	}
+	return longest;
+}
+
+static int64_t patience_of(const struct slot *s)
+{
+	const int64_t given = atomic_load_explicit(&s->patience_ms, memory_order_relaxed);
+	const int64_t helper_ms = fault_value(FAULT_HELPER_PATIENCE_MS) ? fault_value(FAULT_HELPER_PATIENCE_MS) : HELPER_PATIENCE_MS;
+
+	return given ? given : s->role == ROLE_HELPER ? helper_ms : PATIENCE_MS;
+}
+
+int64_t pulse_hangs(char name[16])
+{
+	int64_t longest = 0, now = mono_ms();
+
+	name[0] = '\0';
+	for (size_t i = 0; i < SLOTS; i++) {
+		int64_t since = atomic_load_explicit(&slots[i].since_ms, memory_order_acquire);
+
+		if (!since || now - since <= longest || slots[i].role == ROLE_ROOM || now - since < patience_of(&slots[i]))
 			continue;
 		longest = now - since;
 		memcpy(name, slots[i].name, 16);

@@ -87,6 +87,17 @@ static void storage_result(struct room *r, bool is_well)
 	r->storage_failed = !is_well;
 }
 
+void room_try_store(void *room)
+{
+	struct room *r = room;
+	if (r->is_quiet || store_begin(r->o.store) < 0)
+		return;
+	if (store_set_counter(r->o.store, "storage_tried", (uint64_t)(r->now_ms / 1000)) == 0 && store_commit(r->o.store) == 0)
+		storage_result(r, true);
+	else
+		store_rollback(r->o.store);
+}
+
 static bool wants_store(const struct event *e)
 {
 	return e->kind == EV_TEXT || e->kind == EV_FILE || e->kind == EV_VOICE || e->kind == EV_JOIN;

@@ -17,7 +17,7 @@
 struct room;
 
 struct room_opts {
-	_Atomic(const struct options *) options; /* in force; changed by the room, read also by helpers */
+	const struct options *options;
 	struct hubs *hubs;
 	struct inbox *inbox;
 	struct helpers *helpers;
@@ -36,6 +36,9 @@ void room_set_options(struct room *r, const struct options *o, const struct pass
 void room_quiesce(struct room *r);
 /* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */
 void room_stop(struct room *r);
+
+/* Writes something small, for a store whose last write failed: once that passes, messages are known to be taken again. Thread: room. */
+void room_try_store(void *room);
 
 /* While it is so, no blob is collected: a backup counts on them. Any thread. */
 void room_keep_blobs(struct room *r, bool keep);

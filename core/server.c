@@ -11,9 +11,8 @@
 #include "base64.h"
 #include "blob.h"
 #include "budget.h"
-#include "buf.h"
-#include "claims.h"
 #include "descriptors.h"
+#include "health.h"
 #include "helper.h"
 #include "inbox.h"
 #include "ingest.h"
@@ -116,13 +115,20 @@ int server_plan(struct plan *out, const struct options *o, const struct memory_l
 	return 0;
 }
 
-int server_plan_limits(struct server *s, char **cause)
+static int plan(struct server *s, char **cause)
 {
 	struct memory_limit limit;
 	descriptors_raise();
 	memory_limit_read(&limit, "");
 	s->plan = &s->first_plan;
 	return server_plan(&s->first_plan, s->o, &limit, cause);
+}
+
+int server_check_limits(const struct options *o, char **cause)
+{
+	struct descriptors d;
+	descriptors_raise();
+	return descriptors_plan(&d, o, io_threads(o), cause);
 }
 
 static void say_plan(const struct server *s)
@@ -245,7 +251,7 @@ static bool can_read_again(void *user, const char *path)
 	return true;
 }
 
-int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause)
+static int give_up_privileges(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
 	struct runner who, *to = o->user ? &who : NULL;
@@ -257,10 +263,10 @@ int server_give_up_privileges(struct server *s, const char *dir, bool *is_given,
 		*slash = '\0';
 	if (to && runner_find(to, o->user, "/etc", cause) < 0)
 		goto out;
-	if ((dir && (is_given ? privilege_check_dir(dir, to, is_given, cause) : privilege_make_dir(dir, to, cause)) < 0) || privilege_drop(to, cause) < 0)
+	if ((dir && privilege_make_dir(dir, to, cause) < 0) || privilege_drop(to, cause) < 0)
 		goto out;
 	privilege_no_core();
-	if (to && !is_given)
+	if (to)
 		(void)options_each_file(o, can_read_again, who.name);
 	rc = sandbox_enter(o->sandbox, &paths, &s->sandbox, cause);
 out:
@@ -285,6 +291,7 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	const struct options *o = s->o;
 	if (open_store(s, dir, cause) < 0)
 		return -WC_EIO;
+	store_count_start(s->store);
 	if (space_start(&s->space, dir, o, cause) < 0)
 		return -WC_EIO;
 	if (blobs_open(&s->blobs, dir, s->plan->budgets.files, cause) < 0)
@@ -318,14 +325,14 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	if (room_start(&s->room, &room, cause) < 0)
 		return -WC_EIO;
 	ingest_set_room(s->ingest, s->room);
-	return 0;
+	return health_start(&s->health, &(struct health_opts){ dir, s->store, s->space, s->inbox, s->helpers, room_try_store, s->room }, cause);
 }
 
 static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
 	int rc;
-	s->site = (struct site){ .options = s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers };
+	s->site = (struct site){ .options = s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers, .health = s->health };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
 	struct httpd_limits limits;
@@ -350,40 +357,13 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	s->socket_count = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		return -WC_EIO;
-	struct admin_opts admin = { s->o, s->room, s->store, s->blobs, s->space, s->hubs, httpd_port(s->httpd), &s->plan->budgets, &s->plan->descriptors,
+	struct admin_opts admin = { s->o, s->room, s->store, s->blobs, s->space, s->health, s->hubs, httpd_port(s->httpd), &s->plan->budgets, &s->plan->descriptors,
 	                            s->plan->connections_max, s->metrics_socket };
 	s->metrics_socket = -1;
 	rc = admin_start(&s->admin, &admin, cause);
 	if (rc == 0 && s->tls)
 		server_say_certificate(s);
 	return rc;
-}
-
-/* Says in the lock file what is held: see claims.h. Where the disk is full, --check knows no better. */
-static void claim(struct server *s)
-{
-	const struct options *o = s->o;
-	const int ports[2] = { httpd_port(s->httpd), o->redirect_port };
-	char metrics[64];
-	struct buf b;
-
-	buf_init_sure(&b, CLAIMS_BYTES - 1);
-	buf_printf(&b, "pid %d\n", (int)getpid());
-	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++) {
-		if (!o->listen)
-			claims_add_address(&b, NULL, ports[i]);
-		for (char *const *address = o->listen; address && *address; address++)
-			claims_add_address(&b, *address, ports[i]);
-	}
-	if (o->metrics) {
-		(void)admin_metrics_address(o, metrics);
-		claims_add_address(&b, metrics, admin_metrics_port(s->admin));
-	}
-	if (admin_path(s->admin))
-		claims_add_socket(&b, admin_path(s->admin));
-	if (!b.failed)
-		store_claim(s->store, b.p, b.len);
-	buf_fini(&b);
 }
 
 int server_start(struct server **out, const struct options *o, char **cause)
@@ -395,13 +375,13 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	atomic_init(&s->room_answered, true);
 	metrics_set_build(wc_version(), store_sqlite_version());
 	metric_set(M_CERTIFICATE_EXPIRY, METRIC_ABSENT);
+	metric_set(M_BACKUP, METRIC_ABSENT);
 	metric_set(M_PROCESS_START, (uint64_t)real_ms());
-	if (server_plan_limits(s, cause) < 0 || open_privileged(s, cause) < 0 || server_give_up_privileges(s, dir, NULL, cause) < 0 || open_chat(s, dir, cause) < 0 ||
+	if (plan(s, cause) < 0 || open_privileged(s, cause) < 0 || give_up_privileges(s, dir, cause) < 0 || open_chat(s, dir, cause) < 0 ||
 	    open_doors(s, dir, cause) < 0) {
 		server_stop(s);
 		return -WC_EIO;
 	}
-	claim(s);
 	say_sandbox(&s->sandbox);
 	say_room(s->space);
 	say_plan(s);
@@ -462,9 +442,11 @@ void server_stop(struct server *s)
 		hubs_stop(s->hubs, STOP_MS);
 	httpd_stop(s->httpd);
 	admin_stop(s->admin);
+	health_stop(s->health);
 	room_quiesce(s->room);
 	helpers_stop(s->helpers); /* their last events reach a room that still runs */
 	room_stop(s->room);
+	health_free(s->health);
 	admin_free(s->admin);
 	hubs_free(s->hubs);
 	seats_free(s->seats);

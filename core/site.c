@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "assets.h"
+#include "buf.h"
 #include "site_impl.h"
 
 #define ETAG_BYTES 96
@@ -156,12 +157,37 @@ static void get_asset(void *arg, struct http_req *r)
 	http_reply(r, &reply);
 }
 
-/* For load balancers and monitors: it says that the program answers, and no more. */
+/* What is wrong in words that tell a stranger nothing of the machine. Thread: a worker's or the watcher's. */
+static void answer_deep(void *arg, const struct health_state *state)
+{
+	struct buf b;
+
+	buf_init(&b, 4096);
+	if (state->is_well)
+		buf_puts(&b, "ok");
+	else
+		health_say(state, false, &b);
+	http_reply(arg, &(struct http_reply){
+				.status = state->is_well ? 200 : 503,
+				.content_type = "text/plain",
+				.headers = "Cache-Control: no-store\r\n",
+				.body = b.p ? b.p : "",
+				.body_len = b.len,
+			});
+	buf_fini(&b);
+}
+
+/* For load balancers and monitors: it says that the program answers, and no more; with ?deep, that it could take a message. */
 static void get_health(void *arg, struct http_req *r)
 {
 	static const char ok[] = "ok";
+	const struct site *site = arg;
+	char unused[64];
 
-	(void)arg;
+	if (http_query(r, "deep", unused, sizeof(unused))) {
+		health_ask(site->health, false, answer_deep, r);
+		return;
+	}
 	http_reply(r, &(struct http_reply){
 			      .status = 200,
 			      .content_type = "text/plain",

@@ -5,6 +5,7 @@
 #define WC_SITE_H
 
 #include "blob.h"
+#include "health.h"
 #include "helper.h"
 #include "httpd.h"
 #include "options.h"
@@ -16,6 +17,7 @@ struct site {
 	struct store *store;
 	struct blobs *blobs;
 	struct space *space;
+	struct health *health;
 	struct helpers *helpers; /* every read of the database and every finish of an upload is a job here */
 	struct upload_job *uploads; /* under way; site_upload.c's */
 	int upload_count;

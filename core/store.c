@@ -172,10 +172,8 @@ static int open_dir(const char *dir, int *lock_fd, char **cause)
 		cause_errno(cause, "cannot write in", dir, err);
 		return -WC_ESTORAGE;
 	}
-	/* A look at it by --check lasts no longer than that. */
-	for (int tries = 0; (err = flock(fd, LOCK_EX | LOCK_NB) != 0 ? errno : 0) == EWOULDBLOCK && tries < 5; tries++)
-		usleep(20000);
-	if (err) {
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		err = errno;
 		close(fd);
 		if (err == EWOULDBLOCK)
 			wc_cause(cause, "%s is in use by another wavechatd: stop that one, or name another directory with --data", dir);
@@ -183,16 +181,8 @@ static int open_dir(const char *dir, int *lock_fd, char **cause)
 			cause_errno(cause, "cannot lock", dir, err);
 		return -WC_ESTORAGE;
 	}
-	if (ftruncate(fd, 0) != 0) /* what the last server claimed there */
-		log_debug("lock", "error=\"%s\"", strerror(errno));
 	*lock_fd = fd;
 	return 0;
-}
-
-void store_claim(struct store *s, const char *text, size_t len)
-{
-	if (s->lock_fd >= 0 && pwrite(s->lock_fd, text, len, 0) != (ssize_t)len && ftruncate(s->lock_fd, 0) != 0)
-		log_debug("lock", "error=\"%s\"", strerror(errno));
 }
 
 static uint32_t be32(const uint8_t *p)
@@ -460,7 +450,7 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 	*out = NULL;
 	open_met_full_disk = false;
 	s->lock_fd = -1;
-	s->rows = -1;
+	atomic_init(&s->rows_at_start, dir ? -1 : 0);
 	s->is_memory = !dir;
 	gate_init(&s->gate);
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock less per allocation; refused, harmlessly, once SQLite runs */
@@ -504,6 +494,7 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	store_count_stop(s);
 	for (int i = 0; i < W_LAST; i++)
 		sqlite3_finalize(s->stmt[i]);
 	sqlite3_close(s->db); /* an open transaction is rolled back; the last connection moves the log into the file */
@@ -609,21 +600,6 @@ static int check_database(const char *path, bool is_at_rest, char **cause)
 	return result;
 }
 
-/* Does another program keep everybody out of the database? SQLite's bytes for that. Immutable connections do not ask. */
-static int check_unlocked(const char *path, char **cause)
-{
-	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512 };
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
-
-	if (fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
-		cause_sqlite(cause, NULL, path, SQLITE_BUSY);
-		rc = -WC_ESTORAGE;
-	}
-	if (fd >= 0)
-		close(fd);
-	return rc;
-}
-
 int store_check(const char *dir, char **cause)
 {
 	char *path = make_path(dir);
@@ -641,8 +617,6 @@ int store_check(const char *dir, char **cause)
 	if (rc)
 		goto out;
 	is_at_rest = !has_log(path);
-	if (is_at_rest && check_unlocked(path, cause) != 0)
-		goto out;
 	result = check_database(path, is_at_rest, cause);
 	if (result && is_at_rest && has_log(path)) { /* a server has started meanwhile, and wrote under our eyes */
 		free(*cause);

@@ -58,7 +58,6 @@ struct store_reader;
 int store_open(struct store **out, const char *dir, enum durability durability, char **cause) WC_MUSTCHECK;
 void store_close(struct store *s); /* commits nothing; checkpoints. Readers are closed before */
 const char *store_sqlite_version(void);
-void store_claim(struct store *s, const char *text, size_t len); /* into the lock file (claims.h); best effort, no wait */
 int store_check(const char *dir, char **cause) WC_MUSTCHECK; /* --check: opens read-only, quick_check, says what is wrong */
 const char *store_sqlite_version(void); /* of the library linked, for --version */
 
@@ -68,6 +67,11 @@ const char *store_sqlite_version(void); /* of the library linked, for --version 
  * starts afresh and works as soon as the disk does. -WC_EEXIST and -WC_ENOENT are answers, not failures: the transaction goes on. */
 int store_begin(struct store *s) WC_MUSTCHECK;
 int store_commit(struct store *s) WC_MUSTCHECK;   /* on failure the transaction is rolled back */
+/* The last attempt to write failed for the sake of the disk, the file or a lock, and none has passed since. Any thread. */
+bool store_is_failing(const struct store *s);
+int64_t store_rows(const struct store *s); /* messages stored, deletions' marks included; -1: not counted yet. Any thread */
+void store_count_start(struct store *s);   /* counts them, on a thread. Thread: main, before anybody else writes */
+void store_count_stop(struct store *s);    /* store_close does it, too */
 void store_rollback(struct store *s);
 bool store_was_full(const struct store *s); /* something failed since the last store_begin because the disk is full */
 int store_savepoint(struct store *s) WC_MUSTCHECK;        /* one an event */

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #include "store.h"
 
@@ -55,7 +56,12 @@ struct store {
 	 * accepted. SQLite itself ends a transaction on some errors; without this what follows would be stored outside any. */
 	bool in_txn, is_poisoned;
 	bool was_full; /* a step failed for want of room, since the last store_begin */
-	int64_t rows, rows_at_begin, rows_at_savepoint; /* messages; -1: not counted yet */
+	int64_t rows, rows_at_begin, rows_at_savepoint; /* by how many messages there are more than at the start, this transaction's included */
+	_Atomic int64_t rows_at_start;                  /* -1: not counted yet (store_count.c) */
+	_Atomic int64_t rows_committed;                 /* of rows, what is committed */
+	sqlite3 *counter;                               /* store_count.c's */
+	pthread_t count_thread;
+	_Atomic bool is_failing;                        /* see store_is_failing */
 	int64_t logged_ms;
 	int fail_after, fail_rc; /* store_test_fail_after */
 	struct store_gate gate;

@@ -239,7 +239,7 @@ int store_put_deletion(struct store *s, uint64_t id, int64_t at_ms, uint64_t tar
 	bind_int(&b, (int64_t)viewer);
 	bind_int(&b, (int64_t)target); /* a column of text: SQLite keeps the digits */
 	result = finish(s, "put_deletion", &b);
-	if (result == 0 && s->rows >= 0)
+	if (result == 0)
 		s->rows++;
 	return result;
 }

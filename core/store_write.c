@@ -77,10 +77,43 @@ static int step(struct store *s, enum writer_stmt which)
 	return sqlite3_step(s->stmt[which]);
 }
 
+/* Not for want of memory, not for a row that breaks a rule: the next message would fail as well. */
+static bool is_of_the_disk(int rc)
+{
+	switch (rc & 0xff) {
+	case SQLITE_FULL:
+	case SQLITE_IOERR:
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CANTOPEN:
+	case SQLITE_BUSY:
+	case SQLITE_PROTOCOL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool store_is_failing(const struct store *s)
+{
+	return atomic_load_explicit(&s->is_failing, memory_order_relaxed);
+}
+
+int64_t store_rows(const struct store *s)
+{
+	const int64_t at_start = atomic_load(&s->rows_at_start);
+
+	return at_start < 0 ? -1 : at_start + atomic_load(&s->rows_committed);
+}
+
 static int failed(struct store *s, const char *what, int rc)
 {
 	int64_t now_ms = mono_ms();
 
+	if (is_of_the_disk(rc))
+		atomic_store_explicit(&s->is_failing, true, memory_order_relaxed);
 	if (s->in_txn)
 		s->is_poisoned = true;
 	s->was_full |= store_is_full_code(rc, sqlite3_system_errno(s->db));
@@ -156,6 +189,8 @@ int store_commit(struct store *s)
 		store_rollback(s);
 		return -WC_ESTORAGE;
 	}
+	atomic_store_explicit(&s->is_failing, false, memory_order_relaxed);
+	atomic_store(&s->rows_committed, s->rows);
 	end_txn(s);
 	return 0;
 }
@@ -290,8 +325,7 @@ int store_put_msg(struct store *s, const struct msg *m)
 		rc = put_peer(s, m->to_id, m->from_id, m->from_name, m->id);
 	if (rc != SQLITE_OK)
 		return failed(s, "put_msg", rc);
-	if (s->rows >= 0)
-		s->rows++;
+	s->rows++;
 	return 0;
 }
 
@@ -520,7 +554,7 @@ static int remove_oldest(struct store *s, int64_t before_ms, store_msg_fn fn, vo
 		rc = delete_peer(s, from, to, *id);
 	if (rc == SQLITE_OK && is_dm && from != to)
 		rc = delete_peer(s, to, from, *id);
-	if (rc == SQLITE_OK && s->rows > 0)
+	if (rc == SQLITE_OK)
 		s->rows--;
 	return rc;
 }
@@ -571,18 +605,21 @@ int store_expire(struct store *s, int64_t before_ms, int limit, store_msg_fn fn,
 
 int store_trim(struct store *s, int64_t keep_messages, int limit)
 {
-	if (s->rows < 0) {
+	int64_t there = atomic_load(&s->rows_at_start) + s->rows;
+
+	if (there < s->rows) {
 		int rc = step(s, W_COUNT_ROWS);
 
 		if (rc == SQLITE_ROW)
-			s->rows = sqlite3_column_int64(s->stmt[W_COUNT_ROWS], 0); /* with what this transaction has put: not what a rollback leaves */
+			there = sqlite3_column_int64(s->stmt[W_COUNT_ROWS], 0); /* with what this transaction has put */
 		done_with(s, W_COUNT_ROWS);
 		if (rc != SQLITE_ROW)
 			return failed(s, "trim", rc);
+		atomic_store(&s->rows_at_start, there - s->rows);
 	}
-	if (s->rows <= keep_messages)
+	if (there <= keep_messages)
 		return 0;
-	return remove_slice(s, "trim", INT64_MAX, (int)WC_MIN(s->rows - keep_messages, (int64_t)limit), NULL, NULL);
+	return remove_slice(s, "trim", INT64_MAX, (int)WC_MIN(there - keep_messages, (int64_t)limit), NULL, NULL);
 }
 
 static int lose_oldest_file(struct store *s, store_msg_fn fn, void *arg, bool *is_none)

@@ -496,6 +496,7 @@ int run_backup(struct ctl *c)
 	long n = keep ? strtol(keep, &end, 10) : 0;
 	int code;
 
+	c->is_long = true;
 	if (keep && (!*keep || *end || n < 1 || n > KEEP_MAX))
 		return complain(EXIT_USAGE, "backup: --keep %s: a number from 1 to %d", keep, KEEP_MAX);
 	if (keep && strcmp(file, "-") == 0)

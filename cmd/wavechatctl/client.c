@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,15 +20,14 @@
 #define HOLD_PAUSE_MS 100
 #define BEAT_MS (10 * 1000) /* the server waits 60 s for one */
 #define HOLD_BYTES (1ull << 40) /* at a byte each time, for ever */
-#define ANSWER_S 120 /* no request works for longer, unless the disk hangs */
+#define BACKLOG_MS 50 /* between two tries to connect to a server that accepts nobody */
 
 /* --- Finding it */
 
 /* Returns a connected socket, or -errno. A path longer than an address may be goes by way of its directory. */
-static int connect_to(const char *path)
+static int connect_to(const struct ctl *c, const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	struct timeval patience = { .tv_sec = ANSWER_S };
 	int dir = -1, fd = -1, result = -ENAMETOOLONG;
 
 	if (strlen(path) < sizeof(a.sun_path)) {
@@ -42,16 +42,18 @@ static int connect_to(const char *path)
 		if (dir < 0 || snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, slash + 1) >= (int)sizeof(a.sun_path))
 			goto out;
 	}
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0) {
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* EAGAIN: as many wait already as the kernel lets wait, so the server has accepted nobody for a while. */
+	while (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0) {
+		if (errno == EAGAIN && !limit_is_over(c)) {
+			usleep(BACKLOG_MS * 1000);
+			continue;
+		}
 		result = -errno;
-		if (fd >= 0)
-			close(fd);
+		close(fd);
 		goto out;
 	}
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-	result = fd;
+	result = fd < 0 ? -errno : fd;
 out:
 	if (dir >= 0)
 		close(dir);
@@ -84,8 +86,13 @@ static char *place_of_variables(void)
 	return path;
 }
 
-static int refuse_connection(const char *path, int error)
+static int refuse_connection(struct ctl *c, const char *path, int error)
 {
+	if (error == EAGAIN) {
+		if (!c->path)
+			c->path = xstrdup(path);
+		return limit_over(c, -1, "accepted no connection");
+	}
 	if (error == EACCES || error == EPERM)
 		return complain(EXIT_DENIED, "not permitted to use %s: run this as the server's user, or as root", path);
 	if (error == ECONNREFUSED)
@@ -97,15 +104,18 @@ int client_connect(struct ctl *c)
 {
 	const char *named = c->socket ? c->socket : getenv("WAVECHAT_SOCKET");
 	char *places[6], *denied = NULL;
+	int code;
 
 	if (c->fd >= 0)
 		return 0;
+	if (limit_is_over(c)) /* of a request before this one, or of none: else this is a part of what is under way */
+		limit_start(c);
 	if (c->path || (named && *named)) {
 		const char *path = c->path ? c->path : named;
 
-		c->fd = connect_to(path);
+		c->fd = connect_to(c, path);
 		if (c->fd < 0)
-			return refuse_connection(path, -c->fd);
+			return refuse_connection(c, path, -c->fd);
 		if (!c->path)
 			c->path = xstrdup(path);
 		return 0;
@@ -121,9 +131,16 @@ int client_connect(struct ctl *c)
 			free(places[i]);
 			continue;
 		}
-		c->fd = connect_to(places[i]);
+		c->fd = connect_to(c, places[i]);
 		if (c->fd >= 0) {
 			c->path = places[i];
+		} else if (-c->fd == EAGAIN) { /* this is the one; the rest is not looked at */
+			code = refuse_connection(c, places[i], EAGAIN);
+			free(places[i]);
+			for (size_t j = i + 1; j < WC_LEN(places); j++)
+				free(places[j]);
+			free(denied);
+			return code;
 		} else if (-c->fd == EACCES && !denied) {
 			denied = places[i];
 		} else {
@@ -135,8 +152,7 @@ int client_connect(struct ctl *c)
 		return 0;
 	}
 	if (denied) {
-		int code = refuse_connection(denied, EACCES);
-
+		code = refuse_connection(c, denied, EACCES);
 		free(denied);
 		return code;
 	}
@@ -162,49 +178,60 @@ struct answer {
 	size_t have, head_len; /* bytes read so far; of them the head */
 };
 
-static bool send_all(int fd, const char *p, size_t n)
+static bool send_all(struct ctl *c, const char *p, size_t n)
 {
 	while (n) {
-		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
+		ssize_t sent = send(c->fd, p, n, MSG_NOSIGNAL);
 
-		if (sent < 0 && errno == EINTR)
+		if (sent < 0 && (errno == EINTR || (errno == EAGAIN && limit_wait(c, c->fd, POLLOUT))))
 			continue;
 		if (sent <= 0)
 			return false;
+		limit_heard(c);
 		p += sent;
 		n -= (size_t)sent;
 	}
 	return true;
 }
 
-static ssize_t receive(int fd, void *to, size_t n)
+/* As recv; errno EAGAIN: the limit is over. */
+static ssize_t receive(struct ctl *c, void *to, size_t n)
 {
 	ssize_t got;
 
+	errno = 0;
+	if (!limit_wait(c, c->fd, POLLIN)) /* asked first: who trickles always has something ready */
+		return -1;
 	do
-		got = recv(fd, to, n, 0);
-	while (got < 0 && errno == EINTR);
+		got = recv(c->fd, to, n, 0);
+	while (got < 0 && (errno == EINTR || (errno == EAGAIN && limit_wait(c, c->fd, POLLIN))));
+	if (got > 0)
+		limit_heard(c);
 	return got;
 }
 
-static bool read_head(int fd, struct answer *a)
+static bool read_head(struct ctl *c, struct answer *a)
 {
 	const char *end = NULL, *p;
 
 	a->have = 0;
 	errno = 0;
 	while (!end) {
-		ssize_t n = a->have < HEAD_MAX - 1 ? receive(fd, a->head + a->have, HEAD_MAX - 1 - a->have) : -1;
+		ssize_t n = a->have < HEAD_MAX - 1 ? receive(c, a->head + a->have, HEAD_MAX - 1 - a->have) : -1;
 
-		if (n <= 0)
+		if (n <= 0) {
+			errno = a->have < HEAD_MAX - 1 ? errno : EPROTO;
 			return false;
+		}
 		a->have += (size_t)n;
 		a->head[a->have] = '\0';
 		end = strstr(a->head, "\r\n\r\n");
 	}
 	a->head_len = (size_t)(end + 4 - a->head);
-	if (sscanf(a->head, "HTTP/1.1 %d", &a->status) != 1)
+	if (sscanf(a->head, "HTTP/1.1 %d", &a->status) != 1) {
+		errno = EPROTO;
 		return false;
+	}
 	p = strcasestr(a->head, "\r\nContent-Length:");
 	a->length = p && p < end ? strtoull(p + 17, NULL, 10) : 0;
 	p = strcasestr(a->head, "\r\nConnection: close");
@@ -245,9 +272,10 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 {
 	struct buf b;
 	int code = EXIT_REFUSED;
-	bool is_late = false;
+	bool is_late;
 
 	c->is_lost = false;
+	a->have = 0;
 	buf_init(&b, 1 << 20);
 	buf_printf(&b, "%s %s HTTP/1.1\r\nHost: wavechat\r\n", method, path);
 	put_via(&b);
@@ -256,6 +284,7 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 	buf_puts(&b, "\r\n");
 	if (body)
 		buf_puts(&b, body);
+	limit_start(c);
 	for (int attempt = 0; attempt < 2; attempt++) {
 		bool is_old = c->fd >= 0;
 
@@ -268,14 +297,19 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 			code = complain(EXIT_USAGE, "that is too much for one request");
 			goto out;
 		}
-		if (send_all(c->fd, b.p, b.len) && read_head(c->fd, a))
+		if (send_all(c, b.p, b.len) && read_head(c, a))
 			goto out;
 		is_late = errno == EAGAIN;
+		if (is_late) {
+			code = limit_over(c, c->fd, a->have ? "began its answer but did not finish it" : "accepted the connection but did not answer");
+			hang_up(c);
+			goto out;
+		}
 		hang_up(c);
-		if (!is_old || a->have || is_late)
+		if (!is_old || a->have)
 			break; /* only a connection that had waited may have been closed for that */
 	}
-	code = lost(c, is_late ? "takes the request and does not answer" : "ended the connection without an answer");
+	code = lost(c, "ended the connection without an answer");
 out:
 	buf_fini(&b);
 	return code;
@@ -289,8 +323,13 @@ static int read_body(struct ctl *c, const struct answer *a, sink_fn sink, void *
 	int code = early && sink(arg, a->head + a->head_len, early) ? EXIT_REFUSED : 0;
 
 	while (left && !code) {
-		ssize_t n = receive(c->fd, piece, WC_MIN(left, sizeof(piece)));
+		ssize_t n = receive(c, piece, WC_MIN(left, sizeof(piece)));
 
+		if (n < 0 && errno == EAGAIN) {
+			code = limit_over(c, c->fd, c->is_long ? "stopped amid its answer: nothing came" : "began its answer but did not finish it");
+			hang_up(c);
+			return code;
+		}
 		if (n <= 0) {
 			hang_up(c);
 			return lost(c, "ended the connection within its answer");
@@ -464,7 +503,7 @@ int api_fetch(struct ctl *c, const char *path, struct fetch *f)
 /* One attempt. *is_busy: refused for now, and nothing was said. */
 static int try_hold(struct ctl *c, const char *path, bool *is_busy)
 {
-	struct ctl second = { .fd = -1, .hold = -1, .json = c->json, .path = xstrdup(c->path) };
+	struct ctl second = { .fd = -1, .hold = -1, .json = c->json, .path = xstrdup(c->path), .verb = c->verb, .timeout_ms = c->timeout_ms };
 	struct json_object *o = NULL;
 	struct answer a;
 	struct buf b, text;
@@ -476,8 +515,8 @@ static int try_hold(struct ctl *c, const char *path, bool *is_busy)
 	buf_init(&b, 4096);
 	buf_init(&text, ANSWER_MAX);
 	buf_printf(&b, "POST %s HTTP/1.1\r\nHost: wavechat\r\nContent-Length: %llu\r\nExpect: 100-continue\r\n\r\n", path, HOLD_BYTES);
-	if (!send_all(second.fd, b.p, b.len) || !read_head(second.fd, &a)) {
-		code = lost(c, "ended the connection without an answer");
+	if (!send_all(&second, b.p, b.len) || !read_head(&second, &a)) {
+		code = errno == EAGAIN ? limit_over(c, second.fd, "accepted the connection but did not answer") : lost(c, "ended the connection without an answer");
 	} else if (a.status == 100) {
 		c->hold = second.fd;
 		c->beat_ms = mono_ms();

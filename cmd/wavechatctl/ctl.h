@@ -17,6 +17,8 @@ enum exit_code {
 	EXIT_NO_SERVER = 3,
 	EXIT_DENIED = 4,
 	EXIT_NOT_FOUND = 5, /* nobody and nothing by that name or id, or several */
+	EXIT_UNWELL = 6,    /* status: the server answers, and is not well */
+	EXIT_LATE = 7,      /* the server did not answer in time */
 };
 
 struct option {
@@ -45,8 +47,12 @@ struct ctl {
 	int count;
 	const char *socket;  /* --socket */
 	bool json;
+	int64_t timeout_ms;  /* --timeout; 0: none */
+	bool is_long;        /* the limit is for the silence between two bytes, not for a request as a whole */
 	/* client.c */
 	int fd;
+	int64_t until_ms;    /* monotonic: the limit of the request under way */
+	bool is_asking;      /* what hangs: that question is not asked about itself */
 	char *path;          /* of the socket that answered */
 	int hold;            /* the connection of client_hold; -1: none */
 	int64_t beat_ms;     /* monotonic: when something was last sent on it */
@@ -58,6 +64,7 @@ const char *option(const struct ctl *c, const char *name);
 /* One line on stderr, and the code back. */
 int complain(int code, const char *fmt, ...) WC_PRINTF(2, 3);
 void hush(bool on); /* while on, nothing is said */
+bool is_hushed(void);
 
 /* --- client.c */
 /* Finds the server; says so if there is none. 0 or an exit code. Done by the calls below when it has to be. */
@@ -87,6 +94,15 @@ int client_hold(struct ctl *c, const char *path);
 void client_beat(struct ctl *c);
 void client_release(struct ctl *c);
 void put_query(struct buf *b, const char *name, const char *value); /* "?name=value" or "&name=value", escaped; NULL: nothing */
+
+/* --- limit.c */
+void limit_start(struct ctl *c); /* of a request */
+void limit_heard(struct ctl *c); /* bytes came or went */
+bool limit_is_over(const struct ctl *c);
+bool limit_wait(const struct ctl *c, int fd, short events); /* until fd is ready, as poll has it; false: the limit is over, errno is EAGAIN */
+/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out. fd: connected, or -1. Returns EXIT_LATE. */
+int limit_over(struct ctl *c, int fd, const char *what);
+int limit_parse(const char *text, int64_t *ms); /* --timeout; 0, or an exit code after the reason was said */
 
 /* --- out.c */
 const char *jstr(struct json_object *o, const char *name); /* "" if there is none */

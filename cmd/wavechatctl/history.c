@@ -161,6 +161,7 @@ static int walk(struct ctl *c, struct range *r, bool filters, each_fn fn, void *
 {
 	bool more = true;
 
+	c->is_long = true;
 	while (more && !is_over) {
 		struct json_object *o, *list;
 		int64_t before = r->after;

@@ -12,6 +12,7 @@
 #include "ctl.h"
 
 #define PROGRAM "wavechatctl"
+#define TIMEOUT_MS 10000
 
 #define FOR { "for", "TIME", "how long: 90s, 30m, 2h, 7d; without it, for good" }
 #define REASON { "reason", "TEXT", "why: told to the person, kept in the audit" }
@@ -68,16 +69,22 @@ const struct verb verbs[] = {
 
 static const struct option common[] = {
 	{ "socket", "PATH", "of the server's admin socket" },
+	{ "timeout", "SECONDS", "how long to wait for the server's answer, 10 by default; 0: without end" },
 	{ "json", NULL, "the server's answer as it is, for scripts" },
 	{ "help", NULL, "this" },
 	{ "version", NULL, "the version of this program" },
 };
 
-static bool is_hushed;
+static bool hushed;
 
 void hush(bool on)
 {
-	is_hushed = on;
+	hushed = on;
+}
+
+bool is_hushed(void)
+{
+	return hushed;
 }
 
 int complain(int code, const char *fmt, ...)
@@ -93,7 +100,7 @@ int complain(int code, const char *fmt, ...)
 	buf_init(&b, 1 << 20);
 	put_safe(&b, line);
 	fflush(stdout);
-	if (!is_hushed)
+	if (!hushed)
 		fprintf(stderr, PROGRAM ": %.*s\n", (int)b.len, b.p ? b.p : "");
 	buf_fini(&b);
 	free(line);
@@ -194,7 +201,7 @@ static void print_help(void)
 	       "else $WAVECHAT_DATA/admin.sock, $RUNTIME_DIRECTORY/wavechat.sock, /run/wavechat/wavechat.sock,\n"
 	       "$STATE_DIRECTORY/admin.sock, /var/lib/wavechat/admin.sock, ./wavechat-data/admin.sock.\n"
 	       "Exit status: 0 done, 1 the server refused or failed, 2 wrong usage, 3 no server there, 4 not permitted,\n"
-	       "5 no such person, message or ban, or more than one.\n");
+	       "5 no such person, message or ban, or more than one, 6 status: the server is not well, 7 it did not answer in time.\n");
 }
 
 static const struct verb *find_verb(const char *name)
@@ -273,14 +280,14 @@ static int complete_bash(void)
 {
 	printf("# bash completion for " PROGRAM "; made by `" PROGRAM " completion bash`\n_wavechatctl() {\n"
 	       "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= i words\n"
-	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t--socket) ((i++)) ;;\n\t\t-*) ;;\n"
+	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t--socket|--timeout) ((i++)) ;;\n\t\t-*) ;;\n"
 	       "\t\t*) verb=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n"
 	       "\t[[ $prev == --socket || ( $verb == backup || $verb == restore || $verb == verify ) && $cur != -* ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return; }\n"
 	       "\t[[ $prev == --format ]] && { mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\"); return; }\n"
 	       "\tcase $verb in\n\t'') words='", choice("format"));
 	for (const struct verb *v = verbs; v->name; v++)
 		printf("%s ", v->name);
-	printf("--socket --json --help --version' ;;\n");
+	printf("--socket --timeout --json --help --version' ;;\n");
 	for (const struct verb *v = verbs; v->name; v++) {
 		printf("\t%s) words='", v->name);
 		if (choice(v->name))
@@ -289,7 +296,7 @@ static int complete_bash(void)
 			for (const struct verb *w = verbs; w->name; w++)
 				printf("%s ", w->name);
 		print_words("--", v->options, " ");
-		printf("--socket --json --help' ;;\n");
+		printf("--socket --timeout --json --help' ;;\n");
 	}
 	printf("\tesac\n\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\ncomplete -F _wavechatctl " PROGRAM "\n");
 	return EXIT_DONE;
@@ -315,7 +322,7 @@ static int complete_zsh(void)
 		print_quoted(v->help, ":");
 		printf("'\n");
 	}
-	printf("\t)\n\tcommon=('--socket[of the server]:PATH:_files' '--json[for scripts]' '--help[what there is]')\n"
+	printf("\t)\n\tcommon=('--socket[of the server]:PATH:_files' '--timeout[how long to wait]:SECONDS' '--json[for scripts]' '--help[what there is]')\n"
 	       "\t_arguments -C $common '--version[of this program]' '1:verb:->verb' '*::operand:->operand'\n"
 	       "\tcase $state in\n\tverb) _describe verb verbs ;;\n\toperand)\n\t\tcase $line[1] in\n");
 	for (const struct verb *v = verbs; v->name; v++) {
@@ -353,7 +360,7 @@ static int complete_fish(void)
 	char what[128];
 
 	printf("# fish completion for " PROGRAM "; made by `" PROGRAM " completion fish`\ncomplete -c " PROGRAM " -f\n"
-	       "complete -c " PROGRAM " -l socket -r -F -d 'of the server'\ncomplete -c " PROGRAM " -l json -d 'for scripts'\n"
+	       "complete -c " PROGRAM " -l socket -r -F -d 'of the server'\ncomplete -c " PROGRAM " -l timeout -x -d 'how long to wait'\ncomplete -c " PROGRAM " -l json -d 'for scripts'\n"
 	       "complete -c " PROGRAM " -l help -d 'what there is'\n");
 	for (const struct verb *v = verbs; v->name; v++) {
 		snprintf(what, sizeof(what), "-a %s", v->name);
@@ -432,6 +439,8 @@ static int take_option(struct ctl *c, char **argv, int *at)
 		*slot = value ? value : "";
 	else if (strcmp(found->name, "socket") == 0)
 		c->socket = value;
+	else if (strcmp(found->name, "timeout") == 0)
+		return limit_parse(value, &c->timeout_ms);
 	else if (strcmp(found->name, "json") == 0)
 		c->json = true;
 	else if (strcmp(found->name, "version") == 0)
@@ -476,7 +485,7 @@ static int take_arguments(struct ctl *c, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct ctl c = { .fd = -1, .hold = -1 };
+	struct ctl c = { .fd = -1, .hold = -1, .timeout_ms = TIMEOUT_MS };
 	int code;
 
 	umask(077); /* whatever it writes holds private talk */

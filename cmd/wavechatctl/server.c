@@ -98,22 +98,24 @@ static void show_space(struct json_object *o)
 	row("reserve", "%s", jbool(o, "reserve_file") ? "32 MB set aside for a full disk" : "none: no room for it, or given up on a full disk");
 }
 
-int run_status(struct ctl *c)
+/* Everything that is wrong, a line each. An older server says nothing of it but that of its storage. */
+static bool row_health(struct json_object *o)
 {
-	struct json_object *o;
-	char a[TIME_TEXT], b[TIME_TEXT], lockdown[LOCKDOWN_TEXT];
-	int code = api_get(c, "/v1/status", &o);
+	struct json_object *trouble = jarray(o, "trouble");
+	const bool is_well = jget(o, "well") ? jbool(o, "well") : jbool(o, "storage_ok");
 
-	if (code)
-		return code;
-	if (c->json) {
-		print_json(o);
-		json_object_put(o);
-		return 0;
-	}
-	row("server", "wavechatd %s, process %lld, up %s", jstr(o, "version"), (long long)jint(o, "pid"), duration_text(a, jint(o, "uptime_s") * 1000));
-	row("data", "%s%s", jstr(o, "data"), jbool(o, "storage_ok") ? "" : "  — STORAGE FAILS: messages are refused; the log says why");
-	row_port(o);
+	if (is_well || json_object_array_length(trouble) == 0)
+		row("health", "%s", is_well ? "well" : "NOT WELL: the storage fails; messages are refused; the log says why");
+	for (size_t i = 0; !is_well && i < json_object_array_length(trouble); i++)
+		row(i ? "" : "health", "NOT WELL: %s", jstr(json_object_array_get_idx(trouble, i), "text"));
+	return is_well;
+}
+
+/* What the room knows. */
+static void rows_room(struct json_object *o)
+{
+	char a[TIME_TEXT], lockdown[LOCKDOWN_TEXT];
+
 	row("online", "%lld people, %lld connections (%lld of the first dialect, %lld of the second)", (long long)jint(o, "online"),
 	    (long long)jint(o, "connections"), (long long)jint(o, "sessions_v1"), (long long)jint(o, "sessions_v2"));
 	row("identities", "%lld", (long long)jint(o, "identities"));
@@ -121,13 +123,38 @@ int run_status(struct ctl *c)
 	row("moderation", "%lld bans, %lld mutes, slow mode %s", (long long)jint(o, "bans"), (long long)jint(o, "mutes"),
 	    jint(o, "slow_s") ? duration_text(a, jint(o, "slow_s") * 1000) : "off");
 	row("lockdown", "%s", lockdown_text(lockdown, jget(o, "lockdown")));
+}
+
+int run_status(struct ctl *c)
+{
+	struct json_object *o;
+	char a[TIME_TEXT], b[TIME_TEXT];
+	bool is_well;
+	int code = api_get(c, "/v1/status", &o);
+
+	if (code)
+		return code;
+	if (c->json) {
+		is_well = jget(o, "well") ? jbool(o, "well") : jbool(o, "storage_ok");
+		print_json(o);
+		json_object_put(o);
+		return is_well ? EXIT_DONE : EXIT_UNWELL;
+	}
+	is_well = row_health(o);
+	row("server", "wavechatd %s, process %lld, up %s", jstr(o, "version"), (long long)jint(o, "pid"), duration_text(a, jint(o, "uptime_s") * 1000));
+	row("data", "%s", jstr(o, "data"));
+	row_port(o);
+	if (jget(o, "room_answers") && !jbool(o, "room_answers"))
+		row("online", "%lld connections; more is not known, since the room does not answer", (long long)jint(o, "connections"));
+	else
+		rows_room(o);
 	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")), bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
 	show_space(o);
 	print_memory(o);
 	row("trouble", "%lld connections ended by the server, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));
 	row("log level", "%s", jstr(o, "log_level"));
 	json_object_put(o);
-	return 0;
+	return is_well ? EXIT_DONE : EXIT_UNWELL;
 }
 
 /* Metrics are plain ASCII; anything else is none of ours to send to a terminal. */

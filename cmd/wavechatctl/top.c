@@ -127,6 +127,11 @@ static void put_figures(struct buf *b, const struct view *v)
 	buf_printf(b, "database     %10s   ", bytes_text(x, (uint64_t)jint(o, "store_bytes")));
 	buf_printf(b, "files       %10s\n", bytes_text(y, (uint64_t)jint(o, "blob_bytes")));
 	buf_printf(b, "errors sent  %10lld   storage     %10s\n", (long long)jint(o, "errors"), jbool(o, "storage_ok") ? "works" : "FAILS");
+	for (size_t i = 0; i < json_object_array_length(jarray(o, "trouble")); i++) {
+		buf_puts(b, "NOT WELL     ");
+		put_safe(b, jstr(json_object_array_get_idx(jarray(o, "trouble"), i), "text"));
+		buf_putc(b, '\n');
+	}
 }
 
 /* As many lines as the terminal has; it cuts them at its edge itself. */

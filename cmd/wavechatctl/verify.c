@@ -459,6 +459,7 @@ int run_verify(struct ctl *c)
 	struct stat st;
 	int code;
 
+	c->is_long = true;
 	catch_signals();
 	if (!what)
 		code = verify_server(&v);

@@ -4,13 +4,13 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import test from 'node:test';
 import { Server, fence, noise, sleep, within } from '../net/lib.mjs';
-import { metric } from '../net/admin.mjs';
+import { ctl, metric } from '../net/admin.mjs';
 import { check } from '../net/checker.mjs';
 import { newKey, request, uploadPath } from '../net/v2.mjs';
 import { Control } from './control.mjs';
 
 /** What a server without memory or with a slow disk may say. */
-const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|thread hangs|retention/;
+const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|thread hangs|storage check|retention/;
 
 function faultTest(title, options, fn) {
 	test(title, { timeout: options.timeout || 120000 }, async t => {
@@ -211,6 +211,54 @@ faultTest('a thread that stalls is counted while it does and afterwards; a long 
 	assert.match(s.output, /warn +thread hangs thread=room ms=\d{4}/);
 	assert.equal(s.output.match(/thread hangs/g).length, 1, 'said once');
 	await fence(a, [a, b]);
+});
+
+/** Asks for the health until it says this, or nothing else for a while. */
+async function health(s, words, tries = 60) {
+	let body = '';
+	for (let i = 0; i < tries && body !== words; i++) {
+		const r = await s.get('/health?deep');
+		body = await r.text();
+		assert.equal(r.status, body === 'ok' ? 200 : 503);
+		if (body !== words) await sleep(200);
+	}
+	assert.equal(body, words);
+}
+
+faultTest('the health: a room, an I/O thread, a helper or a disk that hangs is named while it does, and then no more', {}, async (s, control) => {
+	const a = await s.join('ann');
+	await health(s, 'ok');
+
+	control.set('roomStallMs', 9000);
+	a.text('wakes the room');
+	await health(s, 'the room hangs');
+	const o = JSON.parse((await ctl(s, ['status', '--json'], { status: 6 })).stdout);
+	assert.equal(o.room_answers, false);
+	assert.match(o.trouble[0].text, /^the room hangs: it has not answered for \d+ s/);
+	assert.match((await ctl(s, ['--timeout', '1', 'users'], { status: 7 })).stderr, /did not answer within 1 s: the room hangs: it has not answered for \d+ s/);
+	await health(s, 'ok');
+	await fence(a, [a]);
+
+	control.set('ioStallMs', 9000);
+	a.text('wakes its thread');
+	await health(s, 'a thread hangs');
+	assert.match(JSON.parse((await ctl(s, ['status', '--json'], { status: 6 })).stdout).trouble[0].text, /^a thread hangs: io\/\d has been at work for \d+ s/);
+	await health(s, 'ok');
+
+	control.set('helperPatienceMs', 2000);
+	control.set('helperStallMs', 8000);
+	a.send({ type: 'file', filename: 'f', mime: 'text/plain', data: Buffer.from('x').toString('base64') });
+	await health(s, 'a thread hangs');
+	assert.match(JSON.parse((await ctl(s, ['status', '--json'], { status: 6 })).stdout).trouble[0].text, /^a thread hangs: helper\/\d/);
+	await health(s, 'ok');
+	control.set('helperPatienceMs', 0);
+
+	await sleep(10500); // a file is written and synced once in 10 s
+	control.set('syncMs', 9000);
+	await health(s, 'the storage fails', 20);
+	control.set('syncMs', 0);
+	await health(s, 'ok');
+	await fence(a, [a]);
 });
 
 checkerTest('with threads that stall', {}, async (control, { isOver, random }) => {

@@ -1,0 +1,163 @@
+/* limit.c — how long the server is waited for, and what hangs when that was not enough.
+ *
+ * A request has a limit as a whole; with `is_long`, for what is as long as there is data, the silence between two bytes has it. */
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "ctl.h"
+
+#define ASK_MS 4000 /* for the server's own word on what hangs */
+
+void limit_start(struct ctl *c)
+{
+	c->until_ms = c->timeout_ms ? mono_ms() + c->timeout_ms : INT64_MAX;
+}
+
+void limit_heard(struct ctl *c)
+{
+	if (c->is_long)
+		limit_start(c);
+}
+
+bool limit_is_over(const struct ctl *c)
+{
+	return mono_ms() >= c->until_ms;
+}
+
+bool limit_wait(const struct ctl *c, int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	for (;;) {
+		const int64_t left = c->until_ms - mono_ms();
+		int n;
+
+		if (left <= 0) {
+			errno = EAGAIN;
+			return false;
+		}
+		n = poll(&p, 1, (int)WC_MIN(left, (int64_t)60000));
+		if (n > 0)
+			return true;
+		if (n < 0 && errno != EINTR)
+			return false;
+	}
+}
+
+/* --- What hangs. What the kernel says of the process that listens; it may be another user's, or in another container, and then says nothing. */
+
+/* The state's letter of /proc/PID/stat or of a thread, and its name. '\0': not to be had. */
+static char state_of(const char *path, char name[17])
+{
+	char line[512], *open, *close;
+	FILE *f = fopen(path, "re");
+	char state = '\0';
+
+	if (f && fgets(line, sizeof(line), f) && (open = strchr(line, '(')) && (close = strrchr(line, ')')) && close > open && close[1] == ' ') {
+		snprintf(name, 17, "%.*s", (int)(close - open - 1), open + 1);
+		state = close[2];
+	}
+	if (f)
+		fclose(f);
+	return state;
+}
+
+/* A thread that waits for a disk without being interruptible: "room" … */
+static bool find_disk_sleeper(pid_t pid, char name[17])
+{
+	char path[96];
+	bool is_found = false;
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	d = opendir(path);
+	while (d && !is_found && (e = readdir(d))) {
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%.20s/stat", (int)pid, e->d_name);
+		is_found = state_of(path, name) == 'D';
+	}
+	if (d)
+		closedir(d);
+	return is_found;
+}
+
+static pid_t peer_of(int fd)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 ? cred.pid : 0;
+}
+
+/* "process 7 is stopped …"; false: nothing is known. */
+static bool say_process(pid_t pid, char out[256])
+{
+	char path[64], name[17];
+	char state;
+
+	if (pid <= 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	state = state_of(path, name);
+	if (state == 'T' || state == 't')
+		snprintf(out, 256, "process %d is stopped; go on with: kill -CONT %d", (int)pid, (int)pid);
+	else if (find_disk_sleeper(pid, name))
+		snprintf(out, 256, "thread %s of process %d waits for a disk that does not answer", name, (int)pid);
+	else
+		return false;
+	return true;
+}
+
+/* The server's own word, on a connection of its own: its door may answer while the room does not. */
+static bool say_status(const struct ctl *c, char out[256])
+{
+	struct ctl second = { .fd = -1, .hold = -1, .verb = c->verb, .timeout_ms = WC_MIN(c->timeout_ms, ASK_MS), .is_asking = true };
+	struct json_object *o = NULL, *list;
+	bool is_known = false;
+
+	if (c->is_asking || !c->path || strcmp(c->verb->name, "status") == 0 || strcmp(c->verb->name, "top") == 0)
+		return false;
+	second.path = xstrdup(c->path);
+	hush(true);
+	if (api_get(&second, "/v1/status", &o) == 0) {
+		list = jarray(o, "trouble");
+		is_known = json_object_array_length(list) > 0;
+		if (is_known)
+			snprintf(out, 256, "%s", jstr(json_object_array_get_idx(list, 0), "text"));
+	}
+	hush(false);
+	json_object_put(o);
+	client_close(&second);
+	return is_known;
+}
+
+int limit_over(struct ctl *c, int fd, const char *what)
+{
+	char why[256] = "it hangs; its log (journalctl -u wavechatd) may say why";
+	char seconds[32];
+
+	snprintf(seconds, sizeof(seconds), "%.15g", (double)c->timeout_ms / 1000);
+	c->is_lost = true;
+	if (!is_hushed() && !say_process(peer_of(fd), why) && !say_status(c, why) && strcmp(c->verb->name, "status") != 0)
+		snprintf(why, sizeof(why), "its room may hang; see wavechatctl status, and its log (journalctl -u wavechatd)");
+	return complain(EXIT_LATE, "the server at %s %s within %s s: %s", c->path ? c->path : "the socket", what, seconds, why);
+}
+
+int limit_parse(const char *text, int64_t *ms)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= 0 && seconds <= 86400) || (seconds > 0 && seconds < 0.001))
+		return complain(EXIT_USAGE, "--timeout \"%s\": a number of seconds up to 86400, or 0 for no limit", text);
+	*ms = (int64_t)(seconds * 1000 + 0.5);
+	return 0;
+}
