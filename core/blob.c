@@ -344,14 +344,18 @@ static int adopt(struct blobs *b, int dir_fd, const char *name, const uint8_t sh
 	if (is_there && (uint64_t)st.st_size == size) {
 		if (utimensat(b->blobs_fd, path, NULL, AT_SYMLINK_NOFOLLOW) != 0 || unlinkat(dir_fd, name, 0) != 0)
 			rc = -1;
-		else if (!is_pending && (st.st_mode & 07777) == BLOB_MODE_PENDING)
-			blob_is_decided(b, path);
+		else {
+			blob_count(b, size, 0);
+			if (!is_pending && (st.st_mode & 07777) == BLOB_MODE_PENDING)
+				blob_is_decided(b, path);
+		}
 	} else {
 		if (utimensat(dir_fd, name, NULL, AT_SYMLINK_NOFOLLOW) != 0 || renameat(dir_fd, name, b->blobs_fd, path) != 0)
 			rc = -1;
 		else {
 			atomic_fetch_add(&b->bytes, size - (is_there ? (uint64_t)st.st_size : 0));
-			blob_count(b, is_there ? (uint64_t)st.st_size : 0, size);
+			if (is_there)
+				blob_count(b, (uint64_t)st.st_size, 0);
 		}
 	}
 	if (rc == 0)
@@ -400,7 +404,8 @@ static int put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC
 		return rc;
 	rc = put_on_disk(b, data, n, sha, is_pending);
 	space_wrote(b->space, n);
-	space_set(b->space, n, 0); /* as the blob it counts by itself */
+	if (rc)
+		space_set(b->space, n, 0);
 	return rc;
 }
 

@@ -131,7 +131,8 @@ void blob_count(struct blobs *b, uint64_t had, uint64_t size);
 /* Any whole write, or -1 with errno. */
 int blob_write_all(int fd, const void *data, size_t n, uint64_t offset);
 void blob_tmp_name(char out[2 * UPLOAD_NAME_BYTES + 1]);
-/* Moves a synced file to its place as a blob, or drops it if the blob is there. Blobs of both kinds count as put now. */
+/* Moves a synced file to its place as a blob, or drops it if the blob is there. Blobs of both kinds count as put now. The file
+ * counts already (blob_count, space_take) and goes on counting, as the blob. */
 int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size) WC_MUSTCHECK;
 void blob_is_decided(struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
 void blob_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* with the lock held */

@@ -224,6 +224,8 @@ void space_add(struct space *s, uint64_t cost)
 		return;
 	pthread_mutex_lock(&s->lock);
 	s->now.used_bytes += cost;
+	if (s->now.bound_bytes && s->now.used_bytes > refused_from(&s->now))
+		say_bound_reached(&s->now);
 	pthread_mutex_unlock(&s->lock);
 }
 

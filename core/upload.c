@@ -382,10 +382,8 @@ int upload_finish(struct upload *u, struct upload_state *state)
 	memset(state, 0, sizeof(*state));
 	pthread_mutex_lock(&u->lock);
 	rc = finish_locked(u, state);
-	if (rc == 0 && u->is_counted) {
-		u->is_counted = false;
-		space_set(u->b->space, u->rec.size, 0); /* as the blob it counts by itself */
-	}
+	if (rc == 0)
+		u->is_counted = false; /* it goes on counting as the blob */
 	release(u);
 	pthread_mutex_unlock(&u->lock);
 	let_go(u);

@@ -393,12 +393,14 @@ static void recover_file(struct blobs *b, uint64_t identity_id, const char *file
 		blob_count(b, 0, (uint64_t)st.st_size);
 	if (read_done(b, identity_id, rec.name, &done) == 0) {
 		if (has_part && (uint64_t)st.st_size == done.size) {
+			if (!is_part)
+				blob_count(b, 0, done.size);
 			if (blob_adopt_file(b, b->uploads_fd, path, done.sha, done.size) != 0) {
 				unlink_kind(b, &rec, "done"); /* it stays an upload to go on with */
+				if (!is_part)
+					blob_count(b, done.size, 0);
 				return;
 			}
-			if (is_part)
-				blob_count(b, done.size, 0);
 		}
 		unlink_kind(b, &rec, "open");
 	} else if (read_record(b, identity_id, rec.name, "open", &done) != 0) {

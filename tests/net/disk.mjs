@@ -9,11 +9,14 @@ import { Server, slack } from './lib.mjs';
 
 const isRoot = process.getuid() === 0;
 
-/** A small file system of its own below a temporary folder; needs root. */
+/** A small file system of its own below a temporary folder; needs root. DISK_FS=ext4: of that kind, in a file, in place of one in memory. */
 export function smallDisk(megabytes) {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-disk-'));
 	try {
-		execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', dir], { stdio: 'pipe' });
+		if (process.env.DISK_FS === 'ext4')
+			execFileSync('sh', ['-c', `truncate -s ${megabytes}M ${dir}.img && mkfs.ext4 -q ${dir}.img && mount -o loop ${dir}.img ${dir}; code=$?; rm ${dir}.img; exit $code`], { stdio: 'pipe' });
+		else
+			execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'tmpfs', dir], { stdio: 'pipe' });
 	} catch (e) {
 		fs.rmdirSync(dir);
 		throw e;
