@@ -384,6 +384,7 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	}
 	say_sandbox(&s->sandbox);
 	say_room(s->space);
+	space_keep_reserve(s->space);
 	say_plan(s);
 	if (dir)
 		warn_of_open_folder(dir);

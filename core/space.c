@@ -36,8 +36,8 @@ struct space {
 	int dir_fd; /* -1: in memory */
 	pthread_t thread;
 	pthread_mutex_t lock; /* what follows; never held over a call that may wait for a disk */
-	pthread_cond_t stop;
-	bool is_stopping, is_running;
+	pthread_cond_t moved;     /* is_stopping, keeps_reserve */
+	bool is_stopping, is_running, keeps_reserve;
 	struct space_state now;
 	uint64_t unwritten_bytes; /* taken, not on the disk yet */
 	uint64_t disk_inodes, free_inodes;
@@ -371,19 +371,21 @@ static void *space_main(void *arg)
 	pthread_mutex_lock(&s->lock);
 	while (!s->is_stopping) {
 		int64_t wait_ms = s->now.is_low || s->now.is_full ? LOOK_LOW_MS : LOOK_MS;
+		bool keeps_reserve = s->keeps_reserve;
 
 		pthread_mutex_unlock(&s->lock);
 		pulse_work();
 		measure(s);
-		make_reserve(s);
+		if (keeps_reserve)
+			make_reserve(s);
 		pulse_rest();
 		pthread_mutex_lock(&s->lock);
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += wait_ms * 1000000;
 		until.tv_sec += until.tv_nsec / 1000000000;
 		until.tv_nsec %= 1000000000;
-		if (!s->is_stopping)
-			pthread_cond_timedwait(&s->stop, &s->lock, &until);
+		if (!s->is_stopping && s->keeps_reserve == keeps_reserve)
+			pthread_cond_timedwait(&s->moved, &s->lock, &until);
 	}
 	pthread_mutex_unlock(&s->lock);
 	pulse_end();
@@ -403,7 +405,7 @@ int space_start(struct space **out, const char *dir, const struct options *o, ch
 	pthread_mutex_init(&s->reserve_lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->stop, &attr);
+	pthread_cond_init(&s->moved, &attr);
 	pthread_condattr_destroy(&attr);
 	if (!dir) {
 		*out = s;
@@ -432,19 +434,27 @@ void space_set_options(struct space *s, const struct options *o)
 	s->o = o;
 }
 
+void space_keep_reserve(struct space *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->keeps_reserve = true;
+	pthread_cond_signal(&s->moved);
+	pthread_mutex_unlock(&s->lock);
+}
+
 void space_stop(struct space *s)
 {
 	if (!s)
 		return;
 	pthread_mutex_lock(&s->lock);
 	s->is_stopping = true;
-	pthread_cond_signal(&s->stop);
+	pthread_cond_signal(&s->moved);
 	pthread_mutex_unlock(&s->lock);
 	if (s->is_running)
 		pthread_join(s->thread, NULL);
 	if (s->dir_fd >= 0)
 		close(s->dir_fd);
-	pthread_cond_destroy(&s->stop);
+	pthread_cond_destroy(&s->moved);
 	pthread_mutex_destroy(&s->reserve_lock);
 	pthread_mutex_destroy(&s->lock);
 	free(s);

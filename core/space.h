@@ -31,6 +31,7 @@ struct space_state {
 /* dir NULL: in memory. o is read at each look, and lives as long. *cause: one line. Thread: main,
  * once the folder is locked. */
 int space_start(struct space **out, const char *dir, const struct options *o, char **cause) WC_MUSTCHECK;
+void space_keep_reserve(struct space *s); /* the server has started: from now on the reserve file is made when there is room */
 void space_set_options(struct space *s, const struct options *o); /* other ones from the next look on */
 void space_stop(struct space *s); /* ends the thread, frees s. NULL is ignored. Thread: main, last of its users */
 

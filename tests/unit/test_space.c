@@ -23,6 +23,7 @@ static void open_disk(struct disk *t)
 		fail_msg("space_start: %s", cause ? cause : "no cause");
 	t->b = open_blobs(t->dir);
 	blobs_set_space(t->b, t->space);
+	space_keep_reserve(t->space);
 }
 
 static void close_disk(struct disk *t)
