@@ -406,3 +406,23 @@ diskTest('a disk that fills and empties, and kills in between: what was accepted
 	for (const cid of refused) assert.ok(texts.includes(cid));
 	await until('the reserve is made again', () => reserveBytes(dir) >= 32 * MB);
 });
+
+diskTest('a full disk: a purge of many goes through, a little at a time, with what the reserve sets free', { megabytes: 200, args: ['--free-reserve-mb', '0', '--max-storage-mb', '0'], allow, timeout: 120000 }, async (s, dir) => {
+	const ballast = path.join(dir, 'ballast'), a = await join2(s, 'ann'), troll = await join2(s, 'troll');
+	const kept = [];
+	for (let i = 0; i < 2000; i++) {
+		const who = i % 100 ? troll : a, cid = `c${i}`;
+		who.send({ type: 'text', text: `${i} ${'x'.repeat(500)}`, cid });
+		const f = await who.next(g => g.cid === cid);
+		if (who === a) kept.push(f.id);
+	}
+	await until('the reserve file', () => reserveBytes(dir) >= 32 * MB);
+	await s.kill9();
+	fillUp(ballast);
+	await s.restart();
+	await ctl(s, ['purge', 'troll', '--yes'], { timeout: 60000 });
+	assert.deepEqual((await history(s, a.token)).filter(m => !m.deleted).map(m => m.id), kept);
+	await s.kill9();
+	await s.restart();
+	assert.deepEqual((await history(s, a.token)).filter(m => !m.deleted).map(m => m.id), kept);
+});
