@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import http from 'node:http';
 import path from 'node:path';
-import { ctl, ctlJson, metric } from './admin.mjs';
+import { ctl, ctlJson, ctlRaw, metric, socketOf } from './admin.mjs';
 import { bytesBelow, diskTest, fillUp, freeBytes, leaveFree } from './disk.mjs';
 import { noise, sleep } from './lib.mjs';
 import { join2, messages, newKey, request, upload, uploadPath } from './v2.mjs';
@@ -13,7 +13,13 @@ const MB = 1 << 20;
 const allow = /storage|database|store|blob|reserve|bound|checkpoint/;
 const bearer = token => ({ authorization: `Bearer ${token}` });
 
-const status = s => ctlJson(s, ['status']);
+/** What `status` says, also of a server that is not well: then it exits with 6. */
+const statusText = async (s, ...more) => {
+	const r = await ctlRaw(['--socket', socketOf(s), ...more, 'status']);
+	assert.ok([0, 6].includes(r.status), r.stderr);
+	return r.stdout;
+};
+const status = async s => JSON.parse(await statusText(s, '--json'));
 const reserveBytes = dir => fs.statSync(path.join(dir, 'data', 'reserve'), { throwIfNoEntry: false })?.blocks * 512 || 0;
 
 async function until(what, fn, ms = 15000) {
@@ -89,7 +95,7 @@ diskTest('without --max-storage-mb files take a tenth of the disk and no more, h
 	let st = await status(s);
 	assert.deepEqual([st.files_bound_bytes, st.files_bound_given, st.files_bound_reached, st.disk_state], [bound, false, true, 'ok']);
 	assert.ok(st.files_used_bytes <= st.files_bound_bytes && st.files_used_bytes > bound - MB - 4096, `${st.files_used_bytes}`);
-	assert.match((await ctl(s, ['status'])).stdout, /at most \d+ MB.*REACHED/);
+	assert.match(await statusText(s), /at most \d+ MB.*REACHED/);
 	assert.equal(await metric(s, 'refused_total{reason="storage"}'), refused.length + 3);
 
 	// All that was taken can be sent and is whole, also after a restart, which counts the same.
@@ -154,7 +160,7 @@ diskTest('--max-storage-mb 0 sets no bound; the free reserve stops files, also o
 	await until('a part is there', () => bytesBelow(path.join(dir, 'data', 'uploads')) >= MB);
 	leaveFree(ballast, 35 * MB);
 	await until('it is low', async () => (await status(s)).disk_state === 'low');
-	assert.match((await ctl(s, ['status'])).stdout, /LOW: files are refused/);
+	assert.match(await statusText(s), /LOW: files are refused/);
 	assert.ok([507, 'EPIPE', 'ECONNRESET'].includes(await u.more()));
 	a.send({ type: 'file', data: noise(100_000).toString('base64'), filename: 'f', cid: 'f' });
 	assert.equal((await a.next(f => f.cid === 'f')).code, 'storage');
@@ -244,7 +250,7 @@ diskTest('a full disk: bans, mutes and deletions hold, the server starts again o
 	fillUp(ballast);
 	await s.restart();
 	assert.deepEqual(await history(s, a.token), before);
-	assert.match((await ctl(s, ['status'])).stdout, /FULL: messages and files are refused/);
+	assert.match(await statusText(s), /FULL: messages and files are refused/);
 	const a2 = await join2(s, '', { token: a.token });
 	a2.send({ type: 'text', text: 'refused', cid: 'r' });
 	assert.equal((await a2.next(f => f.cid === 'r')).code, 'storage');
