@@ -20,6 +20,7 @@
 #define PAGE_ROWS 1000
 #define PAGE_MS 100
 #define SHELVES 256
+#define GRACE_MS (10 * 60 * 1000)
 
 struct db_check {
 	struct admin *a;
@@ -288,17 +289,18 @@ struct strays {
 	struct store_verify *v;
 	struct buf *out;
 	int listed;
-	uint64_t files, count, bytes;
+	uint64_t files, count, old, bytes; /* old: past the time in which a message may still be on its way */
 };
 
 static int on_stored(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms)
 {
 	struct strays *s = arg;
-	int has = store_verify_has_blob(s->v, sha);
+	int has = store_verify_explains(s->v, sha);
 	s->files++;
 	if (has != 0)
 		return 0; /* in doubt it is wanted */
 	s->count++;
+	s->old += age_ms >= GRACE_MS;
 	s->bytes += size;
 	if (s->listed++ < PAGE_ROWS) {
 		put_hex(s->out, sha);
@@ -322,8 +324,8 @@ static void list_strays(struct call *c)
 	do
 		rc = shelf < SHELVES ? blobs_each_on_shelf(c->a->o.blobs, (uint8_t)shelf, on_stored, &s) : 0;
 	while (rc == 0 && ++shelf < SHELVES && s.listed < PAGE_ROWS && mono_ms() < deadline_ms);
-	buf_printf(s.out, "],\"files\":%llu,\"count\":%llu,\"bytes\":%llu", (unsigned long long)s.files, (unsigned long long)s.count,
-	           (unsigned long long)s.bytes);
+	buf_printf(s.out, "],\"files\":%llu,\"count\":%llu,\"old\":%llu,\"bytes\":%llu", (unsigned long long)s.files,
+	           (unsigned long long)s.count, (unsigned long long)s.old, (unsigned long long)s.bytes);
 	snprintf(upto, sizeof(upto), "%lld", (long long)shelf - 1);
 	end_page(c, rc, upto, shelf < SHELVES);
 }

@@ -210,7 +210,7 @@ static int look_at_shelf(DIR *shelf, uint8_t first, struct store_verify *v, stru
 			look->odd++;
 			continue;
 		}
-		has = store_verify_has_blob(v, sha);
+		has = store_verify_explains(v, sha);
 		if (has < 0)
 			return -WC_ESTORAGE;
 		if (has)

@@ -375,7 +375,7 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 {
 	enum { INCREMENTAL = 2 };
 	char pragmas[256];
-	int64_t pages = 0, vacuum = 0;
+	int64_t ids = 0, vacuum = 0;
 	int rc;
 
 	/* auto_vacuum only takes before the first table, and before WAL is on. Set again it would write, and a full disk takes nothing. */
@@ -403,14 +403,26 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 		rc = store_prepare_all(s->db, store_writer_sql, W_LAST, s->stmt);
 	/* Two subqueries: one with both ends in it would walk from one to the other. */
 	if (rc == SQLITE_OK)
-		rc = get_int(s->db, "SELECT (SELECT max(id) FROM messages) + (SELECT min(id) FROM messages) + (SELECT count(*) FROM meta)", &pages);
-	if (rc == SQLITE_OK)
-		rc = get_int(s->db, "PRAGMA page_count", &pages);
+		rc = get_int(s->db, "SELECT (SELECT max(id) FROM messages) + (SELECT min(id) FROM messages) + (SELECT count(*) FROM meta)", &ids);
 	if (rc != SQLITE_OK) {
 		cause_sqlite(cause, s->db, s->path, rc);
 		return -WC_ESTORAGE;
 	}
-	return pages * STORE_PAGE_BYTES <= CHECK_AT_OPEN_BYTES && !s->is_memory ? quick_check(s->db, s->path, cause) : 0;
+	return 0;
+}
+
+/* A small one is looked at as a whole before anything is changed in it: what is damaged is left as it was found. */
+static int refuse_damaged(struct store *s, char **cause)
+{
+	int64_t pages = 0;
+	int rc = s->is_memory ? SQLITE_OK : get_int(s->db, "PRAGMA page_count", &pages);
+
+	if (rc == SQLITE_OK && (pages == 0 || pages * STORE_PAGE_BYTES > CHECK_AT_OPEN_BYTES || quick_check(s->db, s->path, cause) == 0))
+		return 0;
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (rc != SQLITE_OK)
+		cause_sqlite(cause, s->db, s->path, rc);
+	return -WC_ESTORAGE;
 }
 
 /* Refuses a database whose log says that it is newer, before anything is written; closing must then not move the log either. */
@@ -480,7 +492,7 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 			s->ino = st.st_ino;
 		}
 	}
-	if (refuse_newer(s, cause) != 0 || set_up(s, durability, cause) != 0)
+	if (refuse_newer(s, cause) != 0 || refuse_damaged(s, cause) != 0 || set_up(s, durability, cause) != 0)
 		goto out;
 	*out = s;
 	result = 0;
@@ -630,10 +642,13 @@ out:
 
 /* --- At rest, for those who look and change nothing. */
 
-/* A log that a crash left is read with its index in memory, by a VFS without locks: neither the index nor the end of the reading leaves a trace. */
+/* A log that a crash left is read with its index in memory, by a VFS that changes nothing: neither the index nor the end of the reading leaves a trace. */
 static int connect_with_log(const char *path, sqlite3 **db)
 {
-	int rc = sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, "unix-none");
+	int rc = sqlite3_initialize();
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_open_v2(path, db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, store_vfs_look());
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);

@@ -108,6 +108,7 @@ int store_connect(const char *path, int flags, sqlite3 **out);
 /* A database that no server has open, of this program's schema or an older one: read-only, nothing beside it is made or changed, also if a crash left
  * a log. -WC_ENOENT: none, or an empty one; -WC_ESTORAGE; *cause says what is wrong. The caller closes *db. */
 int store_connect_at_rest(const char *path, sqlite3 **db, char **cause) WC_MUSTCHECK;
+const char *store_vfs_look(void); /* store_vfs.c: the name of a VFS by which nothing changes; NULL: SQLite has none to build it on */
 int store_exec(sqlite3 *db, const char *sql);
 int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out);
 

@@ -14,6 +14,7 @@
 
 struct store_verify {
 	sqlite3 *db;
+	int has_released; /* 0: not known yet; 1, -1: the schema has the list of what was released, or is older */
 	bool (*is_wanted)(void *arg);
 	void *arg;
 };
@@ -170,10 +171,10 @@ int store_verify_blobs(struct store_verify *v, const uint8_t *after, int limit, 
 	return rc == SQLITE_OK || rc == SQLITE_DONE ? count : -WC_ESTORAGE;
 }
 
-int store_verify_has_blob(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES])
+static int look_up(struct store_verify *v, const char *sql, const uint8_t sha[WC_SHA_BYTES])
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = sqlite3_prepare_v2(v->db, "SELECT 1 FROM blob_refs WHERE sha = ?1", -1, &stmt, NULL);
+	int rc = sqlite3_prepare_v2(v->db, sql, -1, &stmt, NULL);
 
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
@@ -185,6 +186,20 @@ int store_verify_has_blob(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES
 		rc = sqlite3_step(stmt);
 	sqlite3_finalize(stmt);
 	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : -WC_ESTORAGE;
+}
+
+int store_verify_has_blob(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES])
+{
+	return look_up(v, "SELECT 1 FROM blob_refs WHERE sha = ?1", sha);
+}
+
+int store_verify_explains(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES])
+{
+	int has = store_verify_has_blob(v, sha);
+
+	if (v->has_released == 0)
+		v->has_released = sqlite3_table_column_metadata(v->db, NULL, "released", "sha", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK ? 1 : -1;
+	return has == 0 && v->has_released > 0 ? look_up(v, "SELECT 1 FROM released WHERE sha = ?1", sha) : has;
 }
 
 int store_verify_files(struct store_verify *v, uint64_t after, int limit, store_verify_file_fn fn, void *arg, uint64_t *upto)

@@ -33,6 +33,8 @@ typedef int (*store_verify_blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], 
 int store_verify_blobs(struct store_verify *v, const uint8_t *after, int limit, store_verify_blob_fn fn, void *arg) WC_MUSTCHECK;
 /* 1: a message stands for it; 0: none does. */
 int store_verify_has_blob(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
+/* 1: one does, or did until it was deleted, and the bytes are still to be unlinked; 0: nothing explains it. */
+int store_verify_explains(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
 /* The messages that stand for files, by id, above `after`, at most limit. filename is empty for a voice. Returns how many; *upto is the last. */
 typedef void (*store_verify_file_fn)(void *arg, uint64_t msg_id, const uint8_t sha[WC_SHA_BYTES], struct str filename);
 int store_verify_files(struct store_verify *v, uint64_t after, int limit, store_verify_file_fn fn, void *arg, uint64_t *upto) WC_MUSTCHECK;

@@ -53,10 +53,14 @@ static void show(struct unpack_state *s)
 	fprintf(stderr, "\r\033[Kread and checked: %s", bytes_text(size, s->tar.at));
 }
 
+/* Keeps errno, which the next line may be about. */
 static void show_end(void)
 {
+	const int error = errno;
+
 	if (is_terminal(stderr))
 		fputs("\r\033[K", stderr);
+	errno = error;
 }
 
 static int refuse_read(const struct unpack_state *s)
@@ -438,10 +442,10 @@ int unpack(struct unpack *u)
 	s->name = is_pipe ? "standard input" : u->file;
 	s->tar = (struct tar_reader){ .read = read_in, .arg = s };
 	s->in = is_pipe ? STDIN_FILENO : open(u->file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	if (is_pipe && isatty(STDIN_FILENO))
-		return complain(EXIT_USAGE, "standard input is a terminal: send a backup into it");
 	if (s->in < 0 || fstat(s->in, &st) < 0)
 		return refuse_read(s);
+	if (is_pipe && isatty(STDIN_FILENO))
+		return complain(EXIT_USAGE, "standard input is a terminal: send a backup into it");
 	if (S_ISDIR(st.st_mode))
 		return complain(EXIT_REFUSED, "%s is a folder: name a file made by wavechatctl backup", s->name);
 	code = read_archive(u);

@@ -30,7 +30,7 @@ struct verify {
 	struct json_object *faults; /* of the database, as strings */
 	struct store_totals totals;
 	uint64_t files, bytes;      /* read */
-	uint64_t strays, stray_bytes, odd;
+	uint64_t strays, old_strays, stray_bytes, odd; /* old: not of the last minutes, when a message may be on its way */
 	struct json_object *stray_list;
 	bool is_cut_short;
 	int64_t shown_ms;
@@ -61,7 +61,7 @@ static void show_end(void)
 
 static bool has_many_strays(const struct verify *v)
 {
-	return v->strays >= STRAYS_FROM && v->strays * STRAYS_PART > v->strays + v->files;
+	return v->old_strays >= STRAYS_FROM && v->old_strays * STRAYS_PART > v->old_strays + v->files;
 }
 
 static void say_json(const struct verify *v, bool is_good)
@@ -104,7 +104,7 @@ static int say_it(struct verify *v)
 	}
 	if (has_many_strays(v))
 		complain(0, "%llu of %llu stored files belong to no message: is the database older than the files? Then restore the newest backup",
-		         (unsigned long long)v->strays, (unsigned long long)(v->strays + v->files));
+		         (unsigned long long)v->old_strays, (unsigned long long)(v->old_strays + v->files));
 	if (faults)
 		complain(0, "the database is damaged: stop the server, keep the folder under another name, then restore a backup (wavechatctl restore FILE DIR); "
 		            "without a backup, `sqlite3 OLD/wavechat.db .recover` saves what can be read");
@@ -254,6 +254,7 @@ static int on_stray_listed(struct verify *v, struct json_object *o)
 static void on_stray_page(struct verify *v, struct json_object *page)
 {
 	v->strays += (uint64_t)jint(page, "count");
+	v->old_strays += (uint64_t)jint(page, "old");
 	v->stray_bytes += (uint64_t)jint(page, "bytes");
 }
 
@@ -332,7 +333,7 @@ static int look_at_folder(struct verify *v, const char *dir, struct store_verify
 		code = complain(EXIT_REFUSED, "%s: %s", dir, cause ? cause : "it cannot be read");
 	v->files = look.files;
 	v->bytes = look.bytes;
-	v->strays = look.strays;
+	v->strays = v->old_strays = look.strays;
 	v->stray_bytes = look.stray_bytes;
 	v->odd = look.odd;
 	if (code == 0)
@@ -439,7 +440,7 @@ static int verify_backup(struct verify *v, const char *file)
 	u.bad = (struct bad_files){ NULL };
 	v->files = u.files + v->bad.count;
 	v->bytes = u.bytes;
-	v->strays = u.strays;
+	v->strays = v->old_strays = u.strays;
 	v->totals = u.totals;
 	v->is_cut_short = u.is_cut_short;
 	if (code == 0 && u.is_cut_short)
