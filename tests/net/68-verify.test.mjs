@@ -98,7 +98,7 @@ serverTest('amid talk, deletions and a purge there is no false alarm, and nothin
 		}
 	})();
 	talk.catch(() => {}); // awaited below
-	for (let i = 0; i < 6; i++) {
+	for (let i = 0; i < 6 || sent.length <= 5; i++) {
 		const r = await ctlRaw(['--socket', socketOf(s), '--json', 'verify']);
 		assert.equal(r.status, 0, r.stdout + r.stderr);
 		if (i === 3) await ctl(s, ['purge', `id:${b.id}`].concat((await ctlRaw(['help', 'purge'])).stdout.includes('--yes') ? ['--yes'] : []));
