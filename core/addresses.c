@@ -155,7 +155,8 @@ static void drop_queue(struct addresses *a, size_t n)
 	for (size_t i = 0; i < n; i++)
 		remembered_fini(&a->queue[i]);
 	a->count -= n;
-	memmove(a->queue, a->queue + n, a->count * sizeof(*a->queue));
+	if (n && a->count)
+		memmove(a->queue, a->queue + n, a->count * sizeof(*a->queue));
 }
 
 size_t addresses_flush(struct room *r)

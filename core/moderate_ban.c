@@ -496,7 +496,8 @@ static bool find_pardoned(struct room *r, struct command *c, const struct user *
 			return false;
 		}
 		/* A guest's ban outlives the guest: what was said may be the id of one who left, or a name that nobody has now. */
-		n = *u ? 0 : WC_MAX(addresses_find(r, c->user, found), 0);
+		n = *u ? 0 : addresses_find(r, c->user, found);
+		n = WC_MAX(n, 0); /* a store that cannot be read knows nobody */
 		name = *u ? NULL : n ? found[0].name : strncmp(c->user, "name:", 5) == 0 ? c->user + 5 : c->user;
 	}
 	*like = c->net ? of_net(r, c, c->net) : name ? of_name(r, c, name) : NULL;
