@@ -14,7 +14,7 @@ root=$dir/root.$$
 mkdir -p "$dir"
 trap 'rm -rf --one-file-system "$root"' EXIT
 if [ ! -s "$dir/base.tar" ]; then
-	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,init-system-helpers bookworm "$root" "$mirror" >"$dir/log" 2>&1 || { tail -n 5 "$dir/log" >&2; exit 1; }
+	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,init-system-helpers,iproute2 bookworm "$root" "$mirror" >"$dir/log" 2>&1 || { tail -n 5 "$dir/log" >&2; exit 1; }
 	tar -C "$root" -cf "$dir/base.part" . && mv "$dir/base.part" "$dir/base.tar" && rm -rf --one-file-system "$root"
 fi
 mkdir -p "$root" && tar -C "$root" -xf "$dir/base.tar" && cp "$deb" "$root/root/wavechat.deb" || exit
@@ -36,6 +36,7 @@ check "the package starts it" 'dpkg -i /root/wavechat.deb && systemctl is-active
 check "it serves" 'exec 3<>/dev/tcp/127.0.0.1/8080; printf "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" >&3; grep -q "^ok" <&3'
 check "wavechatctl finds it" 'wavechatctl status && wavechatctl say hello'
 check "what it says is in the journal, with priorities" 'journalctl -u wavechatd -p info --no-pager | grep " ready port=8080"'
+check "its start is a few lines of the log, and no word for a terminal" '! journalctl -u wavechatd --no-pager | grep Ctrl && journalctl -u wavechatd -p info --no-pager | grep " listening url=http://localhost:8080 "'
 check "it is reloaded" 'systemctl reload wavechatd && systemctl is-active wavechatd'
 check "settings take effect at a reload; what needs a restart is named; a wrong line is in the status and changes nothing" '
 	echo MAX_FILE_MB=3 >>/etc/default/wavechatd; echo WAVECHAT_THREADS=2 >>/etc/default/wavechatd; systemctl reload wavechatd; sleep 1
@@ -57,6 +58,17 @@ check "it keeps a watchdog content" 'systemctl restart wavechatd; pid=$(systemct
 check "hung, it is ended and started again" 'kill -STOP "$(systemctl show -p MainPID --value wavechatd)"; sleep 9; [ "$(systemctl show -p NRestarts --value wavechatd)" = 1 ] && wavechatctl status'
 check "a wrong option is said, and not tried again" 'echo PROT=1 >>/etc/default/wavechatd; systemctl restart wavechatd; sleep 4
 	[ "$(systemctl show -p NRestarts --value wavechatd) $(systemctl show -p ExecMainStatus --value wavechatd)" = "0 2" ] && journalctl -u wavechatd --no-pager | grep "did you mean PORT"'
+sed -i '/^PROT=/d' /etc/default/wavechatd
+check "a certificate of its own is for the addresses of the machine" 'ip addr add 10.9.8.7/32 dev lo && echo WAVECHAT_TLS_SELF_SIGNED=1 >>/etc/default/wavechatd && systemctl restart wavechatd &&
+	sed -n "/BEGIN CERT/,/END CERT/p" /var/lib/private/wavechat/tls-self-signed.pem | grep -v -e ----- | base64 -d | LC_ALL=C grep -aqzP "\\x87\\x04\\x0a\\x09\\x08\\x07"'
+sed -i '/TLS_SELF/d' /etc/default/wavechatd
+systemctl restart wavechatd
+find /var/lib/private/wavechat -type f -exec sha256sum {} + | sort >/root/before
+check "removed, it says where the data are" 'dpkg -r wavechat 2>&1 | grep -F "left as it is, with what people wrote: /var/lib/private/wavechat ("; ! systemctl is-active wavechatd'
+check "purged, nothing of it is left but the data" 'dpkg -P wavechat 2>&1 | grep -F /var/lib/private/wavechat; systemctl daemon-reload; ! systemctl cat wavechatd
+	left=$(find /etc /usr /run /lib/systemd /var -name "*wavechat*" ! -path "/var/lib/private/wavechat*" ! -path /var/lib/wavechat ! -path "/var/backups/wavechat*" \
+		! -path "/run/systemd/system/wavechatd.service.d*" ! -path "/var/log/*"); printf "%s\n" "$left"; [ -z "$left" ]'
+check "of the data every byte" 'find /var/lib/private/wavechat -type f -exec sha256sum {} + | sort | grep -v -e "wavechat.db" -e lock >/root/after; grep -v -e "wavechat.db" -e lock /root/before | cmp - /root/after && [ -s /var/lib/private/wavechat/wavechat.db ]'
 echo "$passed passed, $failed failed"
 systemctl poweroff
 TRY
