@@ -103,9 +103,8 @@ function renderLockdown() {
 	toggle(bar, !!lockdown);
 	if (!lockdown) return;
 	const { isReadOnly, until } = lockdown;
-	const key = isReadOnly ? 'lockdownRead' : 'lockdownNew';
 	const time = until && (sameDay(until, Date.now()) ? fmtTime(until) : `${fmtDay(until)}, ${fmtTime(until)}`);
-	fill(bar, icon('lock'), h('span', {}, until ? t(key + 'Until', { time }) : t(key)));
+	fill(bar, icon('lock'), h('span', {}, isReadOnly ? until ? t('lockdownReadUntil', { time }) : t('lockdownRead') : until ? t('lockdownNewUntil', { time }) : t('lockdownNew')));
 }
 
 export function initHeader() {
