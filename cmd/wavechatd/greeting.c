@@ -129,6 +129,6 @@ void greet(const struct options *o, const struct server *server)
 		each_address(o, server_port(server), server_tls(server) != NULL, log_address);
 	else
 		print_greeting(o, server);
-	log_info("ready", "port=%d data=%s version=%s admin=%s metrics=%d", server_port(server), log_quote(data, (struct str){ o->data, strlen(o->data) }),
-	         wc_version(), admin ? log_quote(socket, (struct str){ admin, strlen(admin) }) : "off", server_metrics_port(server));
+	log_info("ready", "port=%d data=%s version=%s%s%s", server_port(server), log_quote(data, (struct str){ o->data, strlen(o->data) }),
+	         wc_version(), admin ? " admin=" : "", admin ? log_quote(socket, (struct str){ admin, strlen(admin) }) : "");
 }

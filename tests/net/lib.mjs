@@ -41,7 +41,8 @@ export async function run(args, { env = {}, timeout = 10000 } = {}) {
 	child.stderr.on('data', d => (stderr += d));
 	try {
 		const [status, signal] = await within(timeout, once(child, 'close'), () => `${args.join(' ')} to end`);
-		return { status, signal, stdout, stderr };
+		// `words`: without the log before them
+		return { status, signal, stdout, stderr, words: stderr.replace(/^\d{4}-\d\d-\d\dT\S+Z (?:info|warn) .*\n/gm, '') };
 	} finally {
 		child.kill('SIGKILL');
 	}

@@ -59,7 +59,7 @@ check "hung, it is ended and started again" 'kill -STOP "$(systemctl show -p Mai
 check "a wrong option is said, and not tried again" 'echo PROT=1 >>/etc/default/wavechatd; systemctl restart wavechatd; sleep 4
 	[ "$(systemctl show -p NRestarts --value wavechatd) $(systemctl show -p ExecMainStatus --value wavechatd)" = "0 2" ] && journalctl -u wavechatd --no-pager | grep "did you mean PORT"'
 sed -i '/^PROT=/d' /etc/default/wavechatd
-check "a certificate of its own is for the addresses of the machine" 'ip addr add 10.9.8.7/32 dev lo && echo WAVECHAT_TLS_SELF_SIGNED=1 >>/etc/default/wavechatd && systemctl restart wavechatd &&
+check "a certificate of its own is for the addresses of the machine" 'ip addr add 10.9.8.7/32 dev lo && echo WAVECHAT_TLS_SELF_SIGNED=yes >>/etc/default/wavechatd && systemctl restart wavechatd &&
 	sed -n "/BEGIN CERT/,/END CERT/p" /var/lib/private/wavechat/tls-self-signed.pem | grep -v -e ----- | base64 -d | LC_ALL=C grep -aqzP "\\x87\\x04\\x0a\\x09\\x08\\x07"'
 sed -i '/TLS_SELF/d' /etc/default/wavechatd
 systemctl restart wavechatd
