@@ -43,6 +43,13 @@ notices() {
 	done
 }
 
+# Alert rules for Prometheus and a dashboard for Grafana.
+monitoring() { # DIRECTORY
+	mkdir -p "$1"
+	cp packaging/prometheus/wavechat.rules.yml "$1/"
+	cp packaging/grafana/wavechat.json "$1/wavechat.grafana.json"
+}
+
 make_deb() {
 	root=$stage/deb doc=$stage/deb/usr/share/doc/wavechat
 	install_to "$root" PREFIX=/usr UNITDIR=/lib/systemd/system ZSHDIR=/usr/share/zsh/vendor-completions
@@ -53,6 +60,7 @@ make_deb() {
 	gzip -9nc README.md >"$doc/README.md.gz"
 	gzip -9nc CHANGELOG.md >"$doc/CHANGELOG.md.gz"
 	cp packaging/nginx.conf packaging/Caddyfile "$doc/"
+	monitoring "$doc/examples"
 	printf 'wavechat (%s) unstable; urgency=medium\n\n  * What changed: /usr/share/doc/wavechat/CHANGELOG.md.gz\n\n -- %s  %s\n' \
 		"$deb_version" "$maintainer" "$(date -u -d "@$SOURCE_DATE_EPOCH" -R)" | gzip -9n >"$doc/changelog.gz"
 	cp packaging/deb/lintian-overrides "$root/usr/share/lintian/overrides/wavechat"
@@ -85,6 +93,7 @@ make_dist() {
 	notices >"$root/share/doc/wavechat/copyright"
 	cp /usr/share/common-licenses/Apache-2.0 /usr/share/common-licenses/LGPL-2.1 "$root/share/doc/wavechat/"
 	cp packaging/nginx.conf packaging/Caddyfile packaging/wavechatd.default "$root/share/doc/wavechat/"
+	monitoring "$root/share/doc/wavechat/examples"
 	cp README.md CHANGELOG.md SECURITY.md packaging/INSTALL "$root/"
 	level "$root"
 	out=build/wavechat-$version-linux-$arch.tar.gz

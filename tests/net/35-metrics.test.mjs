@@ -9,6 +9,8 @@ import { join2 } from './v2.mjs';
 import { Raw } from './raw.mjs';
 
 const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
+const root = new URL('../../', import.meta.url);
+const read = name => fs.readFileSync(new URL(name, root), 'utf8');
 const sleep = ms => new Promise(r => setTimeout(r, ms));
 
 /** All samples, by name with labels. */
@@ -145,4 +147,69 @@ serverTest('people, sessions by dialect and lines of the log are counted', { all
 	assert.ok((await lines()).debug > 0);
 	assert.equal(await metric(s, 'sessions{dialect="1"}'), 0);
 	await two.close();
+});
+
+// --- What is built on them
+
+const rules = read('packaging/prometheus/wavechat.rules.yml'), ruleTests = read('tests/packages/wavechat.rules.test.yml');
+const dashboard = JSON.parse(read('packaging/grafana/wavechat.json'));
+
+/** The metrics that a query names, without what Prometheus makes of a histogram. */
+const named = query => [...query.matchAll(/\b(?:wavechat|process)_\w+/g)].map(m => m[0].replace(/(wavechat_(?:commit_seconds|batch_size))_(bucket|sum|count)$/, '$1'));
+
+serverTest('every metric and label that the alerts and the dashboard use exists', { args: ['--tls-self-signed'] }, async s => {
+	await ctl(s, ['backup', `${s.dir}/b.tar`]);
+	const { text } = await samples(s);
+	const types = new Map([...text.matchAll(/^# TYPE (\S+) (\w+)$/gm)].map(m => [m[1], m[2]]));
+	const queries = [...rules.matchAll(/^ +expr: (.*)$/gm)].map(m => m[1])
+		.concat(dashboard.panels.flatMap(p => (p.targets || []).map(t => t.expr)), dashboard.templating.list.map(v => v.query));
+	assert.ok(queries.length > 40);
+	let used = 0;
+	for (const query of queries) {
+		for (const name of named(query)) {
+			used++;
+			assert.ok(types.has(name), `${name} in ${query}`);
+			if (/\b(rate|increase)\(/.test(query) && !/histogram_quantile/.test(query)) assert.ok(['counter', 'histogram'].includes(types.get(name)), `${name} is no counter: ${query}`);
+		}
+		for (const [, name, label, value] of query.matchAll(/(wavechat_\w+)\{[^}]*?\b(check|reason|level|limit|code)[!=]~?="?([\w|]+)/g))
+			for (const v of value.split('|')) assert.ok(text.includes(`${name}{${label}="${v}"}`), `${name}{${label}="${v}"} in ${query}`);
+		for (const [, labels] of query.matchAll(/by \(([^)]*)\)/g))
+			for (const label of labels.split(/, */)) assert.ok(['instance', 'le'].includes(label) || text.includes(`{${label}="`), `label ${label} in ${query}`);
+	}
+	assert.ok(used > 40);
+});
+
+test('the dashboard is one that Grafana can read', () => {
+	const ids = dashboard.panels.map(p => p.id);
+	assert.equal(new Set(ids).size, ids.length);
+	const vars = dashboard.templating.list.map(v => v.name);
+	for (const p of dashboard.panels) {
+		assert.ok(p.title && p.type && p.gridPos.x + p.gridPos.w <= 24, p.title);
+		if (p.type === 'row') continue;
+		assert.ok(p.targets.length, p.title);
+		for (const t of p.targets)
+			for (const [, v] of t.expr.matchAll(/\$(\w+)/g)) assert.ok(v === '__rate_interval' || vars.includes(v), `${v} in ${t.expr}`);
+	}
+	const cells = dashboard.panels.flatMap(p => Array.from({ length: p.gridPos.w }, (_, x) => `${p.gridPos.x + x}/${p.gridPos.y}`));
+	assert.equal(new Set(cells).size, cells.length, 'panels lie beside each other');
+});
+
+test('each alert is tried on what it is to fire for, and on what it is not', t => {
+	const alerts = [...rules.matchAll(/^ +- alert: (\w+)$/gm)].map(m => m[1]);
+	assert.ok(alerts.length >= 10);
+	assert.equal(new Set(alerts).size, alerts.length);
+	for (const alert of alerts) {
+		const cases = ruleTests.split('alertname: ').slice(1).filter(c => c.startsWith(`${alert}\n`));
+		assert.ok(cases.some(c => c.includes('exp_labels')), `${alert} is seen to fire`);
+		assert.ok(cases.some(c => c.includes('exp_alerts: []')), `${alert} is seen not to fire`);
+	}
+	for (const block of rules.split(/^ +- alert: /m).slice(1)) {
+		assert.match(block, /severity: (page|warning)\b/);
+		assert.match(block, /summary: \S.*\n +description: \S/);
+	}
+	if (!hasPromtool) return t.diagnostic('promtool is not here: make check-packages runs it');
+	for (const args of [['check', 'rules', 'packaging/prometheus/wavechat.rules.yml'], ['test', 'rules', 'tests/packages/wavechat.rules.test.yml']]) {
+		const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: root, encoding: 'utf8' });
+		assert.equal(status, 0, stdout + stderr);
+	}
 });

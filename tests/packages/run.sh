@@ -30,6 +30,8 @@ done
 cp "$one/build/$deb" "$one/build/$tarball" build/
 
 # --- Judges.
+check "promtool finds nothing wrong with the alert rules" promtool check rules packaging/prometheus/wavechat.rules.yml
+check "each alert fires when it should, and only then" promtool test rules tests/packages/wavechat.rules.test.yml
 check "lintian has nothing to say" lintian --allow-root --fail-on error,warning,info,pedantic -I --pedantic "$one/build/$deb"
 check "unpack the package" dpkg-deb -x "$one/build/$deb" "$work/root"
 unit=$work/root/lib/systemd/system/wavechatd.service
