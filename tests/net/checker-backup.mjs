@@ -1,6 +1,6 @@
-// checker-backup.mjs — backups taken while the checker's people talk, restored by the documented command under a server of their own. A
+// checker-backup.mjs — backups taken while the checker's people talk, restored by wavechatctl, with a verify of the server beside them under a server of their own. A
 // backup is of one moment: of the truth at the end it holds everything up to some id and nothing behind it.
-import { execFileSync, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -32,9 +32,10 @@ export async function takeBackup(world, server, number, people = 0) {
 	const acked = world.actors.flatMap(a => [...a.acked].map(([cid, { id, message }]) => ({ cid, id, to: message.to })));
 	const guests = world.guests.flatMap(g => [...g.acked]);
 	const sent = world.counts.sent, begun = Date.now();
-	const r = await ctlRaw(['--socket', socketOf(server), 'backup', file], { timeout: 60000 });
+	const [r, v] = await Promise.all([['backup', file], ['verify']].map(args => ctlRaw(['--socket', socketOf(server), ...args], { timeout: 60000 })));
 	const meanwhile = world.counts.sent - sent, ms = Date.now() - begun;
 	if (r.status !== 0) world.problem(`backup ${number} failed with ${r.status}: ${r.stderr}`);
+	if (v.status !== 0) world.problem(`verify beside backup ${number} ended with ${v.status}: ${v.stdout}${v.stderr}`);
 	if (fs.existsSync(`${file}.part`)) world.problem(`backup ${number} left its .part`);
 	if (crowdGone) await crowdGone();
 	return { number, file, acked, guests, meanwhile, ms };
@@ -71,8 +72,8 @@ async function resume(server, token, since) {
 export async function auditBackup(world, backup, final, readBack) {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-restored-')), data = path.join(dir, 'data');
 	const problem = text => world.problem(`backup ${backup.number}: ${text}`);
-	fs.mkdirSync(data, { mode: 0o700 });
-	execFileSync('tar', ['-xf', backup.file, '-C', data]);
+	const restored = await ctlRaw(['restore', backup.file, data], { timeout: 60000 });
+	if (restored.status !== 0) problem(`restore ended with ${restored.status}: ${restored.stderr}`);
 	const server = await Server.start({ dir });
 	try {
 		const copy = await readBack(world, server);
