@@ -73,6 +73,7 @@ struct options {
 	char *config;        /* --config FILE | WAVECHAT_CONFIG; -FILE: may be missing; NULL: none */
 	bool check;          /* --check: validate options and data, say so, exit */
 
+	bool has_file;       /* there was one, by config */
 	int argc;            /* the command line, borrowed */
 	char **argv;
 	struct option_origin origin[OPTIONS_MAX]; /* by the table's rows */
@@ -91,7 +92,8 @@ const char *options_config_path(const struct options *o); /* without the -; NULL
 void options_warn_environment(void);
 
 /* Reads all sources again. *wanted: what they say now; *in_force: the same, but for what needs a restart, which is as in `now`. Both are the
- * caller's (options_free). On an error neither is set, and *cause is one line, which names a file's line. Thread: main. */
+ * caller's (options_free). On an error neither is set, and *cause is one line, which names a file's line. A file that is gone is an error, also
+ * one that need not have been there. Thread: main. */
 int options_reread(const struct options *now, struct options **wanted, struct options **in_force, char **cause) WC_MUSTCHECK;
 void options_free(struct options *o); /* NULL is ignored */
 

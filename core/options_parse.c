@@ -323,6 +323,7 @@ static enum options_result parse_file(struct options *o, char **cause)
 	}
 	if (rc < 0)
 		return OPTIONS_EXIT_USAGE;
+	o->has_file = true;
 	result = parse_lines(o, &file, path, cause);
 	config_fini(&file);
 	return result;

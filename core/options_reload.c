@@ -27,6 +27,7 @@ static struct options *copy_of(const struct options *from)
 {
 	struct options *o = xcalloc(1, sizeof(*o));
 
+	o->has_file = from->has_file;
 	o->argc = from->argc;
 	o->argv = from->argv;
 	for (size_t i = 0; i < option_count; i++)
@@ -41,6 +42,12 @@ int options_reread(const struct options *now, struct options **wanted, struct op
 
 	if (options_build(&fresh, now->argc, now->argv, cause) != OPTIONS_RUN)
 		return -WC_EBAD;
+	/* Somebody may be replacing it just now: all settings at once are not what it is to lose. */
+	if (now->has_file && !fresh.has_file) {
+		wc_cause(cause, "%s was there and is gone: put it back, or restart to do without it", options_config_path(now));
+		options_fini(&fresh);
+		return -WC_EBAD;
+	}
 	*wanted = copy_of(&fresh);
 	*in_force = copy_of(&fresh);
 	options_fini(&fresh);

@@ -262,6 +262,13 @@ test('SIGHUP with a wrong file: the line is named, all old values stand, the ser
 		}
 		fs.rmSync(s.file);
 		await s.change(null, /settings not reloaded error="cannot read --config .*settings/);
+		// A file that the sandbox does not let it read: said, with where it may lie.
+		if (/landlock=[1-9]/.test(s.output)) {
+			const elsewhere = fs.mkdtempSync(path.join(os.homedir(), '.wavechat-elsewhere-'));
+			fs.writeFileSync(path.join(elsewhere, 'word'), 'word\n');
+			await s.change(`HISTORY_LIMIT=2\nWAVECHAT_JOIN_PASSWORD_FILE=${elsewhere}/word\n`, /settings not reloaded error=".*beside files that were named at the start/);
+			fs.rmSync(elsewhere, { recursive: true });
+		}
 		await s.change('HISTORY_LIMIT=2\n');
 		assert.deepEqual((await s.join('well')).init.history.map(m => m.text), ['two', 'three']);
 	});
@@ -360,6 +367,25 @@ test('SIGHUP: another certificate by another name; without HTTPS at the start it
 			assert.match(await s.change(lines('one')), /needs a restart option=tls-cert now="none"/);
 			assert.equal(await (await s.get('/health')).text(), 'ok');
 		});
+	});
+});
+
+test('a file that need not be there is not to vanish while it runs: what it said stands', { timeout: 60000 * slack }, async () => {
+	await withFile('HISTORY_LIMIT=1\n', async (file, put, dir) => {
+		fs.writeFileSync(`${dir}/word`, 'word\n');
+		put(`HISTORY_LIMIT=1\nWAVECHAT_JOIN_PASSWORD_FILE=${dir}/word\n`);
+		const s = await Server.start({ limits: true, args: ['--config', `-${file}`], allow: /settings not reloaded/ });
+		try {
+			fs.rmSync(file);
+			s.child.kill('SIGHUP');
+			await within(10000 * slack, (async () => { while (!/settings not reloaded error=".*was there and is gone/.test(s.output)) await sleep(5); })(), () => s.output);
+			const c = await s.connect();
+			c.send({ type: 'join', v: 2, name: 'x' });
+			assert.equal((await c.take()).code, 'password_required');
+			await s.stop();
+		} finally {
+			await s.cleanUp();
+		}
 	});
 });
 

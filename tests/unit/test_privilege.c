@@ -190,11 +190,45 @@ static void folders(void **state)
 	free(cause);
 }
 
+/* The look before agrees with the deed, and does nothing. */
+static void folders_looked_at(void **state)
+{
+	const struct runner who = { .uid = 990, .gid = 980, .name = "chat" };
+	char path[128], *cause = NULL, *parent;
+	struct stat st;
+	bool is_given;
+
+	(void)state;
+	static const char *const parents[][2] = { { "a/b", "a" }, { "a//b/", "a" }, { "/a", "/" }, { "a", "." }, { "/a/b//", "/a" }, { "a/b/c", "a/b" } };
+	for (size_t i = 0; i < WC_LEN(parents); i++) {
+		parent = parent_of(parents[i][0]);
+		assert_string_equal(parent, parents[i][1]);
+		free(parent);
+	}
+	if (geteuid() != 0)
+		skip();
+	snprintf(path, sizeof(path), "%s/looked", dir);
+	assert_int_equal(privilege_check_dir(path, &who, &is_given, &cause), 0);
+	assert_true(is_given && stat(path, &st) < 0);
+	assert_int_equal(mkdir(path, 0700), 0);
+	assert_int_equal(privilege_check_dir(path, &who, &is_given, &cause), 0);
+	assert_true(is_given && stat(path, &st) == 0 && st.st_uid == 0);
+	write_file("looked/something", "");
+	assert_int_not_equal(privilege_check_dir(path, &who, &is_given, &cause), 0);
+	assert_non_null(strstr(cause, "belongs to user 0"));
+	assert_int_equal(chown(path, 990, 980), 0);
+	assert_int_equal(privilege_check_dir(path, &who, &is_given, &cause), 0);
+	assert_false(is_given);
+	assert_int_equal(privilege_check_dir(path, NULL, &is_given, &cause), 0);
+	assert_false(is_given);
+	free(cause);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_and_numbers), cmocka_unit_test(refusals), cmocka_unit_test(no_files),
-		cmocka_unit_test(for_good),          cmocka_unit_test(folders),
+		cmocka_unit_test(for_good),          cmocka_unit_test(folders),           cmocka_unit_test(folders_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

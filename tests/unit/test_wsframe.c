@@ -627,6 +627,54 @@ static void holding_an_oversize_head_costs_no_budget(void **state)
 	free(text);
 }
 
+/* An administrator may lower the limit in the middle of a message. The frame that has begun is read as it was judged, and its memory is never
+ * made smaller than what has come; the next one is judged anew. */
+static void a_limit_that_comes_down_while_reading(void **state)
+{
+	enum { N = 150000 };
+	uint8_t *text = xmalloc(N);
+
+	(void)state;
+	fill(text, N);
+	for (size_t first = 1; first < N; first += 9973) {
+		struct ws_budget budget = { .cap_bytes = 1 << 20 };
+		struct ws_limits limits = { .soft_bytes = 1 << 20, .hard_bytes = 2 << 20, .budget = &budget };
+		struct stream s = { 0 };
+		struct ws_in in = { 0 };
+		struct ws_out out;
+		size_t used, at = 0;
+
+		frame(&s, 0x81, text, N);
+		frame(&s, 0x81, text, N);
+		assert_int_equal(ws_in_feed(&in, &limits, s.p, first, &used, &out), WS_EV_MORE);
+		limits.soft_bytes = 1000;
+		limits.hard_bytes = 2000;
+		at = first;
+		while (at < s.len) {
+			size_t n = WC_MIN(s.len - at, (size_t)7001);
+			uint8_t *piece = xmalloc(n);
+			memcpy(piece, s.p + at, n);
+			enum ws_event event = ws_in_feed(&in, &limits, piece, n, &used, &out);
+			at += used;
+			if (event == WS_EV_MESSAGE) {
+				assert_int_equal(out.len, N);
+				assert_memory_equal(out.data, text, N);
+			}
+			free(piece);
+			if (event == WS_EV_FAIL)
+				break;
+			assert_true(event == WS_EV_MORE || event == WS_EV_MESSAGE);
+		}
+		/* The second one is over what holds by then. */
+		assert_int_equal(out.event, WS_EV_FAIL);
+		assert_int_equal(out.code, WS_CLOSE_TOO_BIG);
+		ws_in_fini(&in, &limits);
+		assert_int_equal(budget.used_bytes, 0);
+		free(s.p);
+	}
+	free(text);
+}
+
 static void a_dead_reader_stays_dead(void **state)
 {
 	struct ws_in in = { 0 };
@@ -752,6 +800,7 @@ int main(void)
 		cmocka_unit_test(a_spent_budget_blocks_only_large_ones),
 		cmocka_unit_test(oversize_messages),
 		cmocka_unit_test(holding_an_oversize_head_costs_no_budget),
+		cmocka_unit_test(a_limit_that_comes_down_while_reading),
 		cmocka_unit_test(a_dead_reader_stays_dead),
 		cmocka_unit_test(random_streams),
 		cmocka_unit_test(random_noise),
