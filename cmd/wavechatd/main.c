@@ -124,16 +124,21 @@ static bool is_alive(struct server *server, int64_t interval_ms)
 	return false;
 }
 
-/* The service manager shows the reason to who asks it for the status. */
+/* The service manager shows the reason to everyone who asks it for the service's status, until a reload succeeds. */
 static void reload(struct server *server)
 {
-	char *cause = NULL, *state = NULL;
+	static bool has_status;
+	char *cause = NULL, *status = NULL;
 	(void)notify_reloading();
-	const char *words = server_reload(server, &cause) ? "" : cause ? cause : "no memory";
-	if (asprintf(&state, "READY=1\nSTATUS=%s%s", *words ? "Settings not reloaded: " : "", words) < 0)
-		abort();
-	(void)notify_send(state);
-	free(state);
+	bool is_well = server_reload(server, &cause);
+	if (!is_well || has_status) {
+		if (asprintf(&status, "STATUS=%s%s", is_well ? "" : "Settings not reloaded: ", is_well ? "" : cause ? cause : "no memory") < 0)
+			abort();
+		(void)notify_send(status);
+	}
+	has_status = !is_well;
+	(void)notify_send("READY=1");
+	free(status);
 	free(cause);
 }
 

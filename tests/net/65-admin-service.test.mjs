@@ -65,6 +65,27 @@ test('a service manager is told: ready once it serves, alive while the room work
 	await m.until(/^STOPPING=1$/, from);
 });
 
+test('a reload that fails is in the status that the manager shows, until one succeeds', { timeout: 60000 * slack }, async t => {
+	const dir = temp(t), sock = path.join(dir, 'notify'), file = path.join(dir, 'settings'), m = await manager(t, sock);
+	fs.writeFileSync(file, 'HISTORY_LIMIT=3\n');
+	const s = await Server.start({ env: { NOTIFY_SOCKET: sock }, args: ['--config', file], allow: /settings not reloaded/ });
+	t.after(() => s.cleanUp());
+	await m.until(/^READY=1$/);
+	const reload = async (text, ...wanted) => {
+		fs.writeFileSync(file, text);
+		let from = m.said.length;
+		s.child.kill('SIGHUP');
+		for (const re of [/^RELOADING=1;/, ...wanted, /^READY=1$/]) from = await m.until(re, from) + 1;
+	};
+	await reload('HISTORY_LIMITS=3\n', /^STATUS=Settings not reloaded: .*settings:1: .*did you mean HISTORY_LIMIT\?$/);
+	await reload('HISTORY_LIMIT=x\n', /^STATUS=Settings not reloaded: .*settings:1: HISTORY_LIMIT/);
+	await reload('HISTORY_LIMIT=4\n', /^STATUS=$/);
+	const before = m.said.length;
+	await reload('HISTORY_LIMIT=5\n');
+	assert.ok(!m.said.slice(before).some(l => l.startsWith('STATUS')), 'nothing to say');
+	await s.stop();
+});
+
 test('a name that is no socket is said in one line, and the chat runs', async t => {
 	const s = await Server.start({ env: { NOTIFY_SOCKET: path.join(temp(t), 'nobody') }, allow: /warn +notify/ });
 	t.after(() => s.cleanUp());
