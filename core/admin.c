@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "admin_impl.h"
+#include "claims.h"
 #include "listener.h"
 #include "logmsg.h"
 #include "store_verify.h"
@@ -367,17 +368,24 @@ static void on_metrics(void *arg, struct http_req *r)
 
 static const struct http_route metrics_routes[] = { { "GET", "/metrics", on_metrics }, { NULL, NULL, NULL } };
 
+int admin_metrics_address(const struct options *o, char address[64])
+{
+	const char *at = o->metrics, *colon = strrchr(at, ':'); /* the options have seen to its form */
+	const bool is_bracketed = at[0] == '[';
+	size_t len = (size_t)(colon - at);
+
+	snprintf(address, 64, "%.*s", (int)(is_bracketed ? len - 2 : len), at + is_bracketed);
+	return atoi(colon + 1);
+}
+
 int admin_bind_metrics(const struct options *options, int *fd, char **cause)
 {
 	char address[64];
-	const char *at = options->metrics, *colon = at ? strrchr(at, ':') : NULL; /* the options have seen to its form */
 	*fd = -1;
-	if (!at)
+	if (!options->metrics)
 		return 0;
-	size_t len = (size_t)(colon - at);
-	bool is_bracketed = at[0] == '[';
-	snprintf(address, sizeof address, "%.*s", (int)(is_bracketed ? len - 2 : len), at + is_bracketed);
-	return listener_bind(address, atoi(colon + 1), fd, cause);
+	const int port = admin_metrics_address(options, address);
+	return listener_bind(address, port, fd, cause);
 }
 
 static int open_metrics(struct admin *a, int fd, char **cause)
@@ -425,30 +433,60 @@ static int check_dir(const char *dir, int fd, char **cause)
 	return 0;
 }
 
-static int open_door(struct admin *a, char **cause)
+/* Opens the socket's directory, if it may be used, and says what to bind: a socket's address has 107 bytes, and a longer path is bound by way of
+ * its directory. *dir_fd and *bind_path are the caller's, also on failure. */
+static int find_place(const char *path, int *dir_fd, char **bind_path, char **cause)
 {
-	char *slash = strrchr(a->path, '/');
-	const char *name = slash ? slash + 1 : a->path;
-	char *dir = slash == a->path ? xstrdup("/") : slash ? strndup(a->path, (size_t)(slash - a->path)) : xstrdup(".");
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char *dir = slash == path ? xstrdup("/") : slash ? strndup(path, (size_t)(slash - path)) : xstrdup(".");
 	int rc = -WC_EIO;
 	WC_ASSERT(dir);
-	a->dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (a->dir_fd < 0) {
+	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*dir_fd < 0)
 		wc_cause(cause, "cannot use %s for the admin socket: %s: name another place with --admin-socket", dir, strerror(errno));
-		goto out;
-	}
-	rc = check_dir(dir, a->dir_fd, cause);
-	if (rc < 0)
-		goto out;
-	/* A socket's address has 107 bytes. A longer path is bound by way of its directory, which is open. */
-	if (strlen(a->path) < sizeof ((struct sockaddr_un *)0)->sun_path)
-		a->bind_path = xstrdup(a->path);
-	else if (asprintf(&a->bind_path, "/proc/self/fd/%d/%s", a->dir_fd, name) < 0)
+	else
+		rc = check_dir(dir, *dir_fd, cause);
+	if (rc == 0 && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path))
+		*bind_path = xstrdup(path);
+	else if (rc == 0 && asprintf(bind_path, "/proc/self/fd/%d/%s", *dir_fd, name) < 0)
 		abort();
-	struct httpd_opts o = { .unix_path = a->bind_path, .max_connections = 128, .workers = 2, .routes = door_routes, .arg = a };
-	rc = httpd_start(&a->door, &o, cause);
-out:
+	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/proc/self/fd/999999/");
+	if (rc == 0 && *bind_path && strcmp(*bind_path, path) != 0 && strlen(name) > most) {
+		wc_cause(cause, "cannot listen on %s: the name of a socket in so long a path has at most %zu bytes; choose a shorter one", path, most);
+		rc = -WC_ETOOBIG;
+	}
 	free(dir);
+	return rc;
+}
+
+static int open_door(struct admin *a, char **cause)
+{
+	if (find_place(a->path, &a->dir_fd, &a->bind_path, cause) < 0)
+		return -WC_EIO;
+	struct httpd_opts o = { .unix_path = a->bind_path, .max_connections = 128, .workers = 2, .routes = door_routes, .arg = a };
+	return httpd_start(&a->door, &o, cause);
+}
+
+int admin_check(const struct options *o, const struct claims *mine, char **cause)
+{
+	char *path = admin_socket_path(o), *bind_path = NULL;
+	int dir_fd = -1, rc = path ? find_place(path, &dir_fd, &bind_path, cause) : 0;
+	if (path && rc == 0)
+		rc = listener_unix_check(bind_path, claims_has_socket(mine, path), cause);
+	/* The socket is made in there. Landlock and the mode have to let us. */
+	if (path && rc == 0 && faccessat(dir_fd, ".", W_OK | X_OK, 0) < 0) {
+		wc_cause(cause, "cannot listen on %s: %s", path, strerror(errno));
+		rc = -WC_EIO;
+	}
+	if (rc < 0 && !o->admin_socket) { /* nobody asked for it: a start goes on without, see admin_start */
+		free(*cause);
+		*cause = NULL;
+		rc = 0;
+	}
+	if (dir_fd >= 0)
+		close(dir_fd);
+	free(bind_path);
+	free(path);
 	return rc;
 }
 

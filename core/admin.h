@@ -39,6 +39,10 @@ struct admin_opts {
 char *admin_socket_path(const struct options *o);
 /* Binds the metrics' port, if the options want one; *fd is -1 if not. *cause: one line. Thread: main. */
 int admin_bind_metrics(const struct options *o, int *fd, char **cause) WC_MUSTCHECK;
+int admin_metrics_address(const struct options *o, char address[64]); /* of --metrics, without brackets; returns the port */
+/* Would the admin socket that the options want be had? One of the own running server counts as free. Makes nothing. */
+struct claims;
+int admin_check(const struct options *o, const struct claims *mine, char **cause) WC_MUSTCHECK;
 /* Opens the doors that the options want. *cause: one line. Thread: main. */
 int admin_start(struct admin **out, const struct admin_opts *opts, char **cause) WC_MUSTCHECK;
 /* Other options are in force; wanted: what a restart would bring. All of it lives as long as the admin. Any thread. */

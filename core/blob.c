@@ -158,6 +158,12 @@ uint64_t blobs_bytes(struct blobs *b)
 
 /* --- Opening. */
 
+static void cause_unreadable(const char *dir, char **cause)
+{
+	wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", dir, strerror(errno),
+	         (unsigned)geteuid());
+}
+
 static int open_one(int dir_fd, const char *dir, const char *name, int *fd, char **cause)
 {
 	if (mkdirat(dir_fd, name, 0700) == 0 || errno == EEXIST)
@@ -190,6 +196,37 @@ static int add_size(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct sta
 	return 0;
 }
 
+int blobs_check(const char *dir, char **cause)
+{
+	static const char *const names[] = { "blobs", "tmp", "uploads" };
+	struct blobs *b = xcalloc(1, sizeof(*b));
+	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+
+	b->blobs_fd = -1;
+	for (size_t i = 0; dir_fd >= 0 && i < WC_LEN(names) && rc == 0; i++) {
+		int fd = openat(dir_fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+		if (fd < 0 && errno != ENOENT) {
+			wc_cause(cause, "cannot use %s/%s: %s: make it a writable directory, or name another one with --data", dir, names[i], strerror(errno));
+			rc = -WC_ESTORAGE;
+		} else if (i == 0) {
+			b->blobs_fd = fd;
+		} else if (fd >= 0) {
+			close(fd);
+		}
+	}
+	if (rc == 0 && b->blobs_fd >= 0 && blob_walk(b, add_size, b) != 0) {
+		cause_unreadable(dir, cause);
+		rc = -WC_ESTORAGE;
+	}
+	if (b->blobs_fd >= 0)
+		close(b->blobs_fd);
+	if (dir_fd >= 0)
+		close(dir_fd);
+	free(b);
+	return rc;
+}
+
 static int open_on_disk(struct blobs *b, const char *dir, char **cause)
 {
 	if (mkdir(dir, 0700) == 0 || errno == EEXIST)
@@ -203,8 +240,7 @@ static int open_on_disk(struct blobs *b, const char *dir, char **cause)
 		return -WC_ESTORAGE;
 	clean_tmp(b);
 	if (blob_walk(b, add_size, b) != 0) {
-		wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", dir,
-		         strerror(errno), (unsigned)geteuid());
+		cause_unreadable(dir, cause);
 		return -WC_ESTORAGE;
 	}
 	lost_open(b);

@@ -20,6 +20,7 @@ void blobs_close(struct blobs *b);
 /* From now on what is stored counts there, and is refused as that says (-WC_EFULL, -WC_ESTORAGE). Thread: main, before others use b. */
 struct space;
 void blobs_set_space(struct blobs *b, struct space *s);
+int blobs_check(const char *dir, char **cause) WC_MUSTCHECK; /* would blobs_open do? Changes nothing */
 
 /* A blob put or named for a message stays while the hold on it lasts: until that message is committed or refused. */
 struct blob_hold;

@@ -164,30 +164,49 @@ static bool is_stale(const struct sockaddr_un *a)
 	return stale;
 }
 
-int listener_unix(const char *path, int *out, char **cause)
+/* *a: the address of path. *exists: a stale socket is there, or one of ours. */
+static int look_at_path(const char *path, bool is_mine, struct sockaddr_un *a, bool *exists, char **cause)
 {
-	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	struct stat st;
-	mode_t mask;
-	int fd, error;
 
-	if (strlen(path) >= sizeof(a.sun_path)) {
+	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(a->sun_path)) {
 		wc_cause(cause, "cannot listen on %s: a socket's path has at most %zu bytes; choose a shorter one", path,
-		         sizeof(a.sun_path) - 1);
+		         sizeof(a->sun_path) - 1);
 		return -WC_ETOOBIG;
 	}
-	memcpy(a.sun_path, path, strlen(path));
-	if (lstat(path, &st) == 0) {
-		if (!S_ISSOCK(st.st_mode)) {
-			wc_cause(cause, "cannot listen on %s: it exists and is not a socket; remove it or choose another path", path);
-			return -WC_EEXIST;
-		}
-		if (!is_stale(&a)) {
-			wc_cause(cause, "cannot listen on %s: a running server answers there; stop it first", path);
-			return -WC_EEXIST;
-		}
-		unlink(path);
+	memcpy(a->sun_path, path, strlen(path));
+	*exists = lstat(path, &st) == 0;
+	if (*exists && !S_ISSOCK(st.st_mode)) {
+		wc_cause(cause, "cannot listen on %s: it exists and is not a socket; remove it or choose another path", path);
+		return -WC_EEXIST;
 	}
+	if (*exists && !is_mine && !is_stale(a)) {
+		wc_cause(cause, "cannot listen on %s: a running server answers there; stop it first", path);
+		return -WC_EEXIST;
+	}
+	return 0;
+}
+
+int listener_unix_check(const char *path, bool is_mine, char **cause)
+{
+	struct sockaddr_un a;
+	bool ignored;
+
+	return look_at_path(path, is_mine, &a, &ignored, cause);
+}
+
+int listener_unix(const char *path, int *out, char **cause)
+{
+	struct sockaddr_un a;
+	bool exists;
+	mode_t mask;
+	int fd, error = look_at_path(path, false, &a, &exists, cause);
+
+	if (error)
+		return error;
+	if (exists)
+		unlink(path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
 		wc_cause(cause, "cannot listen on %s: %s", path, remedy(errno));

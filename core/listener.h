@@ -19,6 +19,9 @@ int listener_listen(int fd, int *port, char **cause) WC_MUSTCHECK;
 /* A socket of mode 0600 at path. A stale one is replaced; one that answers is respected, and that is an error. */
 int listener_unix(const char *path, int *fd, char **cause) WC_MUSTCHECK;
 
+/* Would that do? is_mine: one that answers there is no obstacle. Makes nothing. */
+int listener_unix_check(const char *path, bool is_mine, char **cause) WC_MUSTCHECK;
+
 /* ::ffff:a.b.c.d becomes a.b.c.d, so that one peer has one address. */
 void address_unmap(struct sockaddr_storage *a);
 

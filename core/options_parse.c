@@ -383,6 +383,25 @@ static bool addresses_agree(const struct options *o, char **cause)
 	return n <= LISTEN_MAX || disagree(o, "listen", cause, what);
 }
 
+/* The own sockets must not be in each other's way. Until one of them listens, the kernel would let them. */
+static bool ports_agree(const struct options *o, char **cause)
+{
+	const char *colon = o->metrics ? strrchr(o->metrics, ':') : NULL;
+	const int metrics = colon ? atoi(colon + 1) : 0;
+	bool is_shared = !o->listen;
+
+	if (o->redirect_port && o->redirect_port == o->port)
+		return disagree(o, "redirect-http", cause, "--redirect-http and --port are the same: give it a port of its own");
+	if (!metrics || (metrics != o->port && metrics != o->redirect_port))
+		return true;
+	const bool is_v6 = o->metrics[0] == '[', is_any = strncmp(o->metrics, "[::]:", 5) == 0 || strncmp(o->metrics, "0.0.0.0:", 8) == 0;
+	for (char *const *a = o->listen; a && *a; a++)
+		is_shared |= (strchr(*a, ':') != NULL) == is_v6 && (is_any || strcmp(*a, "::") == 0 || strcmp(*a, "0.0.0.0") == 0 ||
+		                                                   (strncmp(o->metrics + is_v6, *a, strlen(*a)) == 0 &&
+		                                                    strchr(":]", o->metrics[is_v6 + strlen(*a)])));
+	return !is_shared || disagree(o, "metrics", cause, "--metrics has a port that the chat listens on at the same address: give it one of its own");
+}
+
 /* Those that make sense together only. False: *cause says what is wrong. */
 static bool options_agree(const struct options *o, char **cause)
 {
@@ -395,7 +414,7 @@ static bool options_agree(const struct options *o, char **cause)
 	if (o->redirect_port && !o->tls_cert && !o->tls_self_signed)
 		return disagree(o, "redirect-http", cause,
 		                "--redirect-http needs HTTPS to send people to: --tls-cert and --tls-key, or --tls-self-signed");
-	return addresses_agree(o, cause);
+	return addresses_agree(o, cause) && ports_agree(o, cause);
 }
 
 enum options_result options_build(struct options *o, int argc, char **argv, char **cause)

@@ -135,13 +135,12 @@ static bool is_empty(int fd)
 	return n == 2; /* . and .. */
 }
 
-int privilege_make_dir(const char *dir, const struct runner *who, char **cause)
+/* makes false: only looks, and *is_given says whether it would be who's by a gift. */
+static int claim_dir(const char *dir, const struct runner *who, bool makes, bool *is_given, char **cause)
 {
 	struct stat st;
 	int fd, rc = 0;
 
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		return 0; /* who opens it says best what is wrong */
 	if (!who || geteuid() != 0)
 		return 0;
 	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -149,7 +148,8 @@ int privilege_make_dir(const char *dir, const struct runner *who, char **cause)
 		wc_cause(cause, "cannot use %s: %s: name another directory with --data", dir, strerror(errno));
 		rc = -WC_ESTORAGE;
 	} else if (st.st_uid == geteuid() && is_empty(fd)) {
-		if (fchown(fd, who->uid, who->gid) < 0) {
+		*is_given = true;
+		if (makes && fchown(fd, who->uid, who->gid) < 0) {
 			wc_cause(cause, "cannot give %s to %s: %s: name another directory with --data", dir, who->name, strerror(errno));
 			rc = -WC_ESTORAGE;
 		}
@@ -161,6 +161,49 @@ int privilege_make_dir(const char *dir, const struct runner *who, char **cause)
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+char *parent_of(const char *dir)
+{
+	char *parent = xstrdup(dir);
+	size_t len = strlen(dir);
+
+	while (len > 1 && parent[len - 1] == '/')
+		len--;
+	while (len > 0 && parent[len - 1] != '/')
+		len--;
+	while (len > 1 && parent[len - 1] == '/')
+		len--;
+	parent[len] = '\0';
+	if (len)
+		return parent;
+	free(parent);
+	return xstrdup(".");
+}
+
+int privilege_make_dir(const char *dir, const struct runner *who, char **cause)
+{
+	bool ignored;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		return 0; /* who opens it says best what is wrong */
+	return claim_dir(dir, who, true, &ignored, cause);
+}
+
+int privilege_check_dir(const char *dir, const struct runner *who, bool *is_given, char **cause)
+{
+	struct stat st;
+	char *parent;
+
+	*is_given = false;
+	if (!who || geteuid() != 0)
+		return 0;
+	if (lstat(dir, &st) == 0 || errno != ENOENT)
+		return claim_dir(dir, who, false, is_given, cause);
+	parent = parent_of(dir);
+	*is_given = access(parent, W_OK | X_OK) == 0; /* else who looks at the data says best what is wrong */
+	free(parent);
+	return 0;
 }
 
 /* --- For good */

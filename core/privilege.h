@@ -23,6 +23,10 @@ int runner_find(struct runner *out, const char *spec, const char *files, char **
  * for ourselves. */
 int privilege_make_dir(const char *dir, const struct runner *who, char **cause) WC_MUSTCHECK;
 
+char *parent_of(const char *dir); /* where dir is, or would be made; from malloc */
+/* Would that do? Makes nothing. *is_given: it would make dir, or give it to who; what is to be written there later need not be looked at now. */
+int privilege_check_dir(const char *dir, const struct runner *who, bool *is_given, char **cause) WC_MUSTCHECK;
+
 /* Becomes who, without any further group or capability, and makes sure that the way back is closed. who NULL: stays who it is, but gives up what
  * capabilities somebody other than root was given. Nothing is to be done for one who is that user already. */
 int privilege_drop(const struct runner *who, char **cause) WC_MUSTCHECK;

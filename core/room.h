@@ -17,7 +17,7 @@
 struct room;
 
 struct room_opts {
-	const struct options *options;
+	_Atomic(const struct options *) options; /* in force; changed by the room, read also by helpers */
 	struct hubs *hubs;
 	struct inbox *inbox;
 	struct helpers *helpers;

@@ -11,6 +11,8 @@
 #include "base64.h"
 #include "blob.h"
 #include "budget.h"
+#include "buf.h"
+#include "claims.h"
 #include "descriptors.h"
 #include "health.h"
 #include "helper.h"
@@ -115,20 +117,13 @@ int server_plan(struct plan *out, const struct options *o, const struct memory_l
 	return 0;
 }
 
-static int plan(struct server *s, char **cause)
+int server_plan_limits(struct server *s, char **cause)
 {
 	struct memory_limit limit;
 	descriptors_raise();
 	memory_limit_read(&limit, "");
 	s->plan = &s->first_plan;
 	return server_plan(&s->first_plan, s->o, &limit, cause);
-}
-
-int server_check_limits(const struct options *o, char **cause)
-{
-	struct descriptors d;
-	descriptors_raise();
-	return descriptors_plan(&d, o, io_threads(o), cause);
 }
 
 static void say_plan(const struct server *s)
@@ -251,7 +246,7 @@ static bool can_read_again(void *user, const char *path)
 	return true;
 }
 
-static int give_up_privileges(struct server *s, const char *dir, char **cause)
+int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause)
 {
 	const struct options *o = s->o;
 	struct runner who, *to = o->user ? &who : NULL;
@@ -263,10 +258,10 @@ static int give_up_privileges(struct server *s, const char *dir, char **cause)
 		*slash = '\0';
 	if (to && runner_find(to, o->user, "/etc", cause) < 0)
 		goto out;
-	if ((dir && privilege_make_dir(dir, to, cause) < 0) || privilege_drop(to, cause) < 0)
+	if ((dir && (is_given ? privilege_check_dir(dir, to, is_given, cause) : privilege_make_dir(dir, to, cause)) < 0) || privilege_drop(to, cause) < 0)
 		goto out;
 	privilege_no_core();
-	if (to)
+	if (to && !is_given)
 		(void)options_each_file(o, can_read_again, who.name);
 	rc = sandbox_enter(o->sandbox, &paths, &s->sandbox, cause);
 out:
@@ -366,6 +361,33 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	return rc;
 }
 
+/* Says in the lock file what is held: see claims.h. Where the disk is full, --check knows no better. */
+static void claim(struct server *s)
+{
+	const struct options *o = s->o;
+	const int ports[2] = { httpd_port(s->httpd), o->redirect_port };
+	char metrics[64];
+	struct buf b;
+
+	buf_init_sure(&b, CLAIMS_BYTES - 1);
+	buf_printf(&b, "pid %d\n", (int)getpid());
+	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++) {
+		if (!o->listen)
+			claims_add_address(&b, NULL, ports[i]);
+		for (char *const *address = o->listen; address && *address; address++)
+			claims_add_address(&b, *address, ports[i]);
+	}
+	if (o->metrics) {
+		(void)admin_metrics_address(o, metrics);
+		claims_add_address(&b, metrics, admin_metrics_port(s->admin));
+	}
+	if (admin_path(s->admin))
+		claims_add_socket(&b, admin_path(s->admin));
+	if (!b.failed)
+		store_claim(s->store, b.p, b.len);
+	buf_fini(&b);
+}
+
 int server_start(struct server **out, const struct options *o, char **cause)
 {
 	struct server *s = xcalloc(1, sizeof *s);
@@ -377,11 +399,12 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	metric_set(M_CERTIFICATE_EXPIRY, METRIC_ABSENT);
 	metric_set(M_BACKUP, METRIC_ABSENT);
 	metric_set(M_PROCESS_START, (uint64_t)real_ms());
-	if (plan(s, cause) < 0 || open_privileged(s, cause) < 0 || give_up_privileges(s, dir, cause) < 0 || open_chat(s, dir, cause) < 0 ||
+	if (server_plan_limits(s, cause) < 0 || open_privileged(s, cause) < 0 || server_give_up_privileges(s, dir, NULL, cause) < 0 || open_chat(s, dir, cause) < 0 ||
 	    open_doors(s, dir, cause) < 0) {
 		server_stop(s);
 		return -WC_EIO;
 	}
+	claim(s);
 	say_sandbox(&s->sandbox);
 	say_room(s->space);
 	space_keep_reserve(s->space);

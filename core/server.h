@@ -7,8 +7,9 @@
 
 struct server;
 
-/* Would a start have descriptors enough? Opens nothing. One line in *cause if not. For --check. */
-int server_check_limits(const struct options *o, char **cause) WC_MUSTCHECK;
+/* Would a start succeed, if this folder's own server, should one run, ended before? Changes no file, but what the process may do from then on: it
+ * becomes the server's user, in the sandbox. *cause: one line. */
+int server_check(const struct options *o, char **cause) WC_MUSTCHECK;
 /* Opens the data, starts every thread, listens. *cause: one line for the admin. */
 int server_start(struct server **out, const struct options *o, char **cause) WC_MUSTCHECK; /* o lives as long as the server */
 int server_port(const struct server *s);

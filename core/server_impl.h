@@ -56,6 +56,11 @@ void server_http_limits(struct server *s, struct httpd_limits *out);
 void server_say_certificate(struct server *s);
 void server_say_complaint(const char *event, const char *cause, const char *kept); /* an error in the log */
 
+int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
+/* Becomes the user that the server runs as, in the sandbox. is_given NULL: makes dir (NULL: none) if need be, and says which files cannot be read
+ * again; else makes nothing, and *is_given: a start would make dir, or give it to the user. */
+int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause) WC_MUSTCHECK;
+
 /* server_reload.c */
 void snapshots_free(struct server *s);
 

@@ -172,8 +172,10 @@ static int open_dir(const char *dir, int *lock_fd, char **cause)
 		cause_errno(cause, "cannot write in", dir, err);
 		return -WC_ESTORAGE;
 	}
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-		err = errno;
+	/* A look at it by --check lasts no longer than that. */
+	for (int tries = 0; (err = flock(fd, LOCK_EX | LOCK_NB) != 0 ? errno : 0) == EWOULDBLOCK && tries < 5; tries++)
+		usleep(20000);
+	if (err) {
 		close(fd);
 		if (err == EWOULDBLOCK)
 			wc_cause(cause, "%s is in use by another wavechatd: stop that one, or name another directory with --data", dir);
@@ -181,8 +183,16 @@ static int open_dir(const char *dir, int *lock_fd, char **cause)
 			cause_errno(cause, "cannot lock", dir, err);
 		return -WC_ESTORAGE;
 	}
+	if (ftruncate(fd, 0) != 0) /* what the last server claimed there */
+		log_debug("lock", "error=\"%s\"", strerror(errno));
 	*lock_fd = fd;
 	return 0;
+}
+
+void store_claim(struct store *s, const char *text, size_t len)
+{
+	if (s->lock_fd >= 0 && pwrite(s->lock_fd, text, len, 0) != (ssize_t)len && ftruncate(s->lock_fd, 0) != 0)
+		log_debug("lock", "error=\"%s\"", strerror(errno));
 }
 
 static uint32_t be32(const uint8_t *p)
@@ -612,6 +622,21 @@ static int check_database(const char *path, bool is_at_rest, char **cause)
 	return result;
 }
 
+/* Does another program keep everybody out of the database? SQLite's bytes for that. Immutable connections do not ask. */
+static int check_unlocked(const char *path, char **cause)
+{
+	struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = 0x40000000, .l_len = 512 };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), rc = 0;
+
+	if (fd >= 0 && fcntl(fd, F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+		cause_sqlite(cause, NULL, path, SQLITE_BUSY);
+		rc = -WC_ESTORAGE;
+	}
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
 int store_check(const char *dir, char **cause)
 {
 	char *path = make_path(dir);
@@ -629,6 +654,8 @@ int store_check(const char *dir, char **cause)
 	if (rc)
 		goto out;
 	is_at_rest = !has_log(path);
+	if (is_at_rest && check_unlocked(path, cause) != 0)
+		goto out;
 	result = check_database(path, is_at_rest, cause);
 	if (result && is_at_rest && has_log(path)) { /* a server has started meanwhile, and wrote under our eyes */
 		free(*cause);

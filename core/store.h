@@ -58,6 +58,7 @@ struct store_reader;
 int store_open(struct store **out, const char *dir, enum durability durability, char **cause) WC_MUSTCHECK;
 void store_close(struct store *s); /* commits nothing; checkpoints. Readers are closed before */
 const char *store_sqlite_version(void);
+void store_claim(struct store *s, const char *text, size_t len); /* into the lock file (claims.h); best effort, no wait */
 int store_check(const char *dir, char **cause) WC_MUSTCHECK; /* --check: opens read-only, quick_check, says what is wrong */
 const char *store_sqlite_version(void); /* of the library linked, for --version */
 

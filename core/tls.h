@@ -20,6 +20,7 @@ int tls_open(struct tls **out, const char *cert, const char *key, char **cause) 
 /* A certificate that this server signs itself. It is kept in dir with its key, in one file of mode 0600, and made anew (with the same key) only
  * when it runs out or the machine got addresses that are not in it; dir NULL: kept in memory. Thread: main. */
 int tls_open_own(struct tls **out, const char *dir, char **cause) WC_MUSTCHECK;
+int tls_check_own(const char *dir, char **cause) WC_MUSTCHECK; /* is what tls_open_own kept there, if anything, of use? Makes nothing */
 /* Reads the files again (of tls_open_own: looks at the dates and addresses again). On an error everything stays as it was. Thread: main. */
 int tls_reload(struct tls *t, char **cause) WC_MUSTCHECK;
 /* Serves from now on with what fresh was opened with; takes fresh. Thread: main. */

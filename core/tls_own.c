@@ -3,6 +3,7 @@
  * Nobody vouches for it, so a browser warns once, and the fingerprint printed at the start is what a person compares. It is therefore made
  * anew as seldom as can be: the names of the old one are taken over into the new, so that a machine that wanders between networks comes
  * to rest at one certificate. */
+#include "tls.h"
 #include "tls_own.h"
 
 #include <arpa/inet.h>
@@ -196,6 +197,19 @@ static bool is_good(X509 *cert, GENERAL_NAMES *names)
 		add_name(names, GENERAL_NAME_dup(sk_GENERAL_NAME_value(old, i)));
 	GENERAL_NAMES_free(old);
 	return ok;
+}
+
+int tls_check_own(const char *dir, char **cause)
+{
+	char path[PATH_MAX];
+	EVP_PKEY *key = NULL;
+	X509 *cert = NULL;
+	int rc = snprintf(path, sizeof(path), "%s/%s", dir, FILE_NAME) < (int)sizeof(path) ? read_pair(path, &key, &cert, cause) : -WC_ETOOBIG;
+
+	EVP_PKEY_free(key);
+	X509_free(cert);
+	ERR_clear_error();
+	return rc;
 }
 
 int tls_own_pair(const char *dir, EVP_PKEY **key, X509 **cert, bool *is_new, char **cause)

@@ -38,12 +38,12 @@ static void look_at_files(const char *dir)
 		abort();
 	lock = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	is_used = lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0;
+	if (lock >= 0)
+		close(lock); /* a server may start meanwhile: this look takes long, and is no more than that */
 	if ((is_used ? store_verify_in_use(dir, &v) : store_verify_rest(dir, &v, &cause)) == 0 && rest_look(dir, v, &look, &cause) == 0 && look.bad_files)
 		fprintf(stderr, "wavechatd: warning: %llu of %llu files are missing or of a wrong length: wavechatctl verify %s names them\n",
 		        (unsigned long long)look.bad_files, (unsigned long long)look.files, dir);
 	store_verify_close(v);
-	if (lock >= 0)
-		close(lock);
 	free(path);
 	free(cause);
 }
@@ -51,21 +51,13 @@ static void look_at_files(const char *dir)
 static int check(const struct options *o)
 {
 	char *cause = NULL;
-	struct runner who;
-	if (server_check_limits(o, &cause) < 0 || (o->user && runner_find(&who, o->user, "/etc", &cause) < 0) ||
-	    (strcmp(o->data, ":memory:") != 0 && store_check(o->data, &cause) < 0)) {
-		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the data cannot be checked");
+	if (server_check(o, &cause) < 0) {
+		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "it cannot be checked");
 		free(cause);
 		return 1;
 	}
 	if (strcmp(o->data, ":memory:") != 0)
 		look_at_files(o->data);
-	struct password password = { .is_set = false };
-	if (o->join_password_file && password_read(&password, o->join_password_file, 0, &cause) < 0) {
-		fprintf(stderr, "wavechatd: %s\n", cause ? cause : "the join password cannot be read");
-		free(cause);
-		return 1;
-	}
 	printf("wavechatd: options and data are in order\n");
 	return 0;
 }

@@ -210,7 +210,7 @@ test('SIGHUP: limits change for those who are connected, nobody is dropped', { t
 });
 
 test('SIGHUP: sizes, history, retention, log level and format, origins, connections', { timeout: 60000 * slack }, async () => {
-	await withServer('MAX_FILE_MB=1\nHISTORY_LIMIT=1\n', { allow: /needs a restart/ }, async s => {
+	await withServer('MAX_FILE_MB=1\nHISTORY_LIMIT=1\n', { allow: /needs a restart|origin refused/ }, async s => {
 		const a = await s.join('ann');
 		const tooLarge = async words => {
 			a.send({ type: 'file', filename: 'x', data: Buffer.alloc((2 << 20) + 1).toString('base64') });

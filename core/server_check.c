@@ -1,0 +1,144 @@
+/* server_check.c — --check: takes the steps of a start, with the same functions, up to the first that would change something; where that is, it
+ * asks whether the step would be allowed. Fails exactly when a start would, but for what this folder's own running server holds.
+ *
+ * Makes no file, changes none, accepts no connection. Gives up privileges and enters the sandbox as a start does, for good. Thread: main. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin.h"
+#include "blob.h"
+#include "claims.h"
+#include "listener.h"
+#include "password.h"
+#include "privilege.h"
+#include "server_impl.h"
+#include "store.h"
+#include "tls.h"
+
+static void forget(char **cause)
+{
+	free(*cause);
+	*cause = NULL;
+}
+
+/* A port of our own running server is to be had after it has ended. */
+static int check_port(const struct claims *mine, const char *address, int port, char **cause)
+{
+	int fd = -1, rc = listener_bind(address, port, &fd, cause);
+
+	if (rc == 0)
+		close(fd);
+	else if (errno == EADDRINUSE && claims_has_address(mine, address, port)) {
+		forget(cause);
+		rc = 0;
+	}
+	return rc;
+}
+
+static int check_ports(const struct options *o, const struct claims *mine, char **cause)
+{
+	const int ports[2] = { o->port, o->redirect_port };
+	char metrics[64];
+
+	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++) {
+		if (!o->listen && check_port(mine, NULL, ports[i], cause) < 0)
+			return -WC_EIO;
+		for (char *const *address = o->listen; address && *address; address++)
+			if (check_port(mine, *address, ports[i], cause) < 0)
+				return -WC_EIO;
+	}
+	return o->metrics ? check_port(mine, metrics, admin_metrics_address(o, metrics), cause) : 0;
+}
+
+/* A file that a start opens for reading and writing, or makes. */
+static int check_file(const char *dir, const char *name, char **cause)
+{
+	char *path = NULL;
+	int fd, rc = 0;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		abort();
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | (strcmp(name, "lock") == 0 ? O_NOFOLLOW : 0));
+	if (fd < 0 && errno != ENOENT) {
+		wc_cause(cause, "cannot write %s: %s: make it writable for user %u, or name another directory with --data", path, strerror(errno),
+		         (unsigned)geteuid());
+		rc = -WC_ESTORAGE;
+	}
+	if (fd >= 0)
+		close(fd);
+	free(path);
+	return rc;
+}
+
+static int check_data(const char *dir, bool is_given, char **cause)
+{
+	static const char *const files[] = { "lock", "wavechat.db", "wavechat.db-wal", "wavechat.db-shm" };
+
+	if (is_given) /* it will be made, or is empty and will be the user's */
+		return 0;
+	if (store_check(dir, cause) < 0)
+		return -WC_ESTORAGE;
+	for (size_t i = 0; i < WC_LEN(files); i++)
+		if (check_file(dir, files[i], cause) < 0)
+			return -WC_ESTORAGE;
+	return blobs_check(dir, cause);
+}
+
+/* The folder above must be there and let the server's user through, once a start has made dir and given it away. */
+static int check_way(const char *dir, char **cause)
+{
+	char *parent = parent_of(dir);
+	int rc = 0;
+
+	if (access(parent, X_OK) < 0) {
+		wc_cause(cause, "cannot use %s: %s: let user %u pass through %s, or name another directory with --data", dir, strerror(errno),
+		         (unsigned)geteuid(), parent);
+		rc = -WC_ESTORAGE;
+	}
+	free(parent);
+	return rc;
+}
+
+/* The socket's place is the folder that a start has made by then. */
+static bool is_to_be_made(const struct options *o, const char *dir)
+{
+	char *parent = o->admin_socket && dir && access(dir, F_OK) < 0 ? parent_of(o->admin_socket) : NULL;
+	const size_t len = dir ? strlen(dir) - (strlen(dir) > 1 && dir[strlen(dir) - 1] == '/') : 0;
+	const bool is_same = parent && strlen(parent) == len && strncmp(parent, dir, len) == 0;
+
+	free(parent);
+	return is_same;
+}
+
+int server_check(const struct options *o, char **cause)
+{
+	struct server *s = xcalloc(1, sizeof(*s));
+	const char *dir = strcmp(o->data, ":memory:") == 0 ? NULL : o->data;
+	struct claims *mine = xcalloc(1, sizeof(*mine));
+	struct password password = { .is_set = false };
+	bool is_given = false;
+	int rc = -WC_EIO;
+
+	s->o = o;
+	claims_read(mine, dir);
+	if (server_plan_limits(s, cause) < 0 || check_ports(o, mine, cause) < 0 ||
+	    (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0) || server_give_up_privileges(s, dir, &is_given, cause) < 0)
+		goto out;
+	if (dir && (is_given ? check_way(dir, cause) : check_data(dir, is_given, cause)) < 0)
+		goto out;
+	if (o->join_password_file && password_read(&password, o->join_password_file, 0, cause) < 0)
+		goto out;
+	if (o->tls_self_signed && dir && !is_given && tls_check_own(dir, cause) < 0)
+		goto out;
+	rc = is_to_be_made(o, dir) ? 0 : admin_check(o, mine, cause);
+out:
+	tls_free(s->tls);
+	free(mine);
+	free(s);
+	return rc;
+}
