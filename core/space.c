@@ -24,6 +24,7 @@
 #define LOOK_MS 1000
 #define LOOK_LOW_MS 100     /* when there is little: what chat writes in a second is much then */
 #define FOUND_FULL_MS 1000  /* after the disk refused, for so long nothing is tried */
+#define RETRY_MS 10000      /* after the reserve could not be made */
 #define DEFAULT_BOUND_MAX (10240 * MB)
 #define RESERVE_MIN (200 * MB)
 #define RESERVE_MAX (2048 * MB)
@@ -43,9 +44,11 @@ struct space {
 	uint64_t disk_inodes, free_inodes;
 	uint64_t log_bytes;       /* of the database: it needs that much once more to be worked into it */
 	bool is_given_up, is_below_floor, is_below_reserve;
+	bool is_unseen;           /* what is full the numbers do not show: a quota. Then the reserve's 32 MB are known by not being had again */
 	int64_t found_full_ms; /* monotonic; 0: not */
 	pthread_mutex_t reserve_lock; /* who makes or gives up the reserve file; taken before `lock` */
 	bool was_told_no_reserve;
+	int64_t reserve_next_ms;  /* monotonic; after it could not be made. The thread's */
 	_Atomic bool made_reserve;
 	_Atomic bool is_low, is_full; /* of now, for what runs often */
 };
@@ -114,7 +117,7 @@ static void set_flags(struct space *s)
 	tell(s, was_below_floor, was_below_reserve);
 	if (s->found_full_ms && mono_ms() - s->found_full_ms >= FOUND_FULL_MS)
 		s->found_full_ms = 0;
-	n->is_full = s->is_below_floor || s->found_full_ms;
+	n->is_full = s->is_below_floor || s->found_full_ms || (s->is_unseen && s->is_given_up);
 	n->is_low = s->is_below_reserve || n->is_full;
 	if (n->used_bytes < refused_from(n) - refused_from(n) / 20)
 		n->is_bound_reached = false;
@@ -270,16 +273,34 @@ static uint64_t wanted_for_reserve(const struct space_state *n)
 	return WC_MAX(4 * SPACE_RESERVE_BYTES, WC_MIN(n->reserve_bytes + 2 * SPACE_RESERVE_BYTES, n->disk_bytes / 2));
 }
 
+static void set_unseen(struct space *s, bool is_unseen)
+{
+	pthread_mutex_lock(&s->lock);
+	s->is_unseen = is_unseen;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool was_given_up(struct space *s)
+{
+	bool was;
+
+	pthread_mutex_lock(&s->lock);
+	was = s->is_given_up;
+	pthread_mutex_unlock(&s->lock);
+	return was;
+}
+
 /* Thread: its own. */
 static void make_reserve(struct space *s)
 {
 	struct space_state n;
-	int fd = -1, rc;
+	int fd = -1, rc, err;
 
 	space_look(s, &n);
-	if (n.has_reserve_file)
+	if (n.has_reserve_file || mono_ms() < s->reserve_next_ms)
 		return;
 	if (n.free_bytes < wanted_for_reserve(&n)) {
+		set_unseen(s, false);
 		if (!s->was_told_no_reserve)
 			log_info("no reserve file", "free_mb=%llu wanted_mb=%llu made=\"when there is room\"", in_mb(n.free_bytes), in_mb(wanted_for_reserve(&n)));
 		s->was_told_no_reserve = true;
@@ -292,11 +313,15 @@ static void make_reserve(struct space *s)
 		rc = fill(fd);
 	if (rc == 0)
 		rc = fsync(fd);
+	err = errno;
+	set_unseen(s, rc != 0 && (err == ENOSPC || err == EDQUOT));
 	if (rc != 0) {
 		if (!s->was_told_no_reserve)
-			log_warn("no reserve file", "error=\"%s\" remedy=\"see that the data folder is writable; it is tried again\"", strerror(errno));
+			log_warn("no reserve file", "error=\"%s\" remedy=\"see that the data folder is writable and below its quota; it is tried again\"",
+			         strerror(err));
 		s->was_told_no_reserve = true;
-		if (fd >= 0)
+		s->reserve_next_ms = mono_ms() + RETRY_MS;
+		if (fd >= 0 && (!was_given_up(s) || ftruncate(fd, 0) != 0))
 			(void)unlinkat(s->dir_fd, SPACE_RESERVE_FILE, 0);
 	} else {
 		log_info("reserve file", "made_mb=%llu", in_mb(SPACE_RESERVE_BYTES));
@@ -337,6 +362,12 @@ bool space_give_up_reserve(struct space *s)
 	is_freed = give_up(s->dir_fd);
 	pthread_mutex_unlock(&s->reserve_lock);
 	measure(s);
+	pthread_mutex_lock(&s->lock);
+	if (is_freed && s->now.free_bytes >= wanted_for_reserve(&s->now)) {
+		s->is_unseen = true;
+		set_flags(s);
+	}
+	pthread_mutex_unlock(&s->lock);
 	return is_freed;
 }
 

@@ -6,7 +6,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { ctl, ctlJson, ctlRaw, metric, socketOf } from './admin.mjs';
 import { bytesBelow, diskTest, fillUp, freeBytes, leaveFree } from './disk.mjs';
-import { noise, sleep } from './lib.mjs';
+import { noise, serverTest, sleep } from './lib.mjs';
 import { join2, messages, newKey, request, upload, uploadPath } from './v2.mjs';
 
 const MB = 1 << 20;
@@ -431,4 +431,24 @@ diskTest('a full disk: a purge of many goes through, a little at a time, with wh
 	await s.kill9();
 	await s.restart();
 	assert.deepEqual((await history(s, a.token)).filter(m => !m.deleted).map(m => m.id), kept);
+});
+
+serverTest('the bounds change at SIGHUP', {}, async s => {
+	// The same server with a file of settings.
+	const file = path.join(s.dir, 'settings');
+	fs.writeFileSync(file, '');
+	await s.stop();
+	s.options.args = ['--config', file];
+	await s.spawn();
+	const was = await status(s);
+	assert.equal(was.files_bound_given, false);
+	fs.writeFileSync(file, 'WAVECHAT_MAX_STORAGE_MB=50\nWAVECHAT_FREE_RESERVE_MB=7\n');
+	s.child.kill('SIGHUP');
+	await until('they hold', async () => {
+		const now = await status(s);
+		return now.files_bound_bytes === 50 * MB && now.files_bound_given && now.free_reserve_bytes === 7 * MB;
+	});
+	fs.writeFileSync(file, '');
+	s.child.kill('SIGHUP');
+	await until('they are as they were', async () => (await status(s)).free_reserve_bytes === was.free_reserve_bytes);
 });
