@@ -105,6 +105,41 @@ void collect_run(const struct room *room, struct store_reader *r, struct collect
 		sweep(room, &rows, t);
 }
 
+/* --- After the room's end. */
+
+static int last_refs(void *arg, const uint8_t sha[WC_SHA_BYTES])
+{
+	return store_read_blob_refs(arg, sha);
+}
+
+static int last_released(void *arg, const uint8_t sha[WC_SHA_BYTES])
+{
+	return store_read_is_released(arg, sha);
+}
+
+static bool last_knows(void *arg, uint64_t identity_id, int64_t at_ms)
+{
+	(void)arg;
+	(void)identity_id;
+	(void)at_ms;
+	return true;
+}
+
+static bool last_keeps(void *arg)
+{
+	return !store_is_in_place(arg);
+}
+
+void collect_last(struct store *store, struct blobs *blobs)
+{
+	struct store_reader *r = NULL;
+
+	if (!store || !blobs || !blobs_has_ended(blobs) || store_reader_open(store, &r) < 0)
+		return;
+	blobs_settle(blobs, &(const struct blob_rows){ last_refs, last_released, last_knows, last_keeps, r });
+	store_reader_close(r);
+}
+
 void collect_forget(struct room *room, struct collect_turn *t)
 {
 	/* A store that refuses now is not asked every second: the list is read again with the next sweep or deletion. */

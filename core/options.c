@@ -59,7 +59,7 @@ const struct option_row option_table[] = {
 	{ "Keeping", "retain-days", "WAVECHAT_RETAIN_DAYS", "N", "days after which messages are removed; 0: never", .kind = KIND_INT,
 	  AT(retain_days),
 	  .high = 36500, LIVE },
-	{ "Keeping", "accept-orphans", "WAVECHAT_ACCEPT_ORPHANS", NULL, "files that the database does not explain may go to lost/, all of them",
+	{ "Keeping", "accept-orphans", "WAVECHAT_ACCEPT_ORPHANS", NULL, "start although the database explains few files; the others go to lost/",
 	  .kind = KIND_FLAG, AT(accept_orphans) },
 	{ "Keeping", "max-storage-mb", "WAVECHAT_MAX_STORAGE_MB", "N", "megabytes of files kept, oldest removed first; 0: no bound",
 	  "10 % of the disk", KIND_INT, AT(max_storage_mb), .high = INT_MAX, .fallback = -1, LIVE },

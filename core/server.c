@@ -13,6 +13,7 @@
 #include "budget.h"
 #include "buf.h"
 #include "claims.h"
+#include "collect.h"
 #include "descriptors.h"
 #include "health.h"
 #include "helper.h"
@@ -21,6 +22,7 @@
 #include "listener.h"
 #include "logmsg.h"
 #include "metrics.h"
+#include "orphan.h"
 #include "privilege.h"
 #include "room.h"
 #include "seats.h"
@@ -272,13 +274,15 @@ out:
 /* A full disk does not keep the server from starting as long as there is a reserve. */
 static int open_store(struct server *s, const char *dir, char **cause)
 {
-	int rc = store_open(&s->store, dir, s->o->durability, cause);
+	struct orphan_look look = { dir, s->o->accept_orphans, true };
+	int rc = store_open_after(&s->store, dir, s->o->durability, orphan_look, &look, cause);
 
 	if (rc != -WC_EFULL || !space_give_up_reserve_of(dir))
 		return rc;
 	free(*cause);
 	*cause = NULL;
-	return store_open(&s->store, dir, s->o->durability, cause);
+	look.logs = false; /* it has said so */
+	return store_open_after(&s->store, dir, s->o->durability, orphan_look, &look, cause);
 }
 
 static int open_chat(struct server *s, const char *dir, char **cause)
@@ -476,6 +480,7 @@ void server_stop(struct server *s)
 	seats_free(s->seats);
 	ingest_free(s->ingest);
 	inbox_free(s->inbox);
+	collect_last(s->store, s->blobs);
 	blobs_close(s->blobs);
 	space_stop(s->space);
 	store_close(s->store);

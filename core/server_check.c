@@ -14,6 +14,7 @@
 #include "blob.h"
 #include "claims.h"
 #include "listener.h"
+#include "orphan.h"
 #include "password.h"
 #include "privilege.h"
 #include "server_impl.h"
@@ -75,9 +76,10 @@ static int check_file(const char *dir, const char *name, char **cause)
 	return rc;
 }
 
-static int check_data(const char *dir, bool is_given, char **cause)
+static int check_data(const struct options *o, const char *dir, bool is_given, char **cause)
 {
 	static const char *const files[] = { "lock", "wavechat.db", "wavechat.db-wal", "wavechat.db-shm" };
+	struct orphan_look look = { dir, o->accept_orphans, false };
 
 	if (is_given) /* it will be made, or is empty and will be the user's */
 		return 0;
@@ -86,7 +88,9 @@ static int check_data(const char *dir, bool is_given, char **cause)
 	for (size_t i = 0; i < WC_LEN(files); i++)
 		if (check_file(dir, files[i], cause) < 0)
 			return -WC_ESTORAGE;
-	return blobs_check(dir, cause);
+	if (blobs_check(dir, cause) < 0)
+		return -WC_ESTORAGE;
+	return store_look_at(dir, orphan_look, &look, cause);
 }
 
 /* The folder above must be there and let the server's user through, once a start has made dir and given it away. */
@@ -129,7 +133,7 @@ int server_check(const struct options *o, char **cause)
 	if (server_plan_limits(s, cause) < 0 || check_ports(o, mine, cause) < 0 ||
 	    (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0) || server_give_up_privileges(s, dir, &is_given, cause) < 0)
 		goto out;
-	if (dir && (is_given ? check_way(dir, cause) : check_data(dir, is_given, cause)) < 0)
+	if (dir && (is_given ? check_way(dir, cause) : check_data(o, dir, is_given, cause)) < 0)
 		goto out;
 	if (o->join_password_file && password_read(&password, o->join_password_file, 0, cause) < 0)
 		goto out;

@@ -462,12 +462,39 @@ static char *make_path(const char *dir)
 	return path;
 }
 
+/* What can be said before anything is changed; then the copy that an update leaves. */
+static int look_first(struct store *s, store_look_at_fn fn, void *arg, int64_t *version, char **cause)
+{
+	struct store_look *look = NULL;
+	int64_t bytes = 0;
+	int rc = check_header(s->path, false, &bytes, cause);
+
+	*version = 0;
+	if (rc == -WC_ENOENT)
+		rc = 0;
+	else if (rc == 0 && bytes > 0)
+		rc = store_look_open(&look, s->path, true, cause);
+	if (rc == 0 && fn)
+		rc = fn(arg, look, cause);
+	if (rc == 0 && look)
+		*version = look->version;
+	if (rc == 0 && look)
+		rc = store_keep_copy(look, cause);
+	store_look_close(look);
+	return rc;
+}
+
 int store_open(struct store **out, const char *dir, enum durability durability, char **cause)
+{
+	return store_open_after(out, dir, durability, NULL, NULL, cause);
+}
+
+int store_open_after(struct store **out, const char *dir, enum durability durability, store_look_at_fn fn, void *arg, char **cause)
 {
 	struct store *s = xcalloc(1, sizeof(*s));
 	int rc, result = -WC_ESTORAGE;
 	struct stat st;
-	int64_t bytes;
+	int64_t bytes, version = 0;
 
 	*out = NULL;
 	open_met_full_disk = false;
@@ -478,7 +505,8 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock less per allocation; refused, harmlessly, once SQLite runs */
 	if (dir) {
 		s->path = make_path(dir);
-		if (open_dir(dir, &s->lock_fd, cause) != 0 || check_header(s->path, true, &bytes, cause) != 0)
+		if (open_dir(dir, &s->lock_fd, cause) != 0 || look_first(s, fn, arg, &version, cause) != 0 ||
+		    check_header(s->path, true, &bytes, cause) != 0)
 			goto out;
 	} else {
 		uint8_t name[16];
@@ -504,6 +532,10 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
 	}
 	if (refuse_newer(s, cause) != 0 || refuse_damaged(s, cause) != 0 || set_up(s, durability, cause) != 0)
 		goto out;
+	if (dir && version > 0 && version < store_version)
+		log_info("database migrated", "from=%lld to=%d", (long long)version, store_version);
+	if (dir)
+		store_keep_clean(s->path, version < store_version ? version : 0);
 	*out = s;
 	result = 0;
 out:
@@ -684,6 +716,11 @@ static int connect_with_log(const char *path, sqlite3 **db)
 	return rc == SQLITE_OK ? store_exec(*db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA query_only=ON") : rc;
 }
 
+int store_connect_alone(const char *path, sqlite3 **db)
+{
+	return has_log(path) ? connect_with_log(path, db) : connect_to_check(path, true, db);
+}
+
 int store_connect_at_rest(const char *path, sqlite3 **db, char **cause)
 {
 	int64_t bytes = 0, version = 0;
@@ -696,7 +733,7 @@ int store_connect_at_rest(const char *path, sqlite3 **db, char **cause)
 	}
 	if (rc)
 		return rc;
-	rc = has_log(path) ? connect_with_log(path, db) : connect_to_check(path, true, db);
+	rc = store_connect_alone(path, db);
 	if (rc == SQLITE_OK)
 		rc = get_int(*db, "PRAGMA user_version", &version);
 	if (rc == SQLITE_OK && version > 0 && version <= store_version)
@@ -710,4 +747,46 @@ int store_connect_at_rest(const char *path, sqlite3 **db, char **cause)
 	sqlite3_close(*db);
 	*db = NULL;
 	return -WC_ESTORAGE;
+}
+
+int store_look_at(const char *dir, store_look_at_fn fn, void *arg, char **cause)
+{
+	struct store_look *look = NULL;
+	char *path = make_path(dir);
+	int64_t bytes = 0;
+	int rc = check_header(path, false, &bytes, cause);
+
+	if (rc == -WC_ENOENT)
+		rc = 0;
+	else if (rc == 0 && bytes > 0)
+		rc = store_look_open(&look, path, false, cause);
+	if (rc == 0)
+		rc = fn(arg, look, cause);
+	if (rc == 0 && look)
+		rc = store_keep_check(look, cause);
+	store_look_close(look);
+	free(path);
+	return rc;
+}
+
+/* --- For the store's other units. */
+
+int store_get_int(sqlite3 *db, const char *sql, int64_t *out)
+{
+	return get_int(db, sql, out);
+}
+
+void store_cause(char **cause, sqlite3 *db, const char *path, int rc)
+{
+	cause_sqlite(cause, db, path, rc);
+}
+
+void store_cause_newer(char **cause, const char *path, int64_t version)
+{
+	cause_newer(cause, path, version);
+}
+
+int store_connect_to_check(const char *path, sqlite3 **db)
+{
+	return connect_to_check(path, !has_log(path), db);
 }

@@ -56,6 +56,18 @@ struct store_reader;
  * and the file to restore), locked by another wavechatd (flock on dir/lock). Thread: main. */
 /* -WC_EFULL: there is no room on the disk. */
 int store_open(struct store **out, const char *dir, enum durability durability, char **cause) WC_MUSTCHECK;
+/* The same. `fn` is called once the folder is locked, before anything in it is made or changed; its refusal is the answer. look NULL: there is no
+ * database, or none with anything in it. */
+struct store_look;
+typedef int (*store_look_at_fn)(void *arg, struct store_look *look, char **cause);
+int store_open_after(struct store **out, const char *dir, enum durability durability, store_look_at_fn fn, void *arg, char **cause) WC_MUSTCHECK;
+/* For --check: the same look at a folder that somebody may be using; nothing is locked or made. */
+int store_look_at(const char *dir, store_look_at_fn fn, void *arg, char **cause) WC_MUSTCHECK;
+/* Blobs by what rows say of them: messages stand for them; their messages went, and a row remains; on the list of those to be unlinked. */
+enum store_look_set { LOOK_LIVE, LOOK_ENDED, LOOK_RELEASED };
+typedef void (*store_look_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES]);
+int store_look_each(struct store_look *k, enum store_look_set at, store_look_fn fn, void *arg) WC_MUSTCHECK;
+int store_look_identity(struct store_look *k, uint64_t identity_id, int64_t *created_ms) WC_MUSTCHECK; /* or -WC_ENOENT */
 void store_close(struct store *s); /* commits nothing; checkpoints. Readers are closed before */
 const char *store_sqlite_version(void);
 void store_claim(struct store *s, const char *text, size_t len); /* into the lock file (claims.h); best effort, no wait */

@@ -114,6 +114,27 @@ int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt *
 
 /* Did it fail for want of room? rc: an SQLite code; err: the errno that goes with it. */
 bool store_is_full_code(int rc, int err);
+int store_get_int(sqlite3 *db, const char *sql, int64_t *out); /* the first column of the first row; an SQLite code */
+/* Why a start fails: one line. */
+void store_cause(char **cause, sqlite3 *db, const char *path, int rc);
+void store_cause_newer(char **cause, const char *path, int64_t version);
+int store_connect_to_check(const char *path, sqlite3 **db); /* read-only; leaves nothing beside a database at rest */
+int store_connect_alone(const char *path, sqlite3 **db);    /* the same where no server has it open, also with the log that a crash left */
+
+/* A database before anything in it is changed: store_look.c. */
+struct store_look {
+	sqlite3 *db;
+	const char *path; /* borrowed */
+	int64_t version;
+};
+/* *out NULL and 0: it holds nothing yet. is_ours: the folder is locked by this process. */
+int store_look_open(struct store_look **out, const char *path, bool is_ours, char **cause) WC_MUSTCHECK;
+void store_look_close(struct store_look *k);
+
+/* store_keep.c. If a migration is ahead: copies it beside itself, whole and synced, or says why it cannot. */
+int store_keep_copy(const struct store_look *look, char **cause) WC_MUSTCHECK;
+int store_keep_check(const struct store_look *look, char **cause) WC_MUSTCHECK; /* would there be room for it? */
+void store_keep_clean(const char *path, int64_t keep); /* removes older copies; keep 0: only what is unfinished */
 
 /* Brings db from its user_version to n; one transaction for all steps. -WC_ESTORAGE and *cause on failure, then nothing has changed. */
 int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path, char **cause) WC_MUSTCHECK;

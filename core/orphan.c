@@ -1,0 +1,166 @@
+/* orphan.c — a look before the start: a database that is missing, older than its files or another's explains none or few of them.
+ *
+ * Owns nothing between calls. Makes and changes nothing. Thread: main.
+ *
+ * A file is explained by a row (also one of a message that was deleted, and the list of what is to be unlinked), or by an upload that its owner,
+ * whom the database knows, may still send. Files that were on their way into a message when the server was killed count for neither side. */
+#include "orphan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "blob_impl.h"
+#include "logmsg.h"
+
+#define HANDFUL 5                    /* from so many unexplained files on, more of them than explained ones are too many */
+#define STEP_BACK_MS (5 * 60 * 1000) /* that much a clock may be set back between a first visit and an upload */
+
+struct file {
+	uint8_t sha[WC_SHA_BYTES];
+	bool is_explained, is_pending, is_lost;
+};
+
+struct files {
+	struct store_look *look;
+	struct file *v;
+	size_t count, room;
+	size_t rows, missing; /* blobs that messages stand for; of them, those that are not there */
+};
+
+static int add_file(struct files *f, const uint8_t sha[WC_SHA_BYTES], bool is_pending, bool is_lost)
+{
+	if (f->count == f->room) {
+		f->room = f->room ? 2 * f->room : 256;
+		f->v = xrealloc(f->v, f->room * sizeof(*f->v));
+	}
+	f->v[f->count] = (struct file){ .is_pending = is_pending, .is_lost = is_lost };
+	memcpy(f->v[f->count++].sha, sha, WC_SHA_BYTES);
+	return 0;
+}
+
+static int add_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
+{
+	return add_file(arg, sha, (st->st_mode & 07777) == BLOB_MODE_PENDING, false);
+}
+
+static int add_lost(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
+{
+	(void)st;
+	return add_file(arg, sha, false, true);
+}
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(((const struct file *)a)->sha, ((const struct file *)b)->sha, WC_SHA_BYTES);
+}
+
+static struct file *find(const struct files *f, const uint8_t sha[WC_SHA_BYTES])
+{
+	struct file key;
+
+	memcpy(key.sha, sha, WC_SHA_BYTES);
+	return f->count ? bsearch(&key, f->v, f->count, sizeof(key), compare) : NULL;
+}
+
+static void explain(void *arg, const uint8_t sha[WC_SHA_BYTES])
+{
+	struct file *file = find(arg, sha);
+
+	if (file)
+		file->is_explained = true;
+}
+
+static void explain_live(void *arg, const uint8_t sha[WC_SHA_BYTES])
+{
+	struct files *f = arg;
+
+	f->rows++;
+	f->missing += !find(f, sha);
+	explain(arg, sha);
+}
+
+static void explain_upload(void *arg, const struct upload_record *rec)
+{
+	struct files *f = arg;
+	int64_t created_ms;
+
+	if (store_look_identity(f->look, rec->identity_id, &created_ms) == 0 && created_ms <= rec->at_ms + STEP_BACK_MS)
+		explain(arg, rec->sha);
+}
+
+static int gather(struct files *f, const struct orphan_look *o, char **cause)
+{
+	struct blobs *b = NULL;
+	int rc = blobs_look(&b, o->dir, cause);
+
+	if (rc)
+		return rc;
+	if (b->blobs_fd >= 0 && blob_walk(b, add_blob, f) != 0) {
+		wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", o->dir,
+		         strerror(errno), (unsigned)geteuid());
+		rc = -WC_ESTORAGE;
+	}
+	(void)lost_walk(b, add_lost, f);
+	if (f->count)
+		qsort(f->v, f->count, sizeof(*f->v), compare);
+	if (rc == 0 && f->look) {
+		if (store_look_each(f->look, LOOK_LIVE, explain_live, f) != 0 || store_look_each(f->look, LOOK_ENDED, explain, f) != 0 ||
+		    store_look_each(f->look, LOOK_RELEASED, explain, f) != 0) {
+			wc_cause(cause, "cannot read %s/wavechat.db: run wavechatd --check", o->dir);
+			rc = -WC_ESTORAGE;
+		}
+		record_each_handle(b, explain_upload, f);
+	}
+	blobs_close(b);
+	return rc;
+}
+
+static int judge(const struct files *f, const struct orphan_look *o, char **cause)
+{
+	size_t explained = 0, orphans = 0, pending = 0;
+
+	for (size_t i = 0; i < f->count; i++) {
+		const struct file *file = &f->v[i];
+
+		if (file->is_lost)
+			continue; /* it is looked after */
+		explained += file->is_explained;
+		pending += !file->is_explained && file->is_pending;
+		orphans += !file->is_explained && !file->is_pending;
+	}
+	if (!f->look)
+		orphans += pending; /* where there is no database, there is none that could tell */
+	if (o->logs && f->missing)
+		log_warn("files missing", "files=%zu of=%zu remedy=\"wavechatctl verify names them; wavechatctl restore brings them back from a backup\"",
+		         f->missing, f->rows);
+	if (orphans == 0 || (explained && (orphans < HANDFUL || orphans <= explained)))
+		return 0;
+	if (o->accepts) {
+		if (o->logs)
+			log_warn("orphans accepted", "files=%zu explained=%zu to=lost", explained + orphans, explained);
+		return 0;
+	}
+	if (!f->look)
+		wc_cause(cause, "%s/blobs holds %zu files, but %s/wavechat.db is missing or empty: put it back beside them, or bring a backup back with "
+		         "`wavechatctl restore FILE DIR`; --accept-orphans starts without and moves the files to %s/lost for a day",
+		         o->dir, orphans, o->dir, o->dir);
+	else
+		wc_cause(cause, "%s/wavechat.db explains %zu of the %zu files in %s/blobs: it is older than they are, or another chat's: put the right one back "
+		         "beside them, or bring a backup back with `wavechatctl restore FILE DIR`; --accept-orphans starts all the same and moves the other %zu to "
+		         "%s/lost for a day", o->dir, explained, explained + orphans, o->dir, orphans, o->dir);
+	return -WC_ESTORAGE;
+}
+
+int orphan_look(void *arg, struct store_look *look, char **cause)
+{
+	const struct orphan_look *o = arg;
+	struct files f = { .look = look };
+	int rc = gather(&f, o, cause);
+
+	if (rc == 0)
+		rc = judge(&f, o, cause);
+	free(f.v);
+	return rc;
+}
