@@ -112,8 +112,9 @@ browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
 NET ?= net/*.test.mjs
 NODE_TEST := --test --test-reporter=spec --test-concurrency=1
 
-soak: all $(NPM) ## the checker that nothing is lost, under kills and cuts, for as long as asked: T=600 seconds, SEED=1
-	$(Q)cd tests && $(NODE) net/checker.mjs --seconds $(T) --seed $(SEED)
+soak: all $(NPM) ## the checker that nothing is lost, under kills, cuts, an admin at work and a full disk: T=600 seconds each, SEED=1
+	$(Q)cd tests && $(NODE) net/checker.mjs --seconds $(T) --seed $(SEED) --admin
+	$(Q)cd tests && $(NODE) net/checker.mjs --seconds $(T) --seed $(SEED) --admin --disk
 soak: T := 600
 SEED ?= 1
 

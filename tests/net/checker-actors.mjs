@@ -4,6 +4,7 @@ import crypto from 'node:crypto';
 import WebSocket from 'ws';
 import { noise, sleep } from './lib.mjs';
 import { clientFrame } from './raw.mjs';
+import { isVictim } from './checker-disturb.mjs';
 import { newKey, request, uploadPath } from './v2.mjs';
 
 /** A generator that gives the same numbers for the same seed. */
@@ -17,7 +18,7 @@ export function rng(seed) {
 }
 
 const sha = b => crypto.createHash('sha256').update(b).digest('hex');
-const isMessage = f => f.type === 'text' || f.type === 'file' || f.type === 'voice';
+export const isMessage = f => f.type === 'text' || f.type === 'file' || f.type === 'voice';
 
 /** What must be the same of one message in every eye that sees it. */
 export const essence = m => JSON.stringify([m.type, m.dm, m.from_id, m.from_name, m.dm ? m.to_id : 0, m.text, m.filename, m.duration, m.size, m.url]);
@@ -150,6 +151,7 @@ class Device {
 	}
 
 	see(m, how) {
+		if (!isMessage(m) || isVictim(m.from_name)) return; // a deletion, or what the admin purges
 		if (!Number.isSafeInteger(m.id)) return this.world.problem(`${this.label}: no id in ${JSON.stringify(m).slice(0, 200)}`);
 		const known = this.view.get(m.id), now = essence(m);
 		if (known === undefined) this.view.set(m.id, now);
@@ -278,7 +280,7 @@ export class Actor {
 					headers: { ...headers, 'content-length': body.length - offset }, body: rest, endEarly: endEarly ? 5 + random.int(40) : 0,
 				});
 				if (r.status === 200) m.blob = blob = r.json.blob;
-				else if (![409, 429, 503, 507].includes(r.status)) world.problem(`${this.name}: POST /upload at ${offset} of ${body.length}: ${r.status} ${r.body}`);
+				else if (![403, 409, 423, 429, 503, 507].includes(r.status)) world.problem(`${this.name}: POST /upload at ${offset} of ${body.length}: ${r.status} ${r.body}`);
 			} catch { /* the server is away, or the line broke: ask again */ }
 			if (!blob) await sleep(50 + random.int(100));
 		}
@@ -302,7 +304,7 @@ export class Actor {
 	}
 
 	onError(f, device) {
-		if (['storage', 'rate_limited', 'busy'].includes(f.code)) {
+		if (['storage', 'rate_limited', 'busy', 'lockdown'].includes(f.code)) {
 			const m = this.outbox.get(f.cid);
 			if (m) setTimeout(() => device.ready && device.send(m.frame), (f.retry_ms || 300) + 50);
 			return;
@@ -349,16 +351,16 @@ export class Guest {
 				if (f.type === 'init') {
 					joined = true;
 					id = f.my_id;
-					for (const m of f.history) stretch.push(tokenOf(m));
+					for (const m of f.history) if (!isVictim(m.from_name)) stretch.push(tokenOf(m));
 					this.stretches.push(stretch);
 				} else if (isMessage(f)) {
 					if (f.dm && f.from_id !== id && f.to_id !== id) world.problem(`${this.name}: sees a DM of others: ${tokenOf(f)}`);
-					if (!f.dm) stretch.push(tokenOf(f));
+					if (!f.dm && !isVictim(f.from_name)) stretch.push(tokenOf(f));
 					if (f.self) {
 						if (!waiting.delete(f.text)) world.problem(`${this.name}: its ${f.text} came back twice, or was never said`);
 						this.acked.add(f.text);
 					}
-				} else if (f.type === 'error' && !/wait|slow|many|save|busy|memory/i.test(f.text)) world.problem(`${this.name}: error ${f.text}`);
+				} else if (f.type === 'error' && !/wait|slow|many|save|busy|memory|locked (it|this chat) down|disk/i.test(f.text)) world.problem(`${this.name}: error ${f.text}`);
 			});
 			ws.on('close', () => {
 				clearInterval(talk);

@@ -7,7 +7,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { Server, binary, sleep } from './lib.mjs';
 import { ctlRaw, socketOf } from './admin.mjs';
-import { essence } from './checker-actors.mjs';
+import { essence, isMessage } from './checker-actors.mjs';
+import { isVictim } from './checker-disturb.mjs';
 import { checkFiles } from './checker.mjs';
 import { join2 } from './v2.mjs';
 
@@ -98,7 +99,7 @@ export async function auditBackup(world, backup, final, readBack) {
 			const mine = [...copy.byId.keys(), ...[...copy.dms].filter(([, d]) => d.ends.includes(a.id)).map(([id]) => id)].sort((x, y) => x - y);
 			const middle = mine[mine.length >> 1];
 			const back = await resume(server, a.token, middle);
-			const got = back.events.map(e => e.id), due = mine.filter(id => id > middle);
+			const got = back.events.filter(e => isMessage(e) && !isVictim(e.from_name)).map(e => e.id), due = mine.filter(id => id > middle);
 			if (back.reset || got.join() !== due.join()) problem(`${a.name} resumed at ${middle} and got ${got.length} of ${due.length}${back.reset ? ', reset' : ''}`);
 			const beyond = await resume(server, a.token, last);
 			if (beyond.reset !== last > head) problem(`${a.name} had seen ${last}, the head is ${head}: reset is ${beyond.reset}`);

@@ -1,6 +1,8 @@
 // checker.mjs — nothing is lost, nothing is doubled, nobody reads what is not for them: shown, not claimed.
 //
-//   node tests/net/checker.mjs [--seconds S] [--seed N] [--actors N] [--rate messages/s] [--backups N] [--crowd N]
+//   node tests/net/checker.mjs [--seconds S] [--seed N] [--actors N] [--rate messages/s] [--backups N] [--crowd N] [--admin] [--disk]
+//
+// --admin: backups, verify, purges, lockdowns and mutes go on beside the kills. --disk: the server's disk fills and empties (needs root).
 //
 // People send and read while the server is killed and restarted, lines are cut in mid-frame, readers stall and uploads break off. At
 // the end a newcomer reads the whole history, which is then the truth, and every device's own memory is held against it:
@@ -12,15 +14,25 @@ import crypto from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { fileURLToPath } from 'node:url';
 import { Server, sleep } from './lib.mjs';
-import { Actor, Guest, World, essence, rng, tokenOf } from './checker-actors.mjs';
+import { Actor, Guest, World, essence, isMessage, rng, tokenOf } from './checker-actors.mjs';
 import { auditBackup, killAmidBackup, takeBackup } from './checker-backup.mjs';
+import { adminAtWork, diskFills, isVictim, smallDisk, together } from './checker-disturb.mjs';
 import { join2, request } from './v2.mjs';
 
+/** Options for check(): what goes on beside the traffic. On a disk that fills, a backup's copy may find no room: none is taken there. */
+export const disturbance = ({ admin, disk }) => ({
+	kills: true,
+	...(admin || disk ? { disturb: together(...(admin ? [adminAtWork] : []), ...(disk ? [diskFills] : [])) } : {}),
+	...(disk ? { diskMb: 512, backups: 0, args: ['--max-storage-mb', '0', '--free-reserve-mb', '8'] } : {}),
+	allow: /sweep|blob|storage|store|database|disk|commit|checkpoint|reserve|retention|upload|lost|lockdown/,
+});
+
 export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, backups = 2, crowd = 0, env = {}, print = console.log,
-	disturb = null, calm = () => {}, allow = null, args = [] } = {}) {
+	disturb = null, kills: mayKill = !disturb, calm = () => {}, allow = null, args = [], diskMb = 0 } = {}) {
 	// A long run remembers as much as a short one: the rate goes down instead.
 	rate = rate || Math.max(20, Math.min(250, 1_000_000 / seconds));
-	const server = await Server.start({ env, args, allow });
+	const disk = diskMb ? smallDisk(diskMb) : null;
+	const server = await Server.start({ env, args, allow, dir: disk?.dir });
 	const world = new World(server, seed, rate);
 	const random = rng(seed + 7);
 	const started = Date.now();
@@ -46,22 +58,25 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, back
 				await sleep(random.int(120));
 			}
 		};
-		// Something of the caller's goes on beside the traffic, in place of kills; calm() ends what is left of it.
+		// Something of the caller's goes on beside the traffic, in place of kills if not said otherwise; calm() ends what is left of it.
 		const isOver = () => (Date.now() - started) / 1000 >= seconds || world.problems.length > 0;
 		const disturbed = disturb?.({ server, world, random, isOver })?.catch(e => world.problem(e.stack || String(e)));
 		while (!isOver()) {
 			const isDue = Date.now() - started > (seconds * 1000 * (taken.length + 1)) / (backups + 1);
-			const phase = isDue ? 'backup amid cuts' : disturb ? random.pick(['calm', 'calm', 'cuts', 'stalls'])
+			const phase = isDue ? 'backup amid cuts' : !mayKill ? random.pick(['calm', 'calm', 'cuts', 'stalls'])
 				: random.pick(['calm', 'cuts', 'stalls', 'kill -9', 'kill -9', 'kill -9', 'kill -9 twice', 'stop', 'kill -9 amid cuts', ...(backups ? ['kill amid backup'] : [])]);
 			await sleep(300 + random.int(900));
 			if (phase === 'cuts' || phase === 'kill -9 amid cuts') await cuts();
 			if (phase === 'backup amid cuts') taken.push((await Promise.all([takeBackup(world, server, taken.length + 1, crowd), cuts()]))[0]);
 			if (phase === 'kill amid backup') {
+				world.isKilling = true;
 				await killAmidBackup(world, server, random.int(150));
+				world.isKilling = false;
 				kills++;
 			}
 			if (phase === 'stalls') for (let i = 0; i < 4; i++) random.pick(devices).stall(500 + random.int(4000));
 			if (phase.startsWith('kill -9')) {
+				world.isKilling = true;
 				for (let i = phase.endsWith('twice') ? 2 : 1; i > 0; i--) {
 					await server.kill9();
 					kills++;
@@ -69,11 +84,14 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, back
 					await server.restart();
 					if (i > 1) await sleep(random.int(150));
 				}
+				world.isKilling = false;
 			}
 			if (phase === 'stop') {
+				world.isKilling = true;
 				await server.stop();
 				await sleep(random.int(300));
 				await server.restart();
+				world.isKilling = false;
 			}
 			print(`${clock()}  ${phase.padEnd(18)} ${summary()}`);
 			if (world.problems.length) break;
@@ -97,9 +115,10 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, back
 	} finally {
 		world.ending = true;
 		await server.cleanUp();
+		disk?.end();
 	}
 	for (const p of world.problems.slice(0, 20)) print(`  problem: ${p}`);
-	return { problems: world.problems, counts: world.counts };
+	return { problems: world.problems, counts: { ...world.counts, ...world.adminCounts, fills: world.fills } };
 }
 
 /** Until everything said is acked and everyone has caught up. */
@@ -139,7 +158,8 @@ async function pages(world, c, more = {}) {
 /** What a server keeps, as people read it: the public history by id, DMs by id with who has them, and where each thing said stands. */
 async function readBack(world, server) {
 	const newcomer = await join2(server, 'newcomer');
-	const truth = await pages(world, newcomer);
+	const everything = await pages(world, newcomer);
+	const truth = everything.filter(m => isMessage(m) && !isVictim(m.from_name) && !m.deleted);
 	const byId = new Map(truth.map(m => [m.id, essence(m)]));
 	newcomer.ws.terminate();
 	if (truth.some(m => m.dm)) world.problem('a DM in the public history');
@@ -166,7 +186,7 @@ async function readBack(world, server) {
 		c.ws.terminate();
 	}
 	for (const [id, d] of dms) if (!d.ends.every(e => d.seen.has(e))) world.problem(`DM ${id} is in the history of one end only: ${d.essence}`);
-	return { truth, byId, place, dms };
+	return { everything, truth, byId, place, dms };
 }
 
 /** Every file up to this id, byte for byte. Returns how many there are. */
@@ -210,6 +230,10 @@ async function audit(world, devices) {
 		if (missing || strange) world.problem(`${d.label}: ${missing} of ${mine.size} missing or different, ${strange} that do not exist: ${example}`);
 	}
 
+	// A purge that was confirmed leaves no word.
+	const words = new Set(world.purged);
+	for (const m of found.everything) if (words.has(m.text)) world.problem(`purged, and still there: ${essence(m)}`);
+
 	// Guests: acked once, unacked at most once (seen above), and each visit one stretch of the order.
 	let stretches = 0;
 	for (const g of world.guests) {
@@ -228,11 +252,11 @@ async function audit(world, devices) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-	const { values } = parseArgs({ options: { seconds: { type: 'string' }, seed: { type: 'string' }, actors: { type: 'string' }, rate: { type: 'string' }, backups: { type: 'string' },
-		crowd: { type: 'string' } } });
+	const { values: { admin, disk, ...values } } = parseArgs({ options: { seconds: { type: 'string' }, seed: { type: 'string' }, actors: { type: 'string' }, rate: { type: 'string' },
+		backups: { type: 'string' }, crowd: { type: 'string' }, admin: { type: 'boolean' }, disk: { type: 'boolean' } } });
 	const number = Object.fromEntries(Object.entries(values).map(([k, v]) => [k, Number(v)]));
 	const seed = number.seed ?? Date.now() % 100000;
-	console.log(`checker: ${number.seconds ?? 60} s, seed ${seed}`);
-	const { problems } = await check({ ...number, seed });
+	console.log(`checker: ${number.seconds ?? 60} s, seed ${seed}${admin ? ', an admin at work' : ''}${disk ? ', a disk that fills and empties' : ''}`);
+	const { problems } = await check({ ...number, seed, ...disturbance({ admin, disk }) });
 	process.exit(problems.length ? 1 : 0);
 }

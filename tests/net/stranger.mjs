@@ -1,0 +1,190 @@
+// stranger.mjs — one stranger takes all that the defaults allow, and people who chat must not notice: `make hostile`, in short net/38-stranger.test.mjs.
+//
+//   node tests/net/stranger.mjs [--rounds N] [--seconds S]
+//
+// Two servers with the defaults run side by side. Bystanders chat on the first throughout (wavebench checks one order, no gap, no duplicate). The same
+// stranger attacks the first and the second in turns, so that each round compares like with like: what the stranger's own work costs this
+// machine is in both. The stranger has one address and some twenty names; it uploads, sends large frames, texts, and pages, as fast as it is let.
+// Judged: the bystanders' p99 as a ratio of the two, the data folder against the storage bound, and the memory against the budgets that the
+// server itself states.
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import http from 'node:http';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import WebSocket from 'ws';
+import { Server, noise, slack, sleep, within } from './lib.mjs';
+import { ctlJson } from './admin.mjs';
+
+const here = fileURLToPath(import.meta.url), root = path.resolve(path.dirname(here), '../..');
+const tool = process.env.WAVEBENCH || path.join(root, 'build/wavebench');
+const MB = 1 << 20;
+const median = list => list.slice().sort((a, b) => a - b)[list.length >> 1];
+
+// --- The stranger: a process of its own. Ends at SIGTERM with one line of JSON: what it got.
+
+const address = '127.0.77.1';
+
+async function stranger(port) {
+	const got = { uploaded: 0, frames: 0, texts: 0, pages: 0, refused: {}, joins: 0 };
+	const refused = why => { got.refused[why] = (got.refused[why] || 0) + 1; };
+	let isOver = false;
+	process.once('SIGTERM', () => {
+		isOver = true;
+		process.stdout.write(`${JSON.stringify(got)}\n`, () => process.exit(0));
+	});
+	const connect = (name, version) => new Promise(resolve => {
+		const ws = new WebSocket(`ws://127.0.0.1:${port}/ws`, { perMessageDeflate: false, localAddress: address, maxPayload: 1 << 30 });
+		ws.on('error', () => resolve(null));
+		ws.on('close', () => resolve(null));
+		ws.on('open', () => ws.send(JSON.stringify({ type: 'join', name, ...(version ? { v: 2 } : {}) })));
+		ws.on('message', data => {
+			const head = data.subarray(0, 300).toString();
+			if (/"type":\s*"error"/.test(head)) {
+				const { code, text } = JSON.parse(data.toString());
+				refused(code || text.slice(0, 40));
+			}
+			if (/"type":\s*"init"/.test(head)) {
+				got.joins++;
+				const f = JSON.parse(data.toString());
+				resolve({ ws, token: f.token });
+			}
+		});
+	});
+	const file = noise(25 * MB, 7);
+	let serial = 0;
+	const upload = token => new Promise(resolve => {
+		const size = 1 + (serial++ * 7919) % file.length; // another content each time
+		const req = http.request({ host: '127.0.0.1', port, localAddress: address, method: 'POST', path: `/upload?key=s${process.pid}x${serial}&size=${size}&offset=0`, agent: false,
+			headers: { authorization: `Bearer ${token}`, 'content-length': size } }, res => {
+			res.resume();
+			res.on('end', () => {
+				if (res.statusCode === 200) got.uploaded += size;
+				else refused(`HTTP ${res.statusCode}`);
+				resolve();
+			});
+		});
+		req.on('error', () => resolve());
+		req.end(file.subarray(0, size));
+	});
+	const forever = async fn => { while (!isOver) await Promise.all([fn(), sleep(1)]); };
+	const people = [];
+	for (let i = 0; i < 20; i++) { // names of the second dialect: uploads, texts, pages
+		const p = await connect(`stranger${i}`, 2);
+		if (!p) continue;
+		people.push(p);
+		forever(async () => {
+			await upload(p.token);
+			if (p.ws.readyState !== WebSocket.OPEN) await sleep(500);
+		});
+		forever(async () => {
+			if (p.ws.readyState === WebSocket.OPEN && p.ws.bufferedAmount < MB) {
+				p.ws.send(JSON.stringify({ type: 'text', text: 'y'.repeat(3900), cid: `${i}.${++serial}` }));
+				p.ws.send(JSON.stringify({ type: 'history', before: 0, limit: 200 }));
+				got.texts++;
+				got.pages++;
+			}
+			await sleep(20);
+		});
+	}
+	const frame = JSON.stringify({ type: 'file', filename: 'large.bin', mime: 'application/octet-stream', data: file.subarray(0, 24 * MB).toString('base64') });
+	for (let i = 0; i < 12; i++) // large frames of the first dialect, twelve at once
+		forever(async () => {
+			const p = await connect(`large${i}`, 0);
+			if (!p) return sleep(500);
+			if (i % 3 === 0) p.ws._socket.pause(); // and some do not read what comes of it
+			p.ws.send(frame);
+			got.frames++;
+			await Promise.race([once(p.ws, 'close'), sleep(5000)]).catch(() => {});
+			p.ws.terminate();
+		});
+	await new Promise(() => {});
+}
+
+// --- The judge
+
+async function chat(s, { people, talkers, rate, seconds }) {
+	const args = ['--json', '--clients', people, '--senders', talkers, '--rate', rate, '--warmup', 1, '--seconds', seconds, '--drain', 10 * slack, '--dialect', 2];
+	const { status, stdout, stderr } = await new Promise(resolve =>
+		execFile(tool, [...args.map(String), `127.0.0.1:${s.port}`], { timeout: (seconds + 120) * 1000 * slack }, (e, out, err) => resolve({ status: e ? e.code : 0, stdout: out, stderr: err })));
+	assert.equal(status, 0, `the bystanders noticed more than delay:\n${stdout}\n${stderr}`);
+	return JSON.parse(stdout);
+}
+
+const diskOf = dir => {
+	let sum = 0;
+	for (const e of fs.readdirSync(dir, { withFileTypes: true, recursive: true })) {
+		try { // files come and go meanwhile
+			if (e.isFile()) sum += fs.statSync(path.join(e.parentPath || e.path, e.name)).blocks * 512;
+		} catch { /* gone */ }
+	}
+	return sum;
+};
+
+async function phase(target, bystanders, o) {
+	const child = spawn(process.execPath, [here, '--attack', String(target.port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+	let out = '';
+	child.stdout.on('data', d => (out += d));
+	const closed = once(child, 'close');
+	let peak = 0, isOver = false;
+	const watching = (async () => {
+		while (!isOver) {
+			peak = Math.max(peak, target.memory().own);
+			await sleep(200);
+		}
+	})();
+	try {
+		await sleep(2000 * slack); // the stranger is in
+		const r = await chat(bystanders, o);
+		return { p50: r.latency_ms.p50, p99: r.latency_ms.p99, peak };
+	} finally {
+		child.kill('SIGTERM');
+		await within(20000 * slack, closed, 'the stranger to end').finally(() => child.kill('SIGKILL'));
+		isOver = true;
+		await watching;
+		if (out) o.got.push(JSON.parse(out));
+	}
+}
+
+/** Returns the ratio of the bystanders' p99, and what was taken of disk and memory. `say` is given a line a phase. */
+export async function strangerRounds(o, say = () => {}) {
+	const args = ['--exempt', 'none', ...(o.args || [])], allow = /./;
+	const first = await Server.start({ limits: true, args, allow }), second = await Server.start({ limits: true, args, allow });
+	o.got = [];
+	try {
+		const attacked = [], other = [];
+		for (let i = 0; i < o.rounds; i++)
+			for (const target of i % 2 ? [second, first] : [first, second]) {
+				const r = await phase(target, first, o), got = o.got.at(-1) || {};
+				(target === first ? attacked : other).push(r);
+				say(`round ${i + 1} against ${target === first ? 'this server ' : 'another one '} p50 ${r.p50.toFixed(2)} ms  p99 ${r.p99.toFixed(2)} ms  memory ${(r.peak / MB).toFixed(0)} MB` +
+					`  disk ${(diskOf(path.join(target.dir, 'data')) / MB).toFixed(0)} MB  uploaded ${((got.uploaded || 0) / MB).toFixed(0)} MB, frames ${got.frames}, refused ${JSON.stringify(got.refused)}`);
+			}
+		const status = await ctlJson(first, ['status']);
+		const result = {
+			p99: median(attacked.map(r => r.p99)), other: median(other.map(r => r.p99)),
+			peak: Math.max(...attacked.map(r => r.peak)), disk: diskOf(path.join(first.dir, 'data')), status, got: o.got,
+		};
+		result.ratio = result.p99 / result.other;
+		assert.ok((await first.get('/health')).ok);
+		await first.stop('SIGTERM', 15000);
+		return result;
+	} finally {
+		await first.cleanUp();
+		await second.cleanUp();
+	}
+}
+
+export const load = { people: 40, talkers: 8, rate: 40, seconds: 60, rounds: 10 };
+
+if (process.argv[1] === here) {
+	const { values } = parseArgs({ options: { attack: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' } }, allowPositionals: false });
+	if (values.attack) await stranger(Number(values.attack));
+	const o = { ...load, ...(values.rounds ? { rounds: Number(values.rounds) } : {}), ...(values.seconds ? { seconds: Number(values.seconds) } : {}) };
+	const r = await strangerRounds(o, line => console.log(line));
+	console.log(`the bystanders: p99 ${r.p99.toFixed(2)} ms with the stranger here, ${r.other.toFixed(2)} ms with the stranger elsewhere: ${r.ratio.toFixed(2)} times (below 2 is wanted)`);
+	console.log(JSON.stringify({ peak_mb: r.peak / MB, disk_mb: r.disk / MB, status: r.status }));
+}
