@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "admin_impl.h"
+#include "admin_place.h"
 #include "claims.h"
 #include "listener.h"
 #include "logmsg.h"
@@ -406,11 +407,22 @@ char *admin_socket_path(const struct options *o)
 	if (run && *run) {
 		if (asprintf(&path, "%.*s/wavechat.sock", (int)strcspn(run, ":"), run) < 0)
 			abort();
-	} else if (strcmp(o->data, ":memory:") != 0) {
-		if (asprintf(&path, "%s/admin.sock", o->data) < 0)
-			abort();
+	} else if (strcmp(o->data, ":memory:") == 0) {
+		path = admin_place_path();
+	} else if (asprintf(&path, "%s/admin.sock", o->data) < 0) {
+		abort();
 	}
 	return path;
+}
+
+void admin_socket_prepare(const struct options *o)
+{
+	const char *run = getenv("RUNTIME_DIRECTORY");
+	char *cause = NULL;
+	if (o->admin_socket || (run && *run) || strcmp(o->data, ":memory:") != 0 || admin_place_make(&cause) == 0)
+		return;
+	log_warn("no admin socket", "cause=\"%s\"", cause ? cause : "no memory");
+	free(cause);
 }
 
 /* Whoever can write in the directory can put a socket of their own in place of ours, and be taken for the server. */

@@ -37,6 +37,9 @@ struct admin_opts {
 
 /* The path of the socket that the options ask for, from malloc; NULL: none. */
 char *admin_socket_path(const struct options *o);
+/* Makes the folder for it, where it has none of its own (data in memory); if that cannot be, there is a warning and no socket. Main thread, as the user
+ * that the server runs as, before the sandbox. */
+void admin_socket_prepare(const struct options *o);
 /* Binds the metrics' port, if the options want one; *fd is -1 if not. *cause: one line. Thread: main. */
 int admin_bind_metrics(const struct options *o, int *fd, char **cause) WC_MUSTCHECK;
 int admin_metrics_address(const struct options *o, char address[64]); /* of --metrics, without brackets; returns the port */

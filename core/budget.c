@@ -214,7 +214,7 @@ static uint64_t bounded(uint64_t n)
 
 uint64_t budgets_sum(const struct budgets *b)
 {
-	return b->fixed + bounded(b->pending_in) + bounded(b->pending_out) + bounded(b->files) + bounded(b->messages) + bounded(b->recent) +
+	return b->fixed + bounded(b->pending_in) + bounded(b->pending_out) + bounded(b->large) + bounded(b->files) + bounded(b->messages) + bounded(b->recent) +
 	       bounded(b->inbox) + b->connections_bytes;
 }
 
@@ -235,15 +235,21 @@ void budgets_plan(struct budgets *out, const struct options *o, const struct mem
 	all = WC_MAX(all, 16 * MB);
 	out->is_scarce = all < PLENTY;
 
-	const uint64_t in = cap(all * s->in / 100, PENDING_MOST);
+	const uint64_t in = cap(all * s->in / 100, PENDING_MOST), waiting = all * s->out / 100;
 	out->pending_in = named(o->pending_in_mb, in);
-	out->pending_out = named(o->pending_out_mb, cap(all * s->out / 100, PENDING_MOST));
-	if (o->pending_in_mb >= 0 || frame_bytes <= in) {
-		out->pending_in = WC_MAX(out->pending_in, (uint64_t)frame_bytes); /* one of the largest always fits */
-		out->pending_out = WC_MAX(out->pending_out, o->pending_in_mb >= 0 || o->pending_out_mb >= 0 ? (uint64_t)frame_bytes : 0);
-	} else {
-		out->frame = in;
-	}
+	/* What one option names are two budgets: most of what is there is for large frames. */
+	out->pending_out = named(o->pending_out_mb, cap(waiting / 4, PENDING_MOST));
+	out->large = named(o->pending_out_mb, cap(waiting / 4 * 3, PENDING_MOST));
+	if (!out->is_scarce && o->pending_out_mb < 0)
+		out->pending_out = out->large = PENDING_MOST;
+	/* One of the largest messages always fits, and its file into three quarters of what is for large frames; or it is refused as too large. */
+	const uint64_t large_least = (uint64_t)frame_bytes / 3 * 4 + MB;
+	if (o->pending_in_mb >= 0)
+		out->pending_in = WC_MAX(out->pending_in, (uint64_t)frame_bytes);
+	if (o->pending_in_mb >= 0 || o->pending_out_mb >= 0)
+		out->large = WC_MAX(out->large, large_least);
+	if (frame_bytes > out->pending_in || large_least > out->large)
+		out->frame = WC_MIN(out->pending_in, out->large / 4 * 3);
 	if (is_memory) {
 		out->files = o->max_storage_mb > 0 ? (uint64_t)o->max_storage_mb * MB : cap(all * s->files / 100, FILES_MOST);
 		out->messages = named(o->memory_messages_mb, cap(all * s->messages / 100, MESSAGES_MOST));
@@ -271,6 +277,7 @@ void budgets_json(const struct budgets *b, struct buf *out)
 	json_str(out, (struct str){ b->limit.source, strlen(b->limit.source) });
 	put_mb(out, "pending_in", b->pending_in);
 	put_mb(out, "pending_out", b->pending_out);
+	put_mb(out, "large", b->large);
 	put_mb(out, "files", b->files);
 	put_mb(out, "messages", b->messages);
 	put_mb(out, "recent", b->recent);
@@ -289,12 +296,12 @@ static const char *mb_text(char out[24], uint64_t bytes)
 
 void budgets_log(const struct budgets *b)
 {
-	char quoted[512], t[7][24];
+	char quoted[512], t[8][24];
 
-	log_info("memory", "limit_mb=%s from=%s in_mb=%s out_mb=%s files_mb=%s messages_mb=%s recent_mb=%s inbox_mb=%s connections=%d",
+	log_info("memory", "limit_mb=%s from=%s in_mb=%s out_mb=%s large_mb=%s files_mb=%s messages_mb=%s recent_mb=%s inbox_mb=%s connections=%d",
 	         mb_text(t[0], b->limit.bytes), log_quote(quoted, (struct str){ b->limit.source, strlen(b->limit.source) }), mb_text(t[1], b->pending_in),
-	         mb_text(t[2], b->pending_out), mb_text(t[3], b->files), mb_text(t[4], b->messages), mb_text(t[5], b->recent), mb_text(t[6], b->inbox),
-	         b->connections);
+	         mb_text(t[2], b->pending_out), mb_text(t[3], b->large), mb_text(t[4], b->files), mb_text(t[5], b->messages), mb_text(t[6], b->recent),
+	         mb_text(t[7], b->inbox), b->connections);
 	if (b->is_over)
 		log_warn("memory may not do", "limit_mb=%s budgets_mb=%s remedy=\"lower the budgets that options name, or allow more memory\"",
 		         mb_text(t[0], b->limit.bytes), mb_text(t[1], budgets_sum(b)));

@@ -26,7 +26,8 @@ struct budgets {
 	uint64_t fixed;       /* what the program takes by itself: code, logs, stacks, the database's caches */
 	uint64_t margin;      /* left free of the limit */
 	uint64_t pending_in;  /* large messages being received, until they are stored */
-	uint64_t pending_out; /* private output and large frames that wait for those who do not read */
+	uint64_t pending_out; /* private output that waits for those who do not read */
+	uint64_t large;       /* large frames and pages of history: being made, and waiting for those */
 	uint64_t files;       /* files and parts of uploads, with data in memory; else 0 */
 	uint64_t messages;    /* the database, with data in memory; else 0 */
 	uint64_t recent;      /* newest public messages, ready to be sent */

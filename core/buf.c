@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "shbuf.h"
 #include "utf8.h"
 
 #define BUF_FIRST 256
@@ -30,13 +31,32 @@ void buf_init_sure(struct buf *b, size_t cap_bytes)
 	b->is_sure = true;
 }
 
+void buf_init_counted(struct buf *b, size_t cap_bytes)
+{
+	buf_init(b, cap_bytes);
+	b->is_counted = true;
+}
+
 void buf_fini(struct buf *b)
 {
-	bool is_sure = b->is_sure;
+	bool is_sure = b->is_sure, is_counted = b->is_counted;
 
 	free(b->p);
+	if (b->counted)
+		shbuf_give(b->counted);
 	buf_init(b, b->cap_bytes);
 	b->is_sure = is_sure;
+	b->is_counted = is_counted;
+}
+
+static bool count(struct buf *b, size_t room)
+{
+	if (!b->is_counted || room < SHBUF_LARGE)
+		return true;
+	if (!shbuf_take(room - b->counted))
+		return false;
+	b->counted = room;
+	return true;
 }
 
 void buf_reset(struct buf *b)
@@ -60,6 +80,8 @@ bool buf_reserve(struct buf *b, size_t more)
 	else
 		room = b->cap_bytes;
 	room = WC_MIN(room, b->cap_bytes);
+	if (!count(b, room))
+		goto fail;
 	char *p = b->is_sure ? xrealloc(b->p, room + 1) : realloc(b->p, room + 1);
 	if (!p)
 		goto fail;

@@ -138,6 +138,11 @@ static void retain(struct room *r)
 	if (n >= 0 && is_in_memory(r))
 		n = store_trim(r->o.store, WC_MAX(MEMORY_MESSAGES, o->history_limit), MEMORY_SLICE);
 	touched += WC_MAX(n, 0);
+	/* Earlier than it must: what is said in the meantime has to have room. */
+	if (n >= 0 && is_in_memory(r) && r->o.messages_bytes != SIZE_MAX)
+		n = store_trim_bytes(r->o.store, r->o.messages_bytes / 4 * 3, MEMORY_SLICE);
+	r->stored_bytes = 0;
+	touched += WC_MAX(n, 0);
 	if (n < 0 || touched == 0) {
 		store_rollback(r->o.store);
 		if (n == 0)
@@ -197,6 +202,18 @@ static void note_seen(struct room *r, bool is_last)
 		user_forget(&r->users, expired[i]);
 	users_bury(&r->users);
 	free(expired);
+}
+
+/* What a row takes beside its text. */
+#define ROW_BYTES 512
+
+void chores_stored(struct room *r, size_t bytes)
+{
+	if (!is_in_memory(r) || r->o.messages_bytes == SIZE_MAX)
+		return;
+	r->stored_bytes += bytes + ROW_BYTES;
+	if (r->stored_bytes > r->o.messages_bytes / 16)
+		r->chores_next_ms = 0;
 }
 
 int chores_timeout_ms(const struct room *r)

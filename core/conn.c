@@ -16,6 +16,8 @@
 #define LARGE_SLOW_S 5                     /* for a large frame, when memory for those is short */
 #define FRAME_S 900                        /* for one message over WS_SMALL to arrive */
 #define FRAME_SILENT_S 30
+#define READ_NEW_BYTES ((size_t)4 * 1024)
+#define READ_SHORT_BYTES ((size_t)8 * 1024)
 #define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
 
 static const uint8_t wait_of[QUEUES] = {
@@ -120,6 +122,14 @@ static void count_end(struct conn *c, enum metric why)
 	c->is_counted = true;
 }
 
+static void drop_stash(struct conn *c)
+{
+	free(c->stash);
+	ws_budget_give(c->hub->all->o.limits.budget, c->stash_len);
+	c->stash = NULL;
+	c->stash_len = c->stash_at = 0;
+}
+
 void conn_kill(struct conn *c, enum metric why, const char *reason)
 {
 	if (c->is_dead)
@@ -142,9 +152,7 @@ void conn_kill(struct conn *c, enum metric why, const char *reason)
 	if (c->pause & PAUSE_BUDGET)
 		h->budget_waiters--;
 	ws_in_fini(&c->in, &h->all->o.limits);
-	free(c->stash);
-	c->stash = NULL;
-	c->stash_len = 0;
+	drop_stash(c);
 	/* While a helper has its frame, an event for it is still to come: closed must be the last. */
 	if (!(c->pause & PAUSE_HELPER))
 		h->all->o.ops.closed(h->all->o.ops.arg, c);
@@ -542,6 +550,13 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n)
 	return is_deaf(c) ? n : at;
 }
 
+/* What of a read is not taken at once is kept. So those who are not in yet, whose first frame is small, are read in small pieces, and everybody is
+ * when memory is short. */
+static size_t read_room(const struct conn *c)
+{
+	return c->list == LIST_NEW ? READ_NEW_BYTES : ws_budget_is_short(c->hub->all->o.limits.budget) ? READ_SHORT_BYTES : SCRATCH_BYTES;
+}
+
 void conn_read_turn(struct conn *c)
 {
 	struct hub *h = c->hub;
@@ -558,14 +573,13 @@ void conn_read_turn(struct conn *c)
 			return;
 	}
 	if (c->stash) {
-		free(c->stash);
-		c->stash = NULL;
-		c->stash_len = c->stash_at = 0;
+		drop_stash(c);
 		c->is_held = c->pause;
 		if (c->pause)
 			return;
 	}
-	ssize_t got = transport_recv(&c->io, h->scratch, SCRATCH_BYTES);
+	size_t room = read_room(c);
+	ssize_t got = transport_recv(&c->io, h->scratch, room);
 	if (got == -WC_EAGAIN)
 		return;
 	if (got <= 0) {
@@ -587,9 +601,10 @@ void conn_read_turn(struct conn *c)
 		memcpy(c->stash, h->scratch + used, rest);
 		c->stash_len = (uint32_t)rest;
 		c->stash_at = 0;
+		ws_budget_add(h->all->o.limits.budget, rest);
 	}
 	/* A short read emptied the socket: the next bytes bring a new edge. A hangup brings none, so that is read to its end. */
-	if (got == SCRATCH_BYTES || c->saw_hangup || transport_has_more(&c->io))
+	if ((size_t)got == room || c->saw_hangup || transport_has_more(&c->io))
 		conn_mark_ready(c);
 }
 
@@ -632,7 +647,7 @@ void conn_tick(struct conn *c)
 		conn_kill(c, M_EVICTED_STALLED, "output stalled");
 		return;
 	}
-	if (c->is_blocked && c->first && now - c->blocked_s >= LARGE_SLOW_S && shbuf_large_bytes() > o->large_cap_bytes) {
+	if (c->is_blocked && c->first && now - c->blocked_s >= LARGE_SLOW_S && shbuf_large_bytes() > o->large_cap_bytes / 2) {
 		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame while memory for those is short");
 		return;
 	}

@@ -4,8 +4,8 @@
  * who is asking. Any thread.
  *
  * Memory, for a frame of n bytes: json_scan takes none. The value of "data" is never given to json-c (the tokener gets what is before it
- * and what is after it, one after the other) and is copied once, into the event: 2n in all until the caller drops the frame. Any other
- * huge string goes through json-c, whose buffer doubles as it grows, and is then copied once: less than 5n,
+ * and what is after it, one after the other) and is copied once, into the event, or stays where it is (decode_frame_in_place). Any other
+ * huge string goes through json-c, whose buffer doubles as it grows, and is then copied once: less than 5n, of what decode_bound allows,
   for as long as this call takes;
  * what stays is bounded, since nothing but data is kept beyond its limit. */
 #include "decode.h"
@@ -38,7 +38,15 @@ struct in {
 	struct str cid;
 	struct event *event;
 	int rc;
+	bool is_ours;              /* the frame is the caller's to write to, and outlives the event's data */
 };
+
+static _Atomic size_t rest_most = SIZE_MAX;
+
+void decode_bound(size_t bytes)
+{
+	atomic_store(&rest_most, bytes);
+}
 
 struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid)
 {
@@ -351,8 +359,8 @@ static void decode_file(struct in *in, enum event_kind kind)
 	mime = mime_clean(mime_out, mime, is_voice ? STR("audio/webm") : STR("application/octet-stream"));
 	waveform = waveform_clean(waveform);
 
-	/* Two more, so that the base64 can be decoded where it lies. */
-	e = make(in, kind, in->cid.len + filename.len + mime.len + waveform.len + blob.len + data.len + 2);
+	/* Two more, so that the base64 can be decoded where it lies. In the frame, a quote and a brace stand behind it. */
+	e = make(in, kind, in->cid.len + filename.len + mime.len + waveform.len + blob.len + (in->is_ours && has_data ? 0 : data.len) + 2);
 	if (!e)
 		return;
 	at = (char *)(e + 1);
@@ -363,7 +371,10 @@ static void decode_file(struct in *in, enum event_kind kind)
 	e->file.mime = place(&at, mime);
 	e->file.waveform = place(&at, waveform);
 	e->file.blob = place(&at, blob);
-	if (has_data && data.p)
+	if (in->is_ours && has_data && data.p) {
+		char *there = (char *)(uintptr_t)data.p;
+		e->file.data = (struct str){ there, base64_unescape(there, data) };
+	} else if (has_data && data.p)
 		e->file.data = (struct str){ at, base64_unescape(at, data) };
 	else
 		e->file.data = place(&at, data);
@@ -528,9 +539,9 @@ static struct json_object *parse(struct json_tokener *tok, const char *json, siz
 	return json_tokener_parse_ex(tok, rest, (int)(len - (size_t)(rest - json)));
 }
 
-int decode_frame(const char *json, size_t len, struct conn *conn, struct event **out)
+static int decode(const char *json, size_t len, struct conn *conn, bool is_ours, struct event **out)
 {
-	struct in in = { .conn = conn };
+	struct in in = { .conn = conn, .is_ours = is_ours };
 	struct json_tokener *tok = NULL;
 	const char *wrong;
 	bool is_short;
@@ -543,6 +554,11 @@ int decode_frame(const char *json, size_t len, struct conn *conn, struct event *
 	wrong = json_scan(json, len, &in.data);
 	if (wrong) {
 		refuse(&in, ERR_BAD_REQUEST, wrong);
+		*out = in.event;
+		return 0;
+	}
+	if (len - in.data.len > atomic_load_explicit(&rest_most, memory_order_relaxed)) {
+		refuse(&in, ERR_TOO_LARGE, "Frame too large");
 		*out = in.event;
 		return 0;
 	}
@@ -570,6 +586,16 @@ out:
 		json_tokener_free(tok);
 	*out = in.event;
 	return in.rc;
+}
+
+int decode_frame(const char *json, size_t len, struct conn *conn, struct event **out)
+{
+	return decode(json, len, conn, false, out);
+}
+
+int decode_frame_in_place(char *json, size_t len, struct conn *conn, struct event **out)
+{
+	return decode(json, len, conn, true, out);
 }
 
 /* The last string that head gives a member of this name; p NULL: none that ends in head and has no escape in it.

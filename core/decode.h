@@ -23,6 +23,11 @@
  * 0 and *out: an event (EV_BAD for what deserves an error), owned by the caller. 0 and NULL: to be ignored (unknown type, empty text).
  * -WC_ENOMEM: no memory for what the peer sent. */
 int decode_frame(const char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
+/* The same for a frame that the caller may write to: the data of a file is not copied but unescaped there, and event's data points to it. The frame
+ * must outlive that: until prepare_file, or until data is set empty. */
+int decode_frame_in_place(char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
+/* Frames with more than this beside their data are refused as too large; at first any are taken. Any thread. */
+void decode_bound(size_t bytes);
 /* An EV_BAD of one's own, never NULL. cid may be empty; past WC_CID_BYTES it is cut. */
 struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid);
 /* What to say of a message that was too long to keep: its first bytes tell a voice from a file, and its cid if it stands there. */

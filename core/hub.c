@@ -505,6 +505,7 @@ int hubs_adopt(struct hubs *hs, struct taken *t)
 	c->seat = t->seat;
 	c->stash = t->early;
 	c->stash_len = (uint32_t)t->early_len;
+	ws_budget_add(hs->o.limits.budget, t->early_len);
 	c->list = LIST_NEW;
 	if (t->peer.ss_family == AF_INET6) {
 		const struct sockaddr_in6 *a = (const void *)&t->peer;

@@ -73,10 +73,8 @@ static void run_slow(void *arg, struct store_reader *reader)
 	struct ingest *in = s->in;
 	struct event *e = s->event;
 	if (!e) {
-		if (decode_frame((const char *)s->data, s->len, s->conn, &e) < 0)
+		if (decode_frame_in_place((char *)s->data, s->len, s->conn, &e) < 0)
 			e = event_bad(s->conn, ERR_BUSY, STR("The server is short of memory. Send it again later"), STR(""));
-		free(s->data);
-		ws_budget_give(in->budget, s->reserved);
 	}
 	if (!e && s->is_first)
 		e = not_a_join(s->conn);
@@ -85,10 +83,14 @@ static void run_slow(void *arg, struct store_reader *reader)
 	if (is_refused) {
 		e->file.is_unread = true;
 		e->file.size = e->file.data.len / 4 * 3;
+		e->file.data = STR("");
 	}
 	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
 	if (e && is_file(e) && !is_refused)
-		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room) ? SIZE_MAX : TAIL_INLINE_BYTES);
+		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room) ? shbuf_large_most() : TAIL_INLINE_BYTES);
+	/* The frame, of which nothing is looked at any more; or what an event on its way was counted with. */
+	free(s->data);
+	ws_budget_give(in->budget, s->reserved);
 	/* What the room may give back to a helper once more must not be overtaken by what its sender sent behind it. */
 	if (e)
 		e->holds_conn = is_file(e);
@@ -122,6 +124,7 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 			}
 			memcpy(copy, data, len);
 			data = copy;
+			ws_budget_add(in->budget, reserved = len);
 		}
 		return submit(in, c, NULL, data, len, reserved);
 	}
@@ -136,8 +139,10 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 		e = not_a_join(c);
 	if (!e)
 		return false;
-	if (is_file(e))
-		return submit(in, c, e, NULL, 0, 0);
+	if (is_file(e)) {
+		ws_budget_add(in->budget, e->cost);
+		return submit(in, c, e, NULL, 0, e->cost);
+	}
 	turn_add(e);
 	return e->kind == EV_JOIN && !conn_is_subscribed(c);
 }

@@ -58,7 +58,7 @@ struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint
 	int fd = blob_get(b, sha, &have);
 	if (fd < 0)
 		return NULL;
-	struct shbuf *out = have == size && size > 0 ? shbuf_new(BASE64_LEN(size)) : NULL;
+	struct shbuf *out = have == size && size > 0 ? shbuf_new_spare(BASE64_LEN(size)) : NULL;
 	if (out && data64_read(fd, size, (char *)out->data) < 0) {
 		shbuf_unref(out);
 		out = NULL;
@@ -214,7 +214,7 @@ static int run_sync(struct page_job *j, struct store_reader *r)
 static void run_page(void *arg, struct store_reader *r)
 {
 	struct page_job *j = arg;
-	buf_init(&j->out, REPLY_CAP);
+	buf_init_counted(&j->out, REPLY_CAP);
 	int rc = j->kind == EV_DM_HISTORY ? run_dm_history(j, r) : j->kind == EV_HISTORY ? run_history(j, r) : run_sync(j, r);
 	if (rc < 0) {
 		buf_reset(&j->out);
@@ -279,7 +279,7 @@ static void run_join_page(void *arg, struct store_reader *r)
 		p->rc = 0;
 	if (p->wants_page && p->rc == 0) {
 		struct page_job j = { .room = p->room, .dialect = DIALECT_2, .me = p->me, .limit = PAGE_MAX };
-		buf_init(&j.out, REPLY_CAP);
+		buf_init_counted(&j.out, REPLY_CAP);
 		buf_puts(&j.out, "\"history\":[");
 		int rc = store_read_since(r, p->me, p->since, p->upto, PAGE_MAX + 1, on_since, &j);
 		buf_puts(&j.out, "]}");

@@ -2,9 +2,9 @@
  *
  * Owns the event while it works on it. Never touches the room or a connection. Thread: helper.
  *
- * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, so that nothing is added until the bytes are
- * stored; then, if dialect-1 readers exist, the canonical base64 joins it for a moment: 8n/3 at the peak, 4n/3 afterwards, and next to
- * nothing if there are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
+ * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, in its frame, which is counted until this is over; if
+ * dialect-1 readers exist, the canonical base64 joins it, counted with the large buffers (busy, where they have no room): 8n/3 at the peak, 4n/3
+ * afterwards, and next to nothing if there are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
 #include "decode.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ static bool drop_data(struct event **e)
 static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb, size_t data64_max)
 {
 	struct str data = (*e)->file.data;
-	char *bytes = (char *)*e + (data.p - (const char *)*e); /* within *e, which is ours to write to */
+	char *bytes = (char *)(uintptr_t)data.p; /* within *e, or within its frame: ours to write to */
 	ssize_t size = 0;
 	int rc;
 
@@ -124,20 +124,21 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 	}
 	if (!check_size(e, (uint64_t)size, max_file_mb))
 		return;
-	rc = blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold);
-	if (rc < 0) {
-		metric_add(M_REFUSED_STORAGE, 1);
-		replace_refused(e, rc);
-		return;
-	}
 	(*e)->file.size = (uint64_t)size;
+	/* Memory first: what cannot be shown is not stored. */
 	if (BASE64_LEN(size) <= data64_max) {
-		(*e)->file.data64 = shbuf_new(BASE64_LEN(size));
+		(*e)->file.data64 = shbuf_new_spare(BASE64_LEN(size));
 		if (!(*e)->file.data64) {
 			replace_memory(e);
 			return;
 		}
 		base64_encode((char *)(*e)->file.data64->data, bytes, (size_t)size);
+	}
+	rc = blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold);
+	if (rc < 0) {
+		metric_add(M_REFUSED_STORAGE, 1);
+		replace_refused(e, rc);
+		return;
 	}
 	if (!drop_data(e))
 		replace_memory(e);
@@ -171,7 +172,7 @@ static void encode_blob(struct event **e, int fd)
 {
 	struct event *ev = *e;
 
-	ev->file.data64 = shbuf_new(BASE64_LEN(ev->file.size));
+	ev->file.data64 = shbuf_new_spare(BASE64_LEN(ev->file.size));
 	if (!ev->file.data64)
 		replace_memory(e);
 	else if (data64_read(fd, ev->file.size, (char *)ev->file.data64->data) < 0)

@@ -197,6 +197,7 @@ static void commit_group(struct room *r, enum txn txn)
 	storage_result(r, false);
 	if (store_was_full(r->o.store))
 		space_found_full(r->o.space);
+	chores_stored(r, SIZE_MAX / 2);
 	for (int i = 0; i < r->action_count; i++) {
 		struct action *a = &r->actions[i];
 		if (!a->is_stored)
@@ -525,6 +526,8 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	r->has_free_pages = true; /* what the last run left */
 	r->joins_end = &r->joins;
 	r->tail = tail_new(opts->options->history_limit);
+	if (opts->recent_bytes != SIZE_MAX)
+		tail_bound(r->tail, opts->recent_bytes / 2); /* as much again is for pages being made of them */
 	r->pub = publisher_new(opts->hubs, r->users.session_count);
 	buf_init_sure(&r->scratch, FRAME_CAP);
 	buf_init_sure(&r->scratch_2, FRAME_CAP);

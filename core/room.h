@@ -24,6 +24,7 @@ struct room_opts {
 	struct store *store;
 	struct blobs *blobs;
 	struct space *space;
+	size_t recent_bytes, messages_bytes; /* SIZE_MAX: any; the second with data in memory */
 	const struct password *password; /* that a join needs; NULL: none */
 };
 

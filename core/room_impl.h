@@ -156,6 +156,7 @@ struct room {
 	bool is_stopping;
 	bool is_quiet;                   /* helpers get no more work: they are about to end */
 	bool storage_failed;             /* said so in the log; says when it is well again */
+	size_t stored_bytes;             /* with data in memory: of messages, since room was last made for them */
 	int64_t chores_next_ms, seen_next_ms, helper_next_ms; /* monotonic */
 	struct collect_state collect;    /* the turn's under way, else the room's */
 	uint64_t commits_seen;           /* at the last checkpoint */
@@ -291,6 +292,7 @@ void join_page_ready(void *join_page); /* room_join.c */
 
 /* chores.c: retention, checkpoints, vacuum, collecting blobs. */
 void chores_tick(struct room *r);
+void chores_stored(struct room *r, size_t bytes); /* with data in memory: when much was, room is made at once */
 int chores_timeout_ms(const struct room *r); /* until it has something to do */
 void chores_stop(struct room *r); /* what is to be written at the end; the room's thread is gone. Thread: main */
 /* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */

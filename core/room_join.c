@@ -214,10 +214,15 @@ static void send_init(struct room *r, const struct init *in, bool is_held)
 	size_t n = ws_header(header, WS_TEXT, r->scratch.len + rest);
 	struct shbuf *first = in->history && !r->scratch.failed ? shbuf_new(n + r->scratch.len) : NULL;
 	if (!first) {
-		/* No memory for a joiner: it may come again. */
+		/* No memory for a joiner: it may come again. What it was to get first makes way for the words. */
 		shbuf_unref(in->history);
-		struct mail *drop = mail_new(MAIL_DROP, s->conn);
-		publish_mail(r->pub, drop);
+		buf_reset(&r->scratch);
+		encode_error(&r->scratch, s->dialect, ERR_BUSY, STR("The server is short of memory. Come again in a moment"), STR(""));
+		struct mail *sorry = mail_new(is_held ? MAIL_FILL : MAIL_INSERT, s->conn);
+		sorry->at = publish_position(r->pub, s->dialect);
+		mail_part(sorry, frame_of_buf(&r->scratch));
+		publish_mail(r->pub, sorry);
+		publish_close(r->pub, s->conn, M_EVICTED_MEMORY, WS_CLOSE_TRY_LATER, "short of memory");
 		return;
 	}
 	memcpy(first->data, header, n);

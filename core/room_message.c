@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base64.h"
 #include "blob.h"
 #include "fault.h"
 #include "metrics.h"
@@ -135,7 +136,7 @@ static void run_again(void *arg, struct store_reader *reader)
 bool message_defers(struct room *r, struct action *a)
 {
 	const struct event *e = a->e;
-	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread || e->file.is_gone || !a->session || r->is_quiet)
+	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread || BASE64_LEN(e->file.size) > shbuf_large_most() || e->file.is_gone || !a->session || r->is_quiet)
 		return false;
 	a->is_deferred = r->users.session_count[DIALECT_1] > 0 || r->group_has_join_1;
 	return a->is_deferred;
@@ -189,6 +190,7 @@ void message_prepare(struct room *r, struct action *a)
 	if (rc == 0) {
 		r->next_id++;
 		a->is_stored = true;
+		chores_stored(r, m->text.len + m->filename.len);
 		return;
 	}
 	if (rc != -WC_EEXIST) {

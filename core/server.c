@@ -14,6 +14,7 @@
 #include "buf.h"
 #include "claims.h"
 #include "collect.h"
+#include "decode.h"
 #include "descriptors.h"
 #include "health.h"
 #include "helper.h"
@@ -29,12 +30,14 @@
 #include "space.h"
 #include "store.h"
 #include "tls.h"
+#include "transport.h"
 
 #define RING_BYTES (8u * 1024 * 1024)       /* a dialect */
 #define JOIN_TIMEOUT_MS 15000
 #define PING_MS 30000
 #define INSERT_CAP_BYTES (1024u * 1024)     /* small private output waiting on one connection */
 #define HELPERS 2
+#define FRAME_REST ((size_t)1024 * 1024)    /* of a message beside its file, where memory is short: far more than any needs */
 #define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
 #define STOP_MS 3000                        /* for clients to take their close frame */
 
@@ -180,6 +183,7 @@ static void say_room(struct space *space)
 
 struct hub_opts server_hub_opts(struct server *s)
 {
+	shbuf_bound(s->plan->budgets.large);
 	const struct options *o = s->o;
 	struct ws_limits limits = frame_limits(s);
 	return (struct hub_opts){
@@ -191,7 +195,7 @@ struct hub_opts server_hub_opts(struct server *s)
 		.insert_cap_bytes = INSERT_CAP_BYTES,
 		.pending_cap_bytes = s->plan->budgets.pending_out,
 		.message_timeout_s = o->message_timeout_s,
-		.large_cap_bytes = s->plan->budgets.pending_out,
+		.large_cap_bytes = s->plan->budgets.large,
 		.ops = ingest_ops(s->ingest),
 	};
 }
@@ -235,6 +239,8 @@ static int open_privileged(struct server *s, char **cause)
 		s->socket_count += n;
 		s->redirect_from = i == 0 ? n : s->redirect_from;
 	}
+	for (int i = 0; i < s->socket_count && s->plan->budgets.is_scarce; i++)
+		transport_keep_small(s->sockets[i]);
 	if (admin_bind_metrics(o, &s->metrics_socket, cause) < 0)
 		return -WC_EIO;
 	return o->tls_cert ? tls_open(&s->tls, o->tls_cert, o->tls_key, cause) : 0;
@@ -252,12 +258,10 @@ int server_give_up_privileges(struct server *s, const char *dir, bool *is_given,
 {
 	const struct options *o = s->o;
 	struct runner who, *to = o->user ? &who : NULL;
-	char *socket_path = admin_socket_path(o), *slash = socket_path ? strrchr(socket_path, '/') : NULL;
-	struct sandbox_paths paths = { .data = dir, .socket_dir = !socket_path ? NULL : slash == socket_path ? "/" : slash ? socket_path : ".", .o = o };
+	char *socket_path = NULL, *slash;
+	struct sandbox_paths paths = { .data = dir, .o = o };
 	int rc = -WC_EIO;
 
-	if (slash)
-		*slash = '\0';
 	if (to && runner_find(to, o->user, "/etc", cause) < 0)
 		goto out;
 	if ((dir && (is_given ? privilege_check_dir(dir, to, is_given, cause) : privilege_make_dir(dir, to, cause)) < 0) || privilege_drop(to, cause) < 0)
@@ -265,6 +269,12 @@ int server_give_up_privileges(struct server *s, const char *dir, bool *is_given,
 	privilege_no_core();
 	if (to && !is_given)
 		(void)options_each_file(o, can_read_again, who.name);
+	admin_socket_prepare(o);
+	socket_path = admin_socket_path(o);
+	slash = socket_path ? strrchr(socket_path, '/') : NULL;
+	paths.socket_dir = !socket_path ? NULL : slash == socket_path ? "/" : slash ? socket_path : ".";
+	if (slash)
+		*slash = '\0';
 	rc = sandbox_enter(o->sandbox, &paths, &s->sandbox, cause);
 out:
 	free(socket_path);
@@ -302,6 +312,9 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	if (!s->helpers)
 		return -WC_EIO;
 	s->inbox = inbox_new(s->plan->budgets.inbox);
+	decode_bound(s->plan->budgets.is_scarce ? FRAME_REST : SIZE_MAX);
+	if (!dir && s->plan->budgets.messages != SIZE_MAX)
+		store_bound_memory(s->store, s->plan->budgets.messages);
 	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, o->max_file_mb);
 	struct hub_opts hub = server_hub_opts(s);
 	s->hubs = hubs_start(&hub, cause);
@@ -320,7 +333,8 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
 			return -WC_EIO;
 	}
-	struct room_opts room = { s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, s->space, password.is_set ? &password : NULL };
+	struct room_opts room = { s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, s->space, s->plan->budgets.recent, s->plan->budgets.messages,
+	                          password.is_set ? &password : NULL };
 	if (room_start(&s->room, &room, cause) < 0)
 		return -WC_EIO;
 	ingest_set_room(s->ingest, s->room);

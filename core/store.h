@@ -120,6 +120,10 @@ int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_
 int store_trim(struct store *s, int64_t keep_messages, int limit) WC_MUSTCHECK;
 /* Their bytes are gone, or are in use again. Within the caller's transaction, or in one of its own. */
 int store_forget_released(struct store *s, const uint64_t *ids, size_t n) WC_MUSTCHECK;
+/* With data in memory: the same until the database uses at most max_bytes. */
+int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit) WC_MUSTCHECK;
+/* With data in memory: beyond this the database takes nothing more (-WC_ESTORAGE). Thread: main, before others. */
+void store_bound_memory(struct store *s, uint64_t bytes);
 int store_vacuum_some(struct store *s, int pages) WC_MUSTCHECK; /* incremental vacuum, outside a transaction. Returns how many pages are still free */
 /* Tests: the nth step from now fails with this SQLite code, as if SQLite had said so; FULL, IOERR and NOMEM also end the transaction. */
 void store_test_fail_after(struct store *s, int nth, int rc);

@@ -622,6 +622,40 @@ int store_trim(struct store *s, int64_t keep_messages, int limit)
 	return remove_slice(s, "trim", INT64_MAX, (int)WC_MIN(there - keep_messages, (int64_t)limit), NULL, NULL);
 }
 
+static int first_int(void *arg, int columns, char **values, char **names)
+{
+	(void)names;
+	if (columns > 0 && values[0])
+		*(int64_t *)arg = strtoll(values[0], NULL, 10);
+	return 0;
+}
+
+int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit)
+{
+	int64_t pages = 0, unused = 0, rows;
+	uint64_t used;
+	int rc = sqlite3_exec(s->db, "PRAGMA page_count", first_int, &pages, NULL);
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_exec(s->db, "PRAGMA freelist_count", first_int, &unused, NULL);
+	if (rc != SQLITE_OK)
+		return failed(s, "trim", rc);
+	used = (uint64_t)(pages - unused) * STORE_PAGE_BYTES;
+	if (used <= max_bytes || store_trim(s, INT64_MAX, 0) < 0) /* this counts them, the first time */
+		return used <= max_bytes ? 0 : -WC_ESTORAGE;
+	/* As if all were equally large; what is left is seen the next time. */
+	rows = (int64_t)((double)s->rows * ((double)max_bytes / (double)used));
+	return rows < s->rows ? store_trim(s, rows, limit) : 0;
+}
+
+void store_bound_memory(struct store *s, uint64_t bytes)
+{
+	sqlite3_int64 most = (sqlite3_int64)bytes;
+
+	if (s->is_memory)
+		sqlite3_file_control(s->db, "main", SQLITE_FCNTL_SIZE_LIMIT, &most);
+}
+
 static int lose_oldest_file(struct store *s, store_msg_fn fn, void *arg, bool *is_none)
 {
 	struct binder b;

@@ -9,6 +9,7 @@
 struct entry {
 	struct msg m;         /* strings lie in `text` */
 	char *text;
+	size_t text_len;
 	char *json2;          /* dialect 2, without self and cid */
 	size_t json2_len;
 	struct shbuf *data64; /* kept while it may be inlined */
@@ -32,6 +33,7 @@ struct tail {
 	size_t room, first, n; /* first: slot of the oldest */
 	int history_limit;
 	bool is_complete;
+	size_t bytes, bound_bytes; /* of all entries */
 	uint64_t version;      /* changes with the content */
 	struct page history[DIALECTS];
 	struct page pages[PAGE_CACHE];
@@ -45,20 +47,40 @@ struct tail *tail_new(int history_limit)
 	t->room = (size_t)WC_MAX(history_limit, TAIL_PAGE);
 	t->v = xcalloc(t->room, sizeof *t->v);
 	t->version = 1;
+	t->bound_bytes = SIZE_MAX;
 	return t;
+}
+
+/* The pages of before are nobody's any more but their readers'. */
+static void changed(struct tail *t)
+{
+	t->version++;
+	for (int d = 0; d < DIALECTS; d++) {
+		shbuf_unref(t->history[d].buf);
+		t->history[d].buf = NULL;
+	}
+	for (int i = 0; i < PAGE_CACHE; i++) {
+		shbuf_unref(t->pages[i].buf);
+		t->pages[i].buf = NULL;
+	}
 }
 
 void tail_set_history_limit(struct tail *t, int history_limit)
 {
 	WC_ASSERT((size_t)history_limit <= t->room);
 	if (t->history_limit != history_limit)
-		t->version++;
+		changed(t);
 	t->history_limit = history_limit;
 }
 
 static struct entry *at(const struct tail *t, size_t i) /* 0: the oldest */
 {
 	return &t->v[(t->first + i) % t->room];
+}
+
+static size_t entry_bytes(const struct entry *e)
+{
+	return e->text_len + e->json2_len;
 }
 
 static void entry_drop(struct entry *e)
@@ -100,6 +122,7 @@ static void copy_msg(struct entry *e, const struct msg *m)
 	for (size_t i = 0; i < WC_LEN(all); i++)
 		sum += all[i]->len;
 	char *to = e->text = xmalloc(sum);
+	e->text_len = sum;
 	for (size_t i = 0; i < WC_LEN(all); i++)
 		keep(all[i], &to);
 }
@@ -134,18 +157,42 @@ static void trim_data(struct tail *t)
 	}
 }
 
+static void drop_oldest(struct tail *t)
+{
+	t->bytes -= entry_bytes(at(t, 0));
+	entry_drop(at(t, 0));
+	t->first = (t->first + 1) % t->room;
+	t->n--;
+}
+
+/* The last one stays, whatever its size. */
+static void keep_within(struct tail *t)
+{
+	while (t->n > 1 && t->bytes > t->bound_bytes) {
+		drop_oldest(t);
+		t->is_complete = false;
+	}
+}
+
+void tail_bound(struct tail *t, size_t bytes)
+{
+	t->bound_bytes = bytes;
+	changed(t);
+	keep_within(t);
+}
+
 void tail_add(struct tail *t, const struct msg *m, struct shbuf *data64)
 {
-	t->version++;
+	changed(t);
 	if (t->n == t->room) {
-		entry_drop(at(t, 0));
-		t->first = (t->first + 1) % t->room;
-		t->n--;
+		drop_oldest(t);
 		t->is_complete = false;
 	}
 	struct entry *e = at(t, t->n++);
 	copy_msg(e, m);
 	encode_entry(e);
+	t->bytes += entry_bytes(e);
+	keep_within(t);
 	e->data64 = data64 && data64->len <= TAIL_INLINE_BYTES ? shbuf_ref(data64) : NULL;
 	if (m->kind != MSG_TEXT)
 		trim_data(t);
@@ -160,8 +207,10 @@ void tail_set_flags(struct tail *t, uint64_t id, uint32_t flags)
 		e->m.flags = flags;
 		shbuf_unref(e->data64);
 		e->data64 = NULL;
+		t->bytes -= entry_bytes(e);
 		encode_entry(e);
-		t->version++;
+		t->bytes += entry_bytes(e);
+		changed(t);
 	}
 }
 
@@ -180,7 +229,7 @@ void tail_add_deletion(struct tail *t, uint64_t id, int64_t at_ms, uint64_t targ
 		t->deletion_count--;
 	}
 	t->deletions[(t->deletion_first + t->deletion_count++) % TAIL_PAGE] = (struct deletion){ id, target, at_ms };
-	t->version++;
+	changed(t);
 }
 
 void tail_set_deletions_before(struct tail *t, uint64_t before)
@@ -219,10 +268,8 @@ static size_t messages_from(const struct tail *t, uint64_t since)
 void tail_drop_through(struct tail *t, uint64_t id)
 {
 	while (t->n && at(t, 0)->m.id <= id) {
-		entry_drop(at(t, 0));
-		t->first = (t->first + 1) % t->room;
-		t->n--;
-		t->version++;
+		drop_oldest(t);
+		changed(t);
 	}
 }
 
@@ -350,5 +397,10 @@ struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me)
 	p->buf = build_2(t, low, deletion, 0);
 	p->since = key;
 	p->version = t->version;
-	return p->buf ? shbuf_ref(p->buf) : NULL;
+	if (!p->buf || p->buf->len <= shbuf_large_left() / 8 + SHBUF_LARGE)
+		return p->buf ? shbuf_ref(p->buf) : NULL;
+	/* Large for the memory there is: not kept for the next. */
+	struct shbuf *once = p->buf;
+	p->buf = NULL;
+	return once;
 }

@@ -14,6 +14,8 @@ struct tail;
 
 /* history_limit: what a joiner gets. */
 struct tail *tail_new(int history_limit);
+/* Keeps no more than so many bytes of messages: the oldest go. At first there is no bound but their number. */
+void tail_bound(struct tail *t, size_t bytes);
 void tail_free(struct tail *t);
 void tail_set_history_limit(struct tail *t, int history_limit); /* at most what it was made with, or TAIL_PAGE */
 

@@ -2,6 +2,8 @@
 #include "transport.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -206,4 +208,25 @@ void transport_close(struct transport *t)
 	if (t->fd >= 0)
 		close(t->fd);
 	t->fd = -1;
+}
+
+/* --- Kernel buffers */
+
+#define SMALL_RECEIVE_BYTES (128 * 1024) /* the kernel takes twice that at most; without it grows to megabytes */
+#define SMALL_UNSENT_BYTES (16 * 1024)
+
+static int unsent_bytes = -1; /* as the system has it */
+
+void transport_keep_small(int listener)
+{
+	int receive = SMALL_RECEIVE_BYTES;
+
+	unsent_bytes = SMALL_UNSENT_BYTES;
+	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive));
+	setsockopt(listener, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof(unsent_bytes));
+}
+
+void transport_unsent_default(int fd)
+{
+	setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof(unsent_bytes));
 }

@@ -27,4 +27,9 @@ bool transport_has_more(const struct transport *t);     /* after a short read: t
 void transport_shutdown(struct transport *t); /* no more from us */
 void transport_close(struct transport *t);
 
+/* Where memory is short: of the kernel's, each connection accepted from this socket, which does not listen yet, takes little for what it receives,
+ * and nearly nothing for what it does not read; what is under way to a peer that does read is not bounded. Main thread. */
+void transport_keep_small(int listener);
+void transport_unsent_default(int fd); /* as many bytes unsent as a connection may have at first */
+
 #endif

@@ -60,6 +60,17 @@ void ws_budget_give(struct ws_budget *b, size_t bytes)
 		atomic_fetch_sub_explicit(&b->used_bytes, bytes, memory_order_relaxed);
 }
 
+void ws_budget_add(struct ws_budget *b, size_t bytes)
+{
+	if (b)
+		atomic_fetch_add_explicit(&b->used_bytes, bytes, memory_order_relaxed);
+}
+
+bool ws_budget_is_short(const struct ws_budget *b)
+{
+	return b && atomic_load_explicit(&b->used_bytes, memory_order_relaxed) > b->cap_bytes / 4 * 3;
+}
+
 static void drop_message(struct ws_in *w, const struct ws_limits *limits)
 {
 	free(w->msg);

@@ -77,6 +77,8 @@ enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_
  * to be returned with ws_budget_give). NULL when the data lies in the input or was small. */
 uint8_t *ws_in_take(struct ws_in *w, size_t *reserved);
 void ws_budget_give(struct ws_budget *b, size_t bytes);
+void ws_budget_add(struct ws_budget *b, size_t bytes); /* counts what is there already, past the cap as well; NULL is ignored */
+bool ws_budget_is_short(const struct ws_budget *b);    /* three quarters are spent; NULL never is */
 /* Did a message, or its first header, begin that has not ended? */
 bool ws_in_is_unfinished(const struct ws_in *w);
 void ws_in_fini(struct ws_in *w, const struct ws_limits *limits);

@@ -198,12 +198,11 @@ static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
 static bool sent_all(struct xfer *x, struct hconn *c)
 {
 	bool keeps_alive = c->job->send.keeps_alive;
-	int unsent = -1;
 
 	leave(x, c);
 	job_free(c);
 	if (keeps_alive) {
-		setsockopt(c->io.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)); /* it may become a WebSocket yet */
+		transport_unsent_default(c->io.fd); /* it may become a WebSocket yet */
 		gate_give(c->gate, c);
 		return false;
 	}

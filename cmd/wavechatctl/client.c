@@ -2,6 +2,7 @@
  *
  * Owns the connection. A request that finds the connection closed by the server's patience is sent once more. */
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -12,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "admin_place.h"
 #include "ctl.h"
 
 #define HEAD_MAX (16 * 1024)
@@ -100,6 +102,51 @@ static int refuse_connection(struct ctl *c, const char *path, int error)
 	return complain(EXIT_NO_SERVER, "no server at %s: %s", path, strerror(error));
 }
 
+/* Where servers with their data in memory have theirs: in folders of this user's alone. Of several that answer, none is taken for the one that is
+ * meant. Sets c->fd and c->path; 0 too where there is none. */
+static int connect_in_place(struct ctl *c)
+{
+	char *dirs[ADMIN_PLACES], *path;
+	struct buf several;
+	int code = 0, found = 0;
+
+	buf_init(&several, 64 * 1024);
+	admin_place_dirs(getenv("XDG_RUNTIME_DIR"), dirs);
+	for (int i = 0; i < ADMIN_PLACES; i++) {
+		DIR *d = !found && dirs[i] && admin_place_is_ours(dirs[i]) ? opendir(dirs[i]) : NULL;
+
+		for (struct dirent *e; d && (e = readdir(d));) {
+			size_t len = strlen(e->d_name), suffix = strlen(ADMIN_PLACE_SUFFIX);
+
+			if (len <= suffix || strcmp(e->d_name + len - suffix, ADMIN_PLACE_SUFFIX) != 0)
+				continue;
+			if (asprintf(&path, "%s/%s", dirs[i], e->d_name) < 0)
+				abort();
+			int fd = connect_to(c, path);
+			if (fd >= 0) {
+				buf_printf(&several, "%s%s", found ? ", " : "", path);
+				if (found++ == 0) {
+					c->fd = fd;
+					c->path = path;
+					continue;
+				}
+				close(fd);
+			}
+			free(path);
+		}
+		if (d)
+			closedir(d);
+		free(dirs[i]);
+	}
+	if (found > 1) {
+		buf_putc(&several, '\0');
+		code = complain(EXIT_USAGE, "%d servers answer here; name one with --socket PATH: %s", found, several.failed ? "" : several.p);
+		client_close(c);
+	}
+	buf_fini(&several);
+	return code;
+}
+
 int client_connect(struct ctl *c)
 {
 	const char *named = c->socket ? c->socket : getenv("WAVECHAT_SOCKET");
@@ -147,9 +194,10 @@ int client_connect(struct ctl *c)
 			free(places[i]);
 		}
 	}
-	if (c->fd >= 0) {
+	code = c->fd < 0 ? connect_in_place(c) : 0;
+	if (c->fd >= 0 || code) {
 		free(denied);
-		return 0;
+		return code;
 	}
 	if (denied) {
 		code = refuse_connection(c, denied, EACCES);

@@ -59,6 +59,7 @@ static void print_memory(struct json_object *o)
 	buf_init(&budgets, 4096);
 	put_budget(&budgets, memory, "pending_in", "being received");
 	put_budget(&budgets, memory, "pending_out", "waiting to be read");
+	put_budget(&budgets, memory, "large", "of large frames");
 	put_budget(&budgets, memory, "files", "of files");
 	put_budget(&budgets, memory, "messages", "of messages");
 	put_budget(&budgets, memory, "recent", "of recent messages");

@@ -73,7 +73,7 @@ for (const [what, args] of kinds)
 	});
 
 serverTest('more connections than descriptors are not promised: both numbers are said', { timeout: 60000, nofile: 256, args: ['--max-connections', '100000'], allow: /max-connections lowered/ }, async s => {
-	const [, asked, allowed, limit] = /max-connections lowered asked=(\d+) allowed=(\d+) descriptors=(\d+) remedy="raise/.exec(s.output) || assert.fail(s.output);
+	const [, asked, allowed, limit] = await s.says(/max-connections lowered asked=(\d+) allowed=(\d+) descriptors=(\d+) remedy="raise/);
 	assert.equal(asked, '100000');
 	assert.equal(limit, '256');
 	const held = [];

@@ -14,6 +14,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { memoryGroup } from './cgroup.mjs';
 import { Server, sleep, slack, within } from './lib.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -99,7 +100,87 @@ export const limits = ['--pending-in-mb', pendingMb, '--pending-out-mb', pending
  * waits to be sent: private output and large frames. */
 export const memoryBound = connections => 64 * MB + connections * 16 * 1024 + 3 * pendingMb * MB;
 
+/** What render.yaml sets, as the environment of a server: data in memory, and no limits by address, since all come through proxies. */
+export function renderEnv() {
+	const env = {};
+	let key = null;
+	for (const line of fs.readFileSync(path.join(root, 'render.yaml'), 'utf8').split('\n')) {
+		const m = /^\s*(?:- )?(key|value): *"?([^"#]*?)"? *$/.exec(line);
+		if (m && m[1] === 'key') key = m[2];
+		else if (m && key) env[key] = m[2];
+	}
+	assert.equal(env.WAVECHAT_DATA, ':memory:', 'render.yaml says that nothing is kept');
+	return env;
+}
+
+export const renderMemory = 512 * MB; // the free plan's
+
+/** Two strangers who want all memory (memory-foes.mjs); `stop` ends them and gives what became of them. */
+function gluttons(s) {
+	const child = spawn('nice', ['-n', '19', process.execPath, path.join(root, 'tests/net/memory-foes.mjs'), String(s.port)], { stdio: ['ignore', 'pipe', 'inherit'] });
+	let out = '', closed = false;
+	child.stdout.on('data', d => (out += d));
+	child.once('close', () => (closed = true));
+	return {
+		stop: async () => {
+			child.kill('SIGTERM');
+			if (!closed) await within(20000 * slack, once(child, 'close'), 'the strangers to end').finally(() => child.kill('SIGKILL'));
+			return JSON.parse(out);
+		},
+	};
+}
+
+/** People chat on a server that has Render's memory and environment, while two strangers want all of it. They are compared with the same people while the
+ * same strangers are at a second server, which is otherwise idle: so what the strangers themselves take of this machine is in both. */
+export async function memoryRounds(o, say = () => {}) {
+	const groups = [memoryGroup(renderMemory), memoryGroup(renderMemory)];
+	if (groups[0].why) return { why: groups[0].why };
+	const servers = [];
+	try {
+		for (const g of groups) servers.push(await Server.start({ limits: true, cgroup: g.procs, env: { ...renderEnv(), ...o.env }, allow: /slow|memory|hang/ }));
+		const [s, other] = servers, beside = [], amid = [], fates = [];
+		for (let i = 0; i < o.rounds; i++)
+			for (const isHostile of i % 2 ? [true, false] : [false, true]) {
+				const foes = gluttons(isHostile ? s : other);
+				let r, fate;
+				try {
+					await sleep(1500); // they are at it before the good come: those join amid it as well
+					r = await chat(s, o);
+				} finally {
+					fate = await foes.stop();
+				}
+				assert.ok(s.alive() && other.alive(), `a server ended: ${s.output}${other.output}`);
+				(isHostile ? amid : beside).push(r.latency_ms.p99);
+				if (isHostile) fates.push(fate);
+				say(`round ${i + 1} strangers ${isHostile ? 'here     ' : 'elsewhere'}  p50 ${r.latency_ms.p50.toFixed(2)} ms  p99 ${r.latency_ms.p99.toFixed(2)} ms  highest ${(groups[0].highest() / MB).toFixed(0)} MB  ${JSON.stringify(fate)}`);
+				await sleep(500);
+			}
+		const r = { beside: median(beside), amid: median(amid), ratio: median(amid) / median(beside), fates, version: groups[0].version,
+			highest: Math.max(...groups.map(g => g.highest() + g.sockets())), kills: groups.reduce((sum, g) => sum + g.kills(), 0) };
+		assert.ok((await s.get('/health')).ok);
+		for (const one of servers) await one.stop('SIGTERM', 15000);
+		return r;
+	} finally {
+		for (const one of servers) await one.cleanUp();
+		for (const g of groups) g.remove?.();
+	}
+}
+
+async function memoryMain() {
+	const r = await memoryRounds({ people: 100, talkers: 20, rate: 50, warmup: 4, seconds: 15, rounds: 3 }, line => console.log(line));
+	if (r.why) {
+		console.log(`not run, two strangers against 512 MB: ${r.why}`);
+		return;
+	}
+	console.log(`512 MB: p99 ${r.amid.toFixed(2)} ms with two strangers who want all of it, ${r.beside.toFixed(2)} ms while they are elsewhere: ${r.ratio.toFixed(2)} times (below 2 is wanted)`);
+	console.log(`memory: ${(r.highest / MB).toFixed(0)} MB at the highest of ${renderMemory / MB} (cgroup v${r.version}), ended for want of it: ${r.kills}; nobody good dropped, one order, no gap, no duplicate`);
+	assert.equal(r.kills, 0);
+	assert.ok(r.highest < renderMemory, 'too much memory');
+	assert.ok(r.ratio < 2, `p99 is ${r.ratio.toFixed(2)} times as long`);
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
+	await memoryMain();
 	const s = await Server.start({ limits: true, args: [...limits, ...process.argv.slice(2)] });
 	try {
 		const r = await hostileRounds(s, load, line => console.log(line));

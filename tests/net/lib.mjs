@@ -66,10 +66,10 @@ const COMPLAINT = /^(?:\S+Z )?(?:error|warn)\b|"level":"(?:error|warn)"|^<[0-4]>
 export class Server {
 	clients = new Set();
 
-	/** nofile: how many descriptors it may have, hard and soft. */
-	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1', limits = false, nofile } = {}) {
+	/** nofile: how many descriptors it may have, hard and soft. cgroup: a file of one that takes its process (cgroup.mjs). */
+	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1', limits = false, nofile, cgroup } = {}) {
 		const s = new Server();
-		s.options = { args, env, allow, startMs, listen, limits, nofile };
+		s.options = { args, env, allow, startMs, listen, limits, nofile, cgroup };
 		s.allow = allow;
 		s.ownsDir = !dir;
 		s.dir = dir || fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
@@ -78,10 +78,11 @@ export class Server {
 	}
 
 	async spawn({ port = 0 } = {}) {
-		const { args, env, startMs, listen, limits, nofile } = this.options;
-		const [program, first] = nofile ? ['/bin/sh', ['-c', `ulimit -n ${nofile}; exec "$0" "$@"`, binary]] : [binary, []];
+		const { args, env, startMs, listen, limits, nofile, cgroup } = this.options;
+		const before = (nofile ? `ulimit -n ${nofile}; ` : '') + (cgroup ? `echo $$ >${cgroup}; ` : '');
+		const [program, first] = before ? ['/bin/sh', ['-ec', `${before}exec "$0" "$@"`, binary]] : [binary, []];
 		this.output = '';
-		const data = args.includes('--data') ? [] : ['--data', path.join(this.dir, 'data')];
+		const data = args.includes('--data') || env.WAVECHAT_DATA ? [] : ['--data', path.join(this.dir, 'data')];
 		this.child = spawn(program, [...first, '--port', String(port), '--listen', listen, ...(limits ? [] : unlimited), ...(overTls && !args.some(a => a.startsWith('--tls')) ? ['--tls-self-signed'] : []), ...data, ...args],
 			{ env: { ...cleanEnv(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
 		this.pid = this.child.pid;
@@ -104,6 +105,13 @@ export class Server {
 		this.host = listen === '::1' ? '[::1]' : '127.0.0.1';
 		this.isSecure = this.output.includes('https://');
 		this.url = `http${this.isSecure ? 's' : ''}://${this.host}:${this.port}`;
+	}
+
+	/** What it has said that matches; the log comes on another pipe than the banner, so it may be a moment later. */
+	async says(pattern, ms = 5000) {
+		for (const end = Date.now() + ms * slack; Date.now() < end && !pattern.test(this.output);) await sleep(20);
+		assert.match(this.output, pattern);
+		return pattern.exec(this.output);
 	}
 
 	/** Ends it as an administrator would and checks that it took that well. */

@@ -122,11 +122,12 @@ static void shares(void **state)
 			if (budgets_sum(&b) > l.bytes - l.bytes / 8)
 				fail_msg("%s, %llu MB: the sum is %llu", data[d], (unsigned long long)mb, (unsigned long long)(budgets_sum(&b) / MB));
 			assert_false(b.is_over);
-			assert_true(b.frame ? b.frame <= b.pending_in : b.pending_in >= frame);
+			assert_true(b.frame ? b.frame <= b.pending_in && b.frame <= b.large / 4 * 3 : b.pending_in >= frame && b.large / 4 * 3 >= frame);
 			assert_int_equal(b.is_scarce, b.connections > 0);
 			if (mb >= 1800) {
 				assert_int_equal(b.pending_in, 256 * MB);
 				assert_int_equal(b.pending_out, 256 * MB);
+				assert_int_equal(b.large, 256 * MB);
 				assert_int_equal(b.files, d == 0 ? 256 * MB : 0);
 				assert_int_equal(b.inbox, 16 * MB);
 				assert_int_equal(b.frame, 0);
@@ -143,14 +144,16 @@ static void named(void **state)
 
 	(void)state;
 	o.pending_in_mb = 1; /* one of the largest always fits */
-	o.pending_out_mb = 300;
+	o.pending_out_mb = 100;
 	o.inbox_mb = 3;
 	o.recent_mb = 4;
 	o.memory_messages_mb = 5;
 	o.max_storage_mb = 6;
 	budgets_plan(&b, &o, &l, 36 * MB);
 	assert_int_equal(b.pending_in, 36 * MB);
-	assert_int_equal(b.pending_out, 300 * MB);
+	assert_int_equal(b.pending_out, 100 * MB);
+	assert_int_equal(b.large, 100 * MB);
+	assert_int_equal(b.frame, 0);
 	assert_int_equal(b.inbox, 3 * MB);
 	assert_int_equal(b.recent, 4 * MB);
 	assert_int_equal(b.messages, 5 * MB);

@@ -1,0 +1,117 @@
+/* admin_place.c — see admin_place.h. Owns nothing. Never follows a symbolic link that somebody else may have put there. */
+#include "admin_place.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char *print(const char *fmt, ...) WC_PRINTF(1, 2);
+
+static char *print(const char *fmt, ...)
+{
+	va_list ap;
+	char *text;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	return text;
+}
+
+/* Of a server that root started and that became somebody else, the variable is still root's. */
+static bool is_usable(const char *runtime)
+{
+	struct stat st;
+
+	return runtime && *runtime == '/' && lstat(runtime, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 022);
+}
+
+void admin_place_dirs(const char *runtime, char *out[ADMIN_PLACES])
+{
+	out[0] = is_usable(runtime) ? print("%s/wavechat", runtime) : NULL;
+	out[1] = print("/tmp/wavechat-%u", (unsigned)geteuid());
+}
+
+static char *place(void)
+{
+	char *dirs[ADMIN_PLACES], *first = NULL;
+
+	admin_place_dirs(getenv("XDG_RUNTIME_DIR"), dirs);
+	for (int i = 0; i < ADMIN_PLACES; i++) {
+		if (first)
+			free(dirs[i]);
+		else
+			first = dirs[i];
+	}
+	return first;
+}
+
+bool admin_place_is_ours(const char *dir)
+{
+	struct stat st;
+
+	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077);
+}
+
+static bool is_made;
+
+char *admin_place_path(void)
+{
+	if (!is_made)
+		return NULL;
+	char *dir = place(), *path = print("%s/%d" ADMIN_PLACE_SUFFIX, dir, (int)getpid());
+
+	free(dir);
+	return path;
+}
+
+/* "123.sock" of a process that is gone. Whose number another program has by now stays; to connect to it is refused. */
+static bool is_left_behind(const char *name)
+{
+	char *end;
+	long pid = strtol(name, &end, 10);
+
+	return *name >= '1' && *name <= '9' && strcmp(end, ADMIN_PLACE_SUFFIX) == 0 && pid != getpid() && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+}
+
+static void clear(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	for (struct dirent *e; d && (e = readdir(d));)
+		if (is_left_behind(e->d_name))
+			(void)unlinkat(dirfd(d), e->d_name, 0);
+	if (d)
+		closedir(d);
+}
+
+int admin_place_make(char **cause)
+{
+	char *dir = place();
+	int rc = 0;
+
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
+		wc_cause(cause, "cannot make %s for the admin socket: %s: name another place with --admin-socket", dir, strerror(errno));
+		rc = -WC_EIO;
+	} else if (!admin_place_is_ours(dir)) {
+		wc_cause(cause, "%s is not a folder of user %u alone: remove it, or name another place for the admin socket with --admin-socket", dir,
+		         (unsigned)geteuid());
+		rc = -WC_EDENIED;
+	} else {
+		clear(dir);
+		is_made = true;
+	}
+	free(dir);
+	return rc;
+}
