@@ -148,7 +148,7 @@ for page in $daemon $wire; do
 done
 
 # --- Variables: those of options, and what else is read, but for the faults of a build for tests. TZ is the C library's.
-read_too=$(cat $(ls core/*.c | grep -v fault) cmd/wavechatd/*.c | grep -oE 'getenv\("[A-Z_]+"\)' | sed 's/.*"\(.*\)".*/\1/')
+read_too=$(find core cmd/wavechatd -name '*.c' ! -name 'fault*' -exec grep -ohE 'getenv\("[A-Z_]+"\)' {} + | sed 's/.*"\(.*\)".*/\1/')
 compare variable core/options.c "$(printf '%s\n' $variables $read_too TZ | words)" "$daemon ENVIRONMENT" \
 	"$(items $daemon ENVIRONMENT Ev)"
 

@@ -146,5 +146,5 @@ void bad_fini(struct bad_files *b)
 	for (size_t i = 0; i < b->count; i++)
 		free(b->v[i].filename);
 	free(b->v);
-	*b = (struct bad_files){ NULL };
+	*b = (struct bad_files){ .v = NULL };
 }

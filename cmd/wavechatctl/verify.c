@@ -437,7 +437,7 @@ static int verify_backup(struct verify *v, const char *file)
 	u.folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	code = u.folder_fd < 0 ? complain(EXIT_REFUSED, "cannot use %s: %s", folder, strerror(errno)) : unpack(&u);
 	v->bad = u.bad;
-	u.bad = (struct bad_files){ NULL };
+	u.bad = (struct bad_files){ .v = NULL };
 	v->files = u.files + v->bad.count;
 	v->bytes = u.bytes;
 	v->strays = v->old_strays = u.strays;

@@ -5,6 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit
 export LC_ALL=C.UTF-8
 [ "${INSTALL:-}" = yes ] && [ "$(id -u)" -eq 0 ] || { echo "install.sh: changes this machine; if it may: INSTALL=yes, as root" >&2; exit 2; }
+# shellcheck source=tests/packages/check.sh
 . tests/packages/check.sh
 work=$(mktemp -d)
 chmod 755 "$work"

@@ -4,6 +4,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit
 export LC_ALL=C
+# shellcheck source=tests/packages/check.sh
 . tests/packages/check.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
