@@ -212,11 +212,12 @@ function assemble(t, image) {
 	return { at, env, user };
 }
 
-for (const [i, name] of ['prebuilt', 'built in a container'].entries()) {
+for (const [i, name, more] of [[0, 'prebuilt', {}], [1, 'built in a container', {}], [0, 'prebuilt, data in memory', { WAVECHAT_DATA: ':memory:' }],
+	[1, 'built in a container, data in memory', { WAVECHAT_DATA: ':memory:' }]]) {
 	test(`the image ${name}: it starts from its folder alone, is healthy while it is well, and not when it hangs or has ended`, { timeout: 90000 * slack }, async t => {
 		if (!isRoot || /dynamically/.test(spawnSync('file', ['-L', binary], { encoding: 'utf8' }).stdout) || slack > 1) return t.skip('needs root and a static program');
 		const image = stages()[i + 1], { at, env, user } = assemble(t, image);
-		const vars = Object.entries({ ...env, PORT: '0', LISTEN: '127.0.0.1' }).map(([k, v]) => `${k}=${v}`);
+		const vars = Object.entries({ ...env, PORT: '0', LISTEN: '127.0.0.1', ...more }).map(([k, v]) => `${k}=${v}`);
 		const enter = 'root=$0; user=$1; shift; mount -t proc proc "$root/proc" && exec env -i "$@"';
 		const words = command => ['-m', 'sh', '-c', enter, at, user, ...vars, '/usr/sbin/chroot', `--userspec=${user}`, at, ...command];
 		const server = spawn('unshare', words(JSON.parse(of(image, 'ENTRYPOINT')[0])), { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -232,11 +233,13 @@ for (const [i, name] of ['prebuilt', 'built in a container'].entries()) {
 			for (let n = 0; n < 200 * slack && !/ ready port=/.test(said) && server.exitCode === null; n++) await sleep(50);
 			assert.match(said, / ready port=/);
 			const well = check();
-			assert.equal(well.status, 0, well.said);
+			assert.equal(well.status, 0, well.said + said);
 			assert.match(well.said, /^online +0 people/m);
 			server.kill('SIGSTOP');
 			const hung = check();
 			assert.notEqual(hung.status, 0, hung.said);
+			assert.notEqual(hung.status, null, 'it gives up by itself, sooner than the engine, and says why');
+			assert.match(hung.said, /^wavechatctl: .+\n$/);
 			server.kill('SIGCONT');
 			assert.equal(check().status, 0);
 			server.kill('SIGTERM');
