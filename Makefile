@@ -118,8 +118,9 @@ soak: all $(NPM) ## the checker that nothing is lost, under kills, cuts, an admi
 soak: T := 600
 SEED ?= 1
 
-hostile: all $(NPM) ## 2,000 connections that mean harm while 200 people chat, with and without; ARGS="--option" passes options to the server
+hostile: all $(NPM) ## strangers who mean harm while people chat, with and without (half an hour); ARGS="--option" passes options to the server
 	$(Q)cd tests && $(NODE) net/hostile.mjs $(ARGS)
+	$(Q)cd tests && $(NODE) net/stranger.mjs
 
 faults: ## faults made to order: memory, disk, clock, threads; a build of its own. FAULT_STEP=1 fails every allocation, one by one
 	$(Q)$(MAKE) --no-print-directory MODE=fault faults-ready

@@ -1,11 +1,11 @@
 // checker-disturb.mjs — what goes on beside the checker's traffic: an admin at work, and a disk that fills and empties. Each is a function for
 // the checker's `disturb`; it reports into the world what did not go as it must, and never touches what the checker's people said.
-import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { sleep } from './lib.mjs';
 import { ctlRaw, socketOf } from './admin.mjs';
+import { fillUp, smallDisk } from './disk.mjs';
 import { join2, newKey, request, uploadPath } from './v2.mjs';
 
 /** The names of people whom the admin purges: the checker's people see their messages and do not keep them. */
@@ -81,17 +81,10 @@ export async function adminAtWork({ world, random, isOver }) {
 	}
 }
 
-/** A file system of its own in memory; `end` takes it away. Throws where that is not allowed. */
-export function smallDisk(mb) {
-	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-disk-'));
-	execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mb}m,mode=700`, 'none', dir]);
-	return { dir, end: () => { execFileSync('umount', ['-l', dir]); fs.rmdirSync(dir); } };
-}
-
 /** Whether this user may mount one. */
 export function canMount() {
 	try {
-		smallDisk(1).end();
+		smallDisk(1).remove();
 		return true;
 	} catch {
 		return false;
@@ -105,15 +98,7 @@ export async function diskFills({ server, world, random, isOver }) {
 	world.fills = 0;
 	for (let n = 0; !isOver(); n++) {
 		await sleep(300 + random.int(1200));
-		const fd = fs.openSync(ballast, 'w');
-		try {
-			const piece = Buffer.alloc(1 << 20, 1);
-			for (;;) fs.writeSync(fd, piece);
-		} catch (e) {
-			if (e.code !== 'ENOSPC') throw e;
-		} finally {
-			fs.closeSync(fd);
-		}
+		fillUp(ballast);
 		world.fills++;
 		const until = Date.now() + 300 + random.int(1500);
 		while (Date.now() < until) {

@@ -16,7 +16,8 @@ import { fileURLToPath } from 'node:url';
 import { Server, sleep } from './lib.mjs';
 import { Actor, Guest, World, essence, isMessage, rng, tokenOf } from './checker-actors.mjs';
 import { auditBackup, killAmidBackup, takeBackup } from './checker-backup.mjs';
-import { adminAtWork, diskFills, isVictim, smallDisk, together } from './checker-disturb.mjs';
+import { adminAtWork, diskFills, isVictim, together } from './checker-disturb.mjs';
+import { smallDisk } from './disk.mjs';
 import { join2, request } from './v2.mjs';
 
 /** Options for check(): what goes on beside the traffic. On a disk that fills, a backup's copy may find no room: none is taken there. */
@@ -115,7 +116,7 @@ export async function check({ seconds = 60, seed = 1, actors = 8, rate = 0, back
 	} finally {
 		world.ending = true;
 		await server.cleanUp();
-		disk?.end();
+		disk?.remove();
 	}
 	for (const p of world.problems.slice(0, 20)) print(`  problem: ${p}`);
 	return { problems: world.problems, counts: { ...world.counts, ...world.adminCounts, fills: world.fills } };
