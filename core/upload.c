@@ -392,6 +392,17 @@ int upload_finish(struct upload *u, struct upload_state *state)
 
 /* --- Asking. */
 
+/* The record says that it is done a moment before the blob has its name. Meanwhile all of it is there, and there is no handle yet. */
+static bool is_being_finished(struct blobs *b, const struct upload_record *rec)
+{
+	bool is_active;
+
+	pthread_mutex_lock(&b->lock);
+	is_active = upload_is_active(b, rec->identity_id, rec->name);
+	pthread_mutex_unlock(&b->lock);
+	return is_active;
+}
+
 int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct upload_state *state)
 {
 	uint8_t name[UPLOAD_NAME_BYTES];
@@ -401,8 +412,14 @@ int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct up
 	memset(state, 0, sizeof(*state));
 	if (rc == 0)
 		rc = record_load(b, identity_id, name, &rec);
-	if (rc == 0 && rec.is_done && !is_good(b, &rec))
-		rc = -WC_ENOENT;
+	if (rc == 0 && rec.is_done && !is_good(b, &rec)) {
+		if (is_being_finished(b, &rec)) {
+			rec.is_done = false;
+			rec.stored = rec.size;
+		} else if (!is_good(b, &rec)) { /* it may have been finished between the two looks */
+			rc = -WC_ENOENT;
+		}
+	}
 	if (rc == 0)
 		state_of(&rec, state);
 	return rc;
