@@ -136,7 +136,7 @@ test('deleted messages, files no longer kept, and announcements', async () => {
 	await ada.inject({ type: 'system', text: 'The server restarts at <noon>', at: Date.now() });
 	await ada.page.waitForSelector('.announce:has-text("The server restarts at <noon>")');
 	await ada.page.click('.announce button');
-	assert.equal(await ada.page.locator('.announce').count(), 0);
+	assert.equal(await ada.page.locator('#announcements .announce').count(), 0);
 	await ada.close();
 	await boris.close();
 });

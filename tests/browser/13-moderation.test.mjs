@@ -27,8 +27,8 @@ function ctl(...args) {
 test('an announcement and a deletion reach everyone; who is muted is told why a message stays', async () => {
 	const ada = await Person.open(browser, server, 'Ada'), boris = await Person.open(browser, server, 'Борис', { locale: 'ru-RU' });
 	ctl('say', 'Tea at five <everyone>');
-	await ada.page.waitForSelector('.announce:has-text("Tea at five <everyone>")');
-	await boris.page.waitForSelector('.announce');
+	await ada.page.waitForSelector('#announcements .announce:has-text("Tea at five <everyone>")');
+	await boris.page.waitForSelector('#announcements .announce');
 	await boris.say('not for this room');
 	await ada.sees('not for this room');
 	ctl('delete', String(ada.frames.findLast((f) => f.text === 'not for this room').id));
