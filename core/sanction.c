@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "banguard.h"
 #include "ipban.h"
 #include "room_impl.h"
 #include "utf8.h"
@@ -111,16 +112,23 @@ char *sanction_words(const struct sanction *s, const char *otherwise)
 
 /* --- At a join */
 
+/* Of two that are met at once the one that lasts longer counts: its end is what people are told. */
+static const struct sanction *longer(const struct sanction *a, const struct sanction *b)
+{
+	return !a || sanction_outlasts(b, a) ? b : a;
+}
+
 static const struct sanction *ban_of(const struct room *r, const struct conn *c, const struct user *u, const char *key)
 {
+	const struct sanction *found = NULL;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
 		if (s->act != SANCTION_BAN || is_over(s, r->now_ms))
 			continue;
 		if ((u && sanction_is_of_user(s, u)) || (key && s->kind == SANCTION_NAME && strcmp(s->key, key) == 0) || sanction_is_of_conn(s, c))
-			return s;
+			found = longer(found, s);
 	}
-	return NULL;
+	return found;
 }
 
 bool sanction_bars(struct room *r, struct action *a, const struct user *u)
@@ -150,7 +158,7 @@ bool sanction_bars(struct room *r, struct action *a, const struct user *u)
 
 static const struct sanction *mute_of(struct room *r, struct user *u, const struct conn *c)
 {
-	const struct sanction *by_net = NULL;
+	const struct sanction *found;
 	if (u->mute_generation != r->mod.generation) {
 		u->mute_generation = r->mod.generation;
 		u->mute = NULL;
@@ -160,16 +168,17 @@ static const struct sanction *mute_of(struct room *r, struct user *u, const stru
 			if (s->act != SANCTION_MUTE || is_over(s, r->now_ms))
 				continue;
 			r->mod.has_net_mutes |= s->kind == SANCTION_NET;
-			if (!u->mute && sanction_is_of_user(s, u))
-				u->mute = s;
+			if (sanction_is_of_user(s, u))
+				u->mute = longer(u->mute, s); /* the last of them to end: none is looked for again when it does */
 		}
 	}
-	if (u->mute && !is_over(u->mute, r->now_ms))
-		return u->mute;
-	for (size_t i = 0; r->mod.has_net_mutes && i < r->mod.count && !by_net; i++)
-		if (r->mod.list[i]->act == SANCTION_MUTE && !is_over(r->mod.list[i], r->now_ms) && sanction_is_of_conn(r->mod.list[i], c))
-			by_net = r->mod.list[i];
-	return by_net;
+	found = u->mute && !is_over(u->mute, r->now_ms) ? u->mute : NULL;
+	for (size_t i = 0; r->mod.has_net_mutes && i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (s->act == SANCTION_MUTE && s->kind == SANCTION_NET && !is_over(s, r->now_ms) && sanction_is_of_conn(s, c))
+			found = longer(found, s);
+	}
+	return found;
 }
 
 bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c)

@@ -113,3 +113,36 @@ serverTest('networks that hit others, this machine, a private network or the pro
 	admin.text('still here');
 	await near.next({ type: 'text', text: 'still here' });
 });
+
+serverTest('of several that meet one person the last to end counts: a mute that ends leaves the longer one, and people are told its end', proxied, async s => {
+	const ann = await come(s, 'Ann', '203.0.113.7'), admin = await join2(s, 'admin');
+	const muted = async cid => {
+		ann.text('may I?', { cid });
+		const e = await ann.next(f => f.type === 'error' && f.cid === cid);
+		assert.equal(e.code, 'muted');
+		return e.retry_ms;
+	};
+	// The shorter one is the older: of the name, then of the address beside the person's.
+	for (const short of [['--name', 'Ann'], ['--ip', '203.0.113.7', '--force']]) {
+		await ctl(s, ['mute', ...short, '--for', '1s']);
+		await ctl(s, ['mute', 'Ann', '--for', '1h']);
+		assert.ok(await muted(`${short[0]}-1`) > 3590e3, 'the end of the longer one');
+		await new Promise(r => setTimeout(r, 1200));
+		assert.ok(await muted(`${short[0]}-2`) > 3590e3, 'and it holds when the shorter one is over');
+		await ctl(s, ['unmute', 'Ann']);
+	}
+	await ctl(s, ['mute', 'Ann', '--for', '1s']);
+	await ctl(s, ['mute', '--ip', '203.0.113.0/24', '--for', '1h', '--force']);
+	assert.ok(await muted('net-1') > 3590e3);
+	await new Promise(r => setTimeout(r, 1200));
+	assert.ok(await muted('net-2') > 3590e3);
+	await ctl(s, ['unmute', '--ip', '203.0.113.0/24']);
+	ann.text('I may');
+	await admin.next({ type: 'text', text: 'I may' });
+
+	await ctl(s, ['ban', '--name', 'Ann', '--for', '1m', '--reason', 'short']);
+	await ctl(s, ['ban', 'Ann', '--reason', 'long']);
+	const back = await s.connect({ headers: { 'X-Forwarded-For': '203.0.113.7' } });
+	back.send({ type: 'join', v: 2, token: ann.token });
+	assert.match((await back.closed).reason.toString(), /^long/);
+});
