@@ -42,7 +42,7 @@ static bool take_for(struct call *c)
 		c->c.for_ms = s * 1000;
 		return true;
 	}
-	call_fail(c, 400, "bad_request", "for_s is a number of seconds, above 0");
+	call_fail(c, 400, "bad_request", "a time (for_s) is from 1 second to 36600 days");
 	return false;
 }
 

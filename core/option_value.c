@@ -47,7 +47,9 @@ static char *parse_address(const char *s)
 
 	if (is_bracketed)
 		bare[len - 2] = '\0';
-	if (inet_pton(AF_INET6, bare, &scratch) == 1)
+	if (inet_pton(AF_INET6, bare, &scratch) == 1 && IN6_IS_ADDR_V4MAPPED(&scratch))
+		inet_ntop(AF_INET, scratch.s6_addr + 12, text, sizeof(text)); /* a socket of IPv6 alone cannot have it */
+	else if (inet_pton(AF_INET6, bare, &scratch) == 1)
 		inet_ntop(AF_INET6, &scratch, text, sizeof(text));
 	else if (!is_bracketed && inet_pton(AF_INET, bare, &scratch) == 1)
 		inet_ntop(AF_INET, &scratch, text, sizeof(text));

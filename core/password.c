@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "plainfile.h"
 #include "sha256.h"
 
 #define MARK_ROUNDS 200000
@@ -48,6 +49,11 @@ static ssize_t read_head(const char *path, char *buf, size_t room)
 int password_read(struct password *p, const char *path, uint64_t mark_salt, char **cause)
 {
 	char buf[PASSWORD_BYTES + 3]; /* the longest, and how its line may end */
+	const char *what;
+	if (!file_is_plain(path, &what)) {
+		wc_cause(cause, "cannot read the join password from %s: it is %s; it is read again at SIGHUP, so name a regular file", path, what);
+		return -WC_EIO;
+	}
 	ssize_t have = read_head(path, buf, sizeof buf);
 	if (have < 0) {
 		wc_cause(cause, "cannot read the join password from %s: %s", path, strerror(errno));

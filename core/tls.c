@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 
+#include "plainfile.h"
 #include "tls_own.h"
 
 struct tls {
@@ -95,9 +96,17 @@ static SSL_CTX *new_context(char **cause)
 
 static SSL_CTX *context_of_files(const char *cert, const char *key, char **cause)
 {
-	SSL_CTX *ctx = new_context(cause);
+	const char *files[] = { cert, key }, *what;
+	SSL_CTX *ctx;
 	bool was_asked = false;
 
+	for (size_t i = 0; i < WC_LEN(files); i++)
+		if (!file_is_plain(files[i], &what)) {
+			wc_cause(cause, "cannot use the %s %s: it is %s; it is read again at SIGHUP, so name a regular file", i ? "key" : "certificate",
+			         files[i], what);
+			return NULL;
+		}
+	ctx = new_context(cause);
 	if (!ctx)
 		return NULL;
 	ERR_clear_error();

@@ -327,6 +327,15 @@ static void put_purged(struct buf *b, struct json_object *people)
 	}
 }
 
+static void put_lockdown(struct buf *b, struct json_object *args)
+{
+	char until[TIME_TEXT];
+
+	buf_puts(b, !jbool(args, "on") ? "off" : jbool(args, "read_only") ? "nobody writes" : "no new people");
+	if (jint(args, "until"))
+		buf_printf(b, ", until %s", time_text(until, jint(args, "until")));
+}
+
 /* What was done, in the words of the tables: whom a ban meets and until when, which messages, what was said. NUL behind it. */
 static void put_act(struct buf *b, struct json_object *a)
 {
@@ -346,6 +355,8 @@ static void put_act(struct buf *b, struct json_object *a)
 		buf_printf(b, "%s (%lld)", *jstr(args, "name") ? jstr(args, "name") : jstr(args, "id_named"), (long long)jint(args, "id"));
 	else if (jget(args, "seconds"))
 		buf_printf(b, "%lld s", (long long)jint(args, "seconds"));
+	else if (strcmp(jstr(a, "verb"), "lockdown") == 0)
+		put_lockdown(b, args);
 	if (*jstr(args, "net"))
 		buf_printf(b, ", last at %s", jstr(args, "net"));
 	if (jget(args, "since"))

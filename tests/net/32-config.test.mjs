@@ -8,7 +8,7 @@ import test from 'node:test';
 import { once } from 'node:events';
 import { execFileSync } from 'node:child_process';
 import tls from 'node:tls';
-import { run, Server, slack, sleep, within } from './lib.mjs';
+import { binary, run, Server, slack, sleep, within } from './lib.mjs';
 import { ctl, ctlJson } from './admin.mjs';
 import { error2, join2 } from './v2.mjs';
 
@@ -144,10 +144,16 @@ test('several addresses with HTTPS: each has a port that redirects', async () =>
 test('an address that is given twice, or is in another one, is named; a taken one, too', async () => {
 	for (const [listen, line] of [
 		['127.0.0.1,127.0.0.1', /127\.0\.0\.1 is given twice/], ['::1,0:0:0:0:0:0:0:1', /::1 is given twice/], ['0.0.0.0,127.0.0.1', /0\.0\.0\.0 includes 127\.0\.0\.1/],
+		['127.0.0.1,::ffff:127.0.0.1', /127\.0\.0\.1 is given twice/], ['::,[::ffff:127.0.0.1],0.0.0.0', /0\.0\.0\.0 includes 127\.0\.0\.1/],
 	]) {
 		const r = await run(['--listen', listen, '--port', '0', '--data', ':memory:']);
 		assert.equal(r.status, 2);
 		assert.match(r.stderr, line);
+	}
+	if (hasIPv6) {
+		const link = await run(['--listen', 'fe80::1', '--port', '0', '--data', ':memory:']);
+		assert.equal(link.status, 1);
+		assert.match(link.stderr, /fe80::1 port 0: .*choose another with --listen/);
 	}
 	const holder = net.createServer().listen(0, '127.0.0.2');
 	await once(holder, 'listening');
@@ -335,6 +341,48 @@ test('SIGHUP: a join password is introduced, changed and ended', { timeout: 6000
 		await refused({}, 'password_required');
 		await refused({ token: early.token }, 'password_required');
 		await join2(s, 'a', { token: a.token });
+	});
+});
+
+test('a pipe, a folder or a device in the place of a password, certificate or key: refused at once at start, in a check and at SIGHUP', { timeout: 60000 * slack }, async () => {
+	await withFile('#\n', async (file, put, dir) => {
+		const at = name => path.join(dir, name);
+		execFileSync('mkfifo', [at('pipe')]);
+		fs.mkdirSync(at('folder'));
+		fs.writeFileSync(at('password'), 'one\n');
+		execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', at('key'), '-out', at('cert'), '-days', '90', '-subj', '/CN=x'],
+			{ stdio: 'ignore' });
+		const kinds = [[at('pipe'), 'a pipe'], [at('folder'), 'a folder'], ['/dev/zero', 'a device']];
+		for (const [odd, what] of kinds)
+			for (const set of [['--join-password-file', odd], ['--tls-cert', odd, '--tls-key', at('key')], ['--tls-cert', at('cert'), '--tls-key', odd]])
+				for (const more of [['--check'], []]) {
+					const r = await run([...more, '--data', ':memory:', '--port', '0', '--listen', '127.0.0.1', '--log-level', 'error', ...set]);
+					assert.equal(r.status, 1, `${set} ${r.stdout}${r.stderr}`);
+					assert.match(r.stderr, new RegExp(`${odd}: it is ${what}; .*name a regular file\n$`));
+				}
+		await withServer('#\n', { limits: false, allow: /not reloaded/ }, async (s, putSettings, own) => {
+			const password = path.join(own, 'password'), line = `WAVECHAT_JOIN_PASSWORD_FILE=${password}\n`;
+			for (const [odd, what] of kinds) { // another name of it
+				fs.symlinkSync(odd, password);
+				await s.change(line, new RegExp(`settings not reloaded error="cannot read the join password from .*: it is ${what}`));
+				fs.unlinkSync(password);
+			}
+			fs.writeFileSync(password, 'one\n');
+			await s.change(line, /changed=introduced/);
+			fs.unlinkSync(password);
+			execFileSync('mkfifo', [password]); // the same name, with other content
+			await s.change(null, /join password not reloaded error=".*a pipe/);
+			const c = await s.connect();
+			c.send({ type: 'join', v: 2, name: 'x' });
+			assert.equal((await c.take()).code, 'password_required');
+			c.send({ type: 'join', v: 2, name: 'x', password: 'one' });
+			await c.next('init');
+			fs.unlinkSync(password);
+			await s.change('#\n', /changed=ended/);
+		});
+		// What a shell's <(…) gives is written to by somebody, and read at the start as ever.
+		const r = execFileSync('bash', ['-c', '"$0" --check --data :memory: --port 0 --join-password-file <(sleep 0.2; echo word)', binary], { encoding: 'utf8' });
+		assert.match(r, /in order/);
 	});
 });
 

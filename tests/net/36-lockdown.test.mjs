@@ -57,7 +57,7 @@ serverTest('no new people: guests and newcomers are refused and closed, everyone
 	const b = await join2(s, 'b');
 	assert.equal(b.init.lockdown, undefined);
 	assert.match((await ctl(s, ['status'])).stdout, /^lockdown +off$/m);
-	assert.match((await ctl(s, ['audit'])).stdout, /lockdown.*a flood/);
+	assert.match((await ctl(s, ['audit'])).stdout, /lockdown +no new people +a flood\n.*lockdown +off *$/m);
 	assert.equal(old.unread.filter(f => f.type === 'lockdown').length, 0, 'the first dialect is sent no frame that it does not know');
 });
 
