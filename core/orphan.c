@@ -1,20 +1,25 @@
 /* orphan.c — a look before the start: a database that is missing, older than its files or another's explains none or few of them.
  *
- * Owns nothing between calls. Makes and changes nothing. Thread: main.
+ * Owns nothing between calls. Makes nothing; moves a log that is left alone, if that is accepted. Thread: main.
  *
  * A file is explained by a row (also one of a message that was deleted, and the list of what is to be unlinked), or by an upload that its owner,
- * whom the database knows, may still send. Files that were on their way into a message when the server was killed count for neither side. */
+ * whom the database knows, may still send. Files that were on their way into a message when the server was killed count for neither side.
+ * Where the database is missing, so may be the right one for the log that is left. */
 #include "orphan.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "blob_impl.h"
 #include "logmsg.h"
 
-#define HANDFUL 5                    /* from so many unexplained files on, more of them than explained ones are too many */
+#define HANDFUL 5                    /* from so many unexplained files on, more of them than explained ones are too many; */
+#define FEW 3                        /* from so many on, more than twice as many */
 #define STEP_BACK_MS (5 * 60 * 1000) /* that much a clock may be set back between a first visit and an upload */
 
 struct file {
@@ -117,6 +122,11 @@ static int gather(struct files *f, const struct orphan_look *o, char **cause)
 	return rc;
 }
 
+static bool is_far_from(size_t explained, size_t orphans)
+{
+	return !explained || (orphans >= HANDFUL && orphans > explained) || (orphans >= FEW && orphans > 2 * explained);
+}
+
 static int judge(const struct files *f, const struct orphan_look *o, char **cause)
 {
 	size_t explained = 0, orphans = 0, pending = 0;
@@ -135,7 +145,7 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 	if (o->logs && f->missing)
 		log_warn("files missing", "files=%zu of=%zu remedy=\"wavechatctl verify names them; wavechatctl restore brings them back from a backup\"",
 		         f->missing, f->rows);
-	if (orphans == 0 || (explained && (orphans < HANDFUL || orphans <= explained)))
+	if (orphans == 0 || !is_far_from(explained, orphans))
 		return 0;
 	if (o->accepts) {
 		if (o->logs)
@@ -153,6 +163,58 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 	return -WC_ESTORAGE;
 }
 
+/* --- A log without its database: what was written last may be in there alone, and SQLite removes it when a new database is made beside it. */
+
+static char *path_of(const char *dir, const char *name)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		abort();
+	return path;
+}
+
+static int set_aside(const char *log, uint64_t bytes, char **cause)
+{
+	char stamp[32], *aside;
+	time_t now = time(NULL);
+	struct tm tm;
+	int rc;
+
+	gmtime_r(&now, &tm);
+	strftime(stamp, sizeof(stamp), ".%Y%m%d-%H%M%S", &tm);
+	if (asprintf(&aside, "%s%s", log, stamp) < 0)
+		abort();
+	rc = access(aside, F_OK) == 0 ? -1 : rename(log, aside);
+	if (rc == 0)
+		log_warn("log set aside", "file=%s bytes=%llu reason=\"wavechat.db is missing or empty\"", aside, (unsigned long long)bytes);
+	else
+		wc_cause(cause, "cannot move %s aside: move it yourself, or put wavechat.db back beside it", log);
+	free(aside);
+	return rc == 0 ? 0 : -WC_ESTORAGE;
+}
+
+static int judge_log(const struct orphan_look *o, char **cause)
+{
+	char *database = path_of(o->dir, "wavechat.db"), *log = path_of(o->dir, "wavechat.db-wal");
+	struct stat st;
+	int rc = 0;
+
+	if ((stat(database, &st) == 0 ? st.st_size == 0 : errno == ENOENT) && stat(log, &st) == 0 && st.st_size > 0) {
+		if (!o->accepts) {
+			wc_cause(cause, "%s is missing or empty, but %s-wal holds %lld bytes of what was written to it last: put it back beside the log, or bring a "
+			         "backup back with `wavechatctl restore FILE DIR`; --accept-orphans begins anew and keeps the log under another name",
+			         database, database, (long long)st.st_size);
+			rc = -WC_ESTORAGE;
+		} else if (o->logs) {
+			rc = set_aside(log, (uint64_t)st.st_size, cause);
+		}
+	}
+	free(database);
+	free(log);
+	return rc;
+}
+
 int orphan_look(void *arg, struct store_look *look, char **cause)
 {
 	const struct orphan_look *o = arg;
@@ -161,6 +223,8 @@ int orphan_look(void *arg, struct store_look *look, char **cause)
 
 	if (rc == 0)
 		rc = judge(&f, o, cause);
+	if (rc == 0 && !look)
+		rc = judge_log(o, cause);
 	free(f.v);
 	return rc;
 }

@@ -222,9 +222,14 @@ static int check_header(const char *path, bool make, int64_t *bytes, char **caus
 	int fd, err;
 
 	*bytes = 0;
-	fd = open(path, make ? O_RDWR | O_CREAT | O_CLOEXEC : O_RDONLY | O_CLOEXEC, 0600);
+	fd = open(path, (make ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK, 0600); /* of a pipe it would wait for a writer */
 	if (fd < 0 && errno == ENOENT && !make)
 		return -WC_ENOENT;
+	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
+		close(fd);
+		wc_cause(cause, "%s is no regular file: move it aside and put the database in its place, or name another directory with --data", path);
+		return -WC_ESTORAGE;
+	}
 	if (fd >= 0 && fstat(fd, &st) == 0)
 		n = pread(fd, head, sizeof(head), 0);
 	err = errno;

@@ -235,6 +235,80 @@ for (const way of ['inline', 'uploaded'])
 		await s.stop();
 	});
 
+test('wavechat.db missing or empty beside its log: no start, the log stays; put back, all is there', { timeout: 120000 * slack }, async t => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-lost-'));
+	const s = await Server.start({ dir }), db = path.join(data(s), 'wavechat.db'), aside = path.join(dir, 'aside.db');
+	t.after(async () => { await s.cleanUp(); fs.rmSync(dir, { recursive: true, force: true }); });
+	const a = await join2(s, 'a'), said = ['one', 'two', 'three'];
+	for (const text of said) {
+		a.send({ type: 'text', text, cid: text });
+		await a.next(g => g.cid === text);
+	}
+	await s.kill9();
+	const log = fs.readFileSync(`${db}-wal`);
+	assert.ok(log.length > 0, 'what was said is in the log');
+	fs.copyFileSync(db, aside);
+	fs.rmSync(db);
+	await refused(s, 'missing or empty', `holds ${log.length} bytes`);
+	fs.writeFileSync(db, '');
+	await refused(s, 'missing or empty', `holds ${log.length} bytes`);
+	fs.copyFileSync(aside, db);
+	await s.restart();
+	assert.deepEqual((await join2(s, 'b')).init.history.map(m => m.text), said);
+	// Begun anew on purpose, the log is kept, and good with its database.
+	await s.kill9();
+	fs.copyFileSync(db, aside);
+	const last = fs.readFileSync(`${db}-wal`);
+	fs.rmSync(db);
+	s.allow = /log set aside/;
+	s.options.args.push('--accept-orphans');
+	await s.restart();
+	assert.deepEqual((await join2(s, 'c')).init.history, []);
+	const kept = fs.readdirSync(data(s)).filter(n => /^wavechat\.db-wal\.\d{8}-\d{6}$/.test(n));
+	assert.equal(kept.length, 1, 'under another name');
+	assert.ok(fs.readFileSync(path.join(data(s), kept[0])).equals(last));
+	assert.match(lines(s, 'log set aside')[0], new RegExp(`bytes=${last.length} `));
+	await s.stop();
+	fs.copyFileSync(aside, db);
+	fs.renameSync(path.join(data(s), kept[0]), `${db}-wal`);
+	s.options.args.pop();
+	s.allow = null;
+	await s.restart();
+	assert.deepEqual((await join2(s, 'd')).init.history.map(m => m.text), said);
+	await s.stop();
+});
+
+test('wavechat.db is no file: no start, no waiting, and it stays what it is', { timeout: 60000 * slack }, async t => {
+	const w = await withFiles(t, 1, 0), { s, db, dir } = w;
+	fs.renameSync(db, path.join(dir, 'aside.db'));
+	for (const [make, remove] of [[() => fs.mkdirSync(db), () => fs.rmdirSync(db)], [() => execFileSync('mkfifo', [db]), () => fs.unlinkSync(db)]]) {
+		make();
+		for (const args of [[], ['--check']]) {
+			const r = await run(['--port', '0', '--listen', '127.0.0.1', '--data', data(s), ...args]);
+			assert.equal(r.status, 1, r.stderr);
+			assert.match(r.stderr, /wavechat\.db is no regular file: move it aside/);
+		}
+		remove();
+	}
+	fs.renameSync(path.join(dir, 'aside.db'), db);
+	await s.restart();
+	await allServed(w);
+	await s.stop();
+});
+
+test('an older database that explains a few of a few files: no start', { timeout: 120000 * slack }, async t => {
+	for (const [early, count] of [[1, 4], [2, 7]]) {
+		const w = await withFiles(t, count, early), { s, db, dir } = w, right = path.join(dir, 'right.db');
+		fs.renameSync(db, right);
+		fs.copyFileSync(path.join(dir, 'early.db'), db);
+		await refused(s, `explains ${early} of the ${count} files`);
+		fs.copyFileSync(right, db);
+		await s.restart();
+		await allServed(w);
+		await s.stop();
+	}
+});
+
 test('a database made anew, or older than the files: no start; with --accept-orphans they go to lost/, and come back', { timeout: 240000 * slack }, async t => {
 	const w = await withFiles(t, 24, 2), { s, db, dir, files } = w, right = path.join(dir, 'right.db');
 	fs.renameSync(db, right);
