@@ -201,12 +201,14 @@ int blobs_check(const char *dir, char **cause)
 	static const char *const names[] = { "blobs", "tmp", "uploads" };
 	struct blobs *b = xcalloc(1, sizeof(*b));
 	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+	struct stat link;
 
 	b->blobs_fd = -1;
 	for (size_t i = 0; dir_fd >= 0 && i < WC_LEN(names) && rc == 0; i++) {
 		int fd = openat(dir_fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-		if (fd < 0 && errno != ENOENT) {
+		/* A link to what is not there, such as a disk that is not mounted, is not made anew. */
+		if (fd < 0 && (errno != ENOENT || fstatat(dir_fd, names[i], &link, AT_SYMLINK_NOFOLLOW) == 0)) {
 			wc_cause(cause, "cannot use %s/%s: %s: make it a writable directory, or name another one with --data", dir, names[i], strerror(errno));
 			rc = -WC_ESTORAGE;
 		} else if (i == 0) {

@@ -10,6 +10,7 @@
 
 #include "plainfile.h"
 #include "sha256.h"
+#include "utf8.h"
 
 #define MARK_ROUNDS 200000
 
@@ -48,7 +49,7 @@ static ssize_t read_head(const char *path, char *buf, size_t room)
 
 int password_read(struct password *p, const char *path, uint64_t mark_salt, char **cause)
 {
-	char buf[PASSWORD_BYTES + 3]; /* the longest, and how its line may end */
+	char buf[3 + PASSWORD_BYTES + 3]; /* how a text may begin, the longest, and how its line may end */
 	const char *what;
 	if (!file_is_plain(path, &what)) {
 		wc_cause(cause, "cannot read the join password from %s: it is %s; it is read again at SIGHUP, so name a regular file", path, what);
@@ -61,13 +62,17 @@ int password_read(struct password *p, const char *path, uint64_t mark_salt, char
 	}
 	const char *end = memchr(buf, '\n', (size_t)have);
 	struct str text = { buf, end ? (size_t)(end - buf) : (size_t)have };
+	if (text.len >= 3 && memcmp(text.p, "\xef\xbb\xbf", 3) == 0) { /* the mark that some editors begin a text with: nobody types it */
+		text.p += 3;
+		text.len -= 3;
+	}
 	while (text.len && text.p[text.len - 1] == '\r')
 		text.len--;
 	int rc = -WC_EBAD;
 	if (text.len == 0) {
 		wc_cause(cause, "%s has no join password: write it into the first line", path);
-	} else if (text.len > PASSWORD_BYTES || memchr(text.p, '\0', text.len)) {
-		wc_cause(cause, "the join password in %s must be text of at most %d bytes", path, PASSWORD_BYTES);
+	} else if (text.len > PASSWORD_BYTES || memchr(text.p, '\0', text.len) || !utf8_valid(text.p, text.len)) {
+		wc_cause(cause, "the join password in %s must be text, in UTF-8, of at most %d bytes", path, PASSWORD_BYTES);
 	} else {
 		p->is_set = true;
 		wc_random(p->salt, sizeof p->salt);

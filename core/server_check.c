@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "admin.h"
@@ -18,6 +19,7 @@
 #include "password.h"
 #include "privilege.h"
 #include "server_impl.h"
+#include "space.h"
 #include "store.h"
 #include "tls.h"
 
@@ -60,12 +62,14 @@ static int check_ports(const struct options *o, const struct claims *mine, char 
 static int check_file(const char *dir, const char *name, char **cause)
 {
 	char *path = NULL;
+	struct stat st;
 	int fd, rc = 0;
 
 	if (asprintf(&path, "%s/%s", dir, name) < 0)
 		abort();
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | (strcmp(name, "lock") == 0 ? O_NOFOLLOW : 0));
-	if (fd < 0 && errno != ENOENT) {
+	/* What is missing is made, but not what a link names. */
+	if (fd < 0 && (errno != ENOENT || lstat(path, &st) == 0)) {
 		wc_cause(cause, "cannot write %s: %s: make it writable for user %u, or name another directory with --data", path, strerror(errno),
 		         (unsigned)geteuid());
 		rc = -WC_ESTORAGE;
@@ -73,6 +77,45 @@ static int check_file(const char *dir, const char *name, char **cause)
 	if (fd >= 0)
 		close(fd);
 	free(path);
+	return rc;
+}
+
+/* What a start writes at the least: the log's index, and into a new folder all that it makes. Both were measured. */
+#define ROOM_BYTES 40960
+#define ROOM_BYTES_NEW 204800
+#define ROOM_FILES 2
+#define ROOM_FILES_NEW 8
+
+static bool has_file(const char *dir, const char *name)
+{
+	char *path = NULL;
+	bool has;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		abort();
+	has = access(path, F_OK) == 0;
+	free(path);
+	return has;
+}
+
+/* A start cannot begin on a disk without room, but for the reserve that it may give up. */
+static int check_room(const char *dir, char **cause)
+{
+	const bool is_new = !has_file(dir, "wavechat.db"), is_root = geteuid() == 0;
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0; /* one that is missing is on the disk of its parent, of which no more is asked */
+	struct statvfs v;
+
+	/* With a log in place opening the database has shown it. */
+	if (!has_file(dir, "wavechat.db-wal") && !has_file(dir, SPACE_RESERVE_FILE) && fd >= 0 && fstatvfs(fd, &v) == 0) {
+		const uint64_t bytes = (uint64_t)(is_root ? v.f_bfree : v.f_bavail) * v.f_frsize, files = is_root ? v.f_ffree : v.f_favail;
+
+		if (bytes < (is_new ? ROOM_BYTES_NEW : ROOM_BYTES) || (v.f_files && files < (is_new ? ROOM_FILES_NEW : ROOM_FILES))) {
+			wc_cause(cause, "cannot write %s/wavechat.db: %s: free some space, or name a directory on another disk with --data", dir, strerror(ENOSPC));
+			rc = -WC_ESTORAGE;
+		}
+	}
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }
 
@@ -133,7 +176,7 @@ int server_check(const struct options *o, char **cause)
 	if (server_plan_limits(s, cause) < 0 || check_ports(o, mine, cause) < 0 ||
 	    (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0) || server_give_up_privileges(s, dir, &is_given, cause) < 0)
 		goto out;
-	if (dir && (is_given ? check_way(dir, cause) : check_data(o, dir, is_given, cause)) < 0)
+	if (dir && ((is_given ? check_way(dir, cause) : check_data(o, dir, is_given, cause)) < 0 || check_room(dir, cause) < 0))
 		goto out;
 	if (o->join_password_file && password_read(&password, o->join_password_file, 0, cause) < 0)
 		goto out;

@@ -223,8 +223,8 @@ static int check_header(const char *path, bool make, int64_t *bytes, char **caus
 
 	*bytes = 0;
 	fd = open(path, (make ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK, 0600); /* of a pipe it would wait for a writer */
-	if (fd < 0 && errno == ENOENT && !make)
-		return -WC_ENOENT;
+	if (fd < 0 && errno == ENOENT && !make && lstat(path, &st) < 0)
+		return -WC_ENOENT; /* also no link to a place that is not there */
 	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
 		close(fd);
 		wc_cause(cause, "%s is no regular file: move it aside and put the database in its place, or name another directory with --data", path);
@@ -582,6 +582,10 @@ static int check_dir(const char *dir, char **cause)
 		return 0;
 	}
 	err = errno;
+	if (err == ENOENT && lstat(dir, &st) == 0) { /* a link to a place that is not there */
+		wc_cause(cause, "%s is not a directory: name one with --data", dir);
+		return -WC_ESTORAGE;
+	}
 	/* mkdir makes one level: what stands above must be there. */
 	char *parent = xstrdup(dir);
 	size_t len = strlen(parent);

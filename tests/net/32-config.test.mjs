@@ -378,6 +378,14 @@ test('a pipe, a folder or a device in the place of a password, certificate or ke
 			c.send({ type: 'join', v: 2, name: 'x', password: 'one' });
 			await c.next('init');
 			fs.unlinkSync(password);
+			// What nobody can say is no password; the mark before a text is no part of it.
+			fs.writeFileSync(password, Buffer.from('caf\xe9\n', 'latin1'));
+			await s.change(null, /join password not reloaded error=".*must be text, in UTF-8/);
+			fs.writeFileSync(password, '\ufeffcaf\u00e9\r\n');
+			await s.change(null, /join password changed=yes/);
+			const d = await s.connect();
+			d.send({ type: 'join', v: 2, name: 'y', password: 'caf\u00e9' });
+			await d.next('init');
 			await s.change('#\n', /changed=ended/);
 		});
 		// What a shell's <(…) gives is written to by somebody, and read at the start as ever.

@@ -156,6 +156,57 @@ test('the data folder and what is in it', { timeout: 120000 * slack }, async () 
 	});
 });
 
+test('links to what is not there, such as a disk that is not mounted', { timeout: 60000 * slack }, async () => {
+	await withFolder(async dir => {
+		const data = path.join(dir, 'data');
+		await agree(dir, base, { status: 0 });
+		fs.symlinkSync(path.join(dir, 'absent'), path.join(dir, 'link'));
+		await agree(dir, base, { status: 1, data: path.join(dir, 'link'), line: /is not a directory/ });
+		for (const name of ['wavechat.db', 'wavechat.db-wal', 'wavechat.db-shm', 'lock', 'blobs', 'tmp', 'uploads']) {
+			const at = path.join(data, name), kept = path.join(dir, 'kept');
+			if (fs.existsSync(at)) fs.renameSync(at, kept);
+			fs.symlinkSync(path.join(dir, 'absent/x'), at);
+			await agree(dir, base, { status: 1, line: new RegExp(name === 'lock' ? 'data' : name), says: false });
+			fs.rmSync(at);
+			if (fs.existsSync(kept)) fs.renameSync(kept, at);
+			for (const log of ['-wal', '-shm']) fs.rmSync(`${data}/wavechat.db${log}`, { force: true }); // of a start that failed
+		}
+		await agree(dir, base, { status: 0 });
+	});
+});
+
+test('a disk without room: for a new folder, and for one with a database', { skip: !isRoot && 'only root mounts', timeout: 60000 * slack }, async () => {
+	await withFolder(async dir => {
+		const disk = path.join(dir, 'disk'), data = path.join(disk, 'data');
+		fs.mkdirSync(disk);
+		const mounted = async (options, fn) => {
+			execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'none', disk]);
+			try { await fn(); } finally { execFileSync('umount', ['-l', disk]); }
+		};
+		const fill = () => {
+			const fd = fs.openSync(path.join(disk, 'fill'), 'w');
+			try { for (;;) fs.writeSync(fd, Buffer.alloc(4096)); } catch (e) { assert.equal(e.code, 'ENOSPC'); } finally { fs.closeSync(fd); }
+		};
+		await mounted('size=1M', async () => { // too small for a reserve
+			fs.mkdirSync(data);
+			fill();
+			await agree(dir, base, { status: 1, data, line: /No space left on device: free some space/ });
+			fs.rmSync(path.join(disk, 'fill'));
+			fs.rmSync(data, { recursive: true });
+			await agree(dir, base, { status: 0, data });
+			fill();
+			await agree(dir, base, { status: 1, data, line: /No space left on device: free some space/ });
+			fs.rmSync(path.join(disk, 'fill'));
+			for (const log of ['-wal', '-shm']) fs.rmSync(`${data}/wavechat.db${log}`); // empty; a check would make the index anew
+			await agree(dir, base, { status: 0, data });
+		});
+		await mounted('nr_inodes=2', async () => {
+			fs.mkdirSync(data);
+			await agree(dir, base, { status: 1, data, line: /No space left on device/, says: false });
+		});
+	});
+});
+
 test('password, admin socket, sandbox, settings file, descriptors', { timeout: 120000 * slack }, async () => {
 	await withFolder(async dir => {
 		await agree(dir, base, { status: 0 });
