@@ -379,22 +379,14 @@ static int adopt(struct blobs *b, int dir_fd, const char *name, const uint8_t sh
 	 * now, or none. */
 	pthread_mutex_lock(&b->lock);
 	is_there = fstatat(b->blobs_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
-	if (is_there && (uint64_t)st.st_size == size) {
-		if (utimensat(b->blobs_fd, path, NULL, AT_SYMLINK_NOFOLLOW) != 0 || unlinkat(dir_fd, name, 0) != 0)
-			rc = -1;
-		else {
-			blob_count(b, size, 0);
-			if (!is_pending && (st.st_mode & 07777) == BLOB_MODE_PENDING)
-				blob_is_decided(b, path);
-		}
+	/* The new one takes the place of the old one, which may have rotted since. A blob that a message has stays decided. */
+	if ((is_pending && is_there && (st.st_mode & 07777) != BLOB_MODE_PENDING && fchmodat(dir_fd, name, BLOB_MODE, 0) != 0) ||
+	    utimensat(dir_fd, name, NULL, AT_SYMLINK_NOFOLLOW) != 0 || renameat(dir_fd, name, b->blobs_fd, path) != 0) {
+		rc = -1;
 	} else {
-		if (utimensat(dir_fd, name, NULL, AT_SYMLINK_NOFOLLOW) != 0 || renameat(dir_fd, name, b->blobs_fd, path) != 0)
-			rc = -1;
-		else {
-			atomic_fetch_add(&b->bytes, size - (is_there ? (uint64_t)st.st_size : 0));
-			if (is_there)
-				blob_count(b, (uint64_t)st.st_size, 0);
-		}
+		atomic_fetch_add(&b->bytes, size - (is_there ? (uint64_t)st.st_size : 0));
+		if (is_there)
+			blob_count(b, (uint64_t)st.st_size, 0);
 	}
 	if (rc == 0)
 		lost_forget(b, sha);
@@ -411,7 +403,7 @@ int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t
 	return adopt(b, dir_fd, name, sha, size, false);
 }
 
-/* The same bytes again are written again and then dropped: how long it takes must not tell whether the server had them. */
+/* The same bytes again are written again: how long it takes must not tell whether the server had them. */
 static int put_on_disk(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
 {
 	char name[2 * UPLOAD_NAME_BYTES + 1];
@@ -479,14 +471,14 @@ int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 	if (b->is_memory)
 		return mem_get(b, sha, size);
 	blob_path(path, sha);
-	fd = openat(b->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(b->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0 && errno == ENOENT && atomic_load(&b->lost_files)) { /* it was taken for lost, and is asked for */
 		pthread_mutex_lock(&b->lock);
 		(void)lost_return_one(b, sha);
 		pthread_mutex_unlock(&b->lock);
-		fd = openat(b->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		fd = openat(b->blobs_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	}
-	if (fd < 0)
+	if (fd < 0) /* NONBLOCK: a pipe that lies in its place would be waited for */
 		return errno == ENOENT ? -WC_ENOENT : storage_failed("open");
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
 		close(fd);

@@ -79,7 +79,7 @@ static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name
 	int fd;
 
 	make_path(path, identity_id, name, kind);
-	fd = openat(b->uploads_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	fd = openat(b->uploads_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? -WC_ENOENT : storage_failed("read_upload");
 	n = pread(fd, text, sizeof(text) - 1, 0);

@@ -2,6 +2,7 @@
  *
  * A verb is one row here and one function in the file of its group. */
 #include <ctype.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -483,11 +484,24 @@ static int take_arguments(struct ctl *c, char **argv)
 	return 0;
 }
 
+/* A descriptor that was closed when we were started would be given to the next socket or file, and a backup written into it. Writing to it fails. */
+static void keep_standard_descriptors(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	struct ctl c = { .fd = -1, .hold = -1, .timeout_ms = TIMEOUT_MS };
 	int code;
 
+	keep_standard_descriptors();
 	umask(077); /* whatever it writes holds private talk */
 	c.operands = xcalloc((size_t)argc + 1, sizeof(*c.operands));
 	code = take_arguments(&c, argv);

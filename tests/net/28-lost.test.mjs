@@ -6,7 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { adminRequest, ctl, metric } from './admin.mjs';
+import { adminRequest, ctl, ctlRaw, metric } from './admin.mjs';
 import { Server, noise, run, serverTest, slack, sleep } from './lib.mjs';
 import { join2, request, upload } from './v2.mjs';
 
@@ -448,4 +448,34 @@ test('strange things among the files are left alone, and uploads/ removed costs 
 	await s.stop();
 	for (const f of ['README', 'ab/note.txt', `ab/${'0'.repeat(62)}`, 'e0']) assert.ok(fs.lstatSync(path.join(blobs, f)), f);
 	assert.deepEqual(fs.readdirSync(path.join(data(s), 'tmp')), []);
+});
+
+test('what has rotted, is cut short or is no file any more is whole again once the same bytes are sent; until then it holds nobody up', { timeout: 120000 * slack }, async t => {
+	const w = await withFiles(t, 5, 5), { s, files, urls } = w, paths = files.map(f => blobPath(s, f));
+	fs.writeFileSync(paths[0], noise(files[0].length, 99));
+	fs.writeFileSync(paths[1], noise(files[1].length, 98));
+	fs.truncateSync(paths[2], 100);
+	for (const p of paths.slice(3)) {
+		fs.rmSync(p);
+		execFileSync('mkfifo', [p]);
+	}
+	s.allow = /files missing|warn +blob /;
+	await s.restart();
+	for (const url of urls.slice(3)) assert.notEqual((await s.get(url)).status, 200, 'a pipe is not waited for');
+	const r = await ctlRaw(['--socket', path.join(data(s), 'admin.sock'), 'backup', path.join(w.dir, 'b.tar')]);
+	assert.equal(r.status, 1);
+	assert.equal(r.stderr.match(/: bad file /g)?.length, 5, r.stderr);
+	const c = await join2(s, '', { token: w.token }), more = [];
+	for (const [i, f] of files.entries()) more.push((await send(c, await ways[i % 2 ? 'uploaded' : 'inline'](s, c, f))).url);
+	await allServed(w);
+	await allServed({ s, files, urls: more });
+	await aWhile();
+	for (const p of paths) assert.equal(fs.lstatSync(p).mode & 0o7777, 0o600);
+	await ctl(s, ['backup', path.join(w.dir, 'good.tar')]);
+	assert.equal(await metric(s, 'blob_bytes'), files.reduce((sum, f) => sum + f.length, 0));
+	await s.stop();
+	s.allow = null;
+	await s.restart();
+	await allServed(w);
+	await s.stop();
 });

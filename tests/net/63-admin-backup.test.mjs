@@ -329,3 +329,12 @@ serverTest('whatever is written is its owner\'s alone, and a data folder that ot
 	await s2.stop();
 	assert.doesNotMatch(s.output, /data folder open/);
 });
+
+serverTest('with its standard output closed, a backup says that it cannot write, and writes nothing into anything else', { timeout: 60000 }, async s => {
+	const sh = command => spawnSync('/bin/sh', ['-c', command, ctlBinary, socketOf(s)], { encoding: 'utf8' });
+	const closed = sh('exec "$0" --socket "$1" backup - >&-');
+	assert.equal(closed.status, 1);
+	assert.equal(closed.stderr, 'wavechatctl: cannot write: Bad file descriptor\n');
+	assert.notEqual(sh('exec "$0" --socket "$1" status >&- 2>&-').status, 0);
+	assert.equal(sh('exec "$0" --socket "$1" status <&- 2>&-').status, 0);
+});
