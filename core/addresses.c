@@ -43,6 +43,19 @@ void remembered_fini(struct remembered *m)
 
 /* --- Noting */
 
+/* Somebody who is here is found by the id until it is stored: a crowd that comes costs eight bytes each. */
+static void enqueue_id(struct addresses *a, uint64_t id)
+{
+	if (a->here_count >= QUEUE_MAX)
+		return;
+	if (a->here_count == a->here_room) {
+		a->here_room = a->here_room ? a->here_room * 2 : 64;
+		a->here = xrealloc(a->here, a->here_room * sizeof(*a->here));
+	}
+	a->here[a->here_count++] = id;
+}
+
+/* Somebody who goes may be forgotten before it is stored, so the entry has the names. */
 static void enqueue(struct room *r, const struct user *u)
 {
 	struct addresses *a = &r->addresses;
@@ -57,12 +70,12 @@ static void enqueue(struct room *r, const struct user *u)
 	memcpy(m->addr, u->addr, sizeof(m->addr));
 }
 
-static void note(struct room *r, struct user *u, const struct conn *c)
+static bool note(struct room *r, struct user *u, const struct conn *c)
 {
 	if (!r->o.options->keep_addresses || !conn_address(c, u->addr))
-		return;
+		return false;
 	u->addr_at_ms = r->now_ms;
-	enqueue(r, u);
+	return true;
 }
 
 /* --- The log's lines */
@@ -115,27 +128,23 @@ static void log_unsaid(struct room *r)
 
 void address_came(struct room *r, const struct session *s)
 {
-	note(r, s->user, s->conn);
+	if (note(r, s->user, s->conn))
+		enqueue_id(&r->addresses, s->user->id);
 	log_session(r, s, true);
 }
 
 void address_went(struct room *r, const struct session *s)
 {
-	note(r, s->user, s->conn);
+	if (note(r, s->user, s->conn))
+		enqueue(r, s->user);
 	log_session(r, s, false);
 }
 
 /* --- Storing */
 
-static int store_slice(struct room *r, size_t n)
+static int store_slice(struct room *r, const struct address *v, size_t n)
 {
 	struct addresses *a = &r->addresses;
-	struct address v[SLICE];
-	for (size_t i = 0; i < n; i++) {
-		const struct remembered *m = &a->queue[i];
-		v[i] = (struct address){ m->id, str_of(m->name), str_of(m->key), m->is_guest, { 0 }, m->at_ms };
-		memcpy(v[i].addr, m->addr, sizeof(v[i].addr));
-	}
 	int gone = 0, added = 0, rc = store_begin(r->o.store);
 	if (rc == 0)
 		rc = added = store_put_addresses(r->o.store, v, n);
@@ -157,17 +166,53 @@ static void drop_queue(struct addresses *a, size_t n)
 	a->count -= n;
 	if (n && a->count)
 		memmove(a->queue, a->queue + n, a->count * sizeof(*a->queue));
+	if (!a->count) {
+		free(a->queue);
+		a->queue = NULL;
+		a->room = 0;
+	}
+}
+
+static void drop_here(struct addresses *a, size_t n)
+{
+	a->here_count -= n;
+	if (n && a->here_count)
+		memmove(a->here, a->here + n, a->here_count * sizeof(*a->here));
+	if (!a->here_count) {
+		free(a->here);
+		a->here = NULL;
+		a->here_room = 0;
+	}
+}
+
+static struct address address_with(uint64_t id, struct str name, struct str key, bool is_guest, const uint8_t addr[16], int64_t at_ms)
+{
+	struct address v = { id, name, key, is_guest, { 0 }, at_ms };
+	memcpy(v.addr, addr, sizeof(v.addr));
+	return v;
 }
 
 size_t addresses_flush(struct room *r)
 {
 	struct addresses *a = &r->addresses;
-	size_t n = WC_MIN(a->count, (size_t)SLICE);
-	if (n && store_slice(r, n) < 0)
+	struct address v[SLICE];
+	size_t n = 0, left = 0, here = 0;
+	for (; left < a->count && n < SLICE; left++) {
+		const struct remembered *m = &a->queue[left];
+		v[n++] = address_with(m->id, str_of(m->name), str_of(m->key), m->is_guest, m->addr, m->at_ms);
+	}
+	for (; here < a->here_count && n < SLICE; here++) {
+		const struct user *u = user_get(&r->users, a->here[here]);
+		if (u && u->addr_at_ms) /* one who went meanwhile has an entry with names */
+			v[n++] = address_with(u->id, str_of(u->name), str_of(u->key), !u->is_identity, u->addr, u->addr_at_ms);
+	}
+	if (n && store_slice(r, v, n) < 0) {
 		a->next_ms = r->mono_now_ms + RETRY_MS;
-	else
-		drop_queue(a, n);
-	return a->count;
+	} else {
+		drop_queue(a, left);
+		drop_here(a, here);
+	}
+	return a->count + a->here_count;
 }
 
 /* What is over, a slice; with --keep-addresses 0 it all is. Returns how many were removed, below 0: failed. */
@@ -192,6 +237,7 @@ static void forget_all(struct room *r)
 	struct addresses *a = &r->addresses;
 	size_t at = 0;
 	drop_queue(a, a->count);
+	drop_here(a, a->here_count);
 	for (struct user *u; (u = map_next(&r->users.by_id, &at));)
 		u->addr_at_ms = 0;
 }
@@ -201,7 +247,8 @@ static void refresh(struct room *r)
 {
 	for (struct user *u = r->users.newest; u; u = u->older)
 		if (u->sessions && u->addr_at_ms + REFRESH_MS < r->now_ms)
-			note(r, u, u->sessions->conn);
+			if (note(r, u, u->sessions->conn))
+				enqueue_id(&r->addresses, u->id);
 }
 
 bool addresses_tick(struct room *r)
@@ -226,7 +273,7 @@ bool addresses_tick(struct room *r)
 		if (n < 0)
 			a->next_ms = r->mono_now_ms + RETRY_MS;
 	}
-	bool has_more = a->count && addresses_flush(r) > 0;
+	bool has_more = (a->count || a->here_count) && addresses_flush(r) > 0;
 	return (has_more || a->has_old) && r->mono_now_ms >= a->next_ms;
 }
 
@@ -270,10 +317,9 @@ static void find_queued(struct finding *f, uint64_t id, const char *key)
 	const struct addresses *a = &f->room->addresses;
 	for (size_t i = a->count; i-- > 0;) {
 		const struct remembered *m = &a->queue[i];
-		struct address v = { m->id, str_of(m->name), str_of(m->key), m->is_guest, { 0 }, m->at_ms };
 		if (id ? m->id != id : strcmp(m->key, key) != 0)
 			continue;
-		memcpy(v.addr, m->addr, sizeof(v.addr));
+		struct address v = address_with(m->id, str_of(m->name), str_of(m->key), m->is_guest, m->addr, m->at_ms);
 		(void)add_found(f, &v);
 	}
 }
@@ -340,13 +386,13 @@ void addresses_stop(struct room *r)
 		u->addr_at_ms = r->now_ms; /* the address is the one that it came from: connections have ended by now */
 		enqueue(r, u);
 	}
-	for (size_t left = r->addresses.count; left && addresses_flush(r) < left;)
-		left = r->addresses.count;
+	for (size_t before = SIZE_MAX, left; (left = addresses_flush(r)) > 0 && left < before;)
+		before = left;
 	log_unsaid(r);
 }
 
 void addresses_free(struct room *r)
 {
 	drop_queue(&r->addresses, r->addresses.count);
-	free(r->addresses.queue);
+	drop_here(&r->addresses, r->addresses.here_count);
 }

@@ -230,7 +230,8 @@ void chores_tick(struct room *r)
 	retain(r);
 	/* What is set aside for bans and deletions is not for addresses and times. */
 	const bool is_full = space_is_full(r->o.space);
-	if (!is_full && addresses_tick(r))
+	const bool has_more = !is_full && addresses_tick(r);
+	if (has_more)
 		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
 	if (r->mono_now_ms >= r->seen_next_ms && !is_full) {
 		r->seen_next_ms = r->mono_now_ms + SEEN_MS;
@@ -242,13 +243,15 @@ void chores_tick(struct room *r)
 	uint64_t commits = metric_get(M_COMMITS);
 	bool collects = r->evicted || collect_is_due(r, &r->collect);
 	uint64_t connects = metric_get(M_CONNECTS);
-	bool is_calm = connects == r->connects_seen;
+	bool is_calm = connects == r->connects_seen && !has_more;
 	bool trims = is_calm && connects - r->connects_trimmed >= TRIM_CONNECTS;
 	r->connects_seen = connects;
 	if (commits == r->commits_seen && !collects && !trims && !is_full)
 		return;
-	if (trims)
+	if (trims) {
 		r->connects_trimmed = connects;
+		store_release_memory(r->o.store);
+	}
 	r->commits_seen = commits;
 	r->evicted = false;
 	struct chore *c = xmalloc(sizeof *c);

@@ -118,8 +118,10 @@ struct remembered {
 };
 
 struct addresses { /* addresses.c */
-	struct remembered *queue; /* still to be stored, oldest first */
+	struct remembered *queue; /* people who went, still to be stored, oldest first */
 	size_t count, room;
+	uint64_t *here;           /* the ids of people who came, likewise */
+	size_t here_count, here_room;
 	int64_t kept;             /* rows of the store */
 	int64_t next_ms, expire_next_ms; /* monotonic: when the store is asked again; when old ones are looked for */
 	bool was_keeping, has_old;

@@ -125,6 +125,7 @@ int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit) WC_MUSTCHEC
 /* With data in memory: beyond this the database takes nothing more (-WC_ESTORAGE). Thread: main, before others. */
 void store_bound_memory(struct store *s, uint64_t bytes);
 int store_vacuum_some(struct store *s, int pages) WC_MUSTCHECK; /* incremental vacuum, outside a transaction. Returns how many pages are still free */
+void store_release_memory(struct store *s); /* cached pages that a crowd left; what is needed again is read from the system's cache */
 /* Tests: the nth step from now fails with this SQLite code, as if SQLite had said so; FULL, IOERR and NOMEM also end the transaction. */
 void store_test_fail_after(struct store *s, int nth, int rc);
 

@@ -720,6 +720,11 @@ static int take_count(void *arg, int columns, char **values, char **names)
 	return 0;
 }
 
+void store_release_memory(struct store *s)
+{
+	(void)sqlite3_db_release_memory(s->db);
+}
+
 int store_vacuum_some(struct store *s, int pages)
 {
 	char pragma[64];
