@@ -326,6 +326,21 @@ static void find_longer(const struct room *r, const struct command *c, struct ta
 		}
 }
 
+/* Would the list grow beyond what is looked at for every join? What is over, or makes room for the new, does not count. */
+static bool is_too_many(const struct room *r, const struct targets *t)
+{
+	size_t stay = 0, come = 0;
+	for (int i = 0; i < t->n; i++)
+		come += !t->longer[i];
+	for (size_t j = 0; j < r->mod.count; j++) {
+		bool goes = is_over(r, r->mod.list[j]);
+		for (int i = 0; i < t->n && !goes; i++)
+			goes = !t->longer[i] && is_same_target(r->mod.list[j], t->v[i]);
+		stay += !goes;
+	}
+	return come && stay + come > SANCTIONS_MAX;
+}
+
 static void put_targets(struct buf *b, const struct targets *t)
 {
 	buf_puts(b, "[");
@@ -437,7 +452,7 @@ void moderate_sanction(struct room *r, struct command *c)
 		free_targets(&t);
 		return;
 	}
-	if (r->mod.count + (size_t)t.n > SANCTIONS_MAX) {
+	if (is_too_many(r, &t)) {
 		mod_fail(c, 409, "too_many", "there are 10,000 bans and mutes already: lift some, or ban networks instead of addresses");
 		free_targets(&t);
 		return;

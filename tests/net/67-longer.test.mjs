@@ -1,5 +1,7 @@
 // Of two bans or mutes of the same target the longer stands, whatever the order; --replace shortens. And a network that hits others wants --force.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import path from 'node:path';
 import { serverTest, fence } from './lib.mjs';
 import { join2, rejoin2 } from './v2.mjs';
 import { ctl, ctlJson, adminRequest } from './admin.mjs';
@@ -145,4 +147,29 @@ serverTest('of several that meet one person the last to end counts: a mute that 
 	const back = await s.connect({ headers: { 'X-Forwarded-For': '203.0.113.7' } });
 	back.send({ type: 'join', v: 2, token: ann.token });
 	assert.match((await back.closed).reason.toString(), /^long/);
+});
+
+serverTest('10,000 bans and mutes are as many as there can be; those that are over, or that a new one replaces, do not count', async s => {
+	await ctl(s, ['ban', '--ip', '8.8.4.4']);
+	// 9.0.0.0 and the 9,998 after it, until then.
+	const fill = async until => {
+		await s.stop();
+		execFileSync('sqlite3', [path.join(s.dir, 'data/wavechat.db')], { input: `DELETE FROM sanctions WHERE reason = 'many';
+			WITH RECURSIVE n(i) AS (VALUES(0) UNION ALL SELECT i + 1 FROM n WHERE i < 9998) INSERT INTO sanctions (act, kind, user_id, addr, bits, at, until, reason, uid)
+			SELECT act, kind, 0, CAST(x'00000000000000000000ffff0900' || char(i / 100, i % 100) AS BLOB), 128, at, ${until}, 'many', uid FROM n, sanctions WHERE reason IS NULL;` });
+		await s.restart();
+	};
+	await fill(Date.now() + 3600e3);
+	assert.equal((await listed(s, 'bans')).length, 10000);
+	assert.match((await ctl(s, ['ban', '--ip', '8.8.8.8'], { status: 1 })).stderr, /there are 10,000 bans and mutes already/);
+	await ctl(s, ['ban', '--ip', '8.8.4.4', '--reason', 'another']); // in the place of the one that stands
+	assert.match((await ctl(s, ['ban', '--ip', '8.8.4.4', '--for', '1h'])).stdout, /stays banned for good/);
+	await ctl(s, ['ban', '--ip', '8.8.4.4', '--for', '1h', '--replace']);
+	assert.equal((await listed(s, 'bans')).length, 10000);
+	await ctl(s, ['unban', '--ip', '8.8.4.4']);
+	await ctl(s, ['ban', '--ip', '8.8.4.4']);
+	await fill(Date.now() - 1);
+	assert.equal((await listed(s, 'bans')).length, 1);
+	await ctl(s, ['ban', '--ip', '8.8.8.8']);
+	assert.deepEqual((await listed(s, 'bans')).map(b => b.net), ['8.8.4.4', '8.8.8.8']);
 });
