@@ -140,7 +140,7 @@ static void fail_address(struct room *r, struct command *c, const char *name)
 		snprintf(kept, sizeof(kept), "an address is kept for %d day%s", days, days == 1 ? "" : "s");
 	else
 		snprintf(kept, sizeof(kept), "--keep-addresses 0 keeps none");
-	if (asprintf(&text, "nothing was done: no address of %s is known (%s); without with-ip the %s alone", name, kept,
+	if (asprintf(&text, "nothing was done: no address of %s is known (%s); without --with-ip the %s alone", name, kept,
 	             c->act == SANCTION_BAN ? "ban is of the person" : "mute is of the person") < 0)
 		abort();
 	mod_fail(c, 404, "no_such_address", text);

@@ -206,7 +206,7 @@ static int sanction(struct ctl *c, const char *path, const char *done)
 		print_safe(stdout, describe(text, s));
 		printf(" %s%s, number %lld\n", jint(s, "until") ? "until " : "for good", jint(s, "until") ? time_text(until, jint(s, "until")) : "",
 		       (long long)jint(s, "sanction"));
-		if (c->count && strcmp(jstr(s, "kind"), "name") == 0)
+		if (c->count && !option(c, "with-ip") && strcmp(jstr(s, "kind"), "name") == 0)
 			printf("  a guest has no identity: the name it is; --with-ip takes the address, too\n");
 	}
 	if (!c->json && jint(o, "connections"))
