@@ -280,9 +280,10 @@ serverTest('a check that nobody waits for ends, and the server stops in time ami
 	}
 	for (let i = 0; i < 3; i++) {
 		const child = spawn(ctlBinary, ['--socket', socketOf(s), 'verify'], { stdio: 'ignore' });
+		const closed = once(child, 'close'); // it may be through before the kill
 		await sleep(30);
 		child.kill('SIGKILL');
-		await once(child, 'close');
+		await closed;
 	}
 	await ctl(s, ['verify']);
 	assert.equal((await adminRequest(s, 'POST', '/v1/verify', {})).status, 200);

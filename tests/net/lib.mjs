@@ -198,6 +198,8 @@ export function serverTest(title, options, fn) {
 	if (typeof options === 'function') [options, fn] = [{}, options];
 	test(title, { timeout: (options.timeout || 30000) * slack }, async t => {
 		const s = await Server.start(options);
+		// A test that ran out of time never comes to its end: its server must not keep the whole run waiting.
+		t.signal.addEventListener('abort', () => s.child.kill('SIGKILL'));
 		try {
 			await fn(s, t);
 			if (s.alive()) await s.stop();
