@@ -127,6 +127,25 @@ static bool is_far_from(size_t explained, size_t orphans)
 	return !explained || (orphans >= HANDFUL && orphans > explained) || (orphans >= FEW && orphans > 2 * explained);
 }
 
+static char *path_of(const char *dir, const char *name)
+{
+	char *path;
+
+	if (asprintf(&path, "%s/%s", dir, name) < 0)
+		abort();
+	return path;
+}
+
+static bool has_log(const char *dir)
+{
+	char *log = path_of(dir, "wavechat.db-wal");
+	struct stat st;
+	bool has = stat(log, &st) == 0 && st.st_size > 0;
+
+	free(log);
+	return has;
+}
+
 static int judge(const struct files *f, const struct orphan_look *o, char **cause)
 {
 	size_t explained = 0, orphans = 0, pending = 0;
@@ -140,8 +159,9 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 		pending += !file->is_explained && file->is_pending;
 		orphans += !file->is_explained && !file->is_pending;
 	}
-	if (!f->look)
-		orphans += pending; /* where there is no database, there is none that could tell */
+	/* Where there is no database, there is none that could tell; and a kill amid so many would have left a log. */
+	if (!f->look || (pending >= HANDFUL && !has_log(o->dir)))
+		orphans += pending;
 	if (o->logs && f->missing)
 		log_warn("files missing", "files=%zu of=%zu remedy=\"wavechatctl verify names them; wavechatctl restore brings them back from a backup\"",
 		         f->missing, f->rows);
@@ -164,15 +184,6 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 }
 
 /* --- A log without its database: what was written last may be in there alone, and SQLite removes it when a new database is made beside it. */
-
-static char *path_of(const char *dir, const char *name)
-{
-	char *path;
-
-	if (asprintf(&path, "%s/%s", dir, name) < 0)
-		abort();
-	return path;
-}
 
 static int set_aside(const char *log, uint64_t bytes, char **cause)
 {

@@ -309,6 +309,28 @@ test('an older database that explains a few of a few files: no start', { timeout
 	}
 });
 
+test('an older database beside files of the server\'s last second before a kill: no start', { timeout: 120000 * slack }, async t => {
+	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-lost-'));
+	const s = await Server.start({ dir }), db = path.join(data(s), 'wavechat.db'), whole = ['', '-wal', '-shm'];
+	t.after(async () => { await s.cleanUp(); fs.rmSync(dir, { recursive: true, force: true }); });
+	let a = await join2(s, 'a');
+	const files = Array.from({ length: 9 }, (_, i) => noise(2_000 + i, i)), urls = [(await send(a, inline(files[0]))).url];
+	await aWhile();
+	await s.stop();
+	fs.copyFileSync(db, path.join(dir, 'early.db'));
+	await s.restart();
+	a = await join2(s, '', { token: a.token });
+	for (const f of files.slice(1)) urls.push((await send(a, inline(f))).url);
+	await s.kill9();
+	for (const suffix of whole) fs.renameSync(db + suffix, path.join(dir, `right.db${suffix}`));
+	fs.copyFileSync(path.join(dir, 'early.db'), db);
+	await refused(s, 'explains 1 of the 9 files');
+	for (const suffix of whole) fs.renameSync(path.join(dir, `right.db${suffix}`), db + suffix);
+	await s.restart();
+	await allServed({ s, files, urls });
+	await s.stop();
+});
+
 test('a database made anew, or older than the files: no start; with --accept-orphans they go to lost/, and come back', { timeout: 240000 * slack }, async t => {
 	const w = await withFiles(t, 24, 2), { s, db, dir, files } = w, right = path.join(dir, 'right.db');
 	fs.renameSync(db, right);
