@@ -40,20 +40,6 @@ void admin_place_dirs(const char *runtime, char *out[ADMIN_PLACES])
 	out[1] = print("/tmp/wavechat-%u", (unsigned)geteuid());
 }
 
-static char *place(void)
-{
-	char *dirs[ADMIN_PLACES], *first = NULL;
-
-	admin_place_dirs(getenv("XDG_RUNTIME_DIR"), dirs);
-	for (int i = 0; i < ADMIN_PLACES; i++) {
-		if (first)
-			free(dirs[i]);
-		else
-			first = dirs[i];
-	}
-	return first;
-}
-
 bool admin_place_is_ours(const char *dir)
 {
 	struct stat st;
@@ -61,16 +47,11 @@ bool admin_place_is_ours(const char *dir)
 	return lstat(dir, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 077);
 }
 
-static bool is_made;
+static char *made; /* the folder; until the end */
 
 char *admin_place_path(void)
 {
-	if (!is_made)
-		return NULL;
-	char *dir = place(), *path = print("%s/%d" ADMIN_PLACE_SUFFIX, dir, (int)getpid());
-
-	free(dir);
-	return path;
+	return made ? print("%s/%d" ADMIN_PLACE_SUFFIX, made, (int)getpid()) : NULL;
 }
 
 /* "123.sock" of a process that is gone. Whose number another program has by now stays; to connect to it is refused. */
@@ -96,22 +77,43 @@ static void clear(const char *path)
 		closedir(d);
 }
 
-int admin_place_make(char **cause)
+/* 0; 1: it cannot be made here, another place may do. */
+static int make_in(const char *dir, char **cause)
 {
-	char *dir = place();
-	int rc = 0;
-
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
 		wc_cause(cause, "cannot make %s for the admin socket: %s: name another place with --admin-socket", dir, strerror(errno));
-		rc = -WC_EIO;
-	} else if (!admin_place_is_ours(dir)) {
+		return 1;
+	}
+	if (!admin_place_is_ours(dir)) {
 		wc_cause(cause, "%s is not a folder of user %u alone: remove it, or name another place for the admin socket with --admin-socket", dir,
 		         (unsigned)geteuid());
-		rc = -WC_EDENIED;
-	} else {
-		clear(dir);
-		is_made = true;
+		return -WC_EDENIED;
 	}
-	free(dir);
-	return rc;
+	return 0;
+}
+
+int admin_place_make(char **cause)
+{
+	char *dirs[ADMIN_PLACES], *why = NULL;
+	int rc = 1;
+
+	admin_place_dirs(getenv("XDG_RUNTIME_DIR"), dirs);
+	for (int i = 0; i < ADMIN_PLACES; i++) {
+		if (dirs[i] && rc > 0) {
+			free(why);
+			why = NULL;
+			rc = make_in(dirs[i], &why);
+			if (rc == 0) {
+				clear(dirs[i]);
+				free(made);
+				made = dirs[i];
+				continue;
+			}
+		}
+		free(dirs[i]);
+	}
+	if (rc != 0)
+		wc_cause(cause, "%s", why);
+	free(why);
+	return rc > 0 ? -WC_EIO : rc;
 }

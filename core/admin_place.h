@@ -1,6 +1,6 @@
 /* admin_place.h — where the admin socket of a server lies that keeps its data in memory, and so has no folder of its own.
  *
- * $XDG_RUNTIME_DIR/wavechat, where that is this user's, or /tmp/wavechat-UID: a folder of this user's that nobody else can enter. In it a socket
+ * $XDG_RUNTIME_DIR/wavechat, where that is this user's and can be written, or /tmp/wavechat-UID: a folder of this user's that nobody else can enter. In it a socket
  * for each process, PID.sock. wavechatctl looks there for itself (with admin_place_dirs), and trusts no folder of anybody else's. */
 #ifndef WC_ADMIN_PLACE_H
 #define WC_ADMIN_PLACE_H

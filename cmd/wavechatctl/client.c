@@ -47,7 +47,7 @@ static int connect_to(const struct ctl *c, const char *path)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* EAGAIN: as many wait already as the kernel lets wait, so the server has accepted nobody for a while. */
 	while (fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) < 0) {
-		if (errno == EAGAIN && !limit_is_over(c)) {
+		if (errno == EAGAIN && !limit_is_over(c) && !is_stopped()) {
 			usleep(BACKLOG_MS * 1000);
 			continue;
 		}
@@ -90,6 +90,8 @@ static char *place_of_variables(void)
 
 static int refuse_connection(struct ctl *c, const char *path, int error)
 {
+	if (error == EAGAIN && is_stopped())
+		return EXIT_REFUSED;
 	if (error == EAGAIN) {
 		if (!c->path)
 			c->path = xstrdup(path);
@@ -242,7 +244,7 @@ static bool send_all(struct ctl *c, const char *p, size_t n)
 	return true;
 }
 
-/* As recv; errno EAGAIN: the limit is over. */
+/* As recv; errno EAGAIN: the limit is over; EINTR: is_stopped. */
 static ssize_t receive(struct ctl *c, void *to, size_t n)
 {
 	ssize_t got;
@@ -354,6 +356,10 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 			goto out;
 		}
 		hang_up(c);
+		if (is_stopped()) { /* asked for: nothing is to be said of the server */
+			code = EXIT_REFUSED;
+			goto out;
+		}
 		if (!is_old || a->have)
 			break; /* only a connection that had waited may have been closed for that */
 	}
@@ -380,7 +386,7 @@ static int read_body(struct ctl *c, const struct answer *a, sink_fn sink, void *
 		}
 		if (n <= 0) {
 			hang_up(c);
-			return lost(c, "ended the connection within its answer");
+			return is_stopped() ? EXIT_REFUSED : lost(c, "ended the connection within its answer");
 		}
 		left -= (size_t)n;
 		if (sink(arg, piece, (size_t)n))
@@ -395,6 +401,14 @@ static int keep(void *arg, const void *data, size_t n)
 {
 	buf_put(arg, data, n);
 	return ((struct buf *)arg)->failed;
+}
+
+/* All of the body into b, which has a bound: no server says so much at once. */
+static int keep_body(struct ctl *c, const struct answer *a, struct buf *b)
+{
+	int code = read_body(c, a, keep, b);
+
+	return b->failed ? complain(EXIT_REFUSED, "the server's answer makes no sense: it is longer than %d MB; is it of another version?", ANSWER_MAX >> 20) : code;
 }
 
 /* --- What a refusal means */
@@ -453,7 +467,7 @@ static int call(struct ctl *c, const char *method, const char *path, const char 
 	if (code)
 		return code;
 	buf_init(&b, ANSWER_MAX);
-	code = read_body(c, &a, keep, &b);
+	code = keep_body(c, &a, &b);
 	if (code == 0) {
 		t = json_tokener_new();
 		o = b.len ? json_tokener_parse_ex(t, b.p, (int)b.len) : NULL;
@@ -500,7 +514,7 @@ int api_stream(struct ctl *c, const char *path, sink_fn sink, void *arg)
 	struct json_object *o = NULL;
 
 	buf_init(&b, ANSWER_MAX);
-	code = read_body(c, &a, keep, &b);
+	code = keep_body(c, &a, &b);
 	buf_putc(&b, '\0');
 	if (code == 0) {
 		o = b.p ? json_tokener_parse(b.p) : NULL;
@@ -535,7 +549,7 @@ int api_fetch(struct ctl *c, const char *path, struct fetch *f)
 		return f->is_short ? 0 : code;
 	}
 	buf_init(&b, ANSWER_MAX);
-	code = read_body(c, &a, keep, &b);
+	code = keep_body(c, &a, &b);
 	buf_putc(&b, '\0');
 	if (code == 0) {
 		o = b.p ? json_tokener_parse(b.p) : NULL;
@@ -564,12 +578,15 @@ static int try_hold(struct ctl *c, const char *path, bool *is_busy)
 	buf_init(&text, ANSWER_MAX);
 	buf_printf(&b, "POST %s HTTP/1.1\r\nHost: wavechat\r\nContent-Length: %llu\r\nExpect: 100-continue\r\n\r\n", path, HOLD_BYTES);
 	if (!send_all(&second, b.p, b.len) || !read_head(&second, &a)) {
-		code = errno == EAGAIN ? limit_over(c, second.fd, "accepted the connection but did not answer") : lost(c, "ended the connection without an answer");
+		if (errno == EAGAIN)
+			code = limit_over(c, second.fd, "accepted the connection but did not answer");
+		else
+			code = is_stopped() ? EXIT_REFUSED : lost(c, "ended the connection without an answer");
 	} else if (a.status == 100) {
 		c->hold = second.fd;
 		c->beat_ms = mono_ms();
 		second.fd = -1;
-	} else if ((code = read_body(&second, &a, keep, &text)) == 0) {
+	} else if ((code = keep_body(&second, &a, &text)) == 0) {
 		buf_putc(&text, '\0');
 		o = text.p ? json_tokener_parse(text.p) : NULL;
 		*is_busy = o && strcmp(jstr(o, "error"), "busy") == 0;

@@ -3,20 +3,11 @@
 
 #include <errno.h>
 #include <json-c/json.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define FOLLOW_MS 300
-
-static volatile sig_atomic_t is_over;
-
-static void on_signal(int sig)
-{
-	(void)sig;
-	is_over = 1;
-}
 
 /* --- Text and JSONL */
 
@@ -162,7 +153,7 @@ static int walk(struct ctl *c, struct range *r, bool filters, each_fn fn, void *
 	bool more = true;
 
 	c->is_long = true;
-	while (more && !is_over) {
+	while (more && !is_stopped()) {
 		struct json_object *o, *list;
 		int64_t before = r->after;
 		int code = get_page(c, r, filters, &o);
@@ -216,21 +207,19 @@ static void show(void *arg, struct json_object *m)
 /* Until a signal. A server that is restarted meanwhile is waited for: nothing of what it keeps is missed. */
 static int follow(struct ctl *c, struct range *r, const struct shape *shape, uint64_t *shown)
 {
-	struct sigaction act = { .sa_handler = on_signal };
 	int code = 0;
 
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-	while (!is_over && code == 0 && fflush(stdout) == 0) {
+	catch_signals();
+	while (!is_stopped() && code == 0 && fflush(stdout) == 0) {
 		usleep(FOLLOW_MS * 1000);
 		code = walk(c, r, true, show, (void *)(uintptr_t)shape, shown);
-		for (; code && c->is_lost && !is_over; usleep(FOLLOW_MS * 1000)) {
+		for (; code && c->is_lost && !is_stopped(); usleep(FOLLOW_MS * 1000)) {
 			hush(true);
 			code = walk(c, r, true, show, (void *)(uintptr_t)shape, shown);
 			hush(false);
 		}
 	}
-	return is_over ? 0 : code;
+	return is_stopped() ? 0 : code;
 }
 
 int run_history(struct ctl *c)

@@ -12,6 +12,7 @@
 
 #include "ctl.h"
 
+#define LOOK_MS 500 /* a signal may come just before the wait */
 #define ASK_MS 4000 /* for the server's own word on what hangs */
 
 void limit_start(struct ctl *c)
@@ -38,11 +39,15 @@ bool limit_wait(const struct ctl *c, int fd, short events)
 		const int64_t left = c->until_ms - mono_ms();
 		int n;
 
+		if (is_stopped()) {
+			errno = EINTR;
+			return false;
+		}
 		if (left <= 0) {
 			errno = EAGAIN;
 			return false;
 		}
-		n = poll(&p, 1, (int)WC_MIN(left, (int64_t)60000));
+		n = poll(&p, 1, (int)WC_MIN(left, (int64_t)LOOK_MS));
 		if (n > 0)
 			return true;
 		if (n < 0 && errno != EINTR)

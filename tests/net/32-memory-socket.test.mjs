@@ -1,5 +1,6 @@
 // With data in memory the admin socket lies in a folder of the user's own, which wavechatctl finds by itself and neither trusts when it is anybody else's.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -107,4 +108,19 @@ test('started by root for another user: in that user\'s folder', { timeout: 3000
 	assert.match((await ctl(runtime, ['--socket', socket, 'status'])).stdout, new RegExp(`process ${s.pid},`));
 	const found = await ctl(runtime, ['status']); // root's own does not look into it
 	assert.ok(!found.stdout.includes(`process ${s.pid},`), found.stdout);
+}));
+
+test('$XDG_RUNTIME_DIR that cannot be written, or is no folder: in /tmp, and found there', { timeout: 30000 * slack }, () => withRuntime(async (runtime, up) => {
+	const readOnly = isRoot && spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro,mode=0700', 'wavechat-test', runtime]).status === 0;
+	if (!isRoot) fs.chmodSync(runtime, 0o500);
+	try {
+		if (isRoot && !readOnly) fs.rmSync(runtime, { recursive: true });
+		const s = await up();
+		assert.equal(socketOf(s), `/tmp/wavechat-${process.getuid()}/${s.pid}.sock`);
+		assert.match((await ctlRaw(['--socket', socketOf(s), 'status'])).stdout, new RegExp(`process ${s.pid},`));
+		await s.stop();
+	} finally {
+		if (readOnly) spawnSync('umount', [runtime]);
+		else if (!isRoot) fs.chmodSync(runtime, 0o700);
+	}
 }));

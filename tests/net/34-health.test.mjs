@@ -8,7 +8,7 @@ import path from 'node:path';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Server, fence, serverTest, slack, sleep } from './lib.mjs';
-import { adminRequest, ctl, ctlJson, ctlRaw, metric, socketOf } from './admin.mjs';
+import { adminRequest, ctl, ctlBinary, ctlJson, ctlRaw, metric, socketOf } from './admin.mjs';
 import { join2 } from './v2.mjs';
 
 const isRoot = process.getuid() === 0;
@@ -295,6 +295,45 @@ test('a server that trickles: a request has its limit as a whole, a long dump co
 			assert.match(r.stderr, words);
 		});
 });
+
+test('Ctrl-C ends what waits for a server that says nothing, or that trickles', { timeout: 60000 * slack }, async () => {
+	const trickle = c => {
+		const timer = setInterval(() => c.write('HTTP/1.1 200 OK'.slice(0, 1)), 50);
+		c.on('close', () => clearInterval(timer));
+	};
+	const out = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-signal-')), 'x.tar');
+	for (const way of [() => {}, trickle])
+		await impostor(way, async socket => {
+			for (const [verb, end] of [[['verify'], 'SIGTERM'], [['backup', out], 'SIGINT'], [['history', '--follow'], 'SIGTERM'], [['users'], 'SIGINT']]) {
+				const child = spawn(ctlBinary, ['--socket', socket, '--timeout', '0', ...verb], { stdio: ['ignore', 'pipe', 'pipe'] });
+				let said = '';
+				child.stderr.on('data', d => (said += d));
+				const ended = new Promise(resolve => child.once('close', (code, signal) => resolve({ code, signal })));
+				await sleep(300);
+				assert.equal(child.exitCode, null, `${verb}: ${said}`);
+				child.kill(end);
+				const r = await Promise.race([ended, sleep(15000)]);
+				child.kill('SIGKILL');
+				assert.ok(r, `${verb} goes on`);
+				assert.ok(r.signal === end || r.code === 1 || (verb[1] === '--follow' && r.code === 0), `${verb}: ${JSON.stringify(r)}`);
+				assert.equal(said, '', `${verb}: nothing is to be said of the server`);
+			}
+		});
+	assert.ok(!fs.existsSync(out) && !fs.existsSync(`${out}.part`));
+	fs.rmSync(path.dirname(out), { recursive: true });
+});
+
+test('an answer without an end is refused with words', { timeout: 60000 * slack }, () => impostor(c => {
+	const piece = Buffer.alloc(1 << 16, 'x'), more = () => { while (!c.destroyed && c.write(piece)); };
+	c.on('drain', more);
+	c.once('data', () => { c.write('HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n'); more(); });
+}, async socket => {
+	for (const verb of [['status'], ['users'], ['history'], ['verify']]) {
+		const r = await ctlRaw(['--socket', socket, ...verb]);
+		assert.equal(r.status, 1, verb[0]);
+		assert.match(r.stderr, /^wavechatctl: the server's answer makes no sense: it is longer than 64 MB; [^\n]*\n$/, verb[0]);
+	}
+}));
 
 test('a socket at which nobody accepts any more', { timeout: 60000 * slack, skip: !hasPerl && 'needs perl' }, async () => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-health-'));
