@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "logmsg.h"
@@ -156,12 +157,17 @@ static void lower_by_mount(struct memory_limit *l, const char *root, char *line,
 	lower_by_group(l, root, field[4], below, is_2 ? files_2 : files_1);
 }
 
+/* A service may be shown no file of /proc but its own (ProcSubset=pid of the unit): the kernel is asked itself, too. */
 static void lower_by_machine(struct memory_limit *l, const char *root)
 {
+	static const char source[] = "the machine's memory";
 	char *text = read_all(root, "/proc/meminfo"), *at = text ? strstr(text, "MemTotal:") : NULL;
+	struct sysinfo info;
 
 	if (at)
-		lower(l, strtoull(at + 9, NULL, 10) * 1024, "the machine's memory");
+		lower(l, strtoull(at + 9, NULL, 10) * 1024, source);
+	if (!*root && sysinfo(&info) == 0)
+		lower(l, (uint64_t)info.totalram * info.mem_unit, source);
 	free(text);
 }
 

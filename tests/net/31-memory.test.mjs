@@ -1,12 +1,14 @@
 // Memory is bounded by what the server may have: two strangers who want all of Render's 512 MB do not get it, and people chat on. `make hostile` measures
 // the delays; here are the bounds, in short, and what a start says of them.
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
+import os from 'node:os';
 import test from 'node:test';
 import { memoryGroup } from './cgroup.mjs';
 import { memoryRounds, renderEnv, renderMemory } from './hostile.mjs';
-import { noise, run, Server, serverTest, slack, sleep } from './lib.mjs';
+import { binary, noise, run, Server, serverTest, slack, sleep } from './lib.mjs';
 import { join2, newKey, request, upload, uploadPath } from './v2.mjs';
 
 const MB = 1 << 20;
@@ -38,6 +40,24 @@ test('the limit is the cgroup\'s, and every budget follows from it', { timeout: 
 	} finally {
 		await s.cleanUp();
 		g.remove();
+	}
+});
+
+test('a service that sees nothing of /proc but its own process knows the machine\'s memory', { timeout: 30000 * slack }, async t => {
+	const has = spawnSync('unshare', ['-m', 'mount', '-t', 'proc', '-o', 'subset=pid', 'proc', '/proc']).status === 0;
+	if (!has) return t.skip('/proc cannot be mounted so here');
+	const child = spawn('unshare', ['-m', 'sh', '-c', 'mount -t proc -o subset=pid proc /proc && ! cat /proc/meminfo && exec "$0" "$@"', binary, '--port', '0', '--data', ':memory:'],
+		{ stdio: ['ignore', 'pipe', 'pipe'] });
+	try {
+		let said = '';
+		for (const stream of [child.stdout, child.stderr]) stream.on('data', d => (said += d));
+		for (let i = 0; i < 200 && !/ ready port=/.test(said) && child.exitCode === null; i++) await sleep(50);
+		const limit = Number(/ memory limit_mb=(\d+) /.exec(said)?.[1]);
+		assert.ok(limit > 0 && limit <= os.totalmem() / MB, said);
+	} finally {
+		const ended = new Promise(resolve => child.once('close', resolve));
+		child.kill('SIGTERM');
+		await ended;
 	}
 });
 
