@@ -347,6 +347,14 @@ static int say_it(const struct backup *b, const char *file)
 	                b->bad.count, (unsigned long long)(b->files + b->bad.count));
 }
 
+/* Another backup may have been finished, and got its name, between our opening of its file and our lock on it. */
+static bool is_still_named(int fd, const char *part)
+{
+	struct stat opened, named;
+
+	return fstat(fd, &opened) == 0 && lstat(part, &named) == 0 && opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
 static int to_file(struct backup *b, const char *file, const char *part)
 {
 	int code;
@@ -355,7 +363,7 @@ static int to_file(struct backup *b, const char *file, const char *part)
 	b->a.fd = open(part, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (b->a.fd < 0)
 		return complain(EXIT_REFUSED, "cannot write %s: %s", part, strerror(errno));
-	if (flock(b->a.fd, LOCK_EX | LOCK_NB) < 0) {
+	if (flock(b->a.fd, LOCK_EX | LOCK_NB) < 0 || !is_still_named(b->a.fd, part)) {
 		close(b->a.fd);
 		return complain(EXIT_REFUSED, "%s is being written by another backup", part);
 	}

@@ -338,3 +338,17 @@ serverTest('with its standard output closed, a backup says that it cannot write,
 	assert.notEqual(sh('exec "$0" --socket "$1" status >&- 2>&-').status, 0);
 	assert.equal(sh('exec "$0" --socket "$1" status <&- 2>&-').status, 0);
 });
+
+serverTest('several backups under one name at once: one is made, the others refuse, and what has the name is whole', { timeout: 120000 }, async s => {
+	const a = await join2(s, 'a'), bytes = noise(100_000), out = path.join(s.dir, 'same.tar');
+	a.send({ type: 'file', filename: 'f', data: bytes.toString('base64') });
+	await a.next('file');
+	for (let round = 0; round < 8; round++) {
+		const all = await Promise.all([0, 1, 2].map(() => ctlRaw(['--socket', socketOf(s), 'backup', out, '--force'])));
+		for (const r of all) assert.ok(r.status === 0 || /is being written by another backup|another backup is under way/.test(r.stderr), r.stderr);
+		assert.ok(all.some(r => r.status === 0));
+		const v = await ctlRaw(['verify', out]);
+		assert.equal(v.status, 0, v.stderr);
+		assert.ok(!fs.existsSync(`${out}.part`));
+	}
+});
