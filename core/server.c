@@ -131,10 +131,9 @@ int server_plan_limits(struct server *s, char **cause)
 	return server_plan(&s->first_plan, s->o, &limit, cause);
 }
 
-static void say_plan(const struct server *s)
+void server_say_connections(const struct server *s)
 {
 	const struct descriptors *d = &s->plan->descriptors;
-	budgets_log(&s->plan->budgets);
 	if (s->o->max_connections > d->connections_max)
 		log_warn("max-connections lowered", "asked=%d allowed=%d descriptors=%d remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
 		         s->o->max_connections, d->connections_max, d->limit);
@@ -426,7 +425,8 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	say_sandbox(&s->sandbox);
 	say_room(s->space);
 	space_keep_reserve(s->space);
-	say_plan(s);
+	budgets_log(&s->plan->budgets);
+	server_say_connections(s);
 	if (dir)
 		warn_of_open_folder(dir);
 	*out = s;

@@ -54,6 +54,7 @@ int server_plan(struct plan *out, const struct options *o, const struct memory_l
 struct hub_opts server_hub_opts(struct server *s);       /* sets the budget's cap, too */
 void server_http_limits(struct server *s, struct httpd_limits *out);
 void server_say_certificate(struct server *s);
+void server_say_connections(const struct server *s); /* a warning if they are fewer than was asked for */
 void server_say_complaint(const char *event, const char *cause, const char *kept); /* an error in the log */
 
 int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;

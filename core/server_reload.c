@@ -196,6 +196,8 @@ bool server_reload(struct server *s, char **cause)
 	apply(s, was, &n);
 	options_each(was, s->o, say_change, &said);
 	options_each(s->o, s->wanted, say_waiting, &said);
+	if (s->o->max_connections != was->max_connections)
+		server_say_connections(s);
 	read_files_again(s, &n);
 	if (options_config_path(s->o) || said.changed || said.waiting)
 		log_info("settings reloaded", "changed=%d waiting=%d", said.changed, said.waiting);

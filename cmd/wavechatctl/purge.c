@@ -174,6 +174,7 @@ int run_purge(struct ctl *c)
 {
 	const bool is_dry = option(c, "dry-run") != NULL, asks = !is_dry && !option(c, "yes") && isatty(STDIN_FILENO);
 	struct tally counted = { 0 }, done = { 0 };
+	bool is_idle;
 	int64_t since = 0;
 	int code = 0;
 
@@ -183,17 +184,18 @@ int run_purge(struct ctl *c)
 		return complain(EXIT_USAGE, "--since \"%s\": a time is 2026-01-31, 2026-01-31T12:30, or how long ago: 90s, 30m, 2h, 7d", option(c, "since"));
 	if (is_dry || asks)
 		code = run_all(c, &counted, true, since, &counted);
-	if (code == 0 && asks && !confirms(&counted))
+	is_idle = asks && counted.messages == 0; /* what comes meanwhile was not asked for */
+	if (code == 0 && asks && !is_idle && !confirms(&counted))
 		code = complain(EXIT_REFUSED, "nothing was deleted");
-	if (code == 0 && !is_dry)
+	if (code == 0 && !is_dry && !is_idle)
 		code = run_all(c, &counted, false, since, &done);
 	if (code == 0 && c->json) {
-		print_tally_json(is_dry ? &counted : &done, is_dry);
+		print_tally_json(is_dry || is_idle ? &counted : &done, is_dry);
 	} else if (code == 0) {
 		printf("%s ", is_dry ? "would delete" : "deleted");
-		print_what(stdout, is_dry ? &counted : &done);
+		print_what(stdout, is_dry || is_idle ? &counted : &done);
 		puts(is_dry ? "; nothing was deleted" : "");
-		print_people(stdout, is_dry ? &counted : &done);
+		print_people(stdout, is_dry || is_idle ? &counted : &done);
 	}
 	tally_fini(&counted);
 	tally_fini(&done);

@@ -445,6 +445,16 @@ test('a file that need not be there is not to vanish while it runs: what it said
 	});
 });
 
+test('SIGHUP: more connections than the limit of open files allows are lowered with the warning that a start gives', { timeout: 60000 * slack }, async () => {
+	await withServer('#\n', { allow: /max-connections lowered/ }, async s => {
+		const said = await s.change('WAVECHAT_MAX_CONNECTIONS=2000000000\n');
+		assert.match(said, /warn +max-connections lowered asked=2000000000 allowed=\d+/);
+		assert.equal((await ctlJson(s, ['status'])).connections_max, Number(/lowered asked=\d+ allowed=(\d+)/.exec(said)[1]));
+		assert.doesNotMatch(await s.change('WAVECHAT_MAX_CONNECTIONS=100\n'), /lowered/);
+		assert.equal((await ctlJson(s, ['status'])).connections_max, 100);
+	});
+});
+
 test('a storm of SIGHUP while people chat: nothing is lost, memory stays', { timeout: 120000 * slack }, async () => {
 	await withServer('WAVECHAT_MESSAGE_RATE=0\nWAVECHAT_REQUEST_RATE=0\n', {}, async (s, put) => {
 		const [a, b] = [await join2(s, 'ann'), await join2(s, 'ben')];

@@ -69,6 +69,9 @@ serverTest('on a terminal it says what goes and asks; anything but yes deletes n
 	assert.equal(yes.status, 0, yes.out);
 	assert.match(yes.out, /deleted 5 messages of Ann/);
 	assert.ok((await stored(s)).filter(m => m[1] === 'Ann').every(m => m[3]));
+	const nothing = await onTerminal(s, ['purge', 'Ann']); // is no question
+	assert.deepEqual([nothing.asked, nothing.status], [false, 0]);
+	assert.match(nothing.out, /deleted 0 messages of Ann/);
 	const other = await onTerminal(s, ['purge', 'Bob', '--yes']);
 	assert.deepEqual([other.asked, other.status], [false, 0]);
 	assert.equal((await onTerminal(s, ['purge', 'nosuch'])).status, 5);
