@@ -64,11 +64,12 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* The sandbox lets the server read only where files were named at the start. */
-static void explain_sandbox(const struct server *s, char **cause)
+static void say_not_reloaded(const struct server *s, const char *event, char **cause, const char *kept)
 {
 	if (s->sandbox.landlock && *cause && strstr(*cause, "Permission denied"))
 		wc_cause(cause, "%s; while it runs, the server reads only in the data folder and beside files that were named at the start: put it there, or restart",
 		         *cause);
+	server_say_complaint(event, *cause, kept);
 }
 
 static int stage(struct server *s, struct staged *n, char **cause)
@@ -80,15 +81,12 @@ static int stage(struct server *s, struct staged *n, char **cause)
 	if (!same_text(o->join_password_file, s->o->join_password_file)) {
 		n->has_password = true;
 		if (o->join_password_file && password_read(&n->password, o->join_password_file, s->password_salt, cause) < 0)
-			goto fail;
+			return -WC_EBAD;
 	}
 	if (o->tls_cert && (!same_text(o->tls_cert, s->o->tls_cert) || !same_text(o->tls_key, s->o->tls_key)) &&
 	    tls_open(&n->tls, o->tls_cert, o->tls_key, cause) < 0)
-		goto fail;
+		return -WC_EBAD;
 	return 0;
-fail:
-	explain_sandbox(s, cause);
-	return -WC_EBAD;
 }
 
 /* --- Then all of it */
@@ -163,13 +161,13 @@ static void read_files_again(struct server *s, const struct staged *n)
 		if (password_read(&password, s->o->join_password_file, s->password_salt, &cause) == 0)
 			room_set_options(s->room, s->o, &password);
 		else
-			server_say_complaint("join password not reloaded", cause, "the one in use");
+			say_not_reloaded(s, "join password not reloaded", &cause, "the one in use");
 	}
 	if (s->tls && !n->tls) {
 		if (tls_reload(s->tls, &cause) == 0)
 			server_say_certificate(s);
 		else
-			server_say_complaint("certificate not reloaded", cause, "the one in use");
+			say_not_reloaded(s, "certificate not reloaded", &cause, "the one in use");
 	}
 	free(cause);
 }
@@ -185,7 +183,7 @@ bool server_reload(struct server *s, char **cause)
 		options_free(n.wanted);
 		options_free(n.in_force);
 		tls_free(n.tls);
-		server_say_complaint("settings not reloaded", *cause, "all that are in use");
+		say_not_reloaded(s, "settings not reloaded", cause, "all that are in use");
 		read_files_again(s, &(struct staged){ .wanted = NULL });
 		return false;
 	}

@@ -455,6 +455,27 @@ test('SIGHUP: more connections than the limit of open files allows are lowered w
 	});
 });
 
+test('SIGHUP: a link to where the sandbox lets nothing be read says so, of settings and of a password', { timeout: 60000 * slack }, async () => {
+	await withServer('#\n', { allow: /not reloaded/ }, async (s, put, dir) => {
+		if (!/landlock=[1-9]/.test(s.output)) return; // no such kernel
+		const elsewhere = tmp(), password = path.join(dir, 'password'), why = 'Permission denied.*while it runs, the server reads only in the data folder and beside files';
+		try {
+			fs.writeFileSync(path.join(elsewhere, 'settings'), 'HISTORY_LIMIT=3\n');
+			fs.writeFileSync(path.join(elsewhere, 'password'), 'word\n');
+			fs.writeFileSync(password, 'word\n');
+			await s.change(`WAVECHAT_JOIN_PASSWORD_FILE=${password}\n`, /changed=introduced/);
+			fs.unlinkSync(password);
+			fs.symlinkSync(path.join(elsewhere, 'password'), password);
+			await s.change(null, new RegExp(`join password not reloaded error=".*${why}`));
+			fs.unlinkSync(s.file);
+			fs.symlinkSync(path.join(elsewhere, 'settings'), s.file);
+			await s.change(null, new RegExp(`settings not reloaded error=".*${why}`));
+		} finally {
+			fs.rmSync(elsewhere, { recursive: true });
+		}
+	});
+});
+
 test('a storm of SIGHUP while people chat: nothing is lost, memory stays', { timeout: 120000 * slack }, async () => {
 	await withServer('WAVECHAT_MESSAGE_RATE=0\nWAVECHAT_REQUEST_RATE=0\n', {}, async (s, put) => {
 		const [a, b] = [await join2(s, 'ann'), await join2(s, 'ben')];
