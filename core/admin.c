@@ -221,6 +221,13 @@ static struct json_object *query_args(struct http_req *r)
 	return args;
 }
 
+/* Also 1 or 0, of which a query is made. */
+static bool is_yes_or_no(struct json_object *value)
+{
+	const char *text = value ? json_object_get_string(value) : "";
+	return json_object_is_type(value, json_type_boolean) || strcmp(text, "1") == 0 || strcmp(text, "0") == 0;
+}
+
 static void start(struct call *c)
 {
 	char text[256];
@@ -233,6 +240,12 @@ static void start(struct call *c)
 		bool is_empty = json_object_is_type(value, json_type_string) && !*json_object_get_string(value);
 		if (is_in_list(c->verb->params, name) && is_empty && is_in_list("user name net dm with sanction since until last after", name)) {
 			snprintf(text, sizeof(text), "%s is empty: leave it out, or say whom or what", name);
+			call_fail(c, 400, "bad_request", text);
+			return;
+		}
+		/* "dry_run":"true" is a word: taken for no, it would delete. */
+		if (is_in_list(c->verb->params, name) && is_in_list("all addresses dry_run force replace with_ip read_only on", name) && !is_yes_or_no(value)) {
+			snprintf(text, sizeof(text), "%s is true or false", name);
 			call_fail(c, 400, "bad_request", text);
 			return;
 		}

@@ -64,7 +64,7 @@ static bool same_text(const char *a, const char *b)
 }
 
 /* The sandbox lets the server read only where files were named at the start. */
-static void say_not_reloaded(const struct server *s, const char *event, char **cause, const char *kept)
+static void say_complaint(const char *event, const struct server *s, char **cause, const char *kept)
 {
 	if (s->sandbox.landlock && *cause && strstr(*cause, "Permission denied"))
 		wc_cause(cause, "%s; while it runs, the server reads only in the data folder and beside files that were named at the start: put it there, or restart",
@@ -161,13 +161,13 @@ static void read_files_again(struct server *s, const struct staged *n)
 		if (password_read(&password, s->o->join_password_file, s->password_salt, &cause) == 0)
 			room_set_options(s->room, s->o, &password);
 		else
-			say_not_reloaded(s, "join password not reloaded", &cause, "the one in use");
+			say_complaint("join password not reloaded", s, &cause, "the one in use");
 	}
 	if (s->tls && !n->tls) {
 		if (tls_reload(s->tls, &cause) == 0)
 			server_say_certificate(s);
 		else
-			say_not_reloaded(s, "certificate not reloaded", &cause, "the one in use");
+			say_complaint("certificate not reloaded", s, &cause, "the one in use");
 	}
 	free(cause);
 }
@@ -183,7 +183,7 @@ bool server_reload(struct server *s, char **cause)
 		options_free(n.wanted);
 		options_free(n.in_force);
 		tls_free(n.tls);
-		say_not_reloaded(s, "settings not reloaded", cause, "all that are in use");
+		say_complaint("settings not reloaded", s, cause, "all that are in use");
 		read_files_again(s, &(struct staged){ .wanted = NULL });
 		return false;
 	}

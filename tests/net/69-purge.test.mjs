@@ -44,6 +44,11 @@ serverTest('a dry run counts and changes nothing; then the sentence says whose a
 	assert.deepEqual(await stored(s), before);
 	assert.equal((await s.get(file.url)).status, 200);
 	assert.equal((await audited(s)).length, acts, 'nothing was done');
+	for (const word of ['true', 'yes', '', 2, null, []]) { // is not taken for a no
+		const r = await adminRequest(s, 'POST', '/v1/purge', { user: 'Ann', dry_run: word });
+		assert.deepEqual([r.status, r.json.text], [400, 'dry_run is true or false']);
+	}
+	assert.deepEqual(await stored(s), before);
 	const done = await ctl(s, ['purge', 'Ann', '--reason', 'spam']);
 	assert.equal(done.stdout, `deleted 5 messages of Ann (id ${ann.id}), with 1 file\n`);
 	assert.deepEqual((await stored(s)).filter(m => !m[3]), before.filter(m => m[1] === 'Bob'));
