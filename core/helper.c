@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "fault.h"
 #include "pulse.h"
@@ -14,6 +16,8 @@ struct job {
 	job_fn fn;
 	void *arg;
 };
+
+#define HELPER_NICE 5
 
 struct worker {
 	struct helpers *all;
@@ -40,6 +44,8 @@ static void *worker_main(void *arg)
 	char name[16];
 	snprintf(name, sizeof name, "helper/%d", w->number);
 	wc_thread_is(ROLE_HELPER, name);
+	/* Linux has priorities by thread: hashing somebody's file must delay nobody's words. */
+	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), HELPER_NICE);
 	pulse_rest();
 	pthread_mutex_lock(&hs->lock);
 	for (;;) {

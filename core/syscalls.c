@@ -57,7 +57,7 @@ static const uint16_t allowed[] = {
 	/* waiting and waking */
 	SYS_epoll_create1, SYS_eventfd2, SYS_ppoll, SYS_pselect6, SYS_pipe2, SYS_clock_nanosleep, SYS_nanosleep, SYS_restart_syscall,
 	/* threads and signals */
-	SYS_set_robust_list, SYS_set_tid_address, SYS_exit, SYS_exit_group, SYS_gettid, SYS_sched_yield, SYS_sched_getaffinity, SYS_membarrier,
+	SYS_set_robust_list, SYS_set_tid_address, SYS_exit, SYS_exit_group, SYS_gettid, SYS_setpriority /* helpers, downwards */, SYS_sched_yield, SYS_sched_getaffinity, SYS_membarrier,
 	SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack,
 #ifdef SYS_rseq
 	SYS_rseq,

@@ -5,7 +5,8 @@
 // --disk-mb (4096): each server has a small disk of its own in memory, so that the bounds are reached; 0: the machine's, also where none can be mounted.
 // Two servers with the defaults run side by side. Bystanders chat on the first throughout (wavebench checks one order, no gap, no duplicate). The same
 // stranger attacks the first and the second in turns, so that each round compares like with like: what the stranger's own work costs this
-// machine is in both. The stranger has one address and some twenty names; it uploads, sends large frames, texts, and pages, as fast as it is let.
+// machine is in both. The stranger has one address and four names; it keeps sixteen
+// uploads and twelve large frames under way, and sends texts and asks for pages as fast as it is let.
 // Judged: the bystanders' p99 as a ratio of the two, the data folder against the storage bound, and the memory against the budgets that the
 // server itself states.
 import assert from 'node:assert/strict';
@@ -75,14 +76,15 @@ async function stranger(port) {
 	});
 	const forever = async fn => { while (!isOver) await Promise.all([fn(), sleep(1)]); };
 	const people = [];
-	for (let i = 0; i < 20; i++) { // names of the second dialect: uploads, texts, pages
+	for (let i = 0; i < 4; i++) { // names of the second dialect: uploads, texts, pages
 		const p = await connect(`stranger${i}`, 2);
 		if (!p) continue;
 		people.push(p);
-		forever(async () => {
-			await upload(p.token);
-			if (p.ws.readyState !== WebSocket.OPEN) await sleep(500);
-		});
+		for (let j = 0; j < 4; j++)
+			forever(async () => {
+				await upload(p.token);
+				if (p.ws.readyState !== WebSocket.OPEN) await sleep(500);
+			});
 		forever(async () => {
 			if (p.ws.readyState === WebSocket.OPEN && p.ws.bufferedAmount < MB) {
 				p.ws.send(JSON.stringify({ type: 'text', text: 'y'.repeat(3900), cid: `${i}.${++serial}` }));
