@@ -367,16 +367,24 @@ static int store_targets(struct room *r, const struct targets *t)
 	return rc;
 }
 
+struct taking {
+	const struct room *r;
+	const struct targets *t;
+};
+
+static bool makes_room(void *arg, const struct sanction *old)
+{
+	const struct taking *k = arg;
+	bool goes = is_over(k->r, old);
+	for (int i = 0; i < k->t->n; i++)
+		goes |= !k->t->longer[i] && is_same_target(old, k->t->v[i]);
+	return goes;
+}
+
 static void take_targets(struct room *r, const struct targets *t)
 {
-	for (size_t j = r->mod.count; j-- > 0;) {
-		struct sanction *old = r->mod.list[j];
-		bool goes = is_over(r, old);
-		for (int i = 0; i < t->n; i++)
-			goes |= !t->longer[i] && is_same_target(old, t->v[i]);
-		if (goes)
-			sanction_remove(r, old);
-	}
+	struct taking k = { r, t };
+	sanctions_sweep(r, makes_room, &k);
 	for (int i = 0; i < t->n; i++)
 		if (!t->longer[i])
 			sanction_add(r, t->v[i]);

@@ -222,6 +222,8 @@ int sanctions_load(struct room *r);
 void sanctions_free(struct room *r);
 void sanction_add(struct room *r, struct sanction *s); /* takes it */
 void sanction_remove(struct room *r, const struct sanction *s);
+/* Removes those that go, at once: one by one, thousands would hold the room up for seconds. */
+void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg);
 bool sanction_is_of_user(const struct sanction *s, const struct user *u);
 bool sanction_is_of_conn(const struct sanction *s, const struct conn *c);
 char *sanction_words(const struct sanction *s, const char *otherwise); /* its reason, or these words; the caller frees */

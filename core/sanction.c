@@ -79,6 +79,22 @@ void sanction_remove(struct room *r, const struct sanction *s)
 	list_changed(r);
 }
 
+void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg)
+{
+	struct moderation *mod = &r->mod;
+	size_t kept = 0;
+	for (size_t i = 0; i < mod->count; i++) {
+		if (goes(arg, mod->list[i]))
+			sanction_free(mod->list[i]);
+		else
+			mod->list[kept++] = mod->list[i];
+	}
+	if (kept == mod->count)
+		return;
+	mod->count = kept;
+	list_changed(r);
+}
+
 /* --- Whom one applies to */
 
 bool sanction_is_of_user(const struct sanction *s, const struct user *u)
