@@ -75,8 +75,9 @@ export async function auditBackup(world, backup, final, readBack) {
 	const problem = text => world.problem(`backup ${backup.number}: ${text}`);
 	const restored = await ctlRaw(['restore', backup.file, data], { timeout: 60000 });
 	if (restored.status !== 0) problem(`restore ended with ${restored.status}: ${restored.stderr}`);
-	const server = await Server.start({ dir });
+	const server = await Server.start({ dir, allow: /lockdown/ });
 	try {
+		await ctlRaw(['--socket', socketOf(server), 'lockdown', 'off']); // one that was on at the backup's moment is restored, too
 		const copy = await readBack(world, server);
 		const head = Math.max(0, ...copy.byId.keys(), ...copy.dms.keys());
 
