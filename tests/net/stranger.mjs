@@ -1,12 +1,13 @@
 // stranger.mjs — one stranger takes all that the defaults allow, and people who chat must not notice: `make hostile`, in short net/38-stranger.test.mjs.
 //
-//   node tests/net/stranger.mjs [--rounds N] [--seconds S] [--disk-mb N]
+//   node tests/net/stranger.mjs [--rounds N] [--seconds S] [--elsewhere S] [--disk-mb N]
 //
+// --elsewhere: seconds a round for the second server; 0: as many as here.
 // --disk-mb (4096): each server has a small disk of its own in memory, so that the bounds are reached; 0: the machine's, also where none can be mounted.
 // Two servers with the defaults run side by side. Bystanders chat on the first throughout (wavebench checks one order, no gap, no duplicate). The same
-// stranger attacks the first and the second in turns, so that each round compares like with like: what the stranger's own work costs this
-// machine is in both. The stranger has one address and four names; it keeps sixteen
-// uploads and twelve large frames under way, and sends texts and asks for pages as fast as it is let.
+// stranger attacks the first and the second in turns, so that each round compares like with like: what the stranger's own work costs this machine
+// is in both. The stranger has one address and four names; it keeps sixteen uploads and twelve large frames under way, and sends texts and asks for
+// pages as fast as it is let.
 // Judged: the bystanders' p99 as a ratio of the two, the data folder against the storage bound, and the memory against the budgets that the
 // server itself states.
 import assert from 'node:assert/strict';
@@ -155,7 +156,7 @@ export async function strangerRounds(o, say = () => {}) {
 		const attacked = [], other = [];
 		for (let i = 0; i < o.rounds; i++)
 			for (const target of i % 2 ? [second, first] : [first, second]) {
-				const r = await phase(target, first, o), got = o.got.at(-1) || {};
+				const r = await phase(target, first, target === second && o.elsewhere ? { ...o, seconds: o.elsewhere } : o), got = o.got.at(-1) || {};
 				(target === first ? attacked : other).push(r);
 				say(`round ${i + 1} against ${target === first ? 'this server ' : 'another one '} p50 ${r.p50.toFixed(2)} ms  p99 ${r.p99.toFixed(2)} ms  memory ${(r.peak / MB).toFixed(0)} MB` +
 					`  disk ${(bytesBelow(path.join(target.dir, 'data')) / MB).toFixed(0)} MB  uploaded ${((got.uploaded || 0) / MB).toFixed(0)} MB, frames ${got.frames}, refused ${JSON.stringify(got.refused)}`);
@@ -187,10 +188,10 @@ export function judge(r) {
 	for (const got of r.got) assert.ok(got.uploaded > 0 && got.frames > 0 && Object.keys(got.refused).length > 0, `the stranger was at it, and was refused: ${JSON.stringify(got)}`);
 }
 
-export const load = { people: 40, talkers: 8, rate: 40, seconds: 60, rounds: 10, diskMb: 4096 };
+export const load = { people: 40, talkers: 8, rate: 40, seconds: 60, rounds: 10, elsewhere: 20, diskMb: 4096 };
 
 if (process.argv[1] === here) {
-	const { values: { attack, ...values } } = parseArgs({ options: { attack: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' }, 'disk-mb': { type: 'string' } } });
+	const { values: { attack, ...values } } = parseArgs({ options: { attack: { type: 'string' }, rounds: { type: 'string' }, seconds: { type: 'string' }, elsewhere: { type: 'string' }, 'disk-mb': { type: 'string' } } });
 	if (attack) await stranger(Number(attack));
 	const { 'disk-mb': diskMb, ...given } = Object.fromEntries(Object.entries(values).map(([k, v]) => [k, Number(v)]));
 	const r = await strangerRounds({ ...load, ...given, ...(diskMb === undefined ? {} : { diskMb }) }, line => console.log(line));
