@@ -10,7 +10,8 @@
 
 struct disk {
 	char *dir;
-	struct options o;
+	struct options o, later[4]; /* at the start; those that took its place: the thread reads them, so none is changed */
+	size_t later_count;
 	struct space *space;
 	struct blobs *b;
 };
@@ -30,6 +31,16 @@ static void close_disk(struct disk *t)
 {
 	blobs_close(t->b);
 	space_stop(t->space);
+}
+
+/* As at SIGHUP. */
+static void set_bounds(struct disk *t, int max_storage_mb, int free_reserve_mb)
+{
+	assert_true(t->later_count < WC_LEN(t->later));
+	struct options *o = &t->later[t->later_count++];
+
+	*o = (struct options){ .max_storage_mb = max_storage_mb, .free_reserve_mb = free_reserve_mb };
+	space_set_options(t->space, o);
 }
 
 static int set_up_space(void **state)
@@ -97,14 +108,13 @@ static void test_limits(void **state)
 	assert_int_equal(n.reserve_bytes, 0);
 	assert_int_equal(n.floor_bytes, 0);
 	/* Options may change while it runs. */
-	t->o.max_storage_mb = 7;
-	t->o.free_reserve_mb = -1;
+	set_bounds(t, 7, -1);
 	space_look(t->space, &n);
 	assert_int_equal(n.bound_bytes, 7 << 20);
 	assert_true(n.is_bound_given);
 	assert_int_equal(n.reserve_bytes, WC_MIN(WC_MAX(n.disk_bytes / 20, UINT64_C(200) << 20), UINT64_C(2048) << 20));
 	assert_int_equal(n.floor_bytes, WC_MIN(WC_MIN(n.reserve_bytes / 2, UINT64_C(128) << 20), n.disk_bytes / 20));
-	t->o.max_storage_mb = 0;
+	set_bounds(t, 0, -1);
 	space_look(t->space, &n);
 	assert_int_equal(n.bound_bytes, 0);
 	assert_false(n.is_bound_given);
@@ -148,7 +158,7 @@ static void test_bound_holds(void **state)
 	struct space_state n;
 	pthread_t threads[8];
 
-	t->o.max_storage_mb = 16; /* given: new ones are refused past twice that */
+	set_bounds(t, 16, 0); /* given: new ones are refused past twice that */
 	space_look(t->space, &n);
 	bound = 2 * n.bound_bytes;
 	for (size_t i = 0; i < WC_LEN(threads); i++)
@@ -243,7 +253,7 @@ static void test_refused_files_leave_nothing(void **state)
 	uint8_t sha[WC_SHA_BYTES];
 	char *big = calloc(1, 3 << 20);
 
-	t->o.max_storage_mb = 1;
+	set_bounds(t, 1, 0);
 	assert_int_equal(blob_put(t->b, big, 3 << 20, sha), -WC_EFULL);
 	assert_int_equal(upload_begin(t->b, 1, STR("k"), 3 << 20, 0, &u, &st), -WC_EFULL);
 	assert_null(u);
