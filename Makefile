@@ -4,7 +4,7 @@
 
 BASE_VERSION := 0.1.0
 MODE    ?= release
-# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz: dynamic; fault: with faults to plant (core/fault.h).
+# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz: dynamic; fault: with faults to plant (core/base/fault.h).
 # Each has its own folder in build/.
 # CC and AR are as make has them: cc, ar.
 OBJCOPY ?= objcopy
@@ -56,17 +56,17 @@ LIBS           := -ljson-c -lsqlite3 -lssl -lcrypto -lutf8proc -lz -lm
 CIVETWEB       := build/civetweb/src/civetweb.c
 CIVETWEB_DEFS  := -DUSE_WEBSOCKET -DUSE_IPV6 -DNO_CGI -DNO_FILES -DNO_CACHING -DUSE_X_DOM_SOCKET -DNO_SSL_DL -DOPENSSL_API_3_0
 
-# --- What there is. core/static.c replaces what a static program must not use of libc; it goes into programs only.
+# --- What there is. core/base/static.c replaces what a static program must not use of libc; it goes into programs only.
 OUT   := build/$(MODE)
 BIN   := $(if $(filter release,$(MODE)),build,$(OUT))
 LIB   := $(OUT)/libwavechat.a
 EMBED := $(if $(wildcard tools/embed.c),build/tools/embed)
-CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/static.c,$(wildcard core/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o)
+CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/base/static.c,$(wildcard core/*/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o)
 NAMES := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard cmd/*/*.c)))))
-UNIT  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/*/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY := $(FUZZ:%=$(OUT)/fuzz/replay_%)
-BENCH := $(if $(wildcard tools/wavebench.c),$(BIN)/wavebench)
+BENCH := $(if $(wildcard tools/wavebench/*.c),$(BIN)/wavebench)
 NPM   := tests/node_modules/.package-lock.json
 export WAVECHATD := $(CURDIR)/$(BIN)/wavechatd
 export WAVECHATCTL := $(CURDIR)/$(BIN)/wavechatctl
@@ -166,7 +166,8 @@ $(NPM): tests/package-lock.json
 	$(Q)cd tests && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json
 
 fmt: ## format the C sources (clang-format 14)
-	clang-format -i $(wildcard core/*.[ch] cmd/*/*.[ch] tools/*.[ch] tests/unit/*.[ch])
+	clang-format -i $(FMT)
+FMT := $(wildcard core/*/*.[ch] cmd/*/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/unit/*/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
 lint: $(LIB) ## clang's warnings, the layers' rules, shell and script syntax
 	$(Q)tools/lint.sh $(CPPFLAGS_ALL) $(WARN)
@@ -240,11 +241,11 @@ $(OUT)/gen/%.o: build/gen/%.c $(OUT)/flags | build/probed $(CIVETWEB)
 	@mkdir -p $(@D); echo "  CC      $<"
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(WARN) $(CFLAGS_ALL) -c -o $@ $<
 
-$(OUT)/core/wc.o: build/version
+$(OUT)/core/base/wc.o: build/version
 CPPFLAGS_wc := -DWC_VERSION='"$(VERSION)"'
 # Only this file sees civetweb, whose own style is not ours to mend.
-CPPFLAGS_hijack := -Ibuild/civetweb/src $(CIVETWEB_DEFS)
-CFLAGS_hijack := -Wno-shadow -Wno-unused -Wno-unused-parameter -Wno-missing-prototypes -Wno-write-strings -Wno-format-nonliteral \
+CPPFLAGS_civet := -Ibuild/civetweb/src $(CIVETWEB_DEFS)
+CFLAGS_civet := -Wno-shadow -Wno-unused -Wno-unused-parameter -Wno-missing-prototypes -Wno-write-strings -Wno-format-nonliteral \
 	-Wno-sign-compare -Wno-cast-function-type -Wno-missing-field-initializers
 
 $(LIB): $(CORE)
@@ -261,7 +262,7 @@ build/gen/assets.c: $(EMBED) build/version $(shell find assets 2>/dev/null)
 
 # $(1): program. Debug information goes aside in release mode; the sanitizers' runtimes want a dynamic program.
 define program
-$(OUT)/$(1)$(if $(filter release,$(MODE)),.full): $(patsubst %.c,$(OUT)/%.o,$(wildcard cmd/$(1)/*.c)) $(if $(IS_STATIC),$(patsubst %.c,$(OUT)/%.o,$(wildcard core/static.c))) $(LIB)
+$(OUT)/$(1)$(if $(filter release,$(MODE)),.full): $(patsubst %.c,$(OUT)/%.o,$(wildcard cmd/$(1)/*.c)) $(if $(IS_STATIC),$(patsubst %.c,$(OUT)/%.o,$(wildcard core/base/static.c))) $(LIB)
 	@echo "  LD      $$@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(if $(IS_STATIC),$(STATIC)) $(LDFLAGS_ALL) -o $$@ $$^ $(LIBS)
 build/$(1): build/release/$(1).full
@@ -270,14 +271,14 @@ build/$(1): build/release/$(1).full
 endef
 $(foreach name,$(NAMES),$(eval $(call program,$(name))))
 
-$(BENCH): $(patsubst %.c,$(OUT)/%.o,$(wildcard tools/wavebench*.c)) $(LIB)
+$(BENCH): $(patsubst %.c,$(OUT)/%.o,$(wildcard tools/wavebench/*.c)) $(LIB)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_SAN) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(UNIT:$(OUT)/unit/%=$(OUT)/tests/unit/%.o): | build/probed-tests
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(LIBS_$*)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(LIBS_$(notdir $*))
 
 $(OUT)/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay_main.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"

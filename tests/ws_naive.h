@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../core/wsframe.h"
+#include "hub/wsframe.h"
 
 struct log {
 	char *p;

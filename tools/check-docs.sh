@@ -56,7 +56,7 @@ item() {
 }
 
 # --- Options. One row a line: name|variable|kind|low|high|default|choices|live; no row for what --help does not show.
-option_rows=$(cat core/*.h core/options.c | awk '
+option_rows=$(cat core/*/*.h core/server/options.c | awk '
 	function unquote(s) { gsub(/^[ \t]*"|"[ \t]*$/, "", s); return s }
 	# Takes the next positional member off s into `member`; "" for NULL. False at the first designated one.
 	function take() {
@@ -104,7 +104,7 @@ option_rows=$(cat core/*.h core/options.c | awk '
 	}')
 options=$(printf '%s\n' "$option_rows" | cut -d'|' -f1 | words)
 documented=$(section $daemon OPTIONS | sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' | words)
-compare option core/options.c "$options" "$daemon OPTIONS" "$documented"
+compare option core/server/options.c "$options" "$daemon OPTIONS" "$documented"
 
 variables=
 while IFS='|' read -r name env kind low high fallback choices _; do
@@ -137,32 +137,32 @@ $option_rows
 EOF
 
 # What SIGHUP changes, by the rows and by the page.
-compare "option that SIGHUP changes" core/options.c "$(printf '%s\n' "$option_rows" | sed -n 's/^\([a-z-]*\)|.*|live$/\1/p' | words)" "$daemon SIGNALS" \
+compare "option that SIGHUP changes" core/server/options.c "$(printf '%s\n' "$option_rows" | sed -n 's/^\([a-z-]*\)|.*|live$/\1/p' | words)" "$daemon SIGNALS" \
 	"$(section $daemon SIGNALS | sed -n '/^These take effect/,/^Of the certificate/s/^\.Fl -\([a-z-]*\).*/\1/p' | words)"
 
 # Every option that a page mentions exists.
 for page in $daemon $wire; do
 	for name in $(grep -E '^\.' $page | grep -oE 'Fl -[a-z][a-z-]*' | sed 's/Fl -//' | words); do
-		contains " $options " " $name " || fault "$page speaks of an option --$name, which core/options.c does not have"
+		contains " $options " " $name " || fault "$page speaks of an option --$name, which core/server/options.c does not have"
 	done
 done
 
 # --- Variables: those of options, and what else is read, but for the faults of a build for tests. TZ is the C library's.
 read_too=$(find core cmd/wavechatd -name '*.c' ! -name 'fault*' -exec grep -ohE 'getenv\("[A-Z_]+"\)' {} + | sed 's/.*"\(.*\)".*/\1/')
-compare variable core/options.c "$(printf '%s\n' $variables $read_too TZ | words)" "$daemon ENVIRONMENT" \
+compare variable core/server/options.c "$(printf '%s\n' $variables $read_too TZ | words)" "$daemon ENVIRONMENT" \
 	"$(items $daemon ENVIRONMENT Ev)"
 
 # --- Codes and metrics.
-compare "error code" core/event.c "$(sed -n 's/.*\[ERR_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' core/event.c | words)" \
+compare "error code" core/wire/event.c "$(sed -n 's/.*\[ERR_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' core/wire/event.c | words)" \
 	"$wire ERROR CODES" "$(items $wire 'ERROR CODES' Cm)"
-compare "close code" core/wsframe.h "$(grep -oE 'W[SC]_CLOSE_[A-Z0-9_]+ = [0-9]+' core/wsframe.h | sed 's/.* //' | words)" \
+compare "close code" core/hub/wsframe.h "$(grep -oE 'W[SC]_CLOSE_[A-Z0-9_]+ = [0-9]+' core/hub/wsframe.h | sed 's/.* //' | words)" \
 	"$wire CLOSE CODES" "$(items $wire 'CLOSE CODES' Cm)"
 # "name kind" a line: labels aside, histograms too, all with the prefix they are shown with.
 metrics=$({
-	sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), [a-z]*, "\([a-z_0-9]*\)[\\"{].*/wavechat_\2 \1/p' core/metrics.h | sed 's/^wavechat_process_/process_/'
-	sed -n '/define HISTOGRAMS/,/define HISTOGRAM_/s/^[ \t]*X([A-Z_0-9]*, "\([a-z_0-9]*\)".*/wavechat_\1 histogram/p' core/metrics.h
+	sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), [a-z]*, "\([a-z_0-9]*\)[\\"{].*/wavechat_\2 \1/p' core/base/metrics.h | sed 's/^wavechat_process_/process_/'
+	sed -n '/define HISTOGRAMS/,/define HISTOGRAM_/s/^[ \t]*X([A-Z_0-9]*, "\([a-z_0-9]*\)".*/wavechat_\1 histogram/p' core/base/metrics.h
 } | sort -u)
-compare metric core/metrics.h "$(printf '%s\n' "$metrics" | cut -d' ' -f1 | words)" "$daemon METRICS" "$(items $daemon METRICS Va)"
+compare metric core/base/metrics.h "$(printf '%s\n' "$metrics" | cut -d' ' -f1 | words)" "$daemon METRICS" "$(items $daemon METRICS Va)"
 while read -r name kind; do
 	expect "$daemon does not say that metric $name is a $kind" contains "$(item $daemon METRICS "Va $name")" "Va $name Pq $kind "
 done <<EOF
@@ -170,8 +170,8 @@ $metrics
 EOF
 
 # --- The administrator's verbs: method, path and parameters, as the pages' items have them.
-verbs=$(sed -n 's/^[ \t]*{ "\([A-Z]*\)", "\(\/v1\/[a-z/-]*\)", [A-Z_]*, "[a-z-]*", "\([a-z_ ]*\)",.*/\1_\2 \3/p' core/admin.c)
-compare verb core/admin.c "$(printf '%s\n' "$verbs" | sed 's/ .*//' | words)" "$daemon ADMINISTRATION" \
+verbs=$(sed -n 's/^[ \t]*{ "\([A-Z]*\)", "\(\/v1\/[a-z/-]*\)", [A-Z_]*, "[a-z-]*", "\([a-z_ ]*\)",.*/\1_\2 \3/p' core/admin/admin.c)
+compare verb core/admin/admin.c "$(printf '%s\n' "$verbs" | sed 's/ .*//' | words)" "$daemon ADMINISTRATION" \
 	"$(items $daemon ADMINISTRATION Pa | tr ' ' '\n' | paste -d_ - - | words)"
 while read -r verb params; do
 	listed=
@@ -233,13 +233,13 @@ compare "exit status" cmd/wavechatctl/ctl.h "$(grep -oE '^	EXIT_[A-Z_]+ = [0-9]+
 
 # --- Frames: every type that is read or sent, every member.
 shapes=$(awk '/^\.Bd -literal/{ is_in = 1 } /^\.Ed/{ is_in = 0 } is_in' $wire)
-sources="core/encode.c core/pages.c core/presence.c core/tail.c core/room*.c core/user.c core/publish.c core/chores.c core/site_upload.c"
-types_read=$(sed -n '/^} types\[\] = {/,/^};/p' core/decode.c | grep -oE '\{ "[a-z_]+"' | tr -d '{ "')
+sources="core/wire/encode.c core/room/*.c core/state/tail.c core/state/user.c core/flow/publish.c core/site/site_upload.c"
+types_read=$(sed -n '/^} types\[\] = {/,/^};/p' core/wire/decode.c | grep -oE '\{ "[a-z_]+"' | tr -d '{ "')
 types_sent=$(cat $sources | grep -oE '\{\\"type\\":\\"[a-z_]+' | sed 's/.*"//')
-compare "type of frame" "core/decode.c and what encodes" "$(printf '%s\n' $types_read $types_sent | words)" "$wire" \
+compare "type of frame" "core/wire/decode.c and what encodes" "$(printf '%s\n' $types_read $types_sent | words)" "$wire" \
 	"$(printf '%s\n' "$shapes" | grep -oE '"type":"[a-z_]+"' | sed 's/.*:"\(.*\)"/\1/' | words)"
 
-members_read=$(grep -ohE '\(in, "[a-z0-9_]+"' core/decode.c | sed 's/.*"\(.*\)"/\1/')
+members_read=$(grep -ohE '\(in, "[a-z0-9_]+"' core/wire/decode.c | sed 's/.*"\(.*\)"/\1/')
 members_sent=$(cat $sources | grep -oE '\\"[a-z0-9_]+\\":|put_[a-z0-9_]+\((b|before|after), "[a-z0-9_]+"' |
 	sed 's/.*"\([a-z0-9_]*\)\(\\":\|"\)$/\1/')
 named=$(printf '%s\n' "$shapes" | grep -oE '"[a-z0-9_]+"\??:' | tr -d '":?' | words)
@@ -253,12 +253,12 @@ done
 
 # --- Paths: the routes, and the parts of the page.
 paths=$({
-	sed -n '/http_route fixed\[\] = {/,/^};/p' core/site.c | grep -oE '"[A-Z]+", "/[^"]*"' | sed 's/", "/ /; s/"//g'
+	sed -n '/http_route fixed\[\] = {/,/^};/p' core/site/site.c | grep -oE '"[A-Z]+", "/[^"]*"' | sed 's/", "/ /; s/"//g'
 	grep -oE '\.path = "/[^"]*"' tools/embed.c | sed 's/.*"\(.*\)"/GET \1/'
-	sed -n 's/^#define WC_WS_PATH "\(.*\)"/GET \1/p' core/httpd.h
+	sed -n 's/^#define WC_WS_PATH "\(.*\)"/GET \1/p' core/http/httpd.h
 } | sort -u)
 http=$(section $wire HTTP)
-[ "$(printf '%s\n' "$paths" | grep -c .)" -ge 10 ] || fault "no routes found in core/site.c and tools/embed.c: have they moved?"
+[ "$(printf '%s\n' "$paths" | grep -c .)" -ge 10 ] || fault "no routes found in core/site/site.c and tools/embed.c: have they moved?"
 while read -r method path; do
 	pattern=$(printf '%s' "$path" | sed 's/[.]/\\./g')
 	expect "$method $path of the server is not in $wire HTTP" \
@@ -271,7 +271,7 @@ for path in $(printf '%s\n' "$http" | sed -n 's/^\.It Pa [A-Z]* \(\/[^?]*\).*/\1
 done
 
 # --- The log: what is said at the default level.
-events=$(cat core/*.c cmd/wavechatd/*.c | grep -oE '(log_(error|warn|info)|say_complaint)\("[^"]+"' | sed 's/.*("\(.*\)"/\1/; s/ /_/g' | words)
+events=$(cat core/*/*.c cmd/wavechatd/*.c | grep -oE '(log_(error|warn|info)|say_complaint)\("[^"]+"' | sed 's/.*("\(.*\)"/\1/; s/ /_/g' | words)
 compare "log event" core "$events" "$daemon DIAGNOSTICS" \
 	"$(section $daemon DIAGNOSTICS | sed -n 's/^\.It //p' | tr -d '"' | sed 's/ /_/g' | words)"
 

@@ -8,10 +8,10 @@ complain() {
 	failed=1
 }
 
-# --- clang. hijack.c is compiled together with civetweb, whose warnings are not ours.
+# --- clang. civet.c is compiled together with civetweb, whose warnings are not ours.
 if command -v clang >/dev/null; then
-	for f in core/*.c cmd/*/*.c tools/*.c tests/unit/*.c; do
-		[ -f "$f" ] && [ "$f" != core/hijack.c ] || continue
+	for f in core/*/*.c cmd/*/*.c tools/*.c tools/*/*.c tests/unit/*/*.c; do
+		[ -f "$f" ] && [ "$f" != core/http/civet.c ] || continue
 		clang -std=gnu11 "$@" -DWC_VERSION='"lint"' -Werror -Wno-unused-command-line-argument -MF /dev/null -fsyntax-only "$f" || failed=1
 	done
 else
@@ -20,21 +20,21 @@ fi
 
 # --- Layers. Each: pattern, where it may be.
 only_in() {
-	found=$(grep -lE "$1" core/*.[ch] cmd/*/*.[ch] tools/*.c 2>/dev/null | grep -vxE "$2")
+	found=$(grep -lE "$1" core/*/*.[ch] cmd/*/*.[ch] tools/*.c tools/*/*.[ch] 2>/dev/null | grep -vxE "$2")
 	[ -z "$found" ] || complain "lint: $1 outside $2: $(echo "$found" | tr '\n' ' ')"
 }
-only_in '#include [<"]sqlite3\.h' 'core/store(_[a-z]+)?\.[ch]|core/store_impl\.h'
-only_in '#include [<"]civetweb\.c' 'core/hijack\.c'
-only_in '#include [<"]json-c/json(_object|_tokener)?\.h' 'core/(decode|encode|admin[a-z_]*)\.[ch]|cmd/wavechatctl/[a-z_]+\.c'
-for unit in buf utf8 base64 wsframe shbuf; do
-	above=$(grep -hE '^#include "' core/$unit.c core/$unit.h 2>/dev/null | grep -vE '"(buf|utf8|base64|wsframe|shbuf|wc)\.h"')
+only_in '#include [<"]sqlite3\.h' 'core/store/[a-z_]+\.[ch]'
+only_in '#include [<"]civetweb\.c' 'core/http/civet\.c'
+only_in '#include [<"]json-c/json(_object|_tokener)?\.h' 'core/(wire/(decode|encode)|admin/[a-z_]+)\.[ch]|cmd/wavechatctl/[a-z_]+\.c'
+for unit in base/buf base/utf8 base/base64 hub/wsframe base/shbuf; do
+	above=$(grep -hE '^#include "' core/$unit.c core/$unit.h 2>/dev/null | grep -vE '"(base/(buf|utf8|base64|shbuf|wc)|hub/wsframe)\.h"')
 	[ -z "$above" ] || complain "lint: $unit includes what lies above it: $above"
 done
 
 # --- What must not be used at all.
-unsafe=$(grep -nE '\b(strcpy|strcat|gets|vsprintf|strtok|alloca)\(' core/*.[ch] cmd/*/*.[ch] 2>/dev/null)
+unsafe=$(grep -nE '\b(strcpy|strcat|gets|vsprintf|strtok|alloca)\(' core/*/*.[ch] cmd/*/*.[ch] 2>/dev/null)
 [ -z "$unsafe" ] || complain "lint: unbounded or stateful libc: $unsafe"
-when=$(grep -nE '__(DATE|TIME)__' core/*.[ch] cmd/*/*.[ch] tools/*.c 2>/dev/null)
+when=$(grep -nE '__(DATE|TIME)__' core/*/*.[ch] cmd/*/*.[ch] tools/*.c tools/*/*.[ch] 2>/dev/null)
 [ -z "$when" ] || complain "lint: not reproducible: $when"
 
 # --- Scripts

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tar.h"
+#include "files/tar.h"
 
 #define PIPE_PIECE 4096 /* a pipe that polls writable takes so much at once */
 #define LOOK_MS 1000

@@ -18,7 +18,7 @@
 
 #include "archive.h"
 #include "bad.h"
-#include "rest.h"
+#include "admin/rest.h"
 
 #define LOOK_MS 100
 /* A blob up to this size goes into a pipe only once all of it has come and was found good. A larger one that is not is named behind it. */

@@ -3,7 +3,7 @@
 #define CTL_BAD_H
 
 #include "ctl.h"
-#include "store_verify.h"
+#include "store/store_verify.h"
 
 struct bad_file {
 	char sha[2 * WC_SHA_BYTES + 1];

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "admin_place.h"
+#include "admin/admin_place.h"
 #include "ctl.h"
 
 #define HEAD_MAX (16 * 1024)

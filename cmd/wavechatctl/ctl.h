@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-#include "buf.h"
-#include "wc.h"
+#include "base/buf.h"
+#include "base/wc.h"
 
 struct json_object;
 

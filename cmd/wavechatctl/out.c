@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "ctl.h"
-#include "utf8.h"
+#include "base/utf8.h"
 
 /* --- JSON */
 

@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "rest.h"
-#include "tar.h"
+#include "admin/rest.h"
+#include "files/tar.h"
 
 #define PIECE_BYTES (256 * 1024)
 #define LIST_BYTES (64 << 20) /* of BAD-FILES: half a million lines */

@@ -4,7 +4,7 @@
 
 #include "bad.h"
 #include "ctl.h"
-#include "store_verify.h"
+#include "store/store_verify.h"
 
 struct unpack {
 	const char *file;   /* "-": standard input */

@@ -15,7 +15,7 @@
 
 #include "bad.h"
 #include "ctl.h"
-#include "rest.h"
+#include "admin/rest.h"
 #include "unpack.h"
 
 #define LOOK_MS 200

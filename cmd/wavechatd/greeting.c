@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "logmsg.h"
-#include "space.h"
-#include "tls.h"
+#include "base/logmsg.h"
+#include "files/space.h"
+#include "net/tls.h"
 
 /* The variable names the journal's socket as device:inode, and is inherited also by what writes elsewhere. */
 static bool is_journal(int fd)

@@ -2,8 +2,8 @@
 #ifndef GREETING_H
 #define GREETING_H
 
-#include "options.h"
-#include "server.h"
+#include "server/options.h"
+#include "server/server.h"
 
 /* Once, when all doors are open. Thread: main. */
 void greet(const struct options *o, const struct server *server);

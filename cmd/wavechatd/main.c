@@ -12,18 +12,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "fault.h"
+#include "base/fault.h"
 #include "greeting.h"
-#include "logmsg.h"
-#include "notify.h"
-#include "options.h"
-#include "password.h"
-#include "privilege.h"
-#include "pulse.h"
-#include "rest.h"
-#include "server.h"
-#include "store.h"
-#include "tls.h"
+#include "base/logmsg.h"
+#include "server/notify.h"
+#include "server/options.h"
+#include "state/password.h"
+#include "server/privilege.h"
+#include "base/pulse.h"
+#include "admin/rest.h"
+#include "server/server.h"
+#include "store/store.h"
+#include "net/tls.h"
 
 /* A file that is missing keeps nothing from starting, so it does not fail the check either; but it is said. Not read: `wavechatctl verify` does that. */
 static void look_at_files(const char *dir)

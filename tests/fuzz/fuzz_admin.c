@@ -4,8 +4,8 @@
  * Input: a line "METHOD /path?query", then the body. */
 #include <json-c/json.h>
 
-#include "../../core/logmsg.h"
-#include "../../core/server.h"
+#include "base/logmsg.h"
+#include "server/server.h"
 #include "fuzz_door.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

@@ -8,9 +8,9 @@
 #include <json-c/json.h>
 #include <string.h>
 
-#include "../../core/decode.h"
-#include "../../core/jsonscan.h"
-#include "../../core/utf8.h"
+#include "wire/decode.h"
+#include "wire/jsonscan.h"
+#include "base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "../../core/wc.h"
+#include "base/wc.h"
 
 /* A folder that goes with the program. */
 static char door_dir[64];

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../core/hijack.h"
-#include "../../core/httpcheck.h"
+#include "http/civet.h"
+#include "http/httpcheck.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

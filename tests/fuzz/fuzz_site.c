@@ -4,8 +4,8 @@
  * Input: what the peer sends, as it is; several requests may follow each other. */
 #include <openssl/evp.h>
 
-#include "../../core/logmsg.h"
-#include "../../core/site.h"
+#include "base/logmsg.h"
+#include "site/site.h"
 #include "fuzz_door.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

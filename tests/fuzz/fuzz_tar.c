@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../core/rest.h"
-#include "../../core/tar.h"
+#include "admin/rest.h"
+#include "files/tar.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

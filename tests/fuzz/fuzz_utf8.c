@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../core/buf.h"
-#include "../../core/utf8.h"
+#include "base/buf.h"
+#include "base/utf8.h"
 #include "../ws_naive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../core/wsframe.h"
+#include "hub/wsframe.h"
 #include "../ws_naive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

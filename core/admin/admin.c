@@ -1,0 +1,614 @@
+/* admin.c — the admin's door: the socket, the table of verbs, requests and answers (see admin.h).
+ *
+ * Owns both doors and the admin's own thread. Decides nothing about the chat: the room does (moderate.c). Threads: the door's workers and
+ * transfer thread take requests; answers come from wherever the work was done. */
+#include "admin/admin.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "admin/impl.h"
+#include "admin/admin_place.h"
+#include "files/claims.h"
+#include "net/listener.h"
+#include "base/logmsg.h"
+#include "store/store_verify.h"
+#include "base/utf8.h"
+
+const struct admin_verb admin_verbs[] = {
+	{ "GET", "/v1/verbs", MAY_LOOK, "verbs", "", "this table", verb_verbs },
+	{ "GET", "/v1/status", MAY_LOOK, "status", "", "how the server is", verb_status },
+	{ "GET", "/v1/metrics", MAY_LOOK, "metrics", "", "counters, as Prometheus reads them", verb_metrics },
+	{ "GET", "/v1/users", MAY_LOOK, "users", "after limit all q net", "who is online, or with all=1 known, or was at a network", verb_users },
+	{ "POST", "/v1/kick", MAY_MODERATE, "kick", "user reason", "close every connection of a person", verb_kick },
+	{ "GET", "/v1/bans", MAY_LOOK, "bans", "", "who is banned", verb_bans },
+	{ "POST", "/v1/ban", MAY_MODERATE, "ban", "user name net with_ip for_s reason force replace", "ban a person, a name, an address or a network", verb_ban },
+	{ "POST", "/v1/unban", MAY_MODERATE, "unban", "sanction user name net", "lift a ban", verb_unban },
+	{ "GET", "/v1/mutes", MAY_LOOK, "mutes", "", "who is muted", verb_mutes },
+	{ "POST", "/v1/mute", MAY_MODERATE, "mute", "user name net with_ip for_s reason force replace", "let somebody read but not write", verb_mute },
+	{ "POST", "/v1/unmute", MAY_MODERATE, "unmute", "sanction user name net", "lift a mute", verb_unmute },
+	{ "GET", "/v1/slow", MAY_LOOK, "slow", "", "the pause between two public messages of one person", verb_slow },
+	{ "POST", "/v1/slow", MAY_MODERATE, "slow", "seconds", "set that pause; 0 ends it", verb_slow },
+	{ "GET", "/v1/lockdown", MAY_LOOK, "lockdown", "", "whether new people may come, and people may write", verb_lockdown },
+	{ "POST", "/v1/lockdown", MAY_MODERATE, "lockdown", "on read_only for_s reason", "let no new people in, or let nobody write; or end that", verb_lockdown },
+	{ "POST", "/v1/say", MAY_MODERATE, "say", "text", "tell everyone online", verb_say },
+	{ "POST", "/v1/delete", MAY_MODERATE, "delete", "ids reason", "delete messages by id", verb_delete },
+	{ "POST", "/v1/purge", MAY_MODERATE, "purge", "user net people since after reason dry_run", "delete messages and files of people; again with after while more", verb_purge },
+	{ "GET", "/v1/history", MAY_LOOK, "history", "after limit last user since until grep dm with addresses", "messages by id; private ones if both ends are named", verb_history },
+	{ "GET", "/v1/files", MAY_LOOK, "files", "after limit last user since until grep dm with", "the same, of files and voices alone", verb_files },
+	{ "GET", "/v1/audit", MAY_LOOK, "audit", "after limit last", "what admins did", verb_audit },
+	{ "POST", "/v1/backup", MAY_OPERATE, "backup", "", "make a checked copy of the database", verb_backup_start },
+	{ "POST", "/v1/backup/hold", MAY_OPERATE, "backup", "", "the same, ended when this request's connection is", verb_backup_hold },
+	{ "GET", "/v1/backup", MAY_OPERATE, "backup", "", "how far that is", verb_backup_state },
+	{ "GET", "/v1/backup/database", MAY_OPERATE, "backup", "", "the copy's bytes", verb_backup_database },
+	{ "GET", "/v1/backup/blobs", MAY_OPERATE, "backup", "after", "which files belong to it", verb_backup_blobs },
+	{ "GET", "/v1/backup/blob", MAY_OPERATE, "backup", "sha", "one of those", verb_backup_blob },
+	{ "POST", "/v1/backup/end", MAY_OPERATE, "backup", "", "finish or cancel a backup", verb_backup_end },
+	{ "POST", "/v1/verify", MAY_OPERATE, "verify", "", "check the database, while the server runs", verb_verify_start },
+	{ "GET", "/v1/verify", MAY_OPERATE, "verify", "", "how far that is, and what was found", verb_verify_state },
+	{ "GET", "/v1/verify/blobs", MAY_OPERATE, "verify", "after", "files that messages stand for", verb_verify_blobs },
+	{ "GET", "/v1/verify/blob", MAY_OPERATE, "verify", "sha", "the bytes of one of them", verb_verify_blob },
+	{ "GET", "/v1/verify/files", MAY_OPERATE, "verify", "after", "messages that stand for files", verb_verify_files },
+	{ "GET", "/v1/verify/strays", MAY_OPERATE, "verify", "after", "stored files that no message stands for", verb_verify_strays },
+	{ "GET", "/v1/config", MAY_LOOK, "config", "", "the settings in force and where each came from", verb_config },
+	{ "GET", "/v1/log-level", MAY_LOOK, "log-level", "", "how much is logged", verb_log_level },
+	{ "POST", "/v1/log-level", MAY_OPERATE, "log-level", "level", "log more or less, until the server ends", verb_log_level },
+	{ NULL, NULL, MAY_NOTHING, NULL, NULL, NULL, NULL },
+};
+
+/* --- Parameters */
+
+const char *arg_str(const struct call *c, const char *name)
+{
+	struct json_object *v;
+	const char *s = json_object_object_get_ex(c->args, name, &v) && v ? json_object_get_string(v) : NULL;
+	return s && *s ? s : NULL;
+}
+
+bool arg_int(const struct call *c, const char *name, int64_t *out)
+{
+	struct json_object *v;
+	if (!json_object_object_get_ex(c->args, name, &v) || !v)
+		return false;
+	if (json_object_is_type(v, json_type_int)) {
+		*out = json_object_get_int64(v);
+		return true;
+	}
+	const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
+	char *end;
+	errno = 0;
+	*out = strtoll(s, &end, 10);
+	return *s && !*end && errno == 0;
+}
+
+bool arg_true(const struct call *c, const char *name)
+{
+	struct json_object *v;
+	int64_t n;
+	if (json_object_object_get_ex(c->args, name, &v) && v && json_object_is_type(v, json_type_boolean))
+		return json_object_get_boolean(v);
+	return arg_int(c, name, &n) && n != 0;
+}
+
+bool take_int(struct call *c, const char *name, int64_t least, int64_t *out)
+{
+	struct json_object *v;
+	char text[128];
+	int64_t n;
+	if (!json_object_object_get_ex(c->args, name, &v))
+		return true;
+	if (arg_int(c, name, &n) && n >= least) {
+		*out = n;
+		return true;
+	}
+	snprintf(text, sizeof(text), "%s is a whole number, %lld or more", name, (long long)least);
+	call_fail(c, 400, "bad_request", text);
+	return false;
+}
+
+static bool is_in_list(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+	for (const char *p = list; len && *p;) {
+		size_t n = strcspn(p, " ");
+		if (n == len && memcmp(p, word, len) == 0)
+			return true;
+		p += n + (p[n] == ' ');
+	}
+	return false;
+}
+
+/* --- Answers */
+
+void call_free(struct call *c)
+{
+	json_object_put(c->args);
+	buf_fini(&c->c.out);
+	buf_fini(&c->text);
+	command_drop_people(&c->c);
+	free(c->sent_people);
+	free(c->note);
+	free(c->raw);
+	free(c);
+}
+
+void call_reply(struct call *c)
+{
+	struct command *cmd = &c->c;
+	if (cmd->out.failed)
+		http_json(c->r, 500, "{\"error\":\"too_large\",\"text\":\"the answer is too large\"}");
+	else
+		http_reply(c->r, &(struct http_reply){ .status = cmd->status, .content_type = "application/json", .headers = "Cache-Control: no-store\r\n",
+		                                       .body = cmd->out.p ? cmd->out.p : "", .body_len = cmd->out.len });
+	call_free(c);
+}
+
+void call_fail(struct call *c, int status, const char *code, const char *text)
+{
+	c->c.status = status;
+	buf_reset(&c->c.out);
+	buf_puts(&c->c.out, "{\"error\":");
+	json_str(&c->c.out, (struct str){ code, strlen(code) });
+	buf_puts(&c->c.out, ",\"text\":");
+	json_str(&c->c.out, (struct str){ text, strlen(text) });
+	buf_putc(&c->c.out, '}');
+	call_reply(c);
+}
+
+static void done(struct command *cmd)
+{
+	struct call *c = (struct call *)((char *)cmd - offsetof(struct call, c));
+	if (c->then)
+		c->then(c);
+	else
+		call_reply(c);
+}
+
+void call_room(struct call *c, void (*run)(struct room *r, struct command *cmd), void (*then)(struct call *c))
+{
+	c->c.run = run;
+	c->c.done = done;
+	c->then = then;
+	room_command(c->a->o.room, &c->c);
+}
+
+static void run_job(void *arg, struct store_reader *unused)
+{
+	struct call *c = arg;
+	(void)unused;
+	if (!c->a->dump && store_dump_open(c->a->o.store, &c->a->dump) < 0)
+		call_fail(c, 507, "storage", "the database cannot be read now. The server's log says why");
+	else
+		c->job(c);
+}
+
+void call_read(struct call *c, void (*job)(struct call *c))
+{
+	struct admin *a = c->a;
+	c->job = job;
+	pthread_mutex_lock(&a->lock);
+	bool is_open = a->thread != NULL;
+	if (is_open)
+		helpers_submit(a->thread, run_job, c);
+	pthread_mutex_unlock(&a->lock);
+	if (!is_open)
+		call_fail(c, 503, "stopping", "the server is stopping");
+}
+
+/* --- Requests */
+
+static enum admin_role role_of(uid_t uid)
+{
+	return uid == 0 || uid == geteuid() ? MAY_OPERATE : MAY_NOTHING;
+}
+
+static const char *const query_names[] = { "after", "before", "limit", "all", "q", "user", "dm", "with", "since", "until", "grep", "last", "sha", "net", "addresses" };
+
+static struct json_object *query_args(struct http_req *r)
+{
+	struct json_object *args = json_object_new_object();
+	for (size_t i = 0; i < WC_LEN(query_names); i++) {
+		char value[4096];
+		if (http_query(r, query_names[i], value, sizeof value))
+			json_object_object_add(args, query_names[i], json_object_new_string(value));
+	}
+	return args;
+}
+
+/* Also 1 or 0, of which a query is made. */
+static bool is_yes_or_no(struct json_object *value)
+{
+	const char *text = value ? json_object_get_string(value) : "";
+	return json_object_is_type(value, json_type_boolean) || strcmp(text, "1") == 0 || strcmp(text, "0") == 0;
+}
+
+static void start(struct call *c)
+{
+	char text[256];
+	if (!c->args || !json_object_is_type(c->args, json_type_object)) {
+		call_fail(c, 400, "bad_request", "the body is not a JSON object");
+		return;
+	}
+	json_object_object_foreach(c->args, name, value) {
+		/* An empty name is a script's variable that was not set: "nobody in particular" is not what was meant. */
+		bool is_empty = json_object_is_type(value, json_type_string) && !*json_object_get_string(value);
+		if (is_in_list(c->verb->params, name) && is_empty && is_in_list("user name net dm with sanction since until last after", name)) {
+			snprintf(text, sizeof(text), "%s is empty: leave it out, or say whom or what", name);
+			call_fail(c, 400, "bad_request", text);
+			return;
+		}
+		/* "dry_run":"true" is a word: taken for no, it would delete. */
+		if (is_in_list(c->verb->params, name) && is_in_list("all addresses dry_run force replace with_ip read_only on", name) && !is_yes_or_no(value)) {
+			snprintf(text, sizeof(text), "%s is true or false", name);
+			call_fail(c, 400, "bad_request", text);
+			return;
+		}
+		if (is_in_list(c->verb->params, name))
+			continue;
+		snprintf(text, sizeof text, "%s takes no parameter \"%.60s\"; it knows: %s", c->verb->name, name, c->verb->params);
+		call_fail(c, 400, "bad_request", text);
+		return;
+	}
+	c->verb->start(c);
+}
+
+static int take_body(void *arg, const void *data, size_t n)
+{
+	struct call *c = arg;
+	if (n > c->raw_want - c->raw_len)
+		return -1; /* cannot be: so much was asked for */
+	memcpy(c->raw + c->raw_len, data, n);
+	c->raw_len += n;
+	return 0;
+}
+
+static void body_done(void *arg, struct http_req *r, bool ok)
+{
+	struct call *c = arg;
+	c->r = r;
+	if (!ok) {
+		call_free(c); /* nobody is there to be answered */
+		return;
+	}
+	if (c->raw_len == c->raw_want && utf8_valid(c->raw, c->raw_len)) {
+		struct json_tokener *t = json_tokener_new_ex(16);
+		c->args = json_tokener_parse_ex(t, c->raw, (int)c->raw_len + 1); /* with the NUL: a number may end there */
+		size_t end = json_tokener_get_parse_end(t);
+		if (end < c->raw_len && end + strspn(c->raw + end, " \t\r\n") < c->raw_len) {
+			json_object_put(c->args);
+			c->args = NULL;
+		}
+		json_tokener_free(t);
+	}
+	start(c);
+}
+
+static struct call *call_new(struct admin *a, struct http_req *r, const struct admin_verb *verb)
+{
+	struct call *c = xcalloc(1, sizeof *c);
+	c->a = a;
+	c->r = r;
+	c->verb = verb;
+	c->c.verb = verb->name;
+	buf_init(&c->c.out, ADMIN_REPLY_MAX);
+	buf_init(&c->text, ADMIN_REPLY_MAX);
+	return c;
+}
+
+static const struct admin_verb *find_verb(const char *method, const char *path, bool *has_path)
+{
+	const bool is_head = strcmp(method, "HEAD") == 0;
+	*has_path = false;
+	for (const struct admin_verb *v = admin_verbs; v->method; v++) {
+		if (strcmp(v->path, path) != 0)
+			continue;
+		*has_path = true;
+		if (strcmp(v->method, is_head ? "GET" : method) == 0)
+			return v;
+	}
+	return NULL;
+}
+
+/* On whose behalf root acts, as wavechatctl has it from sudo. Of root alone: another uid says who it is already. */
+static void take_via(struct call *c, const char *via)
+{
+	size_t n = via && c->c.uid == 0 ? WC_MIN(strlen(via), sizeof(c->via) - 1) : 0;
+	for (size_t i = 0; i < n; i++)
+		c->via[i] = via[i] > ' ' && via[i] < 0x7f && !strchr("\"\\", via[i]) ? via[i] : '?';
+	c->c.via = n ? c->via : NULL;
+}
+
+static void on_request(void *arg, struct http_req *r)
+{
+	struct admin *a = arg;
+	uid_t uid = (uid_t)-1;
+	pid_t pid = 0;
+	bool has_path;
+	const struct admin_verb *verb = find_verb(http_method(r), http_path(r), &has_path);
+	const enum admin_role role = http_peer_cred(r, &uid, &pid) ? role_of(uid) : MAY_NOTHING;
+	if (role == MAY_NOTHING || (verb && role < verb->role)) {
+		log_warn("admin refused", "uid=%u pid=%d", (unsigned)uid, (int)pid);
+		http_json(r, 403, "{\"error\":\"denied\",\"text\":\"only the user the server runs as, and root, may do this\"}");
+		return;
+	}
+	if (!verb) {
+		http_json(r, has_path ? 405 : 404, has_path ? "{\"error\":\"method\",\"text\":\"this path wants another method: see /v1/verbs\"}"
+		                                            : "{\"error\":\"no_such_verb\",\"text\":\"no such path: see /v1/verbs\"}");
+		return;
+	}
+	struct call *c = call_new(a, r, verb);
+	c->c.uid = uid;
+	c->c.pid = pid;
+	take_via(c, http_header(r, "X-Wavechat-Via"));
+	if (strcmp(verb->method, "POST") != 0 || verb->start == verb_backup_hold) {
+		c->args = query_args(r);
+		start(c);
+		return;
+	}
+	int64_t length = http_content_length(r);
+	if (length <= 0 || length > ADMIN_BODY_MAX) {
+		if (length > ADMIN_BODY_MAX) {
+			call_fail(c, 413, "too_large", "the body has more than 256 KB");
+		} else { /* no body, no parameters */
+			c->args = json_object_new_object();
+			start(c);
+		}
+		return;
+	}
+	c->raw_want = (size_t)length;
+	c->raw = xcalloc(1, c->raw_want + 1);
+	http_receive(r, c->raw_want, &(struct http_body){ .write = take_body, .done = body_done, .arg = c });
+}
+
+static const struct http_route door_routes[] = { { "GET", "/v1/", on_request }, { "POST", "/v1/", on_request }, { NULL, NULL, NULL } };
+
+/* --- The metrics' own door */
+
+static void on_metrics(void *arg, struct http_req *r)
+{
+	struct buf b;
+	buf_init(&b, ADMIN_REPLY_MAX);
+	admin_metrics_text(arg, &b);
+	http_reply(r, &(struct http_reply){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8",
+	                                    .headers = "Cache-Control: no-store\r\n", .body = b.p, .body_len = b.len });
+	buf_fini(&b);
+}
+
+static const struct http_route metrics_routes[] = { { "GET", "/metrics", on_metrics }, { NULL, NULL, NULL } };
+
+int admin_metrics_address(const struct options *o, char address[64])
+{
+	const char *at = o->metrics, *colon = strrchr(at, ':'); /* the options have seen to its form */
+	const bool is_bracketed = at[0] == '[';
+	size_t len = (size_t)(colon - at);
+
+	snprintf(address, 64, "%.*s", (int)(is_bracketed ? len - 2 : len), at + is_bracketed);
+	return atoi(colon + 1);
+}
+
+int admin_bind_metrics(const struct options *options, int *fd, char **cause)
+{
+	char address[64];
+	*fd = -1;
+	if (!options->metrics)
+		return 0;
+	const int port = admin_metrics_address(options, address);
+	return listener_bind(address, port, fd, cause);
+}
+
+static int open_metrics(struct admin *a, int fd, char **cause)
+{
+	struct httpd_opts o = { .sockets = { fd }, .socket_count = 1, .redirect_from = 1, .max_connections = ADMIN_METRICS_CONNECTIONS, .workers = 2, .routes = metrics_routes, .arg = a };
+	return httpd_start(&a->metrics, &o, cause);
+}
+
+/* --- The socket */
+
+char *admin_socket_path(const struct options *o)
+{
+	if (o->admin_socket)
+		return strcmp(o->admin_socket, "none") == 0 ? NULL : xstrdup(o->admin_socket);
+	const char *run = getenv("RUNTIME_DIRECTORY");
+	char *path = NULL;
+	/* systemd separates several by colons; the first is the one. */
+	if (run && *run) {
+		if (asprintf(&path, "%.*s/wavechat.sock", (int)strcspn(run, ":"), run) < 0)
+			abort();
+	} else if (strcmp(o->data, ":memory:") == 0) {
+		path = admin_place_path();
+	} else if (asprintf(&path, "%s/admin.sock", o->data) < 0) {
+		abort();
+	}
+	return path;
+}
+
+void admin_socket_prepare(const struct options *o)
+{
+	const char *run = getenv("RUNTIME_DIRECTORY");
+	char *cause = NULL;
+	if (o->admin_socket || (run && *run) || strcmp(o->data, ":memory:") != 0 || admin_place_make(&cause) == 0)
+		return;
+	log_warn("no admin socket", "cause=\"%s\"", cause ? cause : "no memory");
+	free(cause);
+}
+
+/* Whoever can write in the directory can put a socket of their own in place of ours, and be taken for the server. */
+static int check_dir(const char *dir, int fd, char **cause)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0) {
+		wc_cause(cause, "cannot use %s for the admin socket: %s", dir, strerror(errno));
+		return -WC_EIO;
+	}
+	if (st.st_uid != geteuid() && st.st_uid != 0) {
+		wc_cause(cause, "the admin socket's directory %s belongs to user %u, not to this one (%u): name another with --admin-socket", dir,
+		         (unsigned)st.st_uid, (unsigned)geteuid());
+		return -WC_EDENIED;
+	}
+	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX)) {
+		wc_cause(cause, "others can write in the admin socket's directory %s: chmod go-w %s, or name another with --admin-socket", dir, dir);
+		return -WC_EDENIED;
+	}
+	return 0;
+}
+
+/* Opens the socket's directory, if it may be used, and says what to bind: a socket's address has 107 bytes, and a longer path is bound by way of
+ * its directory. *dir_fd and *bind_path are the caller's, also on failure. */
+static int find_place(const char *path, int *dir_fd, char **bind_path, char **cause)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+	char *dir = slash == path ? xstrdup("/") : slash ? strndup(path, (size_t)(slash - path)) : xstrdup(".");
+	int rc = -WC_EIO;
+	WC_ASSERT(dir);
+	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (*dir_fd < 0)
+		wc_cause(cause, "cannot use %s for the admin socket: %s: name another place with --admin-socket", dir, strerror(errno));
+	else
+		rc = check_dir(dir, *dir_fd, cause);
+	if (rc == 0 && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path))
+		*bind_path = xstrdup(path);
+	else if (rc == 0 && asprintf(bind_path, "/proc/self/fd/%d/%s", *dir_fd, name) < 0)
+		abort();
+	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/proc/self/fd/999999/");
+	if (rc == 0 && *bind_path && strcmp(*bind_path, path) != 0 && strlen(name) > most) {
+		wc_cause(cause, "cannot listen on %s: the name of a socket in so long a path has at most %zu bytes; choose a shorter one", path, most);
+		rc = -WC_ETOOBIG;
+	}
+	free(dir);
+	return rc;
+}
+
+static int open_door(struct admin *a, char **cause)
+{
+	if (find_place(a->path, &a->dir_fd, &a->bind_path, cause) < 0)
+		return -WC_EIO;
+	struct httpd_opts o = { .unix_path = a->bind_path, .max_connections = 128, .workers = 2, .routes = door_routes, .arg = a };
+	return httpd_start(&a->door, &o, cause);
+}
+
+int admin_check(const struct options *o, const struct claims *mine, char **cause)
+{
+	char *path = admin_socket_path(o), *bind_path = NULL;
+	int dir_fd = -1, rc = path ? find_place(path, &dir_fd, &bind_path, cause) : 0;
+	if (path && rc == 0)
+		rc = listener_unix_check(bind_path, claims_has_socket(mine, path), cause);
+	/* The socket is made in there. Landlock and the mode have to let us. */
+	if (path && rc == 0 && faccessat(dir_fd, ".", W_OK | X_OK, 0) < 0) {
+		wc_cause(cause, "cannot listen on %s: %s", path, strerror(errno));
+		rc = -WC_EIO;
+	}
+	if (rc < 0 && !o->admin_socket) { /* nobody asked for it: a start goes on without, see admin_start */
+		free(*cause);
+		*cause = NULL;
+		rc = 0;
+	}
+	if (dir_fd >= 0)
+		close(dir_fd);
+	free(bind_path);
+	free(path);
+	return rc;
+}
+
+int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
+{
+	struct admin *a = xcalloc(1, sizeof *a);
+	const char *wanted = opts->options->admin_socket;
+	int metrics = opts->metrics_socket;
+	a->o = *opts;
+	a->wanted = opts->options;
+	a->dir_fd = -1;
+	a->started_ms = real_ms();
+	pthread_mutex_init(&a->lock, NULL);
+	a->path = admin_socket_path(opts->options);
+	a->thread = helpers_start(1, opts->store, cause);
+	if (!a->thread)
+		goto fail;
+	if (strcmp(opts->options->data, ":memory:") != 0)
+		backup_clear(a);
+	if (a->path && open_door(a, cause) < 0) {
+		if (wanted)
+			goto fail;
+		/* Nobody asked for it: the chat is worth more than the door. */
+		log_warn("no admin socket", "cause=\"%s\"", *cause);
+		free(*cause);
+		*cause = NULL;
+		free(a->path);
+		a->path = NULL;
+	}
+	if (metrics >= 0) {
+		int rc = open_metrics(a, metrics, cause);
+		metrics = -1;
+		if (rc < 0)
+			goto fail;
+	}
+	*out = a;
+	return 0;
+fail:
+	if (metrics >= 0)
+		close(metrics);
+	admin_stop(a);
+	admin_free(a);
+	return -WC_EIO;
+}
+
+void admin_set_options(struct admin *a, const struct options *in_force, const struct options *wanted, const struct budgets *budgets,
+                       const struct descriptors *descriptors, int connections_max)
+{
+	a->o.options = in_force;
+	a->o.budgets = budgets;
+	a->o.descriptors = descriptors;
+	a->o.connections_max = connections_max;
+	a->wanted = wanted;
+}
+
+const char *admin_path(const struct admin *a)
+{
+	return a->path;
+}
+
+int admin_metrics_port(const struct admin *a)
+{
+	return a->metrics ? httpd_port(a->metrics) : 0;
+}
+
+void admin_stop(struct admin *a)
+{
+	if (!a)
+		return;
+	httpd_stop(a->door);
+	httpd_stop(a->metrics);
+	struct backup *backup = NULL;
+	a->door = a->metrics = NULL;
+	/* What the room answers from now on finds no thread to go on with. */
+	pthread_mutex_lock(&a->lock);
+	struct helpers *thread = a->thread;
+	a->thread = NULL;
+	backup = a->backup;
+	a->backup = NULL;
+	struct db_check *db_check = a->check;
+	a->check = NULL;
+	pthread_mutex_unlock(&a->lock);
+	backup_free(backup);
+	db_check_free(db_check);
+	helpers_stop(thread);
+}
+
+void admin_free(struct admin *a)
+{
+	if (!a)
+		return;
+	store_dump_close(a->dump);
+	store_verify_close(a->verify);
+	if (a->dir_fd >= 0)
+		close(a->dir_fd);
+	pthread_mutex_destroy(&a->lock);
+	free(a->path);
+	free(a->bind_path);
+	free(a);
+}

@@ -1,0 +1,264 @@
+/* buf.c — the growable byte buffer and what writes JSON text into it.
+ *
+ * Owns one heap block per buffer; never exceeds its cap, never aborts for want of memory: a peer may have sized what is
+ * being built. Knows nothing of what the bytes mean but in json_*. No thread of its own.
+ *
+ *   0 .. len      written
+ *   len .. room   free
+ *   room          one byte more is always there, so that buf_take can terminate without growing */
+#include "base/buf.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/shbuf.h"
+#include "base/utf8.h"
+
+#define BUF_FIRST 256
+
+void buf_init(struct buf *b, size_t cap_bytes)
+{
+	/* room + 1 must not wrap. */
+	*b = (struct buf){ .cap_bytes = WC_MIN(cap_bytes, (size_t)PTRDIFF_MAX - 1) };
+}
+
+void buf_init_sure(struct buf *b, size_t cap_bytes)
+{
+	buf_init(b, cap_bytes);
+	b->is_sure = true;
+}
+
+void buf_init_counted(struct buf *b, size_t cap_bytes)
+{
+	buf_init(b, cap_bytes);
+	b->is_counted = true;
+}
+
+void buf_fini(struct buf *b)
+{
+	bool is_sure = b->is_sure, is_counted = b->is_counted;
+
+	free(b->p);
+	if (b->counted)
+		shbuf_give(b->counted);
+	buf_init(b, b->cap_bytes);
+	b->is_sure = is_sure;
+	b->is_counted = is_counted;
+}
+
+static bool count(struct buf *b, size_t room)
+{
+	if (!b->is_counted || room < SHBUF_LARGE)
+		return true;
+	if (!shbuf_take(room - b->counted))
+		return false;
+	b->counted = room;
+	return true;
+}
+
+void buf_reset(struct buf *b)
+{
+	b->len = 0;
+	b->failed = false;
+}
+
+bool buf_reserve(struct buf *b, size_t more)
+{
+	if (b->failed)
+		return false;
+	if (more <= b->room - b->len && b->p)
+		return true;
+	if (more > b->cap_bytes - b->len)
+		goto fail;
+	size_t room = WC_MAX(b->len + more, BUF_FIRST);
+	/* Doubling keeps appends linear; a single large one gets just what it asked for. */
+	if (b->room <= b->cap_bytes / 2)
+		room = WC_MAX(room, b->room * 2);
+	else
+		room = b->cap_bytes;
+	room = WC_MIN(room, b->cap_bytes);
+	if (!count(b, room))
+		goto fail;
+	char *p = b->is_sure ? xrealloc(b->p, room + 1) : realloc(b->p, room + 1);
+	if (!p)
+		goto fail;
+	b->p = p;
+	b->room = room;
+	return true;
+fail:
+	b->failed = true;
+	return false;
+}
+
+void buf_put(struct buf *b, const void *data, size_t n)
+{
+	if (!buf_reserve(b, n) || !n)
+		return;
+	memcpy(b->p + b->len, data, n);
+	b->len += n;
+}
+
+void buf_puts(struct buf *b, const char *s)
+{
+	buf_put(b, s, strlen(s));
+}
+
+void buf_putc(struct buf *b, char c)
+{
+	if (buf_reserve(b, 1))
+		b->p[b->len++] = c;
+}
+
+void buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!buf_reserve(b, 0))
+		return;
+	size_t left = b->room - b->len + 1;
+	va_start(ap, fmt);
+	int n = vsnprintf(b->p + b->len, left, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		b->failed = true;
+		return;
+	}
+	if ((size_t)n >= left) {
+		if (!buf_reserve(b, (size_t)n))
+			return;
+		va_start(ap, fmt);
+		vsnprintf(b->p + b->len, (size_t)n + 1, fmt, ap);
+		va_end(ap);
+	}
+	b->len += (size_t)n;
+}
+
+void buf_u64(struct buf *b, uint64_t n)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while (n /= 10);
+	buf_put(b, digits + at, sizeof(digits) - at);
+}
+
+char *buf_take(struct buf *b, size_t *len)
+{
+	if (!buf_reserve(b, 0)) {
+		buf_fini(b);
+		return NULL;
+	}
+	char *p = b->p;
+	p[b->len] = '\0';
+	if (len)
+		*len = b->len;
+	b->p = NULL;
+	buf_fini(b);
+	return p;
+}
+
+/* How many bytes at p need no escape and no second look: printable ASCII but `"` and `\`. */
+static size_t plain_run(const uint8_t *p, size_t n)
+{
+	const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+	size_t i = 0;
+
+	for (; n - i >= 8; i += 8) {
+		uint64_t w;
+		memcpy(&w, p + i, 8);
+		uint64_t quote = w ^ ones * '"', slash = w ^ ones * '\\';
+		/* A borrow may flag a byte above a true hit, never without one: good enough to leave the loop. */
+		if ((w | (w - ones * 0x20) | (quote - ones) | (slash - ones)) & highs)
+			break;
+	}
+	while (i < n && p[i] >= 0x20 && p[i] < 0x80 && p[i] != '"' && p[i] != '\\')
+		i++;
+	return i;
+}
+
+static void put_escaped(struct buf *b, uint8_t c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char u[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+
+	switch (c) {
+	case '"':  buf_put(b, "\\\"", 2); break;
+	case '\\': buf_put(b, "\\\\", 2); break;
+	case '\b': buf_put(b, "\\b", 2); break;
+	case '\f': buf_put(b, "\\f", 2); break;
+	case '\n': buf_put(b, "\\n", 2); break;
+	case '\r': buf_put(b, "\\r", 2); break;
+	case '\t': buf_put(b, "\\t", 2); break;
+	default:   buf_put(b, u, sizeof(u)); break;
+	}
+}
+
+void json_str(struct buf *b, struct str s)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	size_t run = 0, i = 0; /* run .. i is copied as it is, once something else turns up */
+
+	if (s.len > SIZE_MAX - 2) {
+		b->failed = true;
+		return;
+	}
+	/* One growth for the usual case: nothing to escape. */
+	if (!buf_reserve(b, s.len + 2))
+		return;
+	buf_putc(b, '"');
+	while (i < s.len) {
+		i += plain_run(p + i, s.len - i);
+		if (i == s.len)
+			break;
+		size_t step = 1;
+		if (p[i] >= 0x80) {
+			/* Letters of two bytes come in rows, and none of them is special. */
+			while (s.len - i >= 2 && p[i] >= 0xc2 && p[i] < 0xe0 && (p[i + 1] & 0xc0) == 0x80)
+				i += 2;
+			if (i == s.len || p[i] < 0x80)
+				continue;
+			step = utf8_step(p + i, s.len - i);
+			bool is_line_end = step == 3 && p[i] == 0xe2 && p[i + 1] == 0x80 && (p[i + 2] & 0xfe) == 0xa8;
+			if (step && !is_line_end) {
+				i += step;
+				continue;
+			}
+			buf_put(b, p + run, i - run);
+			if (is_line_end)
+				buf_puts(b, p[i + 2] == 0xa8 ? "\\u2028" : "\\u2029");
+			else
+				buf_puts(b, "\xef\xbf\xbd");
+			step = is_line_end ? 3 : 1;
+		} else {
+			buf_put(b, p + run, i - run);
+			put_escaped(b, p[i]);
+		}
+		i += step;
+		run = i;
+	}
+	buf_put(b, p + run, i - run);
+	buf_putc(b, '"');
+}
+
+void json_num(struct buf *b, double n)
+{
+	char text[40];
+
+	if (!isfinite(n)) {
+		buf_putc(b, '0');
+		return;
+	}
+	snprintf(text, sizeof(text), "%.15g", n);
+	if (strtod(text, NULL) != n)
+		snprintf(text, sizeof(text), "%.17g", n);
+	/* JSON has a point whatever LC_NUMERIC says. */
+	char *comma = strchr(text, ',');
+	if (comma)
+		*comma = '.';
+	buf_puts(b, text);
+}

@@ -1,0 +1,23 @@
+/* helper.h — a few threads for slow work: JSON and base64 of large frames, hashing, fsync, every read of the database.
+ *
+ * The room and the I/O threads hand them jobs and never wait. A job runs once, on one helper, which owns a store reader. What it finds out
+ * goes on as an event (to the room) or as mail (to a connection). */
+#ifndef WC_HELPER_H
+#define WC_HELPER_H
+
+#include "store/store.h"
+#include "base/wc.h"
+
+struct helpers;
+
+typedef void (*job_fn)(void *arg, struct store_reader *r);
+
+struct helpers *helpers_start(int threads, struct store *store, char **cause) WC_MUSTCHECK;
+/* Works off what is queued, then ends the threads. */
+void helpers_stop(struct helpers *hs);
+/* Queues fn(arg). Any thread; never blocks longer than a mutex. Producers bound themselves: a connection has at most a few jobs. */
+void helpers_submit(struct helpers *hs, job_fn fn, void *arg);
+size_t helpers_queued(struct helpers *hs);
+int64_t helpers_waiting_ms(struct helpers *hs); /* since jobs wait and none was taken; 0: none waits. Any thread */
+
+#endif

@@ -1,0 +1,433 @@
+/* blob_collect.c — what becomes of blobs that no message stands for: unlinked where the server knows why, else moved to DIR/lost for a day.
+ *
+ * Owns no state but what struct blobs keeps for it between two sweeps. Asks the database through struct blob_rows, never with b->lock held: a
+ * reader of the database may be waiting for that lock. Thread: a helper's, one at a time.
+ *
+ * A sweep is what could do harm: a database that is older than its files, or another's, explains few of them. So it moves and does not
+ * unlink, at most a tenth, and what it moved comes back by itself once something refers to it. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "files/impl.h"
+#include "base/logmsg.h"
+
+#define TRIES 20              /* at a moment in which no hold comes or goes */
+#define FEW_FILES 20          /* below it a tenth means nothing */
+#define JUMP_MS (10 * 60 * 1000)
+#define MTIME_SLACK_MS 2000   /* file times may be that coarse */
+
+/* --- Sets of hashes. */
+
+struct sha_set {
+	uint8_t (*sha)[WC_SHA_BYTES];
+	size_t count, room;
+};
+
+static void sha_set_add(struct sha_set *s, const uint8_t sha[WC_SHA_BYTES])
+{
+	if (s->count == s->room) {
+		s->room = s->room ? 2 * s->room : 64;
+		s->sha = xrealloc(s->sha, s->room * WC_SHA_BYTES);
+	}
+	memcpy(s->sha[s->count++], sha, WC_SHA_BYTES);
+}
+
+static int compare_sha(const void *a, const void *b)
+{
+	return memcmp(a, b, WC_SHA_BYTES);
+}
+
+static void sha_set_sort(struct sha_set *s)
+{
+	if (s->count)
+		qsort(s->sha, s->count, WC_SHA_BYTES, compare_sha);
+}
+
+static bool sha_set_has(const struct sha_set *s, const uint8_t sha[WC_SHA_BYTES])
+{
+	return s->count && bsearch(sha, s->sha, s->count, WC_SHA_BYTES, compare_sha);
+}
+
+/* --- Handles: uploads that a message may still be sent with. */
+
+struct handles {
+	const struct blob_rows *rows;
+	int64_t now_ms;
+	struct sha_set live, expired;
+};
+
+static void note_handle(void *arg, const struct upload_record *rec)
+{
+	struct handles *h = arg;
+
+	/* Of a person that the database does not know it explains nothing. */
+	if (h->rows->knows(h->rows->arg, rec->identity_id, rec->at_ms))
+		sha_set_add(h->now_ms - rec->at_ms <= UPLOAD_LIFE_MS ? &h->live : &h->expired, rec->sha);
+}
+
+/* Until handles_fini nothing that was uploaded meanwhile is free either: it is held. */
+static void handles_gather(struct handles *h, struct blobs *b, const struct blob_rows *rows)
+{
+	*h = (struct handles){ .rows = rows, .now_ms = real_ms() };
+	blob_holds_each_fresh(b, true);
+	record_each_handle(b, note_handle, h);
+	sha_set_sort(&h->live);
+	sha_set_sort(&h->expired);
+}
+
+static void handles_fini(struct handles *h, struct blobs *b)
+{
+	blob_holds_each_fresh(b, false);
+	free(h->live.sha);
+	free(h->expired.sha);
+}
+
+/* --- One blob that may be free. */
+
+enum fate { FATE_DONE, FATE_TAKEN, FATE_LATER, FATE_FAILED };
+enum act { ACT_UNLINK, ACT_UNLINK_PENDING, ACT_MOVE };
+
+static bool stat_blob(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], struct stat *st)
+{
+	char path[BLOB_PATH_BYTES];
+
+	blob_path(path, sha);
+	return fstatat(b->blobs_fd, path, st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static bool is_pending(const struct stat *st)
+{
+	return (st->st_mode & 07777) == BLOB_MODE_PENDING;
+}
+
+static enum fate act_on(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], enum act act, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (b->is_memory) {
+		if (act != ACT_UNLINK_PENDING || mem_settle(b, sha, false))
+			blob_unlink(b, sha);
+		return FATE_DONE;
+	}
+	if (act == ACT_UNLINK) {
+		blob_unlink(b, sha);
+		return FATE_DONE;
+	}
+	if (!stat_blob(b, sha, &st) || (act == ACT_UNLINK_PENDING && !is_pending(&st)))
+		return FATE_TAKEN;
+	if (act == ACT_UNLINK_PENDING) {
+		blob_unlink(b, sha);
+		return FATE_DONE;
+	}
+	if (lost_take(b, sha, &st) != 0)
+		return FATE_FAILED;
+	*bytes += (uint64_t)st.st_size;
+	return FATE_DONE;
+}
+
+/* Acts on a blob if no message stands for it and none is under way that will: see blob_hold.c. */
+static enum fate act_if_free(struct blobs *b, const struct blob_rows *rows, const uint8_t sha[WC_SHA_BYTES], enum act act, uint64_t *bytes)
+{
+	for (int i = 0; i < TRIES; i++) {
+		uint64_t before, now;
+		enum fate fate = FATE_LATER;
+		int refs;
+
+		if (blob_is_held(b, sha, &before))
+			return FATE_LATER;
+		refs = rows->refs(rows->arg, sha);
+		if (refs != 0)
+			return refs > 0 ? FATE_TAKEN : FATE_LATER;
+		if (rows->keeps(rows->arg))
+			return FATE_LATER;
+		pthread_mutex_lock(&b->lock);
+		if (!blob_is_held(b, sha, &now) && now == before)
+			fate = act_on(b, sha, act, bytes);
+		pthread_mutex_unlock(&b->lock);
+		if (fate != FATE_LATER)
+			return fate;
+	}
+	return FATE_LATER;
+}
+
+/* --- What the server knows. */
+
+static void is_stored(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
+{
+	char path[BLOB_PATH_BYTES];
+	struct stat st;
+
+	pthread_mutex_lock(&b->lock);
+	if (b->is_memory) {
+		(void)mem_settle(b, sha, true);
+	} else if (stat_blob(b, sha, &st) && is_pending(&st)) {
+		blob_path(path, sha);
+		blob_is_decided(b, path);
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+void blobs_settle(struct blobs *b, const struct blob_rows *rows)
+{
+	struct blob_hold *next;
+
+	for (struct blob_hold *h = blob_holds_ended(b); h; h = next) {
+		next = LIST_NEXT(h, link);
+		if (h->is_upload) {
+			if (h->is_used)
+				record_use(b, h->identity_id, h->name, h->handle);
+		} else if (act_if_free(b, rows, h->sha, ACT_UNLINK_PENDING, NULL) == FATE_TAKEN) {
+			is_stored(b, h->sha);
+		}
+		free(h);
+	}
+}
+
+void blobs_release(struct blobs *b, const struct blob_rows *rows, uint8_t (*sha)[WC_SHA_BYTES], size_t n, bool *is_done)
+{
+	struct handles handles;
+
+	handles_gather(&handles, b, rows);
+	for (size_t i = 0; i < n; i++)
+		/* A handle of somebody else's keeps it, and its end is seen to by a sweep. */
+		is_done[i] = sha_set_has(&handles.live, sha[i]) || act_if_free(b, rows, sha[i], ACT_UNLINK, NULL) != FATE_LATER;
+	handles_fini(&handles, b);
+}
+
+/* --- The sweep. */
+
+struct sweep {
+	struct blobs *b;
+	const struct blob_rows *rows;
+	struct blob_sweep *out;
+	struct handles handles;
+	struct sha_set old, pending, lost; /* candidates */
+	struct sha_set unexplained, known; /* what of them is to be moved; known: it is clear whence they are */
+	bool keeps_handles;                /* what expired handles stand for was not moved */
+};
+
+static int note_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
+{
+	struct sweep *w = arg;
+	int64_t age_ms = blob_age_ms(st);
+
+	w->out->files++;
+	/* What was put before this start waits for no message. */
+	if (age_ms >= BLOB_GRACE_MS || w->handles.now_ms - age_ms + MTIME_SLACK_MS < w->b->opened_ms)
+		sha_set_add(is_pending(st) ? &w->pending : &w->old, sha);
+	return 0;
+}
+
+static int note_lost(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
+{
+	(void)st;
+	sha_set_add(&((struct sweep *)arg)->lost, sha);
+	return 0;
+}
+
+/* 0: nothing needs it; 1: something does; negative: not known. */
+static int is_needed(const struct sweep *w, const uint8_t sha[WC_SHA_BYTES])
+{
+	int refs = sha_set_has(&w->handles.live, sha) ? 1 : w->rows->refs(w->rows->arg, sha);
+
+	return WC_MIN(refs, 1);
+}
+
+static void bring_back(struct sweep *w)
+{
+	for (size_t i = 0; i < w->lost.count; i++) {
+		const uint8_t *sha = w->lost.sha[i];
+
+		if (is_needed(w, sha) <= 0)
+			continue;
+		pthread_mutex_lock(&w->b->lock);
+		w->out->returned += lost_return_one(w->b, sha);
+		pthread_mutex_unlock(&w->b->lock);
+	}
+	if (w->out->returned)
+		log_info("files returned", "files=%zu from=lost", w->out->returned);
+}
+
+/* Also what is about to be unlinked is no matter of a sweep. */
+static int is_explained(const struct sweep *w, const uint8_t sha[WC_SHA_BYTES])
+{
+	int needed = is_needed(w, sha);
+
+	return needed ? needed : w->rows->is_released(w->rows->arg, sha);
+}
+
+/* Sorts the candidates. False: the database does not answer, and nothing is done on half the truth. */
+static bool sort_out(struct sweep *w, const struct sha_set *from, bool was_pending)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const uint8_t *sha = from->sha[i];
+		int explained = is_explained(w, sha);
+		uint64_t moves;
+
+		if (explained < 0)
+			return false;
+		if (explained && was_pending)
+			is_stored(w->b, sha);
+		if (!explained && !blob_is_held(w->b, sha, &moves))
+			sha_set_add(was_pending || sha_set_has(&w->handles.expired, sha) ? &w->known : &w->unexplained, sha);
+	}
+	return true;
+}
+
+/* Moves them all; false: the disk refused, or it is not the time. */
+static bool move_all(struct sweep *w, const struct sha_set *from)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		enum fate fate = act_if_free(w->b, w->rows, from->sha[i], ACT_MOVE, &w->out->moved_bytes);
+
+		w->out->moved += fate == FATE_DONE;
+		if (fate == FATE_FAILED)
+			log_error("lost cannot be used", "error=\"%s\" files=%zu remedy=\"make lost in the data folder a writable directory; the files stay\"",
+			          strerror(errno), from->count);
+		if (fate == FATE_FAILED || (fate == FATE_LATER && w->rows->keeps(w->rows->arg)))
+			return false;
+	}
+	return true;
+}
+
+static void say_stopped(struct blobs *b, const struct blob_sweep *out)
+{
+	if (!b->stop_was_said)
+		log_error("sweep stopped", "files=%zu unexplained=%zu reason=\"no row of the database explains these, more than a tenth of all files\""
+		          " remedy=\"put back the database that knows them (wavechatctl restore FILE DIR), or restart with --accept-orphans to move them to lost\"",
+		          out->files, out->unexplained);
+	b->stop_was_said = true;
+}
+
+static void move_out(struct sweep *w, bool accepts)
+{
+	struct blob_sweep *out = w->out;
+	uint64_t bytes;
+	size_t moved;
+
+	out->unexplained = w->unexplained.count;
+	out->is_stopped = !accepts && out->files >= FEW_FILES && out->unexplained * 10 > out->files;
+	w->keeps_handles = true;
+	if (out->is_stopped) {
+		say_stopped(w->b, out);
+		return;
+	}
+	w->b->stop_was_said = false;
+	w->keeps_handles = !move_all(w, &w->known);
+	moved = out->moved;
+	bytes = out->moved_bytes;
+	if (moved)
+		log_info("files moved", "files=%zu bytes=%llu to=lost reason=\"uploaded or sent, and never part of a message\"", moved,
+		         (unsigned long long)bytes);
+	w->keeps_handles |= !move_all(w, &w->unexplained);
+	if (out->moved > moved)
+		log_warn("files moved", "files=%zu bytes=%llu of=%zu to=lost reason=\"no row explains them\" remedy=\"within a day, put back the database that"
+		         " knows them\"", out->moved - moved, (unsigned long long)(out->moved_bytes - bytes), out->files);
+}
+
+static bool is_dead_record(void *arg, const struct upload_record *rec)
+{
+	const struct sweep *w = arg;
+
+	if (w->handles.now_ms - rec->at_ms <= UPLOAD_LIFE_MS)
+		return false;
+	return rec->is_done ? rec->is_used || !w->keeps_handles : !upload_is_active(w->b, rec->identity_id, rec->name);
+}
+
+/* --- The end of what was lost. */
+
+/* Did the clock jump since the last purge? Then what it says of age is not to be believed. */
+static bool clock_jumped(struct blobs *b)
+{
+	int64_t real = real_ms(), mono = mono_ms(), drift = b->purged_mono_ms ? (real - b->purged_real_ms) - (mono - b->purged_mono_ms) : 0;
+
+	b->purged_real_ms = real;
+	b->purged_mono_ms = mono;
+	return drift > JUMP_MS || drift < -JUMP_MS;
+}
+
+struct purge {
+	struct sweep *w;
+	bool begins_anew;
+};
+
+static int purge_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
+{
+	const struct purge *p = arg;
+	struct blobs *b = p->w->b;
+	int64_t age_ms = blob_age_ms(st);
+	char name[2 * WC_SHA_BYTES + 1];
+
+	wc_hex(name, sha, WC_SHA_BYTES);
+	if (p->begins_anew || age_ms < -JUMP_MS) {
+		(void)utimensat(b->lost_fd, name, NULL, AT_SYMLINK_NOFOLLOW);
+	} else if (age_ms >= LOST_LIFE_MS && is_needed(p->w, sha) == 0) {
+		pthread_mutex_lock(&b->lock);
+		lost_forget(b, sha);
+		pthread_mutex_unlock(&b->lock);
+		p->w->out->removed++;
+		p->w->out->removed_bytes += (uint64_t)st->st_size;
+	}
+	return 0;
+}
+
+static void purge(struct sweep *w)
+{
+	struct purge p = { w, clock_jumped(w->b) };
+
+	(void)lost_walk(w->b, purge_one, &p);
+	if (w->out->removed)
+		log_info("files removed", "files=%zu bytes=%llu from=lost reason=\"nothing referred to them for a day\"", w->out->removed,
+		         (unsigned long long)w->out->removed_bytes);
+}
+
+static void sweep_disk(struct sweep *w, bool accepts)
+{
+	(void)lost_walk(w->b, note_lost, w);
+	bring_back(w);
+	w->keeps_handles = true;
+	if (blob_walk(w->b, note_blob, w) != 0)
+		log_error("sweep stopped", "error=\"%s\" remedy=\"make every folder below blobs readable\"", strerror(errno));
+	else if (sort_out(w, &w->pending, true) && sort_out(w, &w->old, false))
+		move_out(w, accepts);
+	if (!w->rows->keeps(w->rows->arg))
+		purge(w);
+}
+
+/* --- In memory database and files end together: nothing there can be lost. */
+
+static int sweep_in_memory(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms)
+{
+	struct sweep *w = arg;
+	int needed = is_needed(w, sha);
+
+	w->out->files++;
+	mem_mark_used(w->b, sha, needed != 0);
+	if (needed == 0 && age_ms >= BLOB_GRACE_MS && act_if_free(w->b, w->rows, sha, ACT_UNLINK, NULL) == FATE_DONE) {
+		w->out->removed++;
+		w->out->removed_bytes += size;
+	}
+	return 0;
+}
+
+void blobs_sweep(struct blobs *b, const struct blob_rows *rows, bool accepts, struct blob_sweep *out)
+{
+	struct sweep w = { .b = b, .rows = rows, .out = out };
+
+	*out = (struct blob_sweep){ 0 };
+	handles_gather(&w.handles, b, rows);
+	if (b->is_memory)
+		(void)blobs_each(b, sweep_in_memory, &w);
+	else
+		sweep_disk(&w, accepts);
+	record_sweep(b, is_dead_record, &w);
+	handles_fini(&w.handles, b);
+	free(w.old.sha);
+	free(w.pending.sha);
+	free(w.lost.sha);
+	free(w.unexplained.sha);
+	free(w.known.sha);
+}

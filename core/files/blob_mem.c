@@ -1,0 +1,429 @@
+/* blob_mem.c — blobs and uploads with no disk: each blob and each part is a memfd, the sum of them bounded.
+ *
+ * Owns the memory fields of struct blobs. Never touches a filesystem. Thread: any but room and I/O; everything under the one lock,
+ * for there is nothing here to wait for.
+ *
+ * A descriptor from here shares its position with others of the same blob (there may be no /proc to open it anew): read it with pread
+ * or with sendfile's own offset; never map it, for what is removed is cut to nothing at once, so that no slow reader keeps its memory. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "files/impl.h"
+#include "base/logmsg.h"
+
+#define MEM_DONE_MAX 10000
+
+/* What a blob costs: whole pages. */
+static uint64_t cost(uint64_t size)
+{
+	return (size + 4095) & ~(uint64_t)4095;
+}
+
+static int new_memfd(void)
+{
+	return memfd_create("wavechat", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+}
+
+static struct mem_blob *find(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
+{
+	for (size_t i = 0; i < b->mem_count; i++)
+		if (memcmp(b->mem[i].sha, sha, WC_SHA_BYTES) == 0)
+			return &b->mem[i];
+	return NULL;
+}
+
+/* Whoever still reads it finds its end. */
+static void give_up(int fd)
+{
+	if (ftruncate(fd, 0) < 0)
+		log_warn("blob", "step=ftruncate error=\"%s\"", strerror(errno));
+	close(fd);
+}
+
+static void drop(struct blobs *b, struct mem_blob *m)
+{
+	give_up(m->fd);
+	atomic_fetch_sub(&b->bytes, m->size);
+	*m = b->mem[--b->mem_count];
+}
+
+static uint64_t used_bytes(struct blobs *b)
+{
+	uint64_t sum = b->part_bytes;
+
+	for (size_t i = 0; i < b->mem_count; i++)
+		sum += cost(b->mem[i].size);
+	return sum;
+}
+
+static void drop_upload(struct blobs *b, struct mem_upload **at)
+{
+	struct mem_upload *u = *at;
+
+	*at = u->next;
+	if (u->part_fd >= 0) {
+		give_up(u->part_fd);
+		b->part_bytes -= u->rec.stored;
+		b->parts--;
+	}
+	free(u);
+}
+
+/* Makes room for `more` bytes and `files` descriptors. The oldest that no message uses go first, then parts nobody is sending, then the oldest. */
+static int make_room(struct blobs *b, uint64_t more, size_t files)
+{
+	int64_t young_ms = real_ms() - 60 * 1000;
+	struct mem_upload **at, **idle;
+
+	if (more > b->cap_bytes)
+		return -WC_ESTORAGE;
+	while (used_bytes(b) + more > b->cap_bytes || b->mem_count + b->parts + files > b->files_max) {
+		const bool wants_bytes = used_bytes(b) + more > b->cap_bytes;
+		struct mem_blob *oldest = NULL, *unused = NULL;
+
+		for (size_t i = 0; i < b->mem_count; i++) {
+			struct mem_blob *m = &b->mem[i];
+
+			if (!oldest || m->put_ms < oldest->put_ms)
+				oldest = m;
+			/* a minute is time enough for the message that a new one is put for */
+			if (!m->is_used && m->put_ms < young_ms && (!unused || m->put_ms < unused->put_ms))
+				unused = m;
+		}
+		idle = NULL;
+		for (at = &b->mem_uploads; *at; at = &(*at)->next) /* newest first */
+			if ((*at)->part_fd >= 0 && ((*at)->rec.stored || !wants_bytes) && !upload_is_active(b, (*at)->rec.identity_id, (*at)->rec.name))
+				idle = at;
+		if (unused)
+			drop(b, unused);
+		else if (idle)
+			drop_upload(b, idle);
+		else if (oldest)
+			drop(b, oldest);
+		else
+			return -WC_ESTORAGE;
+	}
+	return 0;
+}
+
+/* Takes fd, also on failure. */
+static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint64_t size, bool is_pending)
+{
+	struct mem_blob *m = find(b, sha);
+	int rc = 0;
+
+	if (m) {
+		m->put_ms = real_ms();
+		m->is_pending &= is_pending;
+		give_up(fd);
+		return 0;
+	}
+	/* Nobody may write to it any more; only give_up cuts it. */
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
+		rc = -WC_ESTORAGE;
+	if (rc == 0)
+		rc = make_room(b, cost(size), 1);
+	if (rc) {
+		give_up(fd);
+		return rc;
+	}
+	if (!b->mem)
+		b->mem = xcalloc(MEM_FILES_MAX, sizeof(*b->mem));
+	m = &b->mem[b->mem_count++];
+	*m = (struct mem_blob){ .fd = fd, .size = size, .put_ms = real_ms(), .is_pending = is_pending };
+	memcpy(m->sha, sha, WC_SHA_BYTES);
+	atomic_fetch_add(&b->bytes, size);
+	return 0;
+}
+
+/* Room first, bytes after: what two helpers write at once must not be on top of all there may be. */
+int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
+{
+	int fd = -1, rc;
+
+	pthread_mutex_lock(&b->lock);
+	rc = make_room(b, cost(n), 1);
+	if (rc == 0) {
+		b->part_bytes += cost(n);
+		b->parts++;
+	}
+	pthread_mutex_unlock(&b->lock);
+	if (rc)
+		return rc;
+	fd = new_memfd();
+	if (fd < 0 || blob_write_all(fd, data, n, 0) != 0)
+		rc = -WC_ESTORAGE;
+	pthread_mutex_lock(&b->lock);
+	b->part_bytes -= cost(n);
+	b->parts--;
+	if (rc == 0)
+		rc = adopt(b, fd, sha, n, is_pending);
+	else if (fd >= 0)
+		give_up(fd);
+	pthread_mutex_unlock(&b->lock);
+	return rc;
+}
+
+int mem_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
+{
+	struct mem_blob *m;
+	int fd = -WC_ENOENT;
+
+	pthread_mutex_lock(&b->lock);
+	m = find(b, sha);
+	if (m) {
+		*size = m->size;
+		fd = fcntl(m->fd, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			fd = -WC_ESTORAGE;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return fd;
+}
+
+int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
+{
+	struct mem_blob *m;
+
+	pthread_mutex_lock(&b->lock);
+	m = find(b, sha);
+	if (m) {
+		m->put_ms = real_ms();
+		*size = m->size;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return m ? 0 : -WC_ENOENT;
+}
+
+void mem_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
+{
+	struct mem_blob *m = find(b, sha);
+
+	if (m)
+		drop(b, m);
+}
+
+bool mem_settle(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_stored)
+{
+	struct mem_blob *m = find(b, sha);
+	bool was_pending = m && m->is_pending;
+
+	if (m && is_stored)
+		m->is_pending = false;
+	return was_pending;
+}
+
+int mem_each(struct blobs *b, blob_fn fn, void *arg)
+{
+	struct mem_blob *copy;
+	size_t count;
+
+	/* A copy, so that fn may ask for or remove blobs. */
+	pthread_mutex_lock(&b->lock);
+	count = b->mem_count;
+	copy = xmalloc(count * sizeof(*copy));
+	if (count)
+		memcpy(copy, b->mem, count * sizeof(*copy));
+	pthread_mutex_unlock(&b->lock);
+	for (size_t i = 0; i < count; i++)
+		if (fn(arg, copy[i].sha, copy[i].size, real_ms() - copy[i].put_ms))
+			break;
+	free(copy);
+	return 0;
+}
+
+void mem_mark_used(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_used)
+{
+	struct mem_blob *m;
+
+	pthread_mutex_lock(&b->lock);
+	m = find(b, sha);
+	if (m)
+		m->is_used = is_used;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void mem_close(struct blobs *b)
+{
+	while (b->mem_count)
+		drop(b, &b->mem[0]);
+	while (b->mem_uploads)
+		drop_upload(b, &b->mem_uploads);
+	free(b->mem);
+}
+
+/* --- Uploads. */
+
+static struct mem_upload **find_upload(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES])
+{
+	struct mem_upload **at;
+
+	for (at = &b->mem_uploads; *at; at = &(*at)->next)
+		if ((*at)->rec.identity_id == identity_id && memcmp((*at)->rec.name, name, UPLOAD_NAME_BYTES) == 0)
+			break;
+	return at;
+}
+
+int mem_record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out)
+{
+	struct mem_upload *u;
+
+	pthread_mutex_lock(&b->lock);
+	u = *find_upload(b, identity_id, name);
+	if (u)
+		*out = u->rec;
+	pthread_mutex_unlock(&b->lock);
+	return u ? 0 : -WC_ENOENT;
+}
+
+void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle)
+{
+	struct mem_upload *u;
+
+	pthread_mutex_lock(&b->lock);
+	u = *find_upload(b, identity_id, name);
+	if (u && u->rec.is_done && strcmp(u->rec.handle, handle) == 0)
+		u->rec.is_used = true;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	struct upload_record *copy = NULL;
+	size_t count = 0;
+
+	/* A copy, so that fn may ask the database. */
+	pthread_mutex_lock(&b->lock);
+	for (const struct mem_upload *u = b->mem_uploads; u; u = u->next)
+		count += u->rec.is_done && !u->rec.is_used;
+	copy = xmalloc((count + 1) * sizeof(*copy));
+	count = 0;
+	for (const struct mem_upload *u = b->mem_uploads; u; u = u->next)
+		if (u->rec.is_done && !u->rec.is_used)
+			copy[count++] = u->rec;
+	pthread_mutex_unlock(&b->lock);
+	for (size_t i = 0; i < count; i++)
+		fn(arg, &copy[i]);
+	free(copy);
+}
+
+int mem_record_count_open(struct blobs *b, uint64_t identity_id)
+{
+	int count = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (struct mem_upload *u = b->mem_uploads; u; u = u->next)
+		count += u->rec.identity_id == identity_id && !u->rec.is_done;
+	pthread_mutex_unlock(&b->lock);
+	return count;
+}
+
+int mem_record_create(struct blobs *b, const struct upload_record *rec, int *fd)
+{
+	struct mem_upload *u, **at;
+	int part = -1, rc;
+
+	*fd = -1;
+	pthread_mutex_lock(&b->lock);
+	at = find_upload(b, rec->identity_id, rec->name);
+	if (*at)
+		drop_upload(b, at);
+	rc = make_room(b, 0, 1);
+	if (rc == 0)
+		part = new_memfd();
+	pthread_mutex_unlock(&b->lock);
+	*fd = part < 0 ? -1 : fcntl(part, F_DUPFD_CLOEXEC, 3);
+	if (*fd < 0) {
+		if (part >= 0)
+			close(part);
+		return -WC_ESTORAGE;
+	}
+	u = xcalloc(1, sizeof(*u));
+	u->rec = *rec;
+	u->rec.stored = 0;
+	u->part_fd = part;
+	pthread_mutex_lock(&b->lock);
+	u->next = b->mem_uploads;
+	b->mem_uploads = u;
+	b->parts++;
+	pthread_mutex_unlock(&b->lock);
+	return 0;
+}
+
+int mem_record_resume(struct blobs *b, const struct upload_record *rec, int *fd)
+{
+	struct mem_upload *u;
+
+	*fd = -1;
+	pthread_mutex_lock(&b->lock);
+	u = *find_upload(b, rec->identity_id, rec->name);
+	if (u && u->part_fd >= 0)
+		*fd = fcntl(u->part_fd, F_DUPFD_CLOEXEC, 3);
+	pthread_mutex_unlock(&b->lock);
+	return *fd >= 0 ? 0 : -WC_ESTORAGE;
+}
+
+int mem_record_wrote(struct blobs *b, const struct upload_record *rec, uint64_t more)
+{
+	struct mem_upload *u;
+	int rc = -WC_ECLOSED;
+
+	pthread_mutex_lock(&b->lock);
+	u = *find_upload(b, rec->identity_id, rec->name);
+	if (u && u->part_fd >= 0)
+		rc = make_room(b, more, 0);
+	if (rc == 0) {
+		u->rec.stored += more;
+		u->rec.at_ms = real_ms();
+		b->part_bytes += more;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return rc;
+}
+
+int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd)
+{
+	struct mem_upload *u;
+	int count = 0, rc = -WC_ESTORAGE;
+
+	(void)fd;
+	pthread_mutex_lock(&b->lock);
+	u = *find_upload(b, rec->identity_id, rec->name);
+	if (u && u->part_fd >= 0) {
+		int part = u->part_fd;
+
+		b->part_bytes -= u->rec.stored;
+		u->part_fd = -1;
+		b->parts--;
+		rc = adopt(b, part, rec->sha, rec->size, false);
+		if (rc)
+			drop_upload(b, find_upload(b, rec->identity_id, rec->name));
+		else
+			u->rec = *rec;
+	}
+	/* The list is newest first: handles past the bound are forgotten from its end. */
+	for (struct mem_upload **at = &b->mem_uploads; *at;) {
+		if ((*at)->rec.is_done && ++count > MEM_DONE_MAX)
+			drop_upload(b, at);
+		else
+			at = &(*at)->next;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return rc;
+}
+
+void mem_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	pthread_mutex_lock(&b->lock);
+	for (struct mem_upload **at = &b->mem_uploads; *at;) {
+		if (fn(arg, &(*at)->rec))
+			drop_upload(b, at);
+		else
+			at = &(*at)->next;
+	}
+	pthread_mutex_unlock(&b->lock);
+}

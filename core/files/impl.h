@@ -1,0 +1,185 @@
+/* blob_impl.h — what blob.c (blobs on disk), blob_mem.c (all of it in memory), blob_hold.c (blobs under way into a message), blob_collect.c
+ * (what goes, and when), lost.c (DIR/lost), orphan.c (the look before a start), upload.c (uploads) and upload_disk.c (their state on disk)
+ * share. Nobody else includes it. */
+#ifndef WC_BLOB_IMPL_H
+#define WC_BLOB_IMPL_H
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+
+#include "files/blob.h"
+#include "files/space.h"
+
+/* "ab/cdef…" */
+#define BLOB_PATH_BYTES (2 * WC_SHA_BYTES + 2)
+
+/* A sweep leaves alone what was put or named by a handle this recently, whatever rows say. */
+#define BLOB_GRACE_MS (10 * 60 * 1000)
+/* A blob put for a message is not writable for its owner until that message is decided. So after a kill the next start can tell blobs that
+ * were on their way into a message from those whose rows are missing. */
+#define BLOB_MODE_PENDING 0400
+#define BLOB_MODE 0600
+#define LOST_LIFE_MS (24 * 3600 * 1000LL)
+#define UPLOAD_LIFE_MS ((int64_t)WC_UPLOAD_HOURS * 3600 * 1000)
+#define UPLOAD_NAME_BYTES 15 /* with 16 random bytes behind it, in hex, it fits a handle */
+
+/* What is kept of an upload. name: out of identity and key, so that nothing of the client's own ever becomes a file's name. */
+struct upload_record {
+	uint64_t identity_id;
+	uint8_t name[UPLOAD_NAME_BYTES];
+	uint64_t size;
+	uint64_t stored;  /* bytes that are there; not written down, the part's own length says it */
+	int64_t at_ms;    /* is_done: when; else: last written to */
+	bool is_done;
+	bool is_used;     /* is_done, and a message was committed with its handle: from then on only messages keep the blob */
+	uint8_t sha[WC_SHA_BYTES];
+	char handle[64];
+};
+
+struct mem_blob {
+	uint8_t sha[WC_SHA_BYTES];
+	int fd;
+	uint64_t size;
+	int64_t put_ms;
+	bool is_used; /* when last asked */
+	bool is_pending; /* as BLOB_MODE_PENDING */
+};
+
+struct mem_upload {
+	struct mem_upload *next;
+	struct upload_record rec;
+	int part_fd; /* -1 when done */
+};
+
+/* One message under way with a blob, or an upload that was finished since the handles were last gathered. */
+struct blob_hold {
+	LIST_ENTRY(blob_hold) link; /* b->held, then b->ended */
+	struct blobs *b;
+	uint8_t sha[WC_SHA_BYTES];
+	bool is_used;        /* its message was committed */
+	bool is_upload;      /* it named the blob by the handle of this record: */
+	uint64_t identity_id;
+	uint8_t name[UPLOAD_NAME_BYTES];
+	char handle[64];
+	enum { FRESH_NOT, FRESH_NEW, FRESH_SEEN } fresh; /* of an upload: its record exists, and the next gathering will see it */
+};
+
+struct blobs {
+	bool is_memory, is_look; /* is_look: opened by blobs_look, nothing may change */
+	pthread_mutex_t lock; /* names in the directories, `active`, and all of the memory kind. Never held over an fsync */
+	_Atomic uint64_t bytes;
+	struct space *space; /* NULL: nothing is bounded */
+	uint64_t cost_at_open; /* of blobs and parts, as space_cost has it; until there is a space */
+	pthread_mutex_t create_lock; /* counting the open uploads of an identity and adding one is one step; taken before `lock` */
+	struct upload *active;
+	/* blob_hold.c. Taken after `lock`, or alone; held for a few instructions */
+	pthread_mutex_t holds_lock;
+	LIST_HEAD(, blob_hold) held, ended;
+	_Atomic size_t ended_count;
+	uint64_t hold_moves;
+	/* on disk */
+	int dir_fd, blobs_fd, tmp_fd, uploads_fd;
+	int lost_fd;                      /* -1 until there is one; lock */
+	int64_t opened_ms;                /* real */
+	_Atomic uint64_t lost_bytes, lost_files;
+	/* the collector's own */
+	bool was_swept, stop_was_said;
+	int64_t purged_real_ms, purged_mono_ms; /* of the last purge of lost/, to see the clock jump; 0: none yet */
+	/* in memory */
+	_Atomic uint64_t cap_bytes;
+	uint64_t part_bytes;            /* also of what is being written before it is a blob */
+	size_t files_max, parts;        /* parts: uploads that are not whole, each with a descriptor */
+	struct mem_blob *mem;
+	size_t mem_count;
+	struct mem_upload *mem_uploads;
+};
+
+void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES]);
+/* Every file in DIR/blobs with a blob's name; fn non-zero stops. -WC_ESTORAGE with errno: some cannot be read. */
+int blob_walk(struct blobs *b, int (*fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st), void *arg);
+int64_t blob_age_ms(const struct stat *st);
+DIR *blob_open_dir(int dir_fd, const char *name); /* not through a symbolic link; NULL and errno */
+/* Opens what is in DIR for a look: makes nothing, cleans nothing. -1 in place of a folder that is missing. */
+int blobs_look(struct blobs **out, const char *dir, char **cause) WC_MUSTCHECK;
+
+/* blob_hold.c. rec: NULL, or the record of the handle by which the blob was named. */
+struct blob_hold *blob_hold_new(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct upload_record *rec);
+void blob_hold_drop(struct blob_hold *h);  /* nothing came of it: the collector need not look */
+void blob_hold_fresh(struct blob_hold *h); /* of an upload that is finished: the hold lasts until its handle was gathered */
+/* Around a gathering of handles: begin true before it, false when its answer has been used. */
+void blob_holds_each_fresh(struct blobs *b, bool begin);
+struct blob_hold *blob_holds_ended(struct blobs *b); /* all whose message is decided; the caller walks the list and frees it */
+/* Is there a hold on it? *moves counts the coming and going of holds: see blob_hold.c. */
+bool blob_is_held(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *moves);
+void blob_holds_close(struct blobs *b);
+
+/* lost.c. Thread: helper, but lost_return_one: any. */
+/* Moves a blob to DIR/lost, its day counted from now. -WC_ESTORAGE with errno. With the lock held. */
+int lost_take(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct stat *st) WC_MUSTCHECK;
+/* If the blob lies in DIR/lost, it is a blob again. With the lock held. */
+bool lost_return_one(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
+void lost_forget(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* the same bytes are a blob again: with the lock held */
+void lost_open(struct blobs *b);
+/* Each file there; fn non-zero stops. */
+int lost_walk(struct blobs *b, int (*fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st), void *arg);
+
+/* On disk, what counted as `had` bytes counts as `size`; 0: nothing. With the lock held, or at start. */
+void blob_count(struct blobs *b, uint64_t had, uint64_t size);
+/* Any whole write, or -1 with errno. */
+int blob_write_all(int fd, const void *data, size_t n, uint64_t offset);
+void blob_tmp_name(char out[2 * UPLOAD_NAME_BYTES + 1]);
+/* Moves a synced file to its place as a blob, or drops it if the blob is there. Blobs of both kinds count as put now. The file
+ * counts already (blob_count, space_take) and goes on counting, as the blob. */
+int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size) WC_MUSTCHECK;
+void blob_is_decided(struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
+void blob_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* with the lock held */
+/* Is it there? Then it counts as put now. */
+int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+
+#define MEM_FILES_MAX 1000 /* each blob holds a descriptor, and connections need theirs */
+
+/* blob_mem.c. Each takes the lock itself. */
+int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending) WC_MUSTCHECK;
+int mem_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+void mem_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* with the lock held */
+bool mem_settle(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_stored); /* with the lock held: was it pending? Stored: no longer */
+int mem_each(struct blobs *b, blob_fn fn, void *arg);
+void mem_mark_used(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_used);
+void mem_close(struct blobs *b);
+
+/* The state of uploads, by (identity, name): on disk and in memory alike. A caller that changes one is its only user (upload.c sees to
+ * it); record_load may be called by anyone at any time. */
+int record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out) WC_MUSTCHECK;
+int record_count_open(struct blobs *b, uint64_t identity_id);
+/* A new upload, empty; what was there under that name is gone. *fd is its part, open for reading and writing; the caller closes it. */
+int record_create(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
+int record_resume(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
+/* The part is whole: it becomes the blob, and the record says so. On failure the upload is as it was. fd is the part (synced by this). */
+int record_finish(struct blobs *b, const struct upload_record *rec, int fd) WC_MUSTCHECK;
+/* A message was committed with this handle. */
+void record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
+/* Every record that is done and not used: only those keep a blob. */
+void record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+/* Every record; those for which fn says true are removed with their parts. fn is called with the lock held. */
+void record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
+void record_recover(struct blobs *b); /* at start: mends what a crash left half done */
+
+void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
+void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+int mem_record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out);
+int mem_record_count_open(struct blobs *b, uint64_t identity_id);
+int mem_record_create(struct blobs *b, const struct upload_record *rec, int *fd);
+int mem_record_resume(struct blobs *b, const struct upload_record *rec, int *fd);
+int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd);
+/* Before `more` bytes are written to a part: makes room for them and counts them. */
+int mem_record_wrote(struct blobs *b, const struct upload_record *rec, uint64_t more) WC_MUSTCHECK;
+void mem_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
+
+/* Is somebody sending it? With the lock held. */
+bool upload_is_active(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES]);
+
+#endif

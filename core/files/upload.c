@@ -1,0 +1,465 @@
+/* upload.c — uploads: taking bytes in, going on after a loss, and the handle at the end.
+ *
+ * Owns who is sending an upload at the moment. What is kept of it across restarts lies with upload_disk.c or blob_mem.c. Never trusts a
+ * length or an offset of the client's beyond comparing it with what is there. Thread: HTTP workers, the transfer thread and helpers. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/evp.h>
+
+#include "files/impl.h"
+#include "base/logmsg.h"
+
+#define HANDLE_RANDOM_BYTES 16
+
+struct upload {
+	struct blobs *b;
+	struct upload *next; /* b->active; b->lock */
+	int refs;            /* its owner, and who is taking it over; b->lock */
+	pthread_mutex_t lock; /* the rest; held while bytes are written, and through begin and finish */
+	bool is_taken;       /* somebody else sends this upload now */
+	bool is_counted;     /* all of its size is set aside (space.h); else what is stored counts */
+	struct upload_record rec; /* who and which never change after upload_begin lists it: others compare them under b->lock */
+	int fd;
+	EVP_MD_CTX *md;      /* of all that was written; NULL: some of it was written before, hash at the end */
+};
+
+/* --- Who is sending. */
+
+bool upload_is_active(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES])
+{
+	for (struct upload *u = b->active; u; u = u->next)
+		if (u->rec.identity_id == identity_id && memcmp(u->rec.name, name, UPLOAD_NAME_BYTES) == 0)
+			return true;
+	return false;
+}
+
+static void unlist(struct blobs *b, const struct upload *u)
+{
+	for (struct upload **at = &b->active; *at; at = &(*at)->next) {
+		if (*at == u) {
+			*at = u->next;
+			return;
+		}
+	}
+}
+
+static void unref(struct upload *u)
+{
+	struct blobs *b = u->b;
+	bool is_last;
+
+	pthread_mutex_lock(&b->lock);
+	is_last = --u->refs == 0;
+	pthread_mutex_unlock(&b->lock);
+	if (!is_last)
+		return;
+	if (u->fd >= 0)
+		close(u->fd);
+	EVP_MD_CTX_free(u->md);
+	pthread_mutex_destroy(&u->lock);
+	free(u);
+}
+
+/* Sets no more aside than what came. With u->lock held. */
+static void release(struct upload *u)
+{
+	if (!u->is_counted)
+		return;
+	u->is_counted = false;
+	space_wrote(u->b->space, u->rec.size - u->rec.stored);
+	space_set(u->b->space, u->rec.size, u->rec.stored);
+}
+
+/* Ends the owner's part in it. */
+static void let_go(struct upload *u)
+{
+	pthread_mutex_lock(&u->b->lock);
+	unlist(u->b, u);
+	pthread_mutex_unlock(&u->b->lock);
+	unref(u);
+}
+
+/* Puts u in the place of whoever sends the same upload now. That one's write under way is waited for (or its finish, which may take long);
+ * afterwards nothing of it moves any more. Call with u->lock held, so that a third waits in turn. */
+static void take_over(struct blobs *b, struct upload *u)
+{
+	struct upload *old;
+
+	pthread_mutex_lock(&b->lock);
+	for (old = b->active; old; old = old->next)
+		if (old->rec.identity_id == u->rec.identity_id && memcmp(old->rec.name, u->rec.name, UPLOAD_NAME_BYTES) == 0)
+			break;
+	if (old) {
+		old->refs++;
+		unlist(b, old);
+	}
+	u->next = b->active;
+	b->active = u;
+	pthread_mutex_unlock(&b->lock);
+	if (!old)
+		return;
+	pthread_mutex_lock(&old->lock);
+	old->is_taken = true;
+	release(old);
+	pthread_mutex_unlock(&old->lock);
+	unref(old);
+}
+
+/* --- Names and states. */
+
+static int make_name(uint8_t name[UPLOAD_NAME_BYTES], uint64_t identity_id, struct str key)
+{
+	static const char purpose[] = "wavechat upload";
+	uint8_t sha[WC_SHA_BYTES];
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool ok = md && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 && EVP_DigestUpdate(md, purpose, sizeof(purpose)) == 1 &&
+	          EVP_DigestUpdate(md, &identity_id, sizeof(identity_id)) == 1 && EVP_DigestUpdate(md, key.p, key.len) == 1 &&
+	          EVP_DigestFinal_ex(md, sha, NULL) == 1;
+
+	EVP_MD_CTX_free(md);
+	if (!ok)
+		return -WC_ENOMEM;
+	memcpy(name, sha, UPLOAD_NAME_BYTES);
+	return 0;
+}
+
+static void make_handle(struct upload_record *rec)
+{
+	uint8_t bytes[UPLOAD_NAME_BYTES + HANDLE_RANDOM_BYTES];
+
+	_Static_assert(2 * sizeof(bytes) < sizeof(rec->handle), "a handle and its end");
+	memcpy(bytes, rec->name, UPLOAD_NAME_BYTES);
+	wc_random(bytes + UPLOAD_NAME_BYTES, HANDLE_RANDOM_BYTES);
+	wc_hex(rec->handle, bytes, sizeof(bytes));
+}
+
+static void state_of(const struct upload_record *rec, struct upload_state *state)
+{
+	memset(state, 0, sizeof(*state));
+	state->size = rec->size;
+	state->offset = rec->is_done ? rec->size : rec->stored;
+	if (rec->is_done)
+		memcpy(state->handle, rec->handle, sizeof(state->handle));
+}
+
+/* A handle in force: young enough, and its blob is still there (which then stays for a while). */
+static bool is_good(struct blobs *b, const struct upload_record *rec)
+{
+	uint64_t size;
+
+	return rec->is_done && real_ms() - rec->at_ms <= UPLOAD_LIFE_MS && blob_touch(b, rec->sha, &size) == 0 && size == rec->size;
+}
+
+/* --- Beginning. */
+
+/* had: bytes of a part that is there. */
+static int start_over(struct upload *u, bool is_new, uint64_t had)
+{
+	struct blobs *b = u->b;
+	int rc = 0;
+
+	pthread_mutex_lock(&b->create_lock);
+	if (is_new && record_count_open(b, u->rec.identity_id) >= WC_UPLOADS_OPEN)
+		rc = -WC_ETOOBIG;
+	if (rc == 0)
+		rc = space_take(b->space, had, u->rec.size, u->rec.size);
+	if (rc == 0) {
+		rc = record_create(b, &u->rec, &u->fd);
+		u->is_counted = true;
+	}
+	pthread_mutex_unlock(&b->create_lock);
+	if (rc) {
+		release(u); /* nothing is stored: the old part is gone, too */
+		return rc;
+	}
+	u->md = EVP_MD_CTX_new();
+	if (u->md && EVP_DigestInit_ex(u->md, EVP_sha256(), NULL) != 1) {
+		EVP_MD_CTX_free(u->md);
+		u->md = NULL; /* then it is hashed at the end */
+	}
+	return 0;
+}
+
+/* What is on record, but for what says whose it is: see struct upload. */
+static void take_record(struct upload *u, const struct upload_record *was)
+{
+	u->rec.size = was->size;
+	u->rec.stored = was->stored;
+	u->rec.at_ms = was->at_ms;
+	u->rec.is_done = was->is_done;
+	memcpy(u->rec.sha, was->sha, sizeof(u->rec.sha));
+	memcpy(u->rec.handle, was->handle, sizeof(u->rec.handle));
+}
+
+/* 0 with u->fd open, or complete (u->rec.is_done), or -WC_E… */
+static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload_state *state)
+{
+	struct upload_record was;
+	int rc = record_load(u->b, u->rec.identity_id, u->rec.name, &was);
+	bool is_there = rc == 0, is_open = is_there && !was.is_done;
+
+	if (rc && rc != -WC_ENOENT)
+		return rc;
+	if (is_there && was.size == size && is_good(u->b, &was)) {
+		take_record(u, &was);
+		return 0;
+	}
+	if (offset == 0)
+		return start_over(u, !is_open, is_open ? was.stored : 0);
+	if (!is_open || was.size != size || was.stored != offset) {
+		/* Of something else, or of something dead, nothing can be gone on with. */
+		state->size = size;
+		state->offset = is_open && was.size == size ? was.stored : 0;
+		return -WC_ECONFLICT;
+	}
+	rc = space_take(u->b->space, was.stored, size, size - was.stored);
+	if (rc)
+		return rc;
+	take_record(u, &was);
+	u->is_counted = true;
+	rc = record_resume(u->b, &u->rec, &u->fd);
+	if (rc)
+		release(u);
+	return rc;
+}
+
+int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t size, uint64_t offset, struct upload **out,
+                 struct upload_state *state)
+{
+	struct upload *u = xcalloc(1, sizeof(*u));
+	int rc;
+
+	*out = NULL;
+	memset(state, 0, sizeof(*state));
+	u->b = b;
+	u->refs = 1;
+	u->fd = -1;
+	u->rec.identity_id = identity_id;
+	u->rec.size = size;
+	pthread_mutex_init(&u->lock, NULL);
+	rc = make_name(u->rec.name, identity_id, key);
+	if (rc) {
+		unref(u);
+		return rc;
+	}
+	pthread_mutex_lock(&u->lock);
+	take_over(b, u);
+	rc = begin(u, size, offset, state);
+	if (rc == 0)
+		state_of(&u->rec, state);
+	pthread_mutex_unlock(&u->lock);
+	if (rc || u->fd < 0)
+		let_go(u);
+	else
+		*out = u;
+	return rc;
+}
+
+/* --- Bytes. */
+
+static int write_locked(struct upload *u, const void *data, size_t n)
+{
+	struct stat st;
+	uint64_t was;
+	int rc;
+
+	if (u->is_taken)
+		return -WC_ECLOSED;
+	if (space_is_low(u->b->space))
+		return -WC_ESTORAGE;
+	if (n > u->rec.size - u->rec.stored)
+		return -WC_ETOOBIG;
+	if (u->b->is_memory && (rc = mem_record_wrote(u->b, &u->rec, n)) != 0)
+		return rc;
+	if (blob_write_all(u->fd, data, n, u->rec.stored) != 0) {
+		log_warn("blob", "step=upload error=\"%s\"", strerror(errno));
+		/* A full disk takes a part of a write: what came stays, and the next one goes on from there. */
+		if (!u->b->is_memory && fstat(u->fd, &st) == 0) {
+			was = u->rec.stored;
+			u->rec.stored = WC_MIN(WC_MAX((uint64_t)st.st_size, was), u->rec.size);
+			space_wrote(u->b->space, u->rec.stored - was);
+		}
+		EVP_MD_CTX_free(u->md);
+		u->md = NULL;
+		return -WC_ESTORAGE;
+	}
+	u->rec.stored += n;
+	space_wrote(u->b->space, n);
+	if (u->md && EVP_DigestUpdate(u->md, data, n) != 1) {
+		EVP_MD_CTX_free(u->md);
+		u->md = NULL;
+	}
+	return 0;
+}
+
+int upload_write(struct upload *u, const void *data, size_t n)
+{
+	int rc;
+
+	pthread_mutex_lock(&u->lock);
+	rc = write_locked(u, data, n);
+	pthread_mutex_unlock(&u->lock);
+	return rc;
+}
+
+void upload_suspend(struct upload *u)
+{
+	if (!u)
+		return;
+	pthread_mutex_lock(&u->lock);
+	release(u);
+	pthread_mutex_unlock(&u->lock);
+	let_go(u);
+}
+
+/* --- The end. */
+
+static int hash_file(int fd, uint64_t size, uint8_t sha[WC_SHA_BYTES])
+{
+	enum { PIECE = 128 * 1024 };
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	uint8_t *piece = malloc(PIECE);
+	uint64_t at = 0;
+	int rc = -WC_ENOMEM;
+
+	if (!md || !piece || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
+		goto out;
+	rc = -WC_ESTORAGE;
+	while (at < size) {
+		ssize_t n = pread(fd, piece, (size_t)WC_MIN((uint64_t)PIECE, size - at), (off_t)at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0 || EVP_DigestUpdate(md, piece, (size_t)n) != 1)
+			goto out;
+		at += (uint64_t)n;
+	}
+	if (EVP_DigestFinal_ex(md, sha, NULL) == 1)
+		rc = 0;
+out:
+	EVP_MD_CTX_free(md);
+	free(piece);
+	return rc;
+}
+
+static int finish_locked(struct upload *u, struct upload_state *state)
+{
+	struct upload_record rec = u->rec;
+	struct blob_hold *hold;
+	int rc;
+
+	if (u->is_taken)
+		return -WC_ECLOSED;
+	if (rec.stored != rec.size) {
+		state_of(&rec, state);
+		return -WC_ECONFLICT;
+	}
+	rc = u->md ? (EVP_DigestFinal_ex(u->md, rec.sha, NULL) == 1 ? 0 : -WC_ENOMEM) : hash_file(u->fd, rec.size, rec.sha);
+	if (rc)
+		return rc;
+	make_handle(&rec);
+	rec.is_done = true;
+	rec.at_ms = real_ms();
+	hold = blob_hold_new(u->b, rec.sha, NULL);
+	rc = record_finish(u->b, &rec, u->fd);
+	if (rc) {
+		blob_hold_drop(hold);
+		return rc;
+	}
+	blob_hold_fresh(hold); /* whoever looked for handles before may not have seen this one */
+	state_of(&rec, state);
+	return 0;
+}
+
+int upload_finish(struct upload *u, struct upload_state *state)
+{
+	int rc;
+
+	memset(state, 0, sizeof(*state));
+	pthread_mutex_lock(&u->lock);
+	rc = finish_locked(u, state);
+	if (rc == 0)
+		u->is_counted = false; /* it goes on counting as the blob */
+	release(u);
+	pthread_mutex_unlock(&u->lock);
+	let_go(u);
+	return rc;
+}
+
+/* --- Asking. */
+
+/* The record says that it is done a moment before the blob has its name. Meanwhile all of it is there, and there is no handle yet. */
+static bool is_being_finished(struct blobs *b, const struct upload_record *rec)
+{
+	bool is_active;
+
+	pthread_mutex_lock(&b->lock);
+	is_active = upload_is_active(b, rec->identity_id, rec->name);
+	pthread_mutex_unlock(&b->lock);
+	return is_active;
+}
+
+int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct upload_state *state)
+{
+	uint8_t name[UPLOAD_NAME_BYTES];
+	struct upload_record rec;
+	int rc = make_name(name, identity_id, key);
+
+	memset(state, 0, sizeof(*state));
+	if (rc == 0)
+		rc = record_load(b, identity_id, name, &rec);
+	if (rc == 0 && rec.is_done && !is_good(b, &rec)) {
+		if (is_being_finished(b, &rec)) {
+			rec.is_done = false;
+			rec.stored = rec.size;
+		} else if (!is_good(b, &rec)) { /* it may have been finished between the two looks */
+			rc = -WC_ENOENT;
+		}
+	}
+	if (rc == 0)
+		state_of(&rec, state);
+	return rc;
+}
+
+int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size,
+                        struct blob_hold **hold)
+{
+	uint8_t bytes[UPLOAD_NAME_BYTES + HANDLE_RANDOM_BYTES];
+	struct upload_record rec;
+	int rc;
+
+	*hold = NULL;
+	if (wc_unhex(bytes, sizeof(bytes), handle) != 0)
+		return -WC_ENOENT;
+	/* The name leads to the record, the random rest proves that the asker was given the handle, the folder that it is theirs. */
+	rc = record_load(b, identity_id, bytes, &rec);
+	if (rc)
+		return rc;
+	if (!rec.is_done || handle.len != strlen(rec.handle) || !wc_equal_ct(rec.handle, handle.p, handle.len))
+		return -WC_ENOENT;
+	*hold = blob_hold_new(b, rec.sha, &rec); /* before the look: what is there then stays */
+	if (!is_good(b, &rec)) {
+		blob_hold_drop(*hold);
+		*hold = NULL;
+		if (!rec.is_used)
+			return -WC_ENOENT;
+		rc = -WC_ECLOSED;
+	}
+	memcpy(sha, rec.sha, WC_SHA_BYTES);
+	*size = rec.size;
+	return rc;
+}
+
+int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size)
+{
+	struct blob_hold *hold;
+	int rc = upload_resolve_held(b, identity_id, handle, sha, size, &hold);
+
+	if (hold)
+		blob_hold_drop(hold);
+	return rc;
+}

@@ -1,0 +1,417 @@
+/* upload_disk.c — what is kept of uploads across a kill: DIR/uploads/<identity>/<name>.open, .part, .done and .used.
+ *
+ * Owns DIR/uploads. .open says that an upload began and how long it will be, .part are its bytes (its length is the offset to go on from),
+ * .done says which blob it became and under which handle, .used the same once a message has come of it. Both numbers in a path are hex made here. Thread: as upload.c.
+ *
+ * The end of an upload, and what a kill leaves after each step:
+ *   sync .part            an upload to go on with (all bytes there: it is finished again)
+ *   rename .done in       finished; record_recover moves the part at the next start
+ *   move .part to blobs   finished
+ *   unlink .open          finished
+ *   rename .done to .used, after a message with its handle was committed: it keeps the blob no longer
+ * A length that lies after a power cut is not expected: the journalling filesystems this runs on lengthen a file after its data is out. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "files/impl.h"
+#include "base/logmsg.h"
+
+#define DIR_NAME_BYTES (16 + 1)
+#define PATH_BYTES (DIR_NAME_BYTES + 2 * UPLOAD_NAME_BYTES + 8)
+
+static void dir_name(char out[DIR_NAME_BYTES], uint64_t identity_id)
+{
+	snprintf(out, DIR_NAME_BYTES, "%016llx", (unsigned long long)identity_id);
+}
+
+static void make_path(char out[PATH_BYTES], uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *kind)
+{
+	char hex[2 * UPLOAD_NAME_BYTES + 1];
+
+	wc_hex(hex, name, UPLOAD_NAME_BYTES);
+	snprintf(out, PATH_BYTES, "%016llx/%s.%s", (unsigned long long)identity_id, hex, kind);
+}
+
+static int storage_failed(const char *step)
+{
+	log_warn("blob", "step=%s error=\"%s\"", step, strerror(errno));
+	return -WC_ESTORAGE;
+}
+
+/* --- A record as text. */
+
+static int write_record(struct blobs *b, const struct upload_record *rec, const char *kind)
+{
+	char text[256], sha[2 * WC_SHA_BYTES + 1], path[PATH_BYTES], tmp[2 * UPLOAD_NAME_BYTES + 1];
+	int n, fd, rc = -1;
+
+	wc_hex(sha, rec->sha, WC_SHA_BYTES);
+	n = snprintf(text, sizeof(text), "wavechat-upload 1\nidentity %llu\nsize %llu\nat %lld\nsha %s\nhandle %s\n",
+	             (unsigned long long)rec->identity_id, (unsigned long long)rec->size, (long long)rec->at_ms, sha,
+	             rec->is_done ? rec->handle : "-");
+	WC_ASSERT(n > 0 && (size_t)n < sizeof(text));
+	make_path(path, rec->identity_id, rec->name, kind);
+	blob_tmp_name(tmp);
+	fd = openat(b->tmp_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -1;
+	if (blob_write_all(fd, text, (size_t)n, 0) == 0 && (!rec->is_done || fsync(fd) == 0) && renameat(b->tmp_fd, tmp, b->uploads_fd, path) == 0)
+		rc = 0;
+	n = errno;
+	close(fd);
+	if (rc)
+		(void)unlinkat(b->tmp_fd, tmp, 0);
+	errno = n;
+	return rc;
+}
+
+static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *kind, struct upload_record *rec)
+{
+	char path[PATH_BYTES], text[256], sha[65] = "", handle[64] = "";
+	unsigned long long identity, size;
+	long long at_ms;
+	ssize_t n;
+	int fd;
+
+	make_path(path, identity_id, name, kind);
+	fd = openat(b->uploads_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0)
+		return errno == ENOENT ? -WC_ENOENT : storage_failed("read_upload");
+	n = pread(fd, text, sizeof(text) - 1, 0);
+	close(fd);
+	if (n < 0)
+		return storage_failed("read_upload");
+	text[n] = '\0';
+	memset(rec, 0, sizeof(*rec));
+	/* One that was damaged counts as absent: the client starts over. */
+	if (sscanf(text, "wavechat-upload 1\nidentity %llu\nsize %llu\nat %lld\nsha %64s\nhandle %63s\n", &identity, &size, &at_ms, sha, handle) != 5 ||
+	    identity != identity_id || wc_unhex(rec->sha, WC_SHA_BYTES, (struct str){ sha, strlen(sha) }) != 0)
+		return -WC_ENOENT;
+	rec->identity_id = identity_id;
+	memcpy(rec->name, name, UPLOAD_NAME_BYTES);
+	rec->size = size;
+	rec->at_ms = at_ms;
+	rec->is_done = strcmp(handle, "-") != 0;
+	if (rec->is_done)
+		memcpy(rec->handle, handle, sizeof(rec->handle));
+	return 0;
+}
+
+/* .used second: what is renamed between the two looks is found by one of them. */
+static int read_done(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *rec)
+{
+	int rc = read_record(b, identity_id, name, "done", rec);
+
+	if (rc != -WC_ENOENT)
+		return rc;
+	rc = read_record(b, identity_id, name, "used", rec);
+	rec->is_used = rc == 0;
+	return rc;
+}
+
+/* --- By name. */
+
+int record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out)
+{
+	char path[PATH_BYTES];
+	struct stat st;
+	int rc;
+
+	if (b->is_memory)
+		return mem_record_load(b, identity_id, name, out);
+	rc = read_done(b, identity_id, name, out);
+	if (rc == -WC_ENOENT) {
+		rc = read_record(b, identity_id, name, "open", out);
+		if (rc == -WC_ENOENT) /* .done comes before .open goes: it may have been finished between the two looks */
+			return read_done(b, identity_id, name, out);
+		if (rc)
+			return rc;
+		make_path(path, identity_id, name, "part");
+		if (fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+			out->stored = WC_MIN((uint64_t)st.st_size, out->size);
+			out->at_ms = (int64_t)st.st_mtim.tv_sec * 1000;
+		}
+	}
+	return rc;
+}
+
+static DIR *open_folder(struct blobs *b, const char *name)
+{
+	int fd = openat(b->uploads_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (fd >= 0 && !d)
+		close(fd);
+	return d;
+}
+
+/* "<name>.<kind>"? */
+static bool is_kind(const char *file, const char *kind, uint8_t name[UPLOAD_NAME_BYTES])
+{
+	size_t n = 2 * UPLOAD_NAME_BYTES;
+
+	return strlen(file) == n + 1 + strlen(kind) && file[n] == '.' && strcmp(file + n + 1, kind) == 0 &&
+	       wc_unhex(name, UPLOAD_NAME_BYTES, (struct str){ file, n }) == 0;
+}
+
+int record_count_open(struct blobs *b, uint64_t identity_id)
+{
+	char folder[DIR_NAME_BYTES];
+	uint8_t name[UPLOAD_NAME_BYTES];
+	struct dirent *e;
+	int count = 0;
+	DIR *d;
+
+	if (b->is_memory)
+		return mem_record_count_open(b, identity_id);
+	dir_name(folder, identity_id);
+	d = open_folder(b, folder);
+	while (d && (e = readdir(d)))
+		count += is_kind(e->d_name, "open", name);
+	if (d)
+		closedir(d);
+	return count;
+}
+
+static void unlink_kind(struct blobs *b, const struct upload_record *rec, const char *kind)
+{
+	char path[PATH_BYTES];
+
+	make_path(path, rec->identity_id, rec->name, kind);
+	(void)unlinkat(b->uploads_fd, path, 0);
+}
+
+int record_create(struct blobs *b, const struct upload_record *rec, int *fd)
+{
+	char folder[DIR_NAME_BYTES], path[PATH_BYTES];
+	int rc = 0;
+
+	if (b->is_memory)
+		return mem_record_create(b, rec, fd);
+	dir_name(folder, rec->identity_id);
+	make_path(path, rec->identity_id, rec->name, "part");
+	/* Under the lock, so that the sweep does not remove the folder in between. */
+	pthread_mutex_lock(&b->lock);
+	unlink_kind(b, rec, "done");
+	unlink_kind(b, rec, "used");
+	unlink_kind(b, rec, "part"); /* never truncated: a file that is a blob's by now must not change */
+	*fd = -1;
+	if (mkdirat(b->uploads_fd, folder, 0700) == 0 || errno == EEXIST)
+		*fd = openat(b->uploads_fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (*fd < 0 || write_record(b, rec, "open") != 0)
+		rc = storage_failed("create_upload");
+	pthread_mutex_unlock(&b->lock);
+	if (rc && *fd >= 0) {
+		close(*fd);
+		*fd = -1;
+		unlink_kind(b, rec, "part");
+	}
+	return rc;
+}
+
+int record_resume(struct blobs *b, const struct upload_record *rec, int *fd)
+{
+	char path[PATH_BYTES];
+
+	if (b->is_memory)
+		return mem_record_resume(b, rec, fd);
+	make_path(path, rec->identity_id, rec->name, "part");
+	*fd = openat(b->uploads_fd, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	return *fd >= 0 ? 0 : storage_failed("resume_upload");
+}
+
+static int sync_folder(struct blobs *b, const char *folder)
+{
+	int fd = openat(b->uploads_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -1;
+	rc = fsync(fd);
+	close(fd);
+	return rc;
+}
+
+int record_finish(struct blobs *b, const struct upload_record *rec, int fd)
+{
+	char folder[DIR_NAME_BYTES], path[PATH_BYTES];
+	int rc;
+
+	if (b->is_memory)
+		return mem_record_finish(b, rec, fd);
+	dir_name(folder, rec->identity_id);
+	make_path(path, rec->identity_id, rec->name, "part");
+	if (fsync(fd) != 0)
+		return storage_failed("sync_upload");
+	if (write_record(b, rec, "done") != 0 || sync_folder(b, folder) != 0)
+		rc = storage_failed("finish_upload");
+	else
+		rc = blob_adopt_file(b, b->uploads_fd, path, rec->sha, rec->size);
+	unlink_kind(b, rec, rc ? "done" : "open");
+	return rc;
+}
+
+/* --- All of them. */
+
+static void remove_record(struct blobs *b, const struct upload_record *rec)
+{
+	char path[PATH_BYTES];
+	struct stat st;
+
+	make_path(path, rec->identity_id, rec->name, "part");
+	if (fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		blob_count(b, (uint64_t)st.st_size, 0);
+	unlink_kind(b, rec, "done");
+	unlink_kind(b, rec, "used");
+	unlink_kind(b, rec, "part");
+	unlink_kind(b, rec, "open");
+}
+
+void record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle)
+{
+	char done[PATH_BYTES], used[PATH_BYTES];
+	struct upload_record rec;
+
+	if (b->is_memory) {
+		mem_record_use(b, identity_id, name, handle);
+		return;
+	}
+	make_path(done, identity_id, name, "done");
+	make_path(used, identity_id, name, "used");
+	pthread_mutex_lock(&b->lock);
+	if (read_record(b, identity_id, name, "done", &rec) == 0 && strcmp(rec.handle, handle) == 0)
+		(void)renameat(b->uploads_fd, done, b->uploads_fd, used);
+	pthread_mutex_unlock(&b->lock);
+}
+
+static bool is_folder(const char *name, uint64_t *identity_id)
+{
+	uint8_t bytes[8];
+
+	if (strlen(name) != 16 || wc_unhex(bytes, sizeof(bytes), (struct str){ name, 16 }) != 0)
+		return false;
+	*identity_id = 0;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		*identity_id = *identity_id << 8 | bytes[i];
+	return true;
+}
+
+/* Calls fn for each file in each identity's folder, and removes folders that are empty. */
+static void each_file(struct blobs *b, void (*fn)(struct blobs *b, uint64_t identity_id, const char *file, void *arg), void *arg)
+{
+	DIR *outer = open_folder(b, "."), *inner;
+	struct dirent *o, *i;
+	uint64_t identity_id;
+
+	while (outer && (o = readdir(outer))) {
+		if (!is_folder(o->d_name, &identity_id) || !(inner = open_folder(b, o->d_name)))
+			continue;
+		while ((i = readdir(inner)))
+			fn(b, identity_id, i->d_name, arg);
+		closedir(inner);
+		if (b->is_look)
+			continue;
+		pthread_mutex_lock(&b->lock);
+		(void)unlinkat(b->uploads_fd, o->d_name, AT_REMOVEDIR); /* refused unless empty */
+		pthread_mutex_unlock(&b->lock);
+	}
+	if (outer)
+		closedir(outer);
+}
+
+struct sweep {
+	bool (*fn)(void *arg, const struct upload_record *rec);
+	void *arg;
+};
+
+static void sweep_file(struct blobs *b, uint64_t identity_id, const char *file, void *arg)
+{
+	const struct sweep *w = arg;
+	uint8_t name[UPLOAD_NAME_BYTES];
+	struct upload_record rec;
+
+	if (!is_kind(file, "open", name) && !is_kind(file, "done", name) && !is_kind(file, "used", name))
+		return;
+	pthread_mutex_lock(&b->lock);
+	if (record_load(b, identity_id, name, &rec) == 0 && w->fn(w->arg, &rec))
+		remove_record(b, &rec);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	struct sweep w = { fn, arg };
+
+	if (b->is_memory)
+		mem_record_sweep(b, fn, arg);
+	else
+		each_file(b, sweep_file, &w);
+}
+
+struct each_handle {
+	void (*fn)(void *arg, const struct upload_record *rec);
+	void *arg;
+};
+
+static void handle_file(struct blobs *b, uint64_t identity_id, const char *file, void *arg)
+{
+	const struct each_handle *each = arg;
+	uint8_t name[UPLOAD_NAME_BYTES];
+	struct upload_record rec;
+
+	if (is_kind(file, "done", name) && read_record(b, identity_id, name, "done", &rec) == 0 && rec.is_done)
+		each->fn(each->arg, &rec);
+}
+
+void record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	struct each_handle each = { fn, arg };
+
+	if (b->is_memory)
+		mem_record_each_handle(b, fn, arg);
+	else if (b->uploads_fd >= 0)
+		each_file(b, handle_file, &each);
+}
+
+static void recover_file(struct blobs *b, uint64_t identity_id, const char *file, void *arg)
+{
+	struct upload_record rec = { .identity_id = identity_id }, done;
+	char path[PATH_BYTES];
+	struct stat st;
+	bool is_part = is_kind(file, "part", rec.name), has_part;
+
+	(void)arg;
+	if (!is_part && !is_kind(file, "open", rec.name))
+		return;
+	make_path(path, identity_id, rec.name, "part");
+	has_part = fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (has_part && is_part)
+		blob_count(b, 0, (uint64_t)st.st_size);
+	if (read_done(b, identity_id, rec.name, &done) == 0) {
+		if (has_part && (uint64_t)st.st_size == done.size) {
+			if (!is_part)
+				blob_count(b, 0, done.size);
+			if (blob_adopt_file(b, b->uploads_fd, path, done.sha, done.size) != 0) {
+				unlink_kind(b, &rec, "done"); /* it stays an upload to go on with */
+				if (!is_part)
+					blob_count(b, done.size, 0);
+				return;
+			}
+		}
+		unlink_kind(b, &rec, "open");
+	} else if (read_record(b, identity_id, rec.name, "open", &done) != 0) {
+		if (has_part && !is_part)
+			blob_count(b, 0, (uint64_t)st.st_size);
+		remove_record(b, &rec); /* bytes that nobody knows the meaning of */
+	}
+}
+
+void record_recover(struct blobs *b)
+{
+	if (!b->is_memory)
+		each_file(b, recover_file, NULL);
+}

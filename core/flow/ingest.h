@@ -1,0 +1,22 @@
+/* ingest.h — from framing to the room: decodes messages, sends the slow ones past a helper, pushes what came of a turn into the inbox.
+ *
+ * Its functions are the hubs' hub_ops. */
+#ifndef WC_INGEST_H
+#define WC_INGEST_H
+
+#include "files/blob.h"
+#include "base/helper.h"
+#include "hub/hub.h"
+#include "flow/inbox.h"
+#include "room/room.h"
+
+struct ingest;
+
+/* room may be set later (ingest_set_room), before the first connection. */
+struct ingest *ingest_new(struct inbox *inbox, struct blobs *blobs, struct helpers *helpers, struct ws_budget *budget, int max_file_mb);
+void ingest_set_max_file_mb(struct ingest *in, int max_file_mb); /* any thread */
+void ingest_set_room(struct ingest *in, const struct room *room);
+void ingest_free(struct ingest *in);
+struct hub_ops ingest_ops(struct ingest *in);
+
+#endif

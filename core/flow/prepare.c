@@ -1,0 +1,238 @@
+/* prepare.c — the blocking half of a file or voice message: its bytes into the blob store (see decode.h).
+ *
+ * Owns the event while it works on it. Never touches the room or a connection. Thread: helper.
+ *
+ * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, in its frame, which is counted until this is over; if
+ * dialect-1 readers exist, the canonical base64 joins it, counted with the large buffers (busy, where they have no room): 8n/3 at the peak, 4n/3
+ * afterwards, and next to nothing if there are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
+#include "wire/decode.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base64.h"
+#include "files/blob.h"
+#include "base/metrics.h"
+
+#define PIECE_BYTES (48 * 1024) /* a multiple of 3, so that pieces of base64 join without padding */
+
+static void replace_bad(struct event **e, enum error_code code, const char *text)
+{
+	struct event *bad = event_bad((*e)->conn, code, (struct str){ text, strlen(text) }, (*e)->cid);
+
+	bad->next = (*e)->next;
+	bad->holds_conn = (*e)->holds_conn;
+	event_free(*e);
+	*e = bad;
+}
+
+static void replace_storage(struct event **e)
+{
+	replace_bad(e, ERR_STORAGE, "The server could not store this: its disk is full or failing");
+}
+
+/* Why blob_put or an upload refused. */
+static void replace_refused(struct event **e, int rc)
+{
+	if (rc == -WC_EFULL)
+		replace_bad(e, ERR_STORAGE, "The server's room for files is used up. Its admin can give more or delete some");
+	else
+		replace_storage(e);
+}
+
+static void replace_memory(struct event **e)
+{
+	replace_bad(e, ERR_BUSY, "The server is short of memory; try again later");
+}
+
+/* Is `size` a size we take? Replaces *e if not. */
+static bool check_size(struct event **e, uint64_t size, int max_file_mb)
+{
+	char text[32];
+
+	if (size == 0) {
+		replace_bad(e, ERR_BAD_REQUEST, "empty file");
+		return false;
+	}
+	if ((*e)->kind == EV_VOICE && size > WC_VOICE_BYTES) {
+		replace_bad(e, ERR_TOO_LARGE, "Voice max 10MB");
+		return false;
+	}
+	if ((*e)->kind == EV_FILE && size > (uint64_t)max_file_mb * 1024 * 1024) {
+		snprintf(text, sizeof(text), "Max %dMB", max_file_mb);
+		replace_bad(e, ERR_TOO_LARGE, text);
+		return false;
+	}
+	return true;
+}
+
+static struct str move_str(char **at, struct str s)
+{
+	struct str moved = { *at, s.len };
+
+	if (s.len > 0)
+		memcpy(*at, s.p, s.len);
+	*at += s.len;
+	return moved;
+}
+
+/* The same event without the bytes of its data, which are as good as stored. false: no memory. */
+static bool drop_data(struct event **e)
+{
+	struct event *old = *e, *small;
+	size_t extra = old->cid.len + old->file.filename.len + old->file.mime.len + old->file.waveform.len + old->file.blob.len;
+	char *at;
+
+	small = event_new(old->kind, old->conn, extra);
+	if (!small)
+		return false;
+	at = (char *)(small + 1);
+	small->next = old->next;
+	small->has_to = old->has_to;
+	small->to_id = old->to_id;
+	small->file = old->file;
+	small->cid = move_str(&at, old->cid);
+	small->file.filename = move_str(&at, old->file.filename);
+	small->file.mime = move_str(&at, old->file.mime);
+	small->file.waveform = move_str(&at, old->file.waveform);
+	small->file.blob = move_str(&at, old->file.blob);
+	small->file.data = (struct str){ NULL, 0 };
+	old->file.data64 = NULL; /* moved */
+	old->file.hold = NULL;
+	event_free(old);
+	if (small->file.data64)
+		small->cost += small->file.data64->len;
+	*e = small;
+	return true;
+}
+
+static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb, size_t data64_max)
+{
+	struct str data = (*e)->file.data;
+	char *bytes = (char *)(uintptr_t)data.p; /* within *e, or within its frame: ours to write to */
+	ssize_t size = 0;
+	int rc;
+
+	if (data.len > 0)
+		size = base64_decode(bytes, data);
+	if (size < 0) {
+		replace_bad(e, ERR_BAD_REQUEST, "data is not base64");
+		return;
+	}
+	if (!check_size(e, (uint64_t)size, max_file_mb))
+		return;
+	(*e)->file.size = (uint64_t)size;
+	/* Memory first: what cannot be shown is not stored. */
+	if (BASE64_LEN(size) <= data64_max) {
+		(*e)->file.data64 = shbuf_new_spare(BASE64_LEN(size));
+		if (!(*e)->file.data64) {
+			replace_memory(e);
+			return;
+		}
+		base64_encode((char *)(*e)->file.data64->data, bytes, (size_t)size);
+	}
+	rc = blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold);
+	if (rc < 0) {
+		metric_add(M_REFUSED_STORAGE, 1);
+		replace_refused(e, rc);
+		return;
+	}
+	if (!drop_data(e))
+		replace_memory(e);
+}
+
+int data64_read(int fd, uint64_t size, char *out)
+{
+	char piece[PIECE_BYTES];
+	uint64_t offset = 0;
+	size_t want, have;
+	ssize_t n;
+
+	while (offset < size) {
+		want = (size_t)WC_MIN(size - offset, (uint64_t)PIECE_BYTES);
+		for (have = 0; have < want; have += (size_t)n) {
+			n = pread(fd, piece + have, want - have, (off_t)(offset + have));
+			if (n < 0 && errno == EINTR)
+				n = 0;
+			else if (n <= 0)
+				return -WC_EIO;
+		}
+		base64_encode(out, piece, want);
+		out += BASE64_LEN(want);
+		offset += want;
+	}
+	return 0;
+}
+
+/* Sets data64 from the blob fd, which is closed, or replaces *e. */
+static void encode_blob(struct event **e, int fd)
+{
+	struct event *ev = *e;
+
+	ev->file.data64 = shbuf_new_spare(BASE64_LEN(ev->file.size));
+	if (!ev->file.data64)
+		replace_memory(e);
+	else if (data64_read(fd, ev->file.size, (char *)ev->file.data64->data) < 0)
+		replace_storage(e);
+	else
+		ev->cost += ev->file.data64->len;
+	close(fd);
+}
+
+static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)
+{
+	struct event *ev = *e;
+	uint64_t size = 0;
+	int rc = -WC_ENOENT, fd = -1;
+
+	if (identity_id != 0)
+		rc = upload_resolve_held(blobs, identity_id, ev->file.blob, ev->file.sha, &size, &ev->file.hold);
+	if (rc == -WC_ECLOSED) { /* maybe the message that it was sent with, said again: the room knows */
+		ev->file.is_gone = true;
+		ev->file.size = size;
+		return;
+	}
+	if (rc == 0 && !check_size(e, size, max_file_mb))
+		return;
+	if (rc == 0 && BASE64_LEN(size) <= data64_max)
+		fd = rc = blob_get(blobs, ev->file.sha, &size);
+	if (rc < 0) {
+		if (rc == -WC_ESTORAGE || rc == -WC_EIO)
+			replace_storage(e);
+		else
+			replace_bad(e, ERR_BAD_REQUEST, "unknown upload");
+		return;
+	}
+	ev->file.size = size;
+	if (fd >= 0)
+		encode_blob(e, fd);
+}
+
+void prepare_data64(struct event **e, struct blobs *blobs)
+{
+	uint64_t size = 0;
+	int fd;
+
+	ASSERT_THREAD(HELPER);
+	fd = blob_get(blobs, (*e)->file.sha, &size);
+	if (fd >= 0 && size == (*e)->file.size) {
+		encode_blob(e, fd);
+		return;
+	}
+	if (fd >= 0)
+		close(fd);
+	replace_storage(e);
+}
+
+void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)
+{
+	ASSERT_THREAD(HELPER);
+	WC_ASSERT((*e)->kind == EV_FILE || (*e)->kind == EV_VOICE);
+	if ((*e)->file.blob.len > 0)
+		prepare_blob(e, blobs, identity_id, max_file_mb, data64_max);
+	else
+		prepare_data(e, blobs, max_file_mb, data64_max);
+}

@@ -1,0 +1,43 @@
+/* httpd_impl.h — what httpd.c, the door, and httpd_answer.c, what it says, share. For nobody else. */
+#ifndef WC_HTTPD_IMPL_H
+#define WC_HTTPD_IMPL_H
+
+#include <stdatomic.h>
+
+#include "http/gate.h"
+#include "http/civet.h"
+#include "http/httpd.h"
+#include "http/xfer.h"
+
+struct httpd {
+	struct httpd_opts o;
+	struct http_route *routes;
+	char *unix_path;
+	struct gate *gate;
+	struct hijack *hijack;
+	struct xfer *xfer;
+	int port;
+	atomic_bool is_closing;
+	atomic_uint refs; /* one is httpd_start's, one each request's */
+};
+
+/* One block: the struct, its headers, the text they point into, the path. */
+struct http_req {
+	struct httpd *h;
+	struct hconn *c;
+	struct http_body body;
+	const char *method, *path, *query;
+	int header_count;
+	struct hijack_header headers[];
+};
+
+/* Any thread that owns c. Each of these but the first two gives c away: to the peer's further requests, to the transfer thread, or to its end. */
+struct str httpd_field(const struct hconn *c, const char *wanted); /* of the header being answered: a field's value, or an empty one */
+bool httpd_is_https(const struct hconn *c);                         /* by TLS here or at a trusted proxy */
+void httpd_answer(struct httpd *h, struct hconn *c, const struct http_reply *r, bool keeps_alive);
+void httpd_refuse(struct httpd *h, struct hconn *c, int status); /* what never becomes a request */
+void httpd_redirect(struct httpd *h, struct hconn *c);           /* to HTTPS */
+void httpd_turn_away(void *h, int fd, int status);               /* one that is not even let in; closes fd */
+void httpd_req_free(struct http_req *r);
+
+#endif

@@ -1,0 +1,32 @@
+/* origin.h — hosts and origins: what a Host header and an Origin header say, and whether a page may talk to this server.
+ *
+ * A browser tells with Origin which page a request comes from, and sends it with every WebSocket and every POST; so a foreign page cannot make
+ * its visitors' browsers talk here. What is no browser sends none, and could say whatever it likes. Pure functions; any thread; no memory but
+ * where said. */
+#ifndef WC_ORIGIN_H
+#define WC_ORIGIN_H
+
+#include "base/wc.h"
+
+#define ORIGIN_BYTES 300 /* a scheme, a host of 253, a port */
+
+struct host {
+	struct str name; /* IPv6 in its brackets */
+	int port;        /* -1: none given */
+};
+
+/* uri-host [":" port], strictly: a name by its alphabet, or an IP literal in brackets. False: it is none. */
+bool host_parse(struct str value, struct host *out) WC_MUSTCHECK;
+/* Is it this machine, as browsers see it? They trust that without TLS. */
+bool host_is_local(struct str name);
+
+/* scheme://host[:port] in lower case without the scheme's own port; "null" and "*" are left as they are. False: it is none. */
+bool origin_normalize(struct str origin, char out[ORIGIN_BYTES]) WC_MUSTCHECK;
+/* May a page of `origin` talk to `host`, as the request's Host header has it (empty: none)? Its own may: the same name and port. Which scheme the
+ * page was loaded with cannot always be known behind a proxy; is_https: it can, and was https. `allowed`: normalized, ends with NULL; NULL: no
+ * others. */
+bool origin_may(struct str origin, struct str host, bool is_https, char *const *allowed);
+/* Is it one of those? What is sent with Access-Control-Allow-Origin. */
+bool origin_is_listed(struct str origin, char *const *allowed);
+
+#endif

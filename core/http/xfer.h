@@ -1,0 +1,52 @@
+/* xfer.h — the transfer thread: whatever takes a peer's time. Answers that did not fit the socket at once, files, request bodies, and the
+ * last moments of a connection that is closed while its peer may still be sending.
+ *
+ * One epoll thread; it may wait for a disk (sendfile, a body's write), so nothing else may live on it. */
+#ifndef WC_XFER_H
+#define WC_XFER_H
+
+#include "http/hconn.h"
+
+#define XFER_SEND_IDLE_MS 30000 /* an answer whose peer reads nothing for so long is dropped */
+#define XFER_RECV_IDLE_MS 60000 /* a body: phones change cells in mid-upload */
+#define XFER_LINGER_MS 2000     /* how long a refused peer may go on sending before it is cut off */
+#define XFER_WINDOW_MS 60000    /* either way, slower than the rate over such a window is too slow */
+
+struct xfer;
+
+/* What is still to be sent. */
+struct xfer_send {
+	uint8_t *copy; /* malloc'd, taken; sent first */
+	size_t copy_len;
+	const void *body; /* lives as long as the program */
+	size_t body_len;
+	int fd; /* taken; -1: none */
+	uint64_t fd_offset, fd_len;
+	bool keeps_alive; /* back to the gate afterwards; else close, lingering */
+};
+
+/* How a body ended: whole (or its taker wants no more), broken off or the server is stopping, or given up on for want of progress. */
+enum xfer_end { XFER_DONE, XFER_BROKEN, XFER_TOO_SLOW };
+
+struct xfer_body {
+	uint64_t length;
+	void *arg;
+	int (*write)(void *arg, const void *data, size_t n);
+	void (*done)(void *arg, struct hconn *c, enum xfer_end end); /* gives c back */
+};
+
+/* idle_ms: replaces XFER_SEND_IDLE_MS, XFER_RECV_IDLE_MS and XFER_WINDOW_MS, unless 0. rate: bytes a second; 0: any. */
+int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause) WC_MUSTCHECK;
+void xfer_set_rate(struct xfer *x, int rate); /* any thread */
+/* Ends the thread; bodies under way are done(…, XFER_BROKEN), the rest is closed, and so is whatever still comes. */
+void xfer_stop(struct xfer *x);
+void xfer_free(struct xfer *x);
+
+/* All take c; any thread. */
+void xfer_send(struct xfer *x, struct hconn *c, const struct xfer_send *job);
+void xfer_receive(struct xfer *x, struct hconn *c, const struct xfer_body *body);
+/* Files being sent, by any of them: each holds a descriptor. Any thread. */
+int xfer_files(void);
+void xfer_linger(struct xfer *x, struct hconn *c); /* no more from us; read and forget for a moment, then close */
+
+#endif

@@ -1,0 +1,154 @@
+/* hub_impl.h — what hub.c (threads, mail, timers), sweep.c (rounds) and conn.c (one connection's reading, flushing, closing) share. Nobody else
+ * includes it. */
+#ifndef WC_HUB_IMPL_H
+#define WC_HUB_IMPL_H
+
+#include <pthread.h>
+
+#include "hub/hub.h"
+#include "base/metrics.h"
+#include "net/transport.h"
+
+#define SCRATCH_BYTES (64 * 1024)
+
+/* Why a connection is not read at the moment. */
+enum {
+	PAUSE_HELPER = 1, /* a helper or the room has its frame: MAIL_RESUME or MAIL_SUBSCRIBE ends it */
+	PAUSE_BUDGET = 2, /* the frame budget is spent: tried again on a short timer */
+};
+
+/* Lists of a hub's connections; a connection is in exactly one while its socket lives. */
+enum { LIST_RING_0, LIST_RING_1, LIST_NEW /* not subscribed */, LISTS };
+_Static_assert(HUB_RINGS == 2, "a list a ring");
+
+/* What a connection can wait for. Each kind is a queue, first come, first served; only who is to be read waits in one of two. */
+enum { WAIT_READ, WAIT_FLUSH, WAIT_FLUSH_MUCH, WAITS };
+enum queue_name {
+	QUEUE_READ,       /* there may be input */
+	QUEUE_READ_NEW,   /* the same, not subscribed yet */
+	QUEUE_FLUSH,      /* there is output other than the log */
+	QUEUE_FLUSH_MUCH, /* more of it than a turn sends: a part each */
+	QUEUES
+};
+
+struct queue {
+	struct conn *first, *last;
+};
+
+struct conn {
+	/* What a sweep touches comes first. */
+	uint64_t cursor;
+	struct mail *first, *last; /* inserts, ordered by `at` */
+	struct transport io;
+	uint8_t list;
+	bool is_blocked : 1; /* output waits for EPOLLOUT */
+	bool is_dead : 1;    /* the socket is gone */
+	bool is_ending : 1;  /* the room answers what was sent, then says MAIL_CLOSE; input is thrown away */
+	bool is_closing : 1; /* a close frame is queued; input is thrown away */
+	bool is_close_sent : 1;
+	bool saw_hangup : 1;  /* read until the end even after a short read */
+	bool is_held : 1;     /* was to be read while it was paused: there may be input, and no edge will tell */
+	bool is_released : 1; /* free it as soon as no list holds it */
+	bool is_counted : 1;  /* the metrics know why it ends */
+	uint8_t pause;
+	uint8_t waits;         /* a bit for each kind of queue it waits in */
+	uint32_t slot;         /* index in its list */
+	uint32_t insert_bytes; /* of small parts waiting */
+	uint64_t serial;       /* counts up as they subscribe: who is older; a place in the list and its rank go together */
+
+	struct hub *hub;
+	struct conn *next[WAITS];
+	struct conn *all_prev, *all_next; /* every connection whose memory lives */
+	struct ws_in in;
+	uint8_t *stash; /* input that came before a pause and is still to be parsed */
+	uint32_t stash_at, stash_len;
+	/* Hub seconds: last input, next ping, output stuck since, hard end, big frame since, waiting for the frame budget since. */
+	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s;
+	uint64_t identity;
+	_Atomic int64_t no_files_until_ms;
+	void *session;     /* the room's */
+	int refusals;      /* of its joins; the room's */
+	struct seat *seat; /* left when the socket is closed */
+	uint8_t addr[16];
+	uint16_t port;
+	bool is_v4;
+};
+
+/*   0 ........ at ........ n
+ *   visited   to be visited   in the round under way; between rounds at is 0. Removing keeps this, adding adds to the second part. */
+struct list {
+	struct conn **v;
+	uint32_t n, room, at;
+	bool is_in_round;
+	uint64_t round_head; /* the head when the round began */
+	uint64_t front_head; /* what the front was last served for */
+};
+
+struct hub {
+	struct hubs *all;
+	int number;
+	pthread_t thread;
+	int epoll, event; /* event: eventfd that wakes the thread */
+	_Alignas(64) _Atomic(struct mail *) mailbox;
+	_Atomic bool is_sleeping;
+	_Alignas(64) struct list lists[LISTS];
+	struct queue queues[QUEUES];
+	struct conn *all_conns;
+	uint64_t heads[HUB_RINGS]; /* as of this turn */
+	uint64_t swept[HUB_RINGS]; /* what every connection has been visited for */
+	uint64_t subscribed;       /* ever */
+	int64_t front_us;          /* time that may be spent on the front (sweep.c) */
+	uint32_t now_s;            /* seconds since start, monotonic */
+	uint32_t budget_waiters;
+	size_t insert_bytes;   /* of all its connections */
+	bool budget_was_freed; /* this tick already ended one who waited for it */
+	bool is_stopping;
+	int64_t stop_at_ms;
+	/* Counted here, added to the metrics once a turn. */
+	uint64_t sends, sent_bytes, received_bytes;
+	size_t insert_bytes_told;
+	uint8_t scratch[SCRATCH_BYTES];
+};
+
+struct hubs {
+	struct hub_opts o;
+	struct hub **v;
+	int count;
+	struct bcast *rings[HUB_RINGS];
+	_Atomic uint32_t next; /* round robin */
+	_Atomic bool is_stopped;
+	int stop_timeout_ms;
+	struct shbuf *ping;
+	int64_t start_ms;
+};
+
+/* conn.c. Thread: the hub's. */
+void conn_open(struct hub *h, struct conn *c); /* a new one: into epoll and LIST_NEW, its early bytes readable */
+void conn_read_turn(struct conn *c);           /* at most one scratch buffer of input */
+void conn_flush(struct conn *c);
+void conn_insert(struct conn *c, struct mail *m); /* takes m; ordered; marks dirty */
+void conn_fill(struct conn *c, struct mail *m);   /* MAIL_FILL: takes m */
+void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity);
+void conn_resume(struct conn *c, int pause);
+/* A close frame, at `at` or after what is released now. why: M_EVICTED_… or M_LEFT_…; the first reason of a connection is counted, at once. */
+void conn_start_close(struct conn *c, enum metric why, int code, const char *reason);
+void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);
+void conn_kill(struct conn *c, enum metric why, const char *reason); /* the one way a socket ends */
+void conn_mark_ready(struct conn *c);                                /* to be read */
+void conn_mark_dirty(struct conn *c);                                /* to be flushed */
+void conn_mark_behind(struct conn *c);                               /* to be flushed, in parts */
+bool conn_is_behind(const struct conn *c);
+struct conn *queue_take(struct hub *h, enum queue_name q); /* NULL: it is empty */
+void conn_forget(struct conn *c);                          /* frees a dead one that the room has released and no list holds */
+void conn_tick(struct conn *c);                            /* once a second */
+void conn_free(struct conn *c);
+
+/* hub.c */
+void mail_free(struct mail *m);
+
+/* sweep.c. Thread: the hub's. */
+void list_add(struct hub *h, struct conn *c, int list);
+void list_remove(struct hub *h, struct conn *c);
+void hub_sweep(struct hub *h); /* sends what is new in the logs, for a turn's time */
+
+#endif

@@ -1,0 +1,92 @@
+/* wsframe.h — RFC 6455 framing: a streaming, strict, server-side reader, and frame headers to send.
+ *
+ * Knows nothing of sockets or chat. Memory is taken for bytes that have arrived, never for what a header claims.
+ * One thread at a time per reader. */
+#ifndef WC_WSFRAME_H
+#define WC_WSFRAME_H
+
+#include <stdatomic.h>
+
+#include "base/utf8.h"
+#include "base/wc.h"
+
+enum ws_opcode { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
+
+enum ws_close {
+	WS_CLOSE_NORMAL = 1000, WS_CLOSE_GOING_AWAY = 1001, WS_CLOSE_PROTOCOL = 1002, WS_CLOSE_UNSUPPORTED = 1003,
+	WS_CLOSE_NO_STATUS = 1005, WS_CLOSE_BAD_UTF8 = 1007, WS_CLOSE_POLICY = 1008, WS_CLOSE_TOO_BIG = 1009,
+	WS_CLOSE_INTERNAL = 1011, WS_CLOSE_RESTART = 1012, WS_CLOSE_TRY_LATER = 1013,
+	WC_CLOSE_KICKED = 4001, WC_CLOSE_BANNED = 4002, WC_CLOSE_TOO_SLOW = 4008,
+};
+
+/* Shared by all readers: bytes of unfinished messages over WS_SMALL that may be held in all. */
+struct ws_budget {
+	_Atomic size_t used_bytes;
+	_Atomic size_t cap_bytes;
+};
+
+/* They may change while readers read; a frame that has begun goes on as it was judged. */
+struct ws_limits {
+	_Atomic size_t soft_bytes; /* a longer message is read to its end and thrown away: WS_EV_OVERSIZE */
+	_Atomic size_t hard_bytes; /* past this: WS_EV_FAIL with 1009, judged from the header where it can be */
+	struct ws_budget *budget; /* may be NULL */
+};
+
+#define WS_SMALL (16 * 1024) /* the longest text is smaller, so that talk goes on when large frames have spent the budget */
+#define WS_HEAD_KEPT 256 /* of an oversize message, so that the answer can name what it was */
+
+enum ws_event {
+	WS_EV_MORE,     /* all input used; nothing complete */
+	WS_EV_MESSAGE,  /* a whole text message, unmasked, valid UTF-8 */
+	WS_EV_OVERSIZE, /* a text message over soft_bytes ended, valid UTF-8; data: whole characters of its first WS_HEAD_KEPT bytes */
+	WS_EV_PING,     /* data: up to 125 bytes to echo */
+	WS_EV_PONG,
+	WS_EV_CLOSE,    /* code (WS_CLOSE_NO_STATUS if none was sent), data: reason. Whatever follows is swallowed */
+	WS_EV_BLOCKED,  /* the budget is spent: feed what is left (data + *used, not touched) again later */
+	WS_EV_FAIL,     /* protocol error; code: the close code to answer with, reason: a literal. The reader is dead */
+};
+
+/* Idle it owns no heap memory, once the feed after the last event has said WS_EV_MORE. Zero-initialise, ws_in_fini to drop. */
+struct ws_in {
+	uint8_t *msg;           /* the unfinished message's bytes so far; NULL when there are none */
+	size_t msg_len, msg_room;
+	size_t reserved;        /* what of it is counted in the budget */
+	uint64_t remaining;     /* payload of the current frame still to come */
+	uint64_t discarded;     /* bytes of an oversize message thrown away so far */
+	uint8_t header[14], header_len;
+	uint8_t mask[4], mask_at;
+	uint8_t opcode, fin;
+	uint8_t in_frame, in_message, is_oversize, is_dead;
+	uint8_t control_len;
+	struct utf8 utf8;
+	uint8_t *control;       /* a control frame's payload when it came in pieces; else NULL */
+};
+
+struct ws_out {
+	enum ws_event event;
+	uint8_t *data; /* within the input or owned by the reader; valid until the next ws_in_feed */
+	size_t len;
+	int code;
+	const char *reason;
+};
+
+/* Reads from data[0..n): unmasks in place, stops after one event. *used is how far it got (a caller loops until
+ * WS_EV_MORE). A whole unfragmented message inside the input is returned without a copy. */
+enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_t *data, size_t n, size_t *used, struct ws_out *out);
+/* After WS_EV_MESSAGE whose data the reader owns: the caller takes the heap block (free() it; its budget share goes with it,
+ * to be returned with ws_budget_give). NULL when the data lies in the input or was small. */
+uint8_t *ws_in_take(struct ws_in *w, size_t *reserved);
+void ws_budget_give(struct ws_budget *b, size_t bytes);
+void ws_budget_add(struct ws_budget *b, size_t bytes); /* counts what is there already, past the cap as well; NULL is ignored */
+bool ws_budget_is_short(const struct ws_budget *b);    /* three quarters are spent; NULL never is */
+/* Did a message, or its first header, begin that has not ended? */
+bool ws_in_is_unfinished(const struct ws_in *w);
+void ws_in_fini(struct ws_in *w, const struct ws_limits *limits);
+
+/* Server frames are unmasked and unfragmented. Writes the header for a payload of len bytes; returns its size (2, 4 or 10). */
+#define WS_HEADER_MAX 10
+size_t ws_header(uint8_t out[WS_HEADER_MAX], enum ws_opcode opcode, uint64_t len);
+/* May a peer send this code in a close frame (RFC 6455 7.4, IANA's registry, 3000..4999)? */
+bool ws_close_code_ok(int code);
+
+#endif

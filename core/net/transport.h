@@ -1,0 +1,35 @@
+/* transport.h — the seam between a connection and its socket: plain, or TLS where there is a session.
+ *
+ * Non-blocking. Bytes moved; 0 from transport_recv is the peer's end; -WC_EAGAIN: not now; -WC_EIO: broken. Thread: the connection's owner.
+ *
+ * Two promises that make TLS look like a plain socket to those who wait with epoll. A read that comes back short has emptied the socket
+ * (transport_has_more tells the one exception); a read that filled its buffer may have left bytes that epoll knows nothing of
+ * (transport_buffered). And one that is asked of the caller: after -WC_EAGAIN, or a write that was cut short, the next write begins with the
+ * same bytes, at least as many: TLS has a record of them under way. */
+#ifndef WC_TRANSPORT_H
+#define WC_TRANSPORT_H
+
+#include <sys/uio.h>
+
+#include "base/wc.h"
+
+struct transport {
+	int fd;
+	struct ssl_st *tls; /* NULL: plain */
+};
+
+/* 0: done, or plain. -WC_EAGAIN: wait until the socket is readable, or with *wants_write writable. -WC_EIO: broken, or not TLS. */
+int transport_handshake(struct transport *t, bool *wants_write) WC_MUSTCHECK;
+ssize_t transport_recv(struct transport *t, void *buf, size_t n);
+ssize_t transport_sendv(struct transport *t, const struct iovec *iov, int n);
+size_t transport_buffered(const struct transport *t);   /* received, decrypted, and still to be read */
+bool transport_has_more(const struct transport *t);     /* after a short read: the peer's end, or a fault, is to be read yet */
+void transport_shutdown(struct transport *t); /* no more from us */
+void transport_close(struct transport *t);
+
+/* Where memory is short: of the kernel's, each connection accepted from this socket, which does not listen yet, takes little for what it receives,
+ * and nearly nothing for what it does not read; what is under way to a peer that does read is not bounded. Main thread. */
+void transport_keep_small(int listener);
+void transport_unsent_default(int fd); /* as many bytes unsent as a connection may have at first */
+
+#endif

@@ -1,0 +1,154 @@
+/* admit.c — the join password as the room asks for it, and how guesses are slowed.
+ *
+ * A token is let in without the password if it was let in with it before, or was made since; a change of the password ends that for all. So
+ * each token has the time of its admission, and the room the time since which the password is what it is.
+ * Wrong guesses are counted by address: an attacker locks out nobody but the own address. When there are very many in all, as from a botnet,
+ * each address has only two, and another one every half a minute. Thread: room (main while it loads). */
+#include <string.h>
+
+#include "net/ipban.h"
+#include "base/logmsg.h"
+#include "base/metrics.h"
+#include "room/impl.h"
+
+#define GUESSES_IN_ALL 20 /* times what one address may: from there on it is a storm */
+
+int admit_load(struct room *r)
+{
+	struct admission *d = &r->admission;
+	d->since_ms = (int64_t)store_counter(r->o.store, "join_password_since");
+	d->mark = store_counter(r->o.store, "join_password_mark");
+	admit_set_guesses(r);
+	return r->o.password ? admit_password(r, r->o.password) : 0;
+}
+
+void admit_set_guesses(struct room *r)
+{
+	struct admission *d = &r->admission;
+	const int64_t guesses = r->o.options->join_guesses;
+	iprate_free(d->guesses);
+	d->guesses = NULL;
+	d->all_full_us = 0;
+	if (!guesses)
+		return;
+	d->guess_us = 60 * 1000000 / guesses;
+	d->ahead_us = (guesses - 1) * d->guess_us;
+	d->guesses = iprate_new();
+}
+
+void admit_fini(struct room *r)
+{
+	iprate_free(r->admission.guesses);
+}
+
+int64_t admit_stamp(const struct room *r)
+{
+	return WC_MAX(r->now_ms, r->admission.since_ms);
+}
+
+/* No clock that was ever wrong may let an old token pass for a new one. */
+static int64_t newest_admission(const struct room *r)
+{
+	int64_t newest = r->now_ms;
+	size_t at = 0;
+	for (const struct token *t; (t = map_next(&r->users.tokens, &at));)
+		newest = WC_MAX(newest, t->admitted_ms);
+	return newest;
+}
+
+static int write_mark(struct room *r)
+{
+	const struct admission *d = &r->admission;
+	int rc = store_begin(r->o.store);
+	if (rc == 0)
+		rc = store_set_counter(r->o.store, "join_password_since", (uint64_t)d->since_ms);
+	if (rc == 0)
+		rc = store_set_counter(r->o.store, "join_password_mark", d->mark);
+	if (rc == 0)
+		return store_commit(r->o.store);
+	store_rollback(r->o.store);
+	return rc;
+}
+
+static int remember(struct room *r)
+{
+	int rc = write_mark(r);
+	return rc < 0 && room_made_room(r) ? write_mark(r) : rc;
+}
+
+int admit_password(struct room *r, const struct password *p)
+{
+	struct admission *d = &r->admission;
+	d->password = *p;
+	if (!p->is_set || p->mark == d->mark)
+		return 0;
+	d->mark = p->mark;
+	d->since_ms = newest_admission(r) + 1;
+	/* Who is here stays, but lets nobody else in by a link. */
+	memset(r->codes, 0, sizeof r->codes);
+	for (enum dialect k = DIALECT_1; k < DIALECTS; k++)
+		for (uint32_t i = 0; i < r->users.session_count[k]; i++)
+			r->users.sessions[k][i]->is_admitted = false;
+	return remember(r);
+}
+
+static void refuse(struct action *a, enum error_code code)
+{
+	a->rc = -WC_EBAD;
+	a->error = code;
+}
+
+/* What a wrong one costs its address. */
+static int64_t price(const struct admission *d, int64_t now_us)
+{
+	bool is_storm = d->all_full_us - now_us > d->ahead_us + d->guess_us;
+	return is_storm ? WC_MAX(d->guess_us, (d->ahead_us + d->guess_us) / 2) : d->guess_us;
+}
+
+bool admit_by_password(struct room *r, struct action *a)
+{
+	struct admission *d = &r->admission;
+	const int64_t now_us = r->mono_now_ms * 1000;
+	struct sockaddr_storage peer;
+	uint8_t addr[16];
+	if (!d->password.is_set)
+		return true;
+	if (!a->e->join.password.len) {
+		refuse(a, ERR_PASSWORD_REQUIRED);
+		return false;
+	}
+	conn_peer(a->e->conn, &peer);
+	bool is_counted = d->guesses && ip_bytes(&peer, addr);
+	int64_t wait_us = is_counted ? iprate_wait(d->guesses, addr, now_us, d->ahead_us) : 0;
+	if (wait_us) {
+		refuse(a, ERR_RATE_LIMITED);
+		a->retry_ms = (wait_us + 999) / 1000;
+		limit_say(a, "Too many wrong passwords from your address", a->retry_ms);
+		metric_add(M_LIMITED_GUESSES, 1);
+		return false;
+	}
+	if (password_matches(&d->password, a->e->join.password))
+		return true;
+	if (is_counted) {
+		iprate_add(d->guesses, addr, now_us, price(d, now_us));
+		d->all_full_us = WC_MAX(d->all_full_us, now_us) + d->guess_us / GUESSES_IN_ALL;
+	}
+	refuse(a, ERR_BAD_PASSWORD);
+	return false;
+}
+
+bool admit_by_token(struct room *r, struct action *a, struct token *t)
+{
+	const struct admission *d = &r->admission;
+	if (!d->password.is_set || t->admitted_ms >= d->since_ms)
+		return true;
+	if (!admit_by_password(r, a))
+		return false;
+	if (store_admit_token(r->o.store, t->hash, admit_stamp(r)) < 0) {
+		refuse(a, ERR_STORAGE);
+		return false;
+	}
+	a->admits = t;
+	a->is_stored = true;
+	return true;
+}

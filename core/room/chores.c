@@ -1,0 +1,270 @@
+/* chores.c — what keeps the store from growing or ageing: retention, names whose hold is over, last-seen times, checkpoints, the collector.
+ *
+ * The room does its part in small slices, each a transaction of its own between batches; all that may wait for a disk beyond a commit is a
+ * helper's job. */
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "room/collector.h"
+#include "base/logmsg.h"
+#include "base/metrics.h"
+#include "room/impl.h"
+
+#define TURN_MS 1000
+#define FULL_TURN_MS 100            /* when a slice of retention was full */
+#define SEEN_MS (60 * 1000)
+#define EXPIRE_SLICE 200            /* messages a turn */
+#define MEMORY_MESSAGES 10000       /* kept with :memory:, or as many as a history has; of the longest texts, 160 MB */
+#define MEMORY_SLICE 2000
+#define VACUUM_PAGES 64
+#define DAY_MS (24 * 3600 * 1000LL)
+
+#define TRIM_CONNECTS 1000          /* connections come since the heap was last trimmed: a storm leaves holes */
+
+struct chore {
+	struct room *room;
+	bool trims, gives_back;
+	struct collect_turn collect;
+};
+
+static void chore_done(void *arg)
+{
+	struct chore *c = arg;
+	collect_forget(c->room, &c->collect);
+	c->room->chores_run = false;
+	free(c);
+}
+
+static void run_chore(void *arg, struct store_reader *r)
+{
+	struct chore *c = arg;
+	if (store_checkpoint(r) < 0)
+		log_debug("checkpoint failed", "retry=\"in %d ms\"", TURN_MS);
+	if (c->gives_back && store_give_back_log(r) < 0)
+		log_debug("the log's room is not given back", "retry=\"in %d ms\"", TURN_MS);
+	if (c->trims)
+		malloc_trim(0);
+	collect_run(c->room, r, &c->collect);
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
+	e->call.fn = chore_done;
+	e->call.arg = c;
+	inbox_push_one(c->room->o.inbox, e);
+}
+
+/* What a slice of retention touched: shown only once it is committed. */
+struct slice {
+	uint64_t expired_through;
+	struct {
+		uint64_t id;
+		uint32_t flags;
+	} gone[EXPIRE_SLICE];
+	int gone_count;
+};
+
+static int on_expired(void *arg, const struct msg *m)
+{
+	struct slice *s = arg;
+	s->expired_through = WC_MAX(s->expired_through, m->id);
+	return 0;
+}
+
+static int on_evicted(void *arg, const struct msg *m)
+{
+	struct slice *s = arg;
+	if (s->gone_count == EXPIRE_SLICE)
+		return 1;
+	s->gone[s->gone_count].id = m->id;
+	s->gone[s->gone_count++].flags = m->flags | MSG_GONE;
+	return 0;
+}
+
+static void show_slice(struct room *r, const struct slice *s)
+{
+	if (s->expired_through) {
+		r->floor = WC_MAX(r->floor, s->expired_through);
+		tail_drop_through(r->tail, s->expired_through);
+	}
+	for (int i = 0; i < s->gone_count; i++)
+		tail_set_flags(r->tail, s->gone[i].id, s->gone[i].flags);
+}
+
+/* What retention freed is given back a little at a time, until nothing is left. */
+static void vacuum(struct room *r)
+{
+	if (!r->has_free_pages)
+		return;
+	int left = store_vacuum_some(r->o.store, VACUUM_PAGES);
+	if (left < 0)
+		log_debug("vacuum failed", "retry=later");
+	else
+		r->has_free_pages = left > 0;
+	r->commits_seen = UINT64_MAX; /* what this wrote goes into the database soon */
+}
+
+static uint64_t storage_cap(const struct room *r)
+{
+	const struct options *o = r->o.options;
+	if (blobs_memory_cap(r->o.blobs))
+		return blobs_memory_cap(r->o.blobs);
+	if (o->max_storage_mb > 0)
+		return (uint64_t)o->max_storage_mb * 1024 * 1024;
+	return 0;
+}
+
+static bool is_in_memory(const struct room *r)
+{
+	return strcmp(r->o.options->data, ":memory:") == 0;
+}
+
+static void retain(struct room *r)
+{
+	const struct options *o = r->o.options;
+	uint64_t cap = storage_cap(r);
+	if (!o->retain_days && !cap && !is_in_memory(r)) {
+		vacuum(r);
+		return;
+	}
+	if (store_begin(r->o.store) < 0)
+		return;
+	int touched = 0, n = 0;
+	struct slice slice = { 0 };
+	if (o->retain_days)
+		n = store_expire(r->o.store, r->now_ms - o->retain_days * DAY_MS, EXPIRE_SLICE, on_expired, &slice);
+	touched += WC_MAX(n, 0);
+	if (n >= 0 && cap)
+		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, &slice);
+	touched += WC_MAX(n, 0);
+	if (n >= 0 && is_in_memory(r))
+		n = store_trim(r->o.store, WC_MAX(MEMORY_MESSAGES, o->history_limit), MEMORY_SLICE);
+	touched += WC_MAX(n, 0);
+	/* Earlier than it must: what is said in the meantime has to have room. */
+	if (n >= 0 && is_in_memory(r) && r->o.messages_bytes != SIZE_MAX)
+		n = store_trim_bytes(r->o.store, r->o.messages_bytes / 4 * 3, MEMORY_SLICE);
+	r->stored_bytes = 0;
+	touched += WC_MAX(n, 0);
+	if (n < 0 || touched == 0) {
+		store_rollback(r->o.store);
+		if (n == 0)
+			vacuum(r);
+		else
+			(void)room_made_room(r); /* it is tried again with the next turn */
+		return;
+	}
+	if (store_commit(r->o.store) < 0) {
+		log_warn("retention failed", "retry=\"in %d ms\"", TURN_MS);
+		(void)room_made_room(r);
+		return;
+	}
+	/* There may be more: a room that talks faster than a slice a turn must not grow for ever. */
+	if (touched >= EXPIRE_SLICE)
+		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
+	show_slice(r, &slice);
+	r->evicted = true;
+	r->floor = WC_MAX(r->floor, store_floor(r->o.store)); /* trimming names nothing that it took */
+	tail_drop_through(r->tail, r->floor);
+	r->has_free_pages = true;
+	vacuum(r);
+}
+
+/* Last-seen times, a name's hold: written now and then, not at every join. */
+static void note_seen(struct room *r, bool is_last)
+{
+	struct user **expired = NULL;
+	int expired_count = 0, written = 0;
+	const int64_t hold_ms = r->o.options->name_hold_days * DAY_MS;
+	if (store_begin(r->o.store) < 0)
+		return;
+	size_t at = 0;
+	for (struct user *u; (u = map_next(&r->users.by_id, &at));) {
+		if (!u->is_identity)
+			continue;
+		if (u->sessions)
+			u->seen_ms = r->now_ms;
+		bool is_stale = u->seen_ms - u->stored_seen_ms > (u->sessions && !is_last ? DAY_MS : 0);
+		if (is_stale && written < 1000 + (is_last ? 1000000 : 0) && store_touch(r->o.store, u->id, u->seen_ms) == 0) {
+			u->stored_seen_ms = u->seen_ms;
+			written++;
+		}
+		if (!u->sessions && !u->is_online && r->now_ms - u->seen_ms > hold_ms && expired_count < 100 && !is_last) {
+			expired = xrealloc(expired, (size_t)(expired_count + 1) * sizeof *expired);
+			expired[expired_count++] = u;
+		}
+	}
+	for (int i = 0; i < expired_count; i++)
+		if (store_drop_identity(r->o.store, expired[i]->id) < 0)
+			expired_count = i;
+	if (written + expired_count == 0)
+		store_rollback(r->o.store);
+	else if (store_commit(r->o.store) < 0)
+		expired_count = 0; /* the times are written again when they have moved on */
+	for (int i = 0; i < expired_count; i++)
+		user_forget(&r->users, expired[i]);
+	users_bury(&r->users);
+	free(expired);
+}
+
+/* What a row takes beside its text. */
+#define ROW_BYTES 512
+
+void chores_stored(struct room *r, size_t bytes)
+{
+	if (!is_in_memory(r) || r->o.messages_bytes == SIZE_MAX)
+		return;
+	r->stored_bytes += bytes + ROW_BYTES;
+	if (r->stored_bytes > r->o.messages_bytes / 16)
+		r->chores_next_ms = 0;
+}
+
+int chores_timeout_ms(const struct room *r)
+{
+	return (int)WC_MAX(WC_MIN(r->chores_next_ms - r->mono_now_ms, (int64_t)TURN_MS), 1);
+}
+
+void chores_tick(struct room *r)
+{
+	if (r->mono_now_ms < r->chores_next_ms || r->is_quiet)
+		return;
+	r->chores_next_ms = r->mono_now_ms + TURN_MS;
+	r->now_ms = WC_MAX(real_ms(), r->now_ms);
+	retain(r);
+	/* What is set aside for bans and deletions is not for addresses and times. */
+	const bool is_full = space_is_full(r->o.space);
+	const bool has_more = !is_full && addresses_tick(r);
+	if (has_more)
+		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
+	if (r->mono_now_ms >= r->seen_next_ms && !is_full) {
+		r->seen_next_ms = r->mono_now_ms + SEEN_MS;
+		note_seen(r, false);
+	}
+	if (r->chores_run || r->mono_now_ms < r->helper_next_ms)
+		return;
+	r->helper_next_ms = r->mono_now_ms + TURN_MS;
+	uint64_t commits = metric_get(M_COMMITS);
+	bool collects = r->evicted || collect_is_due(r, &r->collect);
+	uint64_t connects = metric_get(M_CONNECTS);
+	bool is_calm = connects == r->connects_seen && !has_more;
+	bool trims = is_calm && connects - r->connects_trimmed >= TRIM_CONNECTS;
+	r->connects_seen = connects;
+	if (commits == r->commits_seen && !collects && !trims && !is_full)
+		return;
+	if (trims) {
+		r->connects_trimmed = connects;
+		store_release_memory(r->o.store);
+	}
+	r->commits_seen = commits;
+	r->evicted = false;
+	struct chore *c = xmalloc(sizeof *c);
+	*c = (struct chore){ r, trims, is_full, { .state = &r->collect } };
+	r->chores_run = true;
+	helpers_submit(r->o.helpers, run_chore, c);
+}
+
+void chores_stop(struct room *r)
+{
+	r->now_ms = WC_MAX(real_ms(), r->now_ms);
+	if (!space_is_full(r->o.space)) {
+		note_seen(r, true);
+		addresses_stop(r);
+	}
+}

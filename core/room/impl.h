@@ -1,0 +1,305 @@
+/* room_impl.h — what the room's files share: room.c (thread, batches), room_join.c (arriving and leaving), room_message.c (messages), presence.c (who
+ * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room_lockdown.c, sanction.c and moderate*.c (the
+ * admin's side), addresses.c (where people came from), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
+#ifndef WC_ROOM_IMPL_H
+#define WC_ROOM_IMPL_H
+
+#include <pthread.h>
+
+#include "room/collector.h"
+#include "wire/decode.h"
+#include "wire/encode.h"
+#include "state/iprate.h"
+#include "state/lockdown.h"
+#include "state/password.h"
+#include "flow/publish.h"
+#include "room/room.h"
+#include "store/store_admin.h"
+#include "state/tail.h"
+#include "state/user.h"
+
+#define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
+
+struct link_code {
+	char code[17];
+	uint64_t user_id;
+	int64_t expires_ms; /* monotonic */
+};
+
+/* One event on its way through a batch. */
+struct action {
+	struct event *e;
+	struct session *session; /* of e->conn; NULL before it joined */
+	int rc;                  /* of the preparation: 0, or why it gets an error; -WC_EDENIED at a join: banned */
+	enum error_code error;   /* if rc */
+	const char *words;       /* if rc: what to say; NULL: what always is said */
+	int64_t retry_ms;        /* if rc and above 0: when it would be taken */
+	struct msg msg;          /* EV_TEXT, EV_FILE, EV_VOICE; strings borrowed from the event and from users */
+	bool is_over;            /* a limit refused it (limit.c) */
+	bool is_void;            /* its connection was closed meanwhile: no answer */
+	bool closes;             /* after its error */
+	bool is_stored;
+	bool is_repeat;          /* the cid was there: msg is the first one, strings in `copy` */
+	char *copy;              /* of msg's strings, or of words */
+	struct user *user;       /* EV_JOIN: who it is */
+	bool is_new;             /* made by this batch */
+	struct link_code *code, code_was; /* the code that it used up; NULL: none */
+	bool reserved_ids;       /* wrote the counter of people's ids */
+	bool is_deferred;        /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
+	bool has_token;          /* token: to be told */
+	struct token *admits;    /* EV_JOIN: let in by the password it came with */
+	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
+};
+
+#define LINK_CODES 256
+#define LINK_CODE_S 300
+
+struct change { /* a join or a leave not yet told */
+	uint64_t id;
+	char *name;
+	bool is_join;
+};
+
+struct grace {
+	uint64_t id;
+	int64_t at_ms;
+};
+
+struct presence {
+	struct change *lines; /* dialect 1: this tick's, in order */
+	int line_count, line_room;
+	bool list_is_due;     /* dialect 1: the whole list changed */
+	int64_t list_next_ms; /* and may be sent from then on */
+	int64_t tick_next_ms; /* lines and presence frames */
+	struct change *people; /* dialect 2: joined and left since the last frame */
+	int people_count, people_room;
+	bool count_is_due;
+	int64_t budget_at_ms; /* token bucket of presence bytes a client */
+	double budget_bytes;
+	struct grace *grace;  /* identities whose last session went, by time */
+	int grace_count, grace_room;
+};
+
+struct moderation { /* sanction.c */
+	struct sanction **list;
+	size_t count, room;
+	uint32_t generation; /* of the list: what users remember of an older one is void */
+	bool has_net_mutes;
+	int64_t slow_ms;     /* between two public messages of one person; 0: off */
+};
+
+struct lockdown { /* room_lockdown.c */
+	enum lockdown_level level;
+	int64_t until_ms;    /* Unix; 0: until an admin ends it */
+};
+
+struct limits { /* limit.c */
+	struct pace_limits pace;
+	struct pace_rate new_people;
+	struct iprate *new_by_ip;
+};
+
+struct admission { /* admit.c */
+	struct password password;
+	uint64_t mark;           /* of the password, also of one that is not asked for now */
+	int64_t since_ms;        /* when it became what it is */
+	int64_t guess_us, ahead_us;
+	struct iprate *guesses;  /* NULL: not limited */
+	int64_t all_full_us;     /* the bucket of all addresses */
+};
+
+/* Somebody who left: what was noted at the time. Strings are its own. */
+struct remembered {
+	uint64_t id;
+	char *name, *key;
+	bool is_guest;
+	uint8_t addr[16];
+	int64_t at_ms;
+};
+
+struct addresses { /* addresses.c */
+	struct remembered *queue; /* people who went, still to be stored, oldest first */
+	size_t count, room;
+	uint64_t *here;           /* the ids of people who came, likewise */
+	size_t here_count, here_room;
+	int64_t kept;             /* rows of the store */
+	int64_t next_ms, expire_next_ms; /* monotonic: when the store is asked again; when old ones are looked for */
+	bool was_keeping, has_old;
+	int64_t lines_us;         /* the bucket of the log's lines */
+	uint64_t unsaid[2];       /* leaves and joins without a line */
+};
+
+struct room {
+	struct room_opts o;
+	pthread_t thread;
+	struct users users;
+	struct limits limits;
+	struct admission admission;
+	struct tail *tail;
+	struct publisher *pub;
+	struct presence presence;
+	struct moderation mod;
+	struct lockdown lockdown;
+	struct addresses addresses;
+	struct link_code codes[LINK_CODES];
+	int next_code;
+	struct action *actions;
+	int action_count, action_room;
+	bool group_has_join_1;           /* the group under way makes dialect-1 readers */
+	struct event *joins, **joins_end; /* waiting for a later batch, in order */
+	struct buf scratch, scratch_2;   /* frames under construction */
+	uint64_t next_id;                /* of the next message */
+	uint64_t applied_id;             /* of the last published one: what a page may show */
+	uint64_t next_user_id, user_id_reserved;
+	uint64_t floor;                  /* a since below it was cut by retention */
+	int64_t now_ms, mono_now_ms;     /* of this batch: Unix, monotonic */
+	_Atomic uint32_t dialect_1_count;
+	_Atomic bool keeps_blobs;        /* a backup is under way: nothing is collected */
+	bool is_stopping;
+	bool is_quiet;                   /* helpers get no more work: they are about to end */
+	bool storage_failed;             /* said so in the log; says when it is well again */
+	size_t stored_bytes;             /* with data in memory: of messages, since room was last made for them */
+	int64_t chores_next_ms, seen_next_ms, helper_next_ms; /* monotonic */
+	struct collect_state collect;    /* the turn's under way, else the room's */
+	uint64_t commits_seen;           /* at the last checkpoint */
+	uint64_t connects_trimmed, connects_seen; /* at the last trim of the heap; a turn ago */
+	bool chores_run;                 /* a helper is at it */
+	bool evicted;                    /* files went since the last turn of the collector */
+	bool has_free_pages;             /* the database may have some to give back */
+};
+
+/* room.c */
+void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid);
+void room_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
+struct session *room_session(const struct conn *c);
+/* The store refused what may use the reserve, because the disk is full. True: the reserve was given up, try once more. */
+bool room_made_room(struct room *r);
+void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
+
+/* room_join.c. prepare: store only; apply: after the commit. */
+void join_prepare(struct room *r, struct action *a);
+void join_undo(struct room *r, struct action *a); /* the batch failed */
+void join_apply(struct room *r, struct action *a);
+void leave_apply(struct room *r, struct conn *c);
+void link_apply(struct room *r, struct action *a);
+
+/* room_message.c */
+/* A file prepared while nobody needed its bytes in the frame, and now somebody does. True: a->is_deferred, and there is nothing else to do. */
+bool message_defers(struct room *r, struct action *a);
+void message_prepare(struct room *r, struct action *a);
+void message_apply(struct room *r, struct action *a);
+void typing_apply(struct room *r, struct action *a);
+
+/* limit.c: what people may send, and how fast. */
+void limits_set(struct room *r, const struct options *was); /* as the options say now; was NULL: at the start */
+void limits_fini(struct room *r);
+/* Before the store is asked. False: refused, the action says why; with is_over and a cid it may still prove to be a repeat. */
+bool limit_message(struct room *r, struct action *a);
+void limit_give_back(struct room *r, struct action *a); /* the message came to nothing, through no fault of its sender's */
+void limit_repeat(struct room *r, struct action *a); /* the message was there already: it counts as a request */
+/* Before a request is worked off. False: refused and answered. */
+bool limit_request(struct room *r, struct action *a);
+bool limit_typing(struct room *r, struct user *u);
+/* Before somebody new is made. False: refused, the action says why. */
+bool limit_new_person(struct room *r, struct action *a);
+void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */
+void limit_say(struct action *a, const char *what, int64_t ms); /* the action's words: this, and how long to wait */
+void limit_close(struct room *r, struct action *a); /* if the action says so: after its error */
+
+/* admit.c: the join password. load: before the thread runs. */
+int admit_load(struct room *r);
+void admit_fini(struct room *r);
+/* From now on it is this one: if it is another, tokens of before need it once. A commit of its own. */
+int admit_password(struct room *r, const struct password *p); /* from now on; not set: none */
+void admit_set_guesses(struct room *r);
+int64_t admit_stamp(const struct room *r); /* what a token made now has as the time of its admission */
+/* Does the join get in, for its password or for its token's? False: refused, the action says why. */
+bool admit_by_password(struct room *r, struct action *a);
+bool admit_by_token(struct room *r, struct action *a, struct token *t);
+
+/* sanction.c: bans, mutes, slow mode. The list is changed by moderate.c, after the store. */
+int sanctions_load(struct room *r);
+void sanctions_free(struct room *r);
+void sanction_add(struct room *r, struct sanction *s); /* takes it */
+void sanction_remove(struct room *r, const struct sanction *s);
+/* Removes those that go, at once: one by one, thousands would hold the room up for seconds. */
+void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg);
+bool sanction_is_of_user(const struct sanction *s, const struct user *u);
+bool sanction_is_of_conn(const struct sanction *s, const struct conn *c);
+char *sanction_words(const struct sanction *s, const char *otherwise); /* its reason, or these words; the caller frees */
+/* Before a join, of u or, if NULL, of the name that is asked for; before a message. True: refused, and the action says why. */
+bool sanction_bars(struct room *r, struct action *a, const struct user *u);
+bool sanction_silences(struct room *r, struct action *a);
+bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
+#define CLOSE_KICKED 4001
+#define CLOSE_BANNED 4002
+/* moderate.c: closes with this code, and tells old clients, which show errors but no close reasons. */
+void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words);
+
+/* room_lockdown.c. load: before the thread runs. */
+void lockdown_load(struct room *r);
+/* Before a join, before a message. True: refused, and the action says why; with a cid the message may still prove to be a repeat. */
+bool lockdown_bars(struct room *r, struct action *a);
+bool lockdown_silences(struct room *r, struct action *a);
+bool lockdown_stops_typing(struct room *r);
+void lockdown_set(struct room *r, struct lockdown l); /* after the store has it: from now on, and clients are told */
+void lockdown_put_init(struct room *r); /* `,"lockdown":{…}` into r->scratch, if there is one */
+void lockdown_tick(struct room *r); /* ends it when its time is over */
+int lockdown_timeout_ms(const struct room *r); /* until then */
+
+/* addresses.c: where people were last connected from. */
+bool conn_address(const struct conn *c, uint8_t addr[16]); /* false: none, as of a unix socket */
+void address_came(struct room *r, const struct session *s); /* a session, new in its user's list */
+void address_went(struct room *r, const struct session *s); /* the same, out of it */
+/* Of somebody known, if it is kept and not too old. */
+bool address_of_user(const struct room *r, const struct user *u, uint8_t addr[16], int64_t *at_ms);
+/* People who left and whom the room does not know any more: by id, name, id:7 or name:7; the newest first. Returns how many, or -WC_ESTORAGE. */
+#define REMEMBERED_MAX 20
+int addresses_find(const struct room *r, const char *wanted, struct remembered found[REMEMBERED_MAX]);
+void remembered_fini(struct remembered *m);
+size_t addresses_flush(struct room *r); /* stores a slice; returns how many are left */
+int addresses_load(struct room *r); /* after identities, before the thread runs */
+bool addresses_tick(struct room *r); /* a chore. True: there is more to do soon */
+void addresses_stop(struct room *r); /* at the end: stores all. Thread: main */
+void addresses_free(struct room *r);
+
+/* presence.c */
+void presence_joined(struct room *r, struct user *u);
+void presence_left(struct room *r, struct user *u); /* the last session went; an identity gets its grace */
+void presence_tick(struct room *r);
+int presence_timeout_ms(const struct room *r);
+void presence_put_users(struct room *r, struct buf *b, enum dialect d, struct user *me); /* `"users":[…],` of init */
+void presence_who(struct room *r, struct action *a);
+void presence_fini(struct room *r);
+
+/* pages.c */
+void page_apply(struct room *r, struct action *a); /* dm_history, history, sync */
+/* An identity's peers and, if asked, the page after since, read by a helper; goes on with join_page_ready. */
+struct join_page {
+	struct room *room;
+	struct session *session;
+	uint64_t me, since, upto;
+	bool wants_page;
+	bool is_new_token;
+	uint8_t token[WC_TOKEN_BYTES];
+	/* found */
+	uint64_t peer_ids[200], peer_last[200];
+	char *peer_names[200];
+	int peer_count;
+	struct buf history; /* "history":[…]} */
+	struct shbuf *ready; /* the same, where the tail had it */
+	bool gap, reset;
+	int rc;
+};
+void join_page_submit(struct room *r, struct join_page *p);
+void join_page_ready(void *join_page); /* room_join.c */
+
+/* chores.c: retention, checkpoints, vacuum, collecting blobs. */
+void chores_tick(struct room *r);
+void chores_stored(struct room *r, size_t bytes); /* with data in memory: when much was, room is made at once */
+int chores_timeout_ms(const struct room *r); /* until it has something to do */
+void chores_stop(struct room *r); /* what is to be written at the end; the room's thread is gone. Thread: main */
+/* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */
+struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
+
+#endif

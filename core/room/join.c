@@ -1,0 +1,416 @@
+/* room_join.c — arriving (guests, identities, second devices) and leaving. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/base64.h"
+#include "base/metrics.h"
+#include "room/impl.h"
+#include "base/sha256.h"
+
+#define JOIN_TRIES 5        /* of one connection */
+#define USER_ID_BLOCK 10000 /* ids reserved in the store at a time: a guest costs no write */
+
+static void fail(struct action *a, enum error_code code)
+{
+	a->rc = -WC_EBAD;
+	a->error = code;
+}
+
+static bool is_dialect_2(const struct action *a)
+{
+	return a->e->join.version >= 2;
+}
+
+static void hash_token(struct str token, uint8_t hash[WC_SHA_BYTES])
+{
+	sha256(hash, token.p, token.len);
+}
+
+/* The token as the client keeps it. */
+static void token_text(const uint8_t token[WC_TOKEN_BYTES], char out[BASE64_LEN(WC_TOKEN_BYTES) + 1])
+{
+	base64url_encode(out, token, WC_TOKEN_BYTES);
+}
+
+static int new_token(struct room *r, struct action *a)
+{
+	char text[BASE64_LEN(WC_TOKEN_BYTES) + 1];
+	wc_random(a->token, WC_TOKEN_BYTES);
+	token_text(a->token, text);
+	hash_token((struct str){ text, strlen(text) }, a->token_hash);
+	a->has_token = true;
+	return store_put_token(r->o.store, a->user->id, a->token_hash, admit_stamp(r));
+}
+
+static int new_user_id(struct room *r, struct action *a, uint64_t *id)
+{
+	if (r->next_user_id >= r->user_id_reserved) {
+		int rc = store_set_counter(r->o.store, "next_user_id", r->user_id_reserved + USER_ID_BLOCK);
+		if (rc < 0)
+			return rc;
+		r->user_id_reserved += USER_ID_BLOCK;
+		a->reserved_ids = a->is_stored = true; /* a guest's join is to be committed, too, then */
+	}
+	*id = r->next_user_id++;
+	return 0;
+}
+
+static void prepare_new(struct room *r, struct action *a)
+{
+	uint64_t id;
+	if (!limit_new_person(r, a))
+		return;
+	if (new_user_id(r, a, &id) < 0) {
+		fail(a, ERR_STORAGE);
+		return;
+	}
+	char name[WC_NAME_BYTES + 1];
+	user_free_name(&r->users, a->e->join.name, id, name);
+	a->user = user_new(&r->users, id, (struct str){ name, strlen(name) }, is_dialect_2(a));
+	a->user->created_ms = a->user->seen_ms = r->now_ms;
+	a->user->is_tentative = a->is_new = true;
+	a->user->peers_are_known = true;
+	if (!is_dialect_2(a))
+		return;
+	struct identity who = { .id = id, .name = { a->user->name, a->user->name_len }, .key = { a->user->key, strlen(a->user->key) },
+		                .created_ms = r->now_ms, .seen_ms = r->now_ms };
+	if (store_put_identity(r->o.store, &who) < 0 || new_token(r, a) < 0)
+		fail(a, ERR_STORAGE);
+	else
+		a->is_stored = true;
+}
+
+static struct user *user_of_code(struct room *r, struct action *a, struct str code)
+{
+	for (int i = 0; i < LINK_CODES; i++) {
+		struct link_code *l = &r->codes[i];
+		if (l->user_id && l->expires_ms > r->mono_now_ms && strlen(l->code) == code.len && wc_equal_ct(l->code, code.p, code.len)) {
+			struct user *u = user_get(&r->users, l->user_id);
+			a->code = l;
+			a->code_was = *l;
+			*l = (struct link_code){ 0 }; /* once */
+			return u;
+		}
+	}
+	return NULL;
+}
+
+void join_prepare(struct room *r, struct action *a)
+{
+	if (a->session) {
+		fail(a, ERR_BAD_REQUEST);
+		return;
+	}
+	const struct event *e = a->e;
+	if (sanction_bars(r, a, NULL)) /* by address or name; a code is not used up by it */
+		return;
+	if (is_dialect_2(a) && e->join.token.len) {
+		uint8_t hash[WC_SHA_BYTES];
+		hash_token(e->join.token, hash);
+		struct token *t = user_token(&r->users, hash);
+		if (!t)
+			fail(a, ERR_BAD_TOKEN);
+		else if (!sanction_bars(r, a, t->user) && admit_by_token(r, a, t))
+			a->user = t->user;
+		return;
+	}
+	if (is_dialect_2(a) && e->join.code.len) {
+		a->user = user_of_code(r, a, e->join.code);
+		if (!a->user)
+			fail(a, ERR_BAD_CODE);
+		else if (sanction_bars(r, a, a->user))
+			return;
+		else if (new_token(r, a) < 0)
+			fail(a, ERR_STORAGE);
+		else
+			a->is_stored = true;
+		return;
+	}
+	if (admit_by_password(r, a))
+		prepare_new(r, a);
+}
+
+void join_undo(struct room *r, struct action *a)
+{
+	if (a->is_new && a->user) {
+		user_remove(&r->users, a->user);
+		limit_new_person_undo(r, a);
+	}
+	a->user = NULL;
+	a->is_new = false;
+	if (a->reserved_ids) /* not written after all: the next join reserves again */
+		r->user_id_reserved = r->next_user_id;
+	a->reserved_ids = false;
+	if (a->code && !a->code->user_id) /* it brought nobody in: good for another try */
+		*a->code = a->code_was;
+	a->code = NULL;
+}
+
+/* --- init */
+
+struct init {
+	struct session *session;
+	struct shbuf *history; /* `"history":[…]}`; taken */
+	const uint8_t *token;  /* NULL: none to tell */
+	bool gap, reset;
+};
+
+static void put_peers(struct room *r, const struct user *u)
+{
+	struct buf *b = &r->scratch;
+	buf_puts(b, ",\"peers\":[");
+	for (int i = u->peer_count; i-- > 0;) {
+		const struct peer *p = &u->peers[i];
+		const struct user *known = user_get(&r->users, p->id);
+		buf_puts(b, "{\"id\":");
+		buf_u64(b, p->id);
+		buf_puts(b, ",\"name\":");
+		json_str(b, known ? (struct str){ known->name, known->name_len } : (struct str){ p->name, strlen(p->name) });
+		buf_puts(b, known && known->is_online ? ",\"online\":true,\"last_id\":" : ",\"online\":false,\"last_id\":");
+		buf_u64(b, p->last_id);
+		buf_puts(b, i ? "}," : "}");
+	}
+	buf_putc(b, ']');
+}
+
+static void put_head_2(struct room *r, const struct init *in)
+{
+	struct buf *b = &r->scratch;
+	const struct options *o = r->o.options;
+	buf_puts(b, ",\"v\":2,\"head\":");
+	buf_u64(b, r->applied_id);
+	if (in->token) {
+		char text[BASE64_LEN(WC_TOKEN_BYTES) + 1];
+		token_text(in->token, text);
+		buf_printf(b, ",\"token\":\"%s\"", text);
+	}
+	if (in->gap)
+		buf_puts(b, ",\"gap\":true");
+	if (in->reset)
+		buf_puts(b, ",\"reset\":true");
+	lockdown_put_init(r);
+	buf_printf(b, ",\"online\":%zu,\"now\":%lld,\"server\":\"wavechatd %s\"", r->users.online, (long long)r->now_ms, wc_version());
+	buf_printf(b, ",\"limits\":{\"max_file_mb\":%d,\"max_voice_mb\":%d,\"max_text\":%d,\"history_limit\":%d}", o->max_file_mb,
+	           WC_VOICE_BYTES / (1024 * 1024), WC_TEXT_POINTS, o->history_limit);
+	put_peers(r, in->session->user);
+}
+
+/* Composes init and sends it: in place of the hold if there is one, else as an insert where the session's log begins. */
+static void send_init(struct room *r, const struct init *in, bool is_held)
+{
+	struct session *s = in->session;
+	buf_reset(&r->scratch);
+	buf_puts(&r->scratch, "{\"type\":\"init\",\"my_id\":");
+	buf_u64(&r->scratch, s->user->id);
+	buf_puts(&r->scratch, ",\"my_name\":");
+	json_str(&r->scratch, (struct str){ s->user->name, s->user->name_len });
+	if (s->dialect == DIALECT_2)
+		put_head_2(r, in);
+	buf_putc(&r->scratch, ',');
+	presence_put_users(r, &r->scratch, s->dialect, s->user);
+	uint8_t header[WS_HEADER_MAX];
+	size_t rest = in->history ? in->history->len : 0;
+	size_t n = ws_header(header, WS_TEXT, r->scratch.len + rest);
+	struct shbuf *first = in->history && !r->scratch.failed ? shbuf_new(n + r->scratch.len) : NULL;
+	if (!first) {
+		/* No memory for a joiner: it may come again. What it was to get first makes way for the words. */
+		shbuf_unref(in->history);
+		buf_reset(&r->scratch);
+		encode_error(&r->scratch, s->dialect, ERR_BUSY, STR("The server is short of memory. Come again in a moment"), STR(""));
+		struct mail *sorry = mail_new(is_held ? MAIL_FILL : MAIL_INSERT, s->conn);
+		sorry->at = publish_position(r->pub, s->dialect);
+		mail_part(sorry, frame_of_buf(&r->scratch));
+		publish_mail(r->pub, sorry);
+		publish_close(r->pub, s->conn, M_EVICTED_MEMORY, WS_CLOSE_TRY_LATER, "short of memory");
+		return;
+	}
+	memcpy(first->data, header, n);
+	memcpy(first->data + n, r->scratch.p, r->scratch.len);
+	struct mail *m = mail_new(is_held ? MAIL_FILL : MAIL_INSERT, s->conn);
+	m->at = publish_position(r->pub, s->dialect);
+	mail_part(m, first);
+	mail_part(m, in->history);
+	publish_mail(r->pub, m);
+}
+
+static void subscribe(struct room *r, const struct session *s)
+{
+	struct mail *m = mail_new(MAIL_SUBSCRIBE, s->conn);
+	m->at = publish_position(r->pub, s->dialect);
+	m->skip = s->dialect;
+	m->id = s->user->id;
+	publish_mail(r->pub, m);
+}
+
+static void refuse(struct room *r, struct action *a)
+{
+	if (a->rc == -WC_EDENIED) {
+		moderate_turn_away(r, a->e->conn, !is_dialect_2(a), CLOSE_BANNED, a->words);
+		publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn)); /* the join has been dealt with: nothing holds its memory */
+		return;
+	}
+	struct str words = a->words ? (struct str){ a->words, strlen(a->words) } : a->error == ERR_BAD_REQUEST ? STR("already joined") : STR("");
+	room_error_retry(r, a->e->conn, a->error, words, STR(""), a->retry_ms);
+	if (a->session)
+		return;
+	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. In a lockdown no other
+	 * try would help, and nobody is to hold a place for it. */
+	if (!is_dialect_2(a) || a->error == ERR_LOCKDOWN || conn_count_refusal(a->e->conn) >= JOIN_TRIES)
+		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_LET_IN, WS_CLOSE_POLICY, "not let in");
+	publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn));
+}
+
+static void count_sessions(struct room *r)
+{
+	const uint32_t *n = r->users.session_count;
+	atomic_store_explicit(&r->dialect_1_count, n[DIALECT_1], memory_order_relaxed);
+	metric_set(M_SESSIONS_1, n[DIALECT_1]);
+	metric_set(M_SESSIONS_2, n[DIALECT_2]);
+}
+
+void join_apply(struct room *r, struct action *a)
+{
+	if (a->rc) {
+		refuse(r, a);
+		return;
+	}
+	struct user *u = a->user;
+	u->is_tentative = false;
+	u->seen_ms = r->now_ms;
+	if (a->has_token)
+		user_add_token(&r->users, u, a->token_hash, admit_stamp(r));
+	if (a->admits)
+		a->admits->admitted_ms = admit_stamp(r);
+	struct session *s = session_new(&r->users, u, a->e->conn, is_dialect_2(a) ? DIALECT_2 : DIALECT_1);
+	s->is_admitted = true;
+	conn_set_session(s->conn, s);
+	count_sessions(r);
+	subscribe(r, s);
+	presence_joined(r, u);
+	address_came(r, s);
+
+	const struct event *e = a->e;
+	struct init in = { .session = s, .token = a->has_token ? a->token : NULL };
+	bool has_since = s->dialect == DIALECT_2 && e->join.has_since;
+	if (has_since && (e->join.since > r->applied_id || (r->floor > 1 && e->join.since < r->floor))) {
+		in.reset = true;
+		has_since = false;
+	}
+	bool needs_page = has_since && (u->has_dms || !tail_covers(r->tail, e->join.since));
+	if (s->dialect == DIALECT_1 || (!needs_page && u->peers_are_known)) {
+		in.history = has_since ? tail_since(r->tail, e->join.since, u->id) : tail_history(r->tail, s->dialect, u->id);
+		send_init(r, &in, false);
+		return;
+	}
+	if (r->is_quiet)
+		return; /* its socket is closed already */
+	struct mail *hold = mail_new(MAIL_HOLD, s->conn);
+	hold->at = publish_position(r->pub, s->dialect);
+	publish_mail(r->pub, hold);
+	struct join_page *p = xcalloc(1, sizeof *p);
+	*p = (struct join_page){ .room = r, .session = s, .since = e->join.since, .upto = r->applied_id, .wants_page = needs_page,
+		                 .reset = in.reset, .is_new_token = a->has_token };
+	memcpy(p->token, a->token, WC_TOKEN_BYTES);
+	/* A page that the tail has is taken now: later it may hold what comes live as well. */
+	if (!needs_page)
+		p->ready = has_since ? tail_since(r->tail, e->join.since, u->id) : tail_history(r->tail, DIALECT_2, u->id);
+	s->jobs++;
+	join_page_submit(r, p);
+}
+
+void join_page_ready(void *arg)
+{
+	struct join_page *p = arg;
+	struct room *r = p->room;
+	struct session *s = p->session;
+	struct user *u = s->user;
+	if (!s->is_closed) {
+		if (!u->peers_are_known && p->rc == 0) {
+			u->peers_are_known = true;
+			for (int i = p->peer_count; i-- > 0;)
+				user_add_peer(u, p->peer_ids[i], (struct str){ p->peer_names[i], strlen(p->peer_names[i]) }, p->peer_last[i]);
+		}
+		struct init in = { .session = s, .token = p->is_new_token ? p->token : NULL, .gap = p->gap, .reset = p->reset };
+		in.history = p->ready;
+		p->ready = NULL;
+		if (!in.history && p->rc == 0)
+			in.history = p->history.failed ? NULL : shbuf_copy(p->history.p, p->history.len);
+		send_init(r, &in, true);
+	}
+	for (int i = 0; i < p->peer_count; i++)
+		free(p->peer_names[i]);
+	buf_fini(&p->history);
+	shbuf_unref(p->ready);
+	free(p);
+	session_done(r, s);
+}
+
+/* --- Leaving */
+
+static void release(struct room *r, struct conn *c)
+{
+	publish_mail(r->pub, mail_new(MAIL_RELEASE, c));
+}
+
+void leave_apply(struct room *r, struct conn *c)
+{
+	struct session *s = room_session(c);
+	if (!s) {
+		release(r, c);
+		return;
+	}
+	struct user *u = s->user;
+	session_unlink(&r->users, s);
+	count_sessions(r);
+	u->seen_ms = r->now_ms;
+	address_went(r, s);
+	if (!u->sessions)
+		presence_left(r, u);
+	s->is_closed = true;
+	s->jobs++;
+	session_done(r, s);
+}
+
+void session_done(struct room *r, struct session *s)
+{
+	if (--s->jobs > 0 || !s->is_closed)
+		return;
+	release(r, s->conn);
+	free(s);
+}
+
+/* --- A second device */
+
+void link_apply(struct room *r, struct action *a)
+{
+	struct session *s = a->session;
+	if (!s) {
+		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+		return;
+	}
+	if (s->dialect != DIALECT_2)
+		return;
+	if (r->admission.password.is_set && !s->is_admitted) {
+		room_error(r, a->e->conn, ERR_PASSWORD_REQUIRED, STR("The chat's password was changed: come in with it first"), STR(""));
+		return;
+	}
+	/* One living code a person: a new one ends the old. */
+	struct link_code *l = NULL;
+	for (int i = 0; i < LINK_CODES; i++)
+		if (r->codes[i].user_id == s->user->id)
+			l = &r->codes[i];
+	if (!l)
+		l = &r->codes[r->next_code++ % LINK_CODES];
+	static const char alphabet[] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"; /* 32, none that look alike */
+	uint8_t random[16];
+	wc_random(random, sizeof random);
+	for (size_t i = 0; i < sizeof random; i++)
+		l->code[i] = alphabet[random[i] & 31];
+	l->code[16] = 0;
+	l->user_id = s->user->id;
+	l->expires_ms = r->mono_now_ms + LINK_CODE_S * 1000;
+	buf_reset(&r->scratch);
+	buf_printf(&r->scratch, "{\"type\":\"link\",\"code\":\"%s\",\"expires_in\":%d}", l->code, LINK_CODE_S);
+	publish_insert(r->pub, s, publish_position(r->pub, DIALECT_2), 0, frame_of_buf(&r->scratch), NULL, NULL);
+}

@@ -1,0 +1,143 @@
+/* room_lockdown.c — a lockdown as the room applies it: who is refused, what clients are told, and its end (see lockdown.h). The admin's command is
+ * moderate_lockdown.c.
+ *
+ * Known people, by their token or by a code of another device of theirs, come and go as ever; guests of the first dialect are new each time.
+ * What is refused costs the store nothing, but the look for a repetition. Level and end are two counters of the database. Thread: room (main while it loads). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "state/lockdown.h"
+#include "base/logmsg.h"
+#include "base/metrics.h"
+#include "room/impl.h"
+
+static bool is_over(const struct lockdown *l, int64_t now_ms)
+{
+	return l->until_ms && l->until_ms <= now_ms;
+}
+
+static int64_t left_ms(const struct room *r)
+{
+	return r->lockdown.until_ms ? WC_MAX(r->lockdown.until_ms - r->now_ms, (int64_t)1) : 0;
+}
+
+static void set(struct room *r, struct lockdown l)
+{
+	r->lockdown = l;
+	lockdown_show(l.level, l.until_ms);
+}
+
+void lockdown_load(struct room *r)
+{
+	struct lockdown l = { (enum lockdown_level)store_counter(r->o.store, "lockdown"), (int64_t)store_counter(r->o.store, "lockdown_until") };
+
+	if (l.level > LOCKDOWN_READ_ONLY || is_over(&l, real_ms()))
+		l = (struct lockdown){ LOCKDOWN_OFF, 0 };
+	set(r, l);
+	if (l.level)
+		log_warn("lockdown", "level=%s ends=\"%s\" remedy=\"wavechatctl lockdown off ends it\"", l.level == LOCKDOWN_READ_ONLY ? "read_only" : "new_people",
+		         l.until_ms ? "by itself; wavechatctl lockdown says when" : "by an admin alone");
+}
+
+/* --- Who is refused */
+
+static void refuse(struct room *r, struct action *a, const char *what)
+{
+	char until[64] = "";
+	time_t t = (time_t)(r->lockdown.until_ms / 1000);
+	struct tm tm;
+
+	if (r->lockdown.until_ms && gmtime_r(&t, &tm))
+		strftime(until, sizeof(until), " (until %Y-%m-%d %H:%M:%S UTC)", &tm);
+	free(a->copy);
+	if (asprintf(&a->copy, "%s%s", what, until) < 0)
+		abort();
+	a->words = a->copy;
+	a->rc = -WC_EBAD;
+	a->error = ERR_LOCKDOWN;
+	a->retry_ms = left_ms(r);
+}
+
+bool lockdown_bars(struct room *r, struct action *a)
+{
+	const struct event *e = a->e;
+
+	if (!r->lockdown.level || a->session || (e->join.version >= 2 && (e->join.token.len || e->join.code.len)))
+		return false;
+	refuse(r, a, "This chat lets no new people in now: an admin has locked it down");
+	metric_add(M_LOCKDOWN_JOINS, 1);
+	return true;
+}
+
+bool lockdown_silences(struct room *r, struct action *a)
+{
+	if (r->lockdown.level != LOCKDOWN_READ_ONLY)
+		return false;
+	refuse(r, a, "Nobody can write now: an admin has locked this chat down");
+	return true;
+}
+
+bool lockdown_stops_typing(struct room *r)
+{
+	if (r->lockdown.level != LOCKDOWN_READ_ONLY)
+		return false;
+	metric_add(M_LOCKDOWN_TYPING, 1);
+	return true;
+}
+
+/* --- What clients are told */
+
+static void put_state(struct buf *b, const struct room *r)
+{
+	buf_printf(b, "\"read_only\":%s", r->lockdown.level == LOCKDOWN_READ_ONLY ? "true" : "false");
+	if (r->lockdown.until_ms)
+		buf_printf(b, ",\"retry_ms\":%lld", (long long)left_ms(r));
+}
+
+void lockdown_put_init(struct room *r)
+{
+	if (!r->lockdown.level)
+		return;
+	buf_puts(&r->scratch, ",\"lockdown\":{");
+	put_state(&r->scratch, r);
+	buf_putc(&r->scratch, '}');
+}
+
+static void tell(struct room *r)
+{
+	size_t len;
+
+	if (r->users.session_count[DIALECT_2] == 0)
+		return;
+	buf_reset(&r->scratch);
+	buf_printf(&r->scratch, "{\"type\":\"lockdown\",\"on\":%s,", r->lockdown.level ? "true" : "false");
+	put_state(&r->scratch, r);
+	buf_putc(&r->scratch, '}');
+	publish_frame(r->pub, DIALECT_2, r->scratch.p, r->scratch.len, &len);
+}
+
+void lockdown_set(struct room *r, struct lockdown l)
+{
+	set(r, l);
+	tell(r);
+}
+
+/* --- Its end */
+
+int lockdown_timeout_ms(const struct room *r)
+{
+	if (!r->lockdown.until_ms)
+		return INT32_MAX;
+	return (int)WC_MIN(WC_MAX(r->lockdown.until_ms - real_ms(), (int64_t)1), (int64_t)INT32_MAX);
+}
+
+void lockdown_tick(struct room *r)
+{
+	if (!r->lockdown.until_ms || !is_over(&r->lockdown, real_ms()))
+		return;
+	r->now_ms = WC_MAX(real_ms(), r->now_ms);
+	lockdown_set(r, (struct lockdown){ LOCKDOWN_OFF, 0 });
+	log_info("lockdown", "level=off ends=\"its time is over\"");
+}

@@ -1,0 +1,329 @@
+/* moderate.c — an admin's commands on people, as the room carries them out (see moderate.h): who is meant, the audit, sending away.
+ * Bans and mutes are moderate_ban.c; what is done to the talk, and looking, is moderate_talk.c.
+ *
+ * Owns no state: everything is the room's. Never waits but for a commit. Thread: room. */
+#include "room/moderate.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/logmsg.h"
+#include "room/moderate_impl.h"
+#include "base/utf8.h"
+
+#define CANDIDATES 20
+#define CLOSE_REASON_BYTES 123 /* what a close frame can carry */
+
+/* --- Arguments and answers */
+
+void mod_put_key(struct buf *b, const char *key)
+{
+	buf_puts(b, b->len && b->p[b->len - 1] != '{' && b->p[b->len - 1] != '[' ? ",\"" : "\"");
+	buf_puts(b, key);
+	buf_puts(b, "\":");
+}
+
+void mod_put_str(struct buf *b, const char *key, const char *value)
+{
+	mod_put_key(b, key);
+	if (value)
+		json_str(b, str_of(value));
+	else
+		buf_puts(b, "null");
+}
+
+void mod_put_int(struct buf *b, const char *key, int64_t value)
+{
+	mod_put_key(b, key);
+	buf_printf(b, "%lld", (long long)value);
+}
+
+void mod_put_bool(struct buf *b, const char *key, bool value)
+{
+	mod_put_key(b, key);
+	buf_puts(b, value ? "true" : "false");
+}
+
+void mod_put_user(struct buf *b, const struct user *u)
+{
+	buf_puts(b, "{");
+	mod_put_int(b, "id", (int64_t)u->id);
+	mod_put_str(b, "name", u->name);
+	mod_put_bool(b, "identity", u->is_identity);
+	mod_put_bool(b, "online", u->is_online);
+}
+
+void mod_fail(struct command *c, int status, const char *code, const char *text)
+{
+	c->status = status;
+	buf_reset(&c->out);
+	buf_puts(&c->out, "{");
+	mod_put_str(&c->out, "error", code);
+	mod_put_str(&c->out, "text", text);
+	buf_puts(&c->out, "}");
+}
+
+void mod_fail_storage(struct command *c)
+{
+	mod_fail(c, 507, "storage", "the database refused; nothing was done. The server's log says why");
+}
+
+struct command_person *command_add(struct command *c, uint64_t id, const char *name, size_t name_len)
+{
+	const size_t n = c->people_count;
+	if ((n & (n - 1)) == 0)
+		c->people = xrealloc(c->people, (n ? 2 * n : 1) * sizeof(*c->people));
+	c->people_count++;
+	c->people[n] = (struct command_person){ .id = id, .name = name ? strndup(name, name_len) : NULL };
+	WC_ASSERT(!name || c->people[n].name);
+	return &c->people[n];
+}
+
+void command_drop_people(struct command *c)
+{
+	for (size_t i = 0; i < c->people_count; i++)
+		free(c->people[i].name);
+	free(c->people);
+	c->people = NULL;
+	c->people_count = 0;
+}
+
+/* --- Who is meant */
+
+bool mod_parse_id(const char *s, uint64_t *id)
+{
+	size_t n = strspn(s, "0123456789");
+	if (n == 0 || n > 18 || s[n])
+		return false;
+	*id = strtoull(s, NULL, 10);
+	return true;
+}
+
+static struct user *user_by_name(const struct room *r, const char *name)
+{
+	char *key = name_key(str_of(name));
+	struct user *u = map_get(&r->users.by_key, key, strlen(key));
+	free(key);
+	return u;
+}
+
+void mod_fail_user(struct room *r, struct command *c, const char *wanted, const struct user *a, const struct user *b)
+{
+	c->status = a && b ? 409 : 404;
+	buf_reset(&c->out);
+	buf_puts(&c->out, "{");
+	mod_put_str(&c->out, "error", a && b ? "ambiguous" : "no_such_user");
+	mod_put_str(&c->out, "text", a && b ? "this is one person's id and another's name: say id:N or name:NAME" : "nobody known here has this id or name");
+	mod_put_str(&c->out, "wanted", wanted);
+	mod_put_key(&c->out, "candidates");
+	buf_puts(&c->out, "[");
+	const struct user *both[] = { a, b };
+	for (int i = 0; a && b && i < 2; i++) {
+		buf_puts(&c->out, i ? "," : "");
+		mod_put_user(&c->out, both[i]);
+		buf_puts(&c->out, "}");
+	}
+	char *key = name_key(str_of(wanted));
+	size_t at = 0;
+	int n = 0;
+	for (const struct user *u; !(a && b) && *key && n < CANDIDATES && (u = map_next(&r->users.by_id, &at));) {
+		if (!strstr(u->key, key))
+			continue;
+		buf_puts(&c->out, n++ ? "," : "");
+		mod_put_user(&c->out, u);
+		buf_puts(&c->out, "}");
+	}
+	free(key);
+	buf_puts(&c->out, "]}");
+}
+
+struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other)
+{
+	struct user *by_id = NULL, *by_name = NULL;
+	uint64_t id;
+	*other = NULL;
+	if (strncmp(wanted, "id:", 3) == 0)
+		return mod_parse_id(wanted + 3, &id) ? user_get(&r->users, id) : NULL;
+	if (strncmp(wanted, "name:", 5) == 0)
+		return user_by_name(r, wanted + 5);
+	if (mod_parse_id(wanted, &id))
+		by_id = user_get(&r->users, id);
+	by_name = user_by_name(r, wanted);
+	if (by_id && by_name && by_id != by_name)
+		*other = by_name;
+	return by_id ? by_id : by_name;
+}
+
+struct user *mod_find_user(struct room *r, struct command *c, const char *wanted)
+{
+	struct user *other, *u = mod_look_up(r, wanted, &other);
+	if (u && !other)
+		return u;
+	mod_fail_user(r, c, wanted, u, other);
+	return NULL;
+}
+
+static bool find_id(struct room *r, struct command *c, const char *wanted, uint64_t *id)
+{
+	struct user *other, *u = mod_look_up(r, wanted, &other);
+	if (u && other) {
+		mod_fail_user(r, c, wanted, u, other);
+		return false;
+	}
+	*id = u ? u->id : 0;
+	if (u && wanted == c->user)
+		(void)command_add(c, u->id, u->name, u->name_len);
+	return true;
+}
+
+void moderate_find(struct room *r, struct command *c)
+{
+	c->head = r->applied_id;
+	c->keep_days = r->o.options->keep_addresses;
+	if ((c->user && !find_id(r, c, c->user, &c->user_id)) || (c->user_2 && !find_id(r, c, c->user_2, &c->user_2_id)))
+		return;
+	c->status = 200;
+	buf_puts(&c->out, "{}");
+}
+
+/* --- Decide, then apply */
+
+int mod_put_audit(struct room *r, const struct command *c, const struct buf *args)
+{
+	return store_put_audit(r->o.store, &(struct audit){ .at_ms = r->now_ms, .uid = c->uid, .pid = c->pid, .verb = str_of(c->verb),
+	                                                    .args = { args->p, args->len }, .reason = str_of(c->reason), .via = str_of(c->via) });
+}
+
+void mod_note(const struct command *c, const struct buf *args)
+{
+	char quoted[512];
+	/* What is announced is in the audit, and no business of the log. */
+	struct str shown = strcmp(c->verb, "say") == 0 ? STR("{}") : (struct str){ args->p, args->len };
+	log_info("admin", "verb=%s uid=%u%s%s pid=%d args=%s", c->verb, (unsigned)c->uid, c->via ? " via=" : "", c->via ? c->via : "", (int)c->pid,
+	         log_quote(quoted, shown));
+}
+
+/* An act that stores nothing but that it was done. True: go on. */
+bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args)
+{
+	int rc = store_begin(r->o.store);
+	if (rc == 0)
+		rc = mod_put_audit(r, c, args);
+	if (rc == 0)
+		rc = store_commit(r->o.store);
+	else
+		store_rollback(r->o.store);
+	if (rc < 0)
+		mod_fail_storage(c);
+	else
+		mod_note(c, args);
+	return rc == 0;
+}
+
+void moderate_note(struct room *r, struct command *c)
+{
+	struct buf args;
+	buf_init(&args, 64 * 1024);
+	buf_puts(&args, c->text ? c->text : "{}");
+	c->head = r->applied_id;
+	if (mod_audit_alone(r, c, &args)) {
+		c->status = 200;
+		buf_puts(&c->out, "{}");
+	}
+	buf_fini(&args);
+}
+
+/* --- Sending away */
+
+void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words)
+{
+	struct str reason = str_of(words);
+	if (is_dialect_1) {
+		struct buf b, text;
+		buf_init(&text, 8192);
+		buf_puts(&text, code == CLOSE_BANNED ? "You are banned: " : "You were sent out: ");
+		buf_put(&text, reason.p, reason.len);
+		buf_init(&b, 64 * 1024);
+		encode_error(&b, DIALECT_1, ERR_BAD_REQUEST, (struct str){ text.p, text.len }, STR(""));
+		struct mail *m = mail_new(MAIL_INSERT, c);
+		m->at = publish_end(r->pub, c);
+		mail_part(m, frame_of_buf(&b));
+		publish_mail(r->pub, m);
+		buf_fini(&b);
+		buf_fini(&text);
+	}
+	size_t len = WC_MIN(reason.len, (size_t)CLOSE_REASON_BYTES);
+	while (len < reason.len && len && ((unsigned char)reason.p[len] & 0xc0) == 0x80)
+		len--;
+	char cut[CLOSE_REASON_BYTES + 1];
+	memcpy(cut, reason.p, len);
+	cut[len] = 0;
+	publish_close(r->pub, c, code == CLOSE_BANNED ? M_EVICTED_BANNED : M_EVICTED_KICKED, code, cut);
+}
+
+void mod_turn_away(struct room *r, struct session *s, int code, const char *words)
+{
+	if (s->is_sent_away)
+		return;
+	s->is_sent_away = true;
+	moderate_turn_away(r, s->conn, s->dialect == DIALECT_1, code, words);
+}
+
+static size_t turn_away_user(struct room *r, struct user *u, int code, const char *words)
+{
+	size_t n = 0;
+	for (struct session *s = u->sessions; s; s = s->next, n++)
+		mod_turn_away(r, s, code, words);
+	return n;
+}
+
+void moderate_kick(struct room *r, struct command *c)
+{
+	struct user *u = mod_find_user(r, c, c->user);
+	if (!u)
+		return;
+	if (!u->sessions) {
+		mod_fail(c, 404, "not_online", "this person is not online");
+		return;
+	}
+	struct buf args;
+	buf_init(&args, 64 * 1024);
+	buf_puts(&args, "{");
+	mod_put_int(&args, "id", (int64_t)u->id);
+	mod_put_str(&args, "name", u->name);
+	buf_puts(&args, "}");
+	if (mod_audit_alone(r, c, &args)) {
+		size_t n = turn_away_user(r, u, CLOSE_KICKED, c->reason ? c->reason : "an admin decided so");
+		c->status = 200;
+		mod_put_user(&c->out, u);
+		mod_put_int(&c->out, "connections", (int64_t)n);
+		buf_puts(&c->out, "}");
+	}
+	buf_fini(&args);
+}
+
+/* --- The way in */
+
+static void run(void *arg)
+{
+	struct command *c = arg;
+	if (c->room->is_stopping)
+		mod_fail(c, 503, "stopping", "the server is stopping");
+	else
+		c->run(c->room, c);
+	if (c->status == 507 && room_made_room(c->room)) {
+		c->status = 0;
+		buf_reset(&c->out);
+		c->run(c->room, c);
+	}
+	c->done(c);
+}
+
+void room_command(struct room *r, struct command *c)
+{
+	struct event *e = event_new_small(EV_ADMIN, NULL, 0);
+	c->room = r;
+	e->call.fn = run;
+	e->call.arg = c;
+	inbox_push_one(r->o.inbox, e);
+}

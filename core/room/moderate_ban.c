@@ -1,0 +1,598 @@
+/* moderate_ban.c — an admin's bans and mutes, as the room carries them out (see moderate.h): whom one meets, whom else it would hit, which of two
+ * lasts longer, and lifting them.
+ *
+ * Owns no state: the list is sanction.c's. Decides everything before it stores anything: a command that may not do all does nothing. Never waits
+ * but for a commit. Thread: room. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "room/banguard.h"
+#include "room/moderate_impl.h"
+#include "base/utf8.h"
+
+#define SANCTIONS_MAX 10000 /* each is looked at for every join */
+#define NAMES_SAID 5        /* of those that a ban would hit besides */
+
+/* --- One ban or mute */
+
+static void put_sanction(struct buf *b, const struct sanction *s, bool is_kept)
+{
+	char net[IP_NET_TEXT];
+	buf_puts(b, "{");
+	mod_put_int(b, "sanction", (int64_t)s->id);
+	mod_put_str(b, "kind", s->kind == SANCTION_IDENTITY ? "identity" : s->kind == SANCTION_NAME ? "name" : s->bits == 128 ? "ip" : "cidr");
+	if (s->kind == SANCTION_IDENTITY)
+		mod_put_int(b, "id", (int64_t)s->user_id);
+	if (s->kind == SANCTION_NET) {
+		ip_net_text(s->addr, s->bits, net);
+		mod_put_str(b, "net", net);
+	} else {
+		mod_put_str(b, "name", s->name);
+	}
+	mod_put_int(b, "at", s->at_ms);
+	if (s->until_ms)
+		mod_put_int(b, "until", s->until_ms);
+	if (s->reason)
+		mod_put_str(b, "reason", s->reason);
+	mod_put_int(b, "uid", s->uid);
+	if (is_kept)
+		mod_put_bool(b, "kept", true);
+	buf_puts(b, "}");
+}
+
+static struct sanction *sanction_new(const struct room *r, const struct command *c, enum sanction_kind kind)
+{
+	struct sanction *s = xcalloc(1, sizeof(*s));
+	s->act = c->act;
+	s->kind = kind;
+	s->at_ms = r->now_ms;
+	s->until_ms = c->for_ms ? r->now_ms + c->for_ms : 0;
+	s->reason = c->reason ? xstrdup(c->reason) : NULL;
+	s->uid = c->uid;
+	return s;
+}
+
+static bool is_over(const struct room *r, const struct sanction *s)
+{
+	return s->until_ms && s->until_ms <= r->now_ms;
+}
+
+static bool is_same_target(const struct sanction *a, const struct sanction *b)
+{
+	if (a->act != b->act || a->kind != b->kind)
+		return false;
+	if (a->kind == SANCTION_IDENTITY)
+		return a->user_id == b->user_id;
+	if (a->kind == SANCTION_NAME)
+		return strcmp(a->key, b->key) == 0;
+	return a->bits == b->bits && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
+}
+
+static struct sanction *of_user(const struct room *r, const struct command *c, const struct user *u)
+{
+	/* A guest is nobody once the connection is gone: what lasts is the name. */
+	struct sanction *s = sanction_new(r, c, u->is_identity ? SANCTION_IDENTITY : SANCTION_NAME);
+	s->user_id = u->is_identity ? u->id : 0;
+	s->name = xstrdup(u->name);
+	s->key = xstrdup(u->key);
+	return s;
+}
+
+static struct sanction *of_name(const struct room *r, const struct command *c, const char *wanted)
+{
+	char name[WC_NAME_BYTES + 1];
+	size_t len = name_clean(name, str_of(wanted));
+	if (!len)
+		return NULL;
+	struct sanction *s = sanction_new(r, c, SANCTION_NAME);
+	s->name = xstrdup(name);
+	s->key = name_key((struct str){ name, len });
+	return s;
+}
+
+static struct sanction *of_net(const struct room *r, const struct command *c, const char *text)
+{
+	uint8_t addr[16];
+	int bits;
+	if (!ip_net_parse(text, addr, &bits))
+		return NULL;
+	struct sanction *s = sanction_new(r, c, SANCTION_NET);
+	memcpy(s->addr, addr, sizeof(addr));
+	s->bits = bits;
+	return s;
+}
+
+static struct sanction *of_address(const struct room *r, const struct command *c, const uint8_t addr[16])
+{
+	struct sanction *s = sanction_new(r, c, SANCTION_NET);
+	ban_net_of(addr, s->addr, &s->bits);
+	return s;
+}
+
+/* --- What the command names */
+
+#define TARGETS_MAX 64
+struct targets {
+	struct sanction *v[TARGETS_MAX];
+	struct sanction *longer[TARGETS_MAX]; /* the one of the same target that stands and lasts longer: nothing is done then. NULL: none */
+	int n;
+	const struct user *culprit;           /* who is meant, and no bystander; NULL: nobody who is known by now */
+};
+
+static void add_target(struct targets *t, struct sanction *s)
+{
+	for (int i = 0; i < t->n; i++)
+		if (is_same_target(t->v[i], s)) {
+			sanction_free(s);
+			return;
+		}
+	if (t->n < TARGETS_MAX)
+		t->v[t->n++] = s;
+	else
+		sanction_free(s);
+}
+
+static void fail_address(struct room *r, struct command *c, const char *name)
+{
+	const int days = r->o.options->keep_addresses;
+	char kept[96], *text = NULL;
+	if (days)
+		snprintf(kept, sizeof(kept), "an address is kept for %d day%s", days, days == 1 ? "" : "s");
+	else
+		snprintf(kept, sizeof(kept), "--keep-addresses 0 keeps none");
+	if (asprintf(&text, "nothing was done: no address of %s is known (%s); without --with-ip the %s alone", name, kept,
+	             c->act == SANCTION_BAN ? "ban is of the person" : "mute is of the person") < 0)
+		abort();
+	mod_fail(c, 404, "no_such_address", text);
+	free(text);
+}
+
+/* The addresses of somebody known: those of now, or the last one. False: answered. */
+static bool add_addresses(struct room *r, struct command *c, struct targets *t, const struct user *u)
+{
+	uint8_t addr[16];
+	int64_t at_ms;
+	int n = 0;
+	for (const struct session *s = u->sessions; s; s = s->next)
+		if (conn_address(s->conn, addr) && ++n)
+			add_target(t, of_address(r, c, addr));
+	if (!n && address_of_user(r, u, addr, &at_ms) && ++n)
+		add_target(t, of_address(r, c, addr));
+	if (!n)
+		fail_address(r, c, u->name);
+	return n > 0;
+}
+
+static void fail_several(struct command *c, const struct remembered *found, int n)
+{
+	char ip[IP_NET_TEXT];
+	c->status = 409;
+	buf_reset(&c->out);
+	buf_puts(&c->out, "{");
+	mod_put_str(&c->out, "error", "ambiguous");
+	mod_put_str(&c->out, "text", "several people who left had this name, at several addresses: say id:N");
+	mod_put_str(&c->out, "wanted", c->user);
+	mod_put_key(&c->out, "candidates");
+	buf_puts(&c->out, "[");
+	for (int i = 0; i < n; i++) {
+		ip_net_text(found[i].addr, 128, ip);
+		buf_puts(&c->out, i ? ",{" : "{");
+		mod_put_int(&c->out, "id", (int64_t)found[i].id);
+		mod_put_str(&c->out, "name", found[i].name);
+		mod_put_bool(&c->out, "online", false);
+		mod_put_str(&c->out, "address", ip);
+		mod_put_int(&c->out, "address_at", found[i].at_ms);
+		buf_puts(&c->out, "}");
+	}
+	buf_puts(&c->out, "]}");
+}
+
+/* Somebody who left and whom the room has forgotten, but for the address: the name it is, as of any guest. False: answered. */
+static bool add_remembered(struct room *r, struct command *c, struct targets *t)
+{
+	struct remembered found[REMEMBERED_MAX];
+	int n = addresses_find(r, c->user, found);
+	bool is_one = n > 0;
+	if (n < 0)
+		mod_fail_storage(c);
+	else if (n == 0)
+		mod_fail_user(r, c, c->user, NULL, NULL);
+	for (int i = 1; i < n; i++)
+		is_one &= strcmp(found[i].key, found[0].key) == 0 && (!c->with_ip || memcmp(found[i].addr, found[0].addr, sizeof(found[0].addr)) == 0);
+	if (n > 0 && !is_one)
+		fail_several(c, found, n);
+	if (is_one) {
+		add_target(t, of_name(r, c, found[0].name));
+		if (c->with_ip)
+			add_target(t, of_address(r, c, found[0].addr));
+	}
+	for (int i = 0; i < n; i++)
+		remembered_fini(&found[i]);
+	return is_one;
+}
+
+/* What the command names; false: it was answered with an error. */
+static bool find_targets(struct room *r, struct command *c, struct targets *t)
+{
+	if (c->user) {
+		struct user *other, *u = mod_look_up(r, c->user, &other);
+		if (other) {
+			mod_fail_user(r, c, c->user, u, other);
+			return false;
+		}
+		if (!u)
+			return add_remembered(r, c, t);
+		t->culprit = u;
+		add_target(t, of_user(r, c, u));
+		return !c->with_ip || add_addresses(r, c, t, u);
+	}
+	struct sanction *s = c->name ? of_name(r, c, c->name) : c->net ? of_net(r, c, c->net) : NULL;
+	if (!s) {
+		mod_fail(c, 400, "bad_request", c->net ? "neither an address nor a network such as 10.0.0.0/8" : "no name is left once it is cleaned");
+		return false;
+	}
+	add_target(t, s);
+	return true;
+}
+
+/* --- Whom else it would hit */
+
+struct bystanders {
+	const struct user *v[NAMES_SAID];
+	size_t count;
+};
+
+static bool is_hit(const struct targets *t, const struct session *s)
+{
+	bool hit = false;
+	for (int i = 0; i < t->n && !hit; i++)
+		hit = !t->longer[i] && sanction_is_of_conn(t->v[i], s->conn);
+	return hit;
+}
+
+/* People who are connected from one of the networks, and are not the one that is meant. Each counts once, however many tabs they have. */
+static void count_bystanders(const struct room *r, const struct targets *t, struct bystanders *out)
+{
+	out->count = 0;
+	for (const struct user *u = r->users.newest; u; u = u->older) {
+		bool hit = false;
+		for (const struct session *s = u == t->culprit ? NULL : u->sessions; s && !hit; s = s->next)
+			hit = !s->is_sent_away && is_hit(t, s);
+		if (!hit)
+			continue;
+		if (out->count < NAMES_SAID)
+			out->v[out->count] = u;
+		out->count++;
+	}
+}
+
+static void put_bystanders(struct buf *b, const struct command *c, const struct targets *t, const struct bystanders *by)
+{
+	const bool is_ban = c->act == SANCTION_BAN;
+	if (!by->count) {
+		buf_puts(b, t->culprit ? "nobody else is connected from there" : "nobody is connected from there");
+		return;
+	}
+	buf_printf(b, "%zu %s%s connected from there would be %s: ", by->count, t->culprit ? "other " : "", by->count == 1 ? "person" : "people",
+	           is_ban ? "sent out" : "muted");
+	for (size_t i = 0; i < WC_MIN(by->count, (size_t)NAMES_SAID); i++) {
+		buf_puts(b, i ? ", " : "");
+		buf_put(b, by->v[i]->name, by->v[i]->name_len);
+		buf_printf(b, " (%llu)", (unsigned long long)by->v[i]->id);
+	}
+	if (by->count > NAMES_SAID)
+		buf_printf(b, " and %zu more", by->count - NAMES_SAID);
+}
+
+/* Networks that hold more than the culprit want force. False: answered, with the number of those who would be hit. */
+static bool guard(struct room *r, struct command *c, const struct targets *t)
+{
+	char caution[CAUTION_TEXT] = "";
+	struct bystanders by;
+	struct buf text;
+	if (c->force)
+		return true;
+	count_bystanders(r, t, &by);
+	for (int i = 0; i < t->n && !caution[0]; i++)
+		if (t->v[i]->kind == SANCTION_NET && !t->longer[i])
+			(void)ban_caution(t->v[i]->addr, t->v[i]->bits, &r->o.options->trust_proxy, caution);
+	if (!caution[0] && !by.count)
+		return true;
+	buf_init(&text, 8192);
+	buf_puts(&text, "nothing was done: ");
+	buf_puts(&text, caution);
+	buf_puts(&text, caution[0] ? ", and " : "");
+	put_bystanders(&text, c, t, &by);
+	buf_puts(&text, c->act == SANCTION_BAN ? "; --force bans it all the same" : "; --force mutes it all the same");
+	buf_putc(&text, '\0');
+	mod_fail(c, 409, "hits_others", text.p);
+	c->out.len--; /* the object goes on */
+	mod_put_int(&c->out, "hit", (int64_t)by.count);
+	buf_puts(&c->out, "}");
+	buf_fini(&text);
+	return false;
+}
+
+/* --- Carrying it out */
+
+/* Which of them stand already, for longer? */
+static void find_longer(const struct room *r, const struct command *c, struct targets *t)
+{
+	for (int i = 0; i < t->n; i++)
+		for (size_t j = 0; j < r->mod.count && !c->replace; j++) {
+			struct sanction *old = r->mod.list[j];
+			if (is_same_target(old, t->v[i]) && !is_over(r, old) && sanction_outlasts(old, t->v[i]))
+				t->longer[i] = old;
+		}
+}
+
+/* Would the list grow beyond what is looked at for every join? What is over, or makes room for the new, does not count. */
+static bool is_too_many(const struct room *r, const struct targets *t)
+{
+	size_t stay = 0, come = 0;
+	for (int i = 0; i < t->n; i++)
+		come += !t->longer[i];
+	for (size_t j = 0; j < r->mod.count; j++) {
+		bool goes = is_over(r, r->mod.list[j]);
+		for (int i = 0; i < t->n && !goes; i++)
+			goes = !t->longer[i] && is_same_target(r->mod.list[j], t->v[i]);
+		stay += !goes;
+	}
+	return come && stay + come > SANCTIONS_MAX;
+}
+
+static void put_targets(struct buf *b, const struct targets *t)
+{
+	buf_puts(b, "[");
+	for (int i = 0; i < t->n; i++) {
+		buf_puts(b, i ? "," : "");
+		put_sanction(b, t->longer[i] ? t->longer[i] : t->v[i], t->longer[i] != NULL);
+	}
+	buf_puts(b, "]");
+}
+
+/* An older one of the same target makes room for the new one, unless it lasts longer. */
+static int store_targets(struct room *r, const struct targets *t)
+{
+	int rc = store_drop_expired_sanctions(r->o.store, r->now_ms);
+	for (int i = 0; i < t->n && rc == 0; i++) {
+		if (t->longer[i])
+			continue;
+		for (size_t j = 0; j < r->mod.count && rc == 0; j++)
+			if (is_same_target(r->mod.list[j], t->v[i]))
+				rc = store_drop_sanction(r->o.store, r->mod.list[j]->id);
+		if (rc == 0)
+			rc = store_put_sanction(r->o.store, t->v[i]);
+	}
+	return rc;
+}
+
+struct taking {
+	const struct room *r;
+	const struct targets *t;
+};
+
+static bool makes_room(void *arg, const struct sanction *old)
+{
+	const struct taking *k = arg;
+	bool goes = is_over(k->r, old);
+	for (int i = 0; i < k->t->n; i++)
+		goes |= !k->t->longer[i] && is_same_target(old, k->t->v[i]);
+	return goes;
+}
+
+static void take_targets(struct room *r, const struct targets *t)
+{
+	struct taking k = { r, t };
+	sanctions_sweep(r, makes_room, &k);
+	for (int i = 0; i < t->n; i++)
+		if (!t->longer[i])
+			sanction_add(r, t->v[i]);
+}
+
+/* Everyone online whom it meets leaves now. Returns how many connections. */
+static size_t enforce_ban(struct room *r, const struct sanction *ban)
+{
+	size_t n = 0;
+	char *words = sanction_words(ban, "You are banned from this chat");
+	for (enum dialect d = DIALECT_1; d < DIALECTS; d++)
+		for (uint32_t i = 0; i < r->users.session_count[d]; i++) {
+			struct session *s = r->users.sessions[d][i];
+			if (s->is_sent_away || !(sanction_is_of_user(ban, s->user) || sanction_is_of_conn(ban, s->conn)))
+				continue;
+			mod_turn_away(r, s, CLOSE_BANNED, words);
+			n++;
+		}
+	free(words);
+	return n;
+}
+
+/* Those online learn of their mute now, not only when they next write. */
+static size_t tell_muted(struct room *r, const struct sanction *mute)
+{
+	size_t n = 0;
+	char *words = sanction_words(mute, "an admin decided so");
+	struct buf text;
+	buf_init(&text, 8192);
+	buf_puts(&text, "You are muted: ");
+	buf_puts(&text, words);
+	for (enum dialect d = DIALECT_1; d < DIALECTS; d++)
+		for (uint32_t i = 0; i < r->users.session_count[d]; i++) {
+			const struct session *s = r->users.sessions[d][i];
+			if (!sanction_is_of_user(mute, s->user) && !sanction_is_of_conn(mute, s->conn))
+				continue;
+			room_error_retry(r, s->conn, ERR_MUTED, (struct str){ text.p, text.len }, STR(""), mute->until_ms ? mute->until_ms - r->now_ms : 0);
+			n++;
+		}
+	buf_fini(&text);
+	free(words);
+	return n;
+}
+
+static void free_targets(struct targets *t)
+{
+	for (int i = 0; i < t->n; i++)
+		sanction_free(t->v[i]);
+}
+
+/* The list's now: what is not is freed. Returns how many connections it met. */
+static size_t apply_targets(struct room *r, const struct command *c, struct targets *t)
+{
+	size_t n = 0;
+	take_targets(r, t);
+	for (int i = 0; i < t->n; i++) {
+		if (t->longer[i])
+			sanction_free(t->v[i]);
+		else
+			n += c->act == SANCTION_BAN ? enforce_ban(r, t->v[i]) : tell_muted(r, t->v[i]);
+	}
+	return n;
+}
+
+void moderate_sanction(struct room *r, struct command *c)
+{
+	struct targets t = { .n = 0 };
+	struct buf args;
+	bool found = find_targets(r, c, &t);
+	if (found)
+		find_longer(r, c, &t);
+	if (!found || !guard(r, c, &t)) {
+		free_targets(&t);
+		return;
+	}
+	if (is_too_many(r, &t)) {
+		mod_fail(c, 409, "too_many", "there are 10,000 bans and mutes already: lift some, or ban networks instead of addresses");
+		free_targets(&t);
+		return;
+	}
+	buf_init(&args, 64 * 1024);
+	int rc = store_begin(r->o.store);
+	if (rc == 0)
+		rc = store_targets(r, &t);
+	put_targets(&args, &t);
+	if (rc == 0)
+		rc = mod_put_audit(r, c, &args);
+	if (rc == 0)
+		rc = store_commit(r->o.store);
+	else
+		store_rollback(r->o.store);
+	if (rc < 0) {
+		mod_fail_storage(c);
+		free_targets(&t);
+	} else {
+		mod_note(c, &args);
+		size_t n = apply_targets(r, c, &t);
+		c->status = 200;
+		buf_puts(&c->out, "{\"sanctions\":");
+		buf_put(&c->out, args.p, args.len);
+		mod_put_int(&c->out, "connections", (int64_t)n);
+		buf_puts(&c->out, "}");
+	}
+	buf_fini(&args);
+}
+
+/* --- Lifting */
+
+/* Is it one of those that the command would lift? */
+static bool is_meant(const struct command *c, const struct sanction *s, const struct sanction *like, const struct user *u)
+{
+	if (s->act != c->act)
+		return false;
+	if (c->id)
+		return s->id == c->id;
+	if (u && sanction_is_of_user(s, u))
+		return true;
+	return like && is_same_target(s, like);
+}
+
+/* Of whom the command speaks: *u, or *like, a sanction of the name or network. False: answered. */
+static bool find_pardoned(struct room *r, struct command *c, const struct user **u, struct sanction **like)
+{
+	struct remembered found[REMEMBERED_MAX];
+	struct user *other;
+	const char *name = c->name;
+	int n = 0;
+	if (c->user) {
+		*u = mod_look_up(r, c->user, &other);
+		if (other) {
+			mod_fail_user(r, c, c->user, *u, other);
+			return false;
+		}
+		/* A guest's ban outlives the guest: what was said may be the id of one who left, or a name that nobody has now. */
+		n = *u ? 0 : addresses_find(r, c->user, found);
+		n = WC_MAX(n, 0); /* a store that cannot be read knows nobody */
+		name = *u ? NULL : n ? found[0].name : strncmp(c->user, "name:", 5) == 0 ? c->user + 5 : c->user;
+	}
+	*like = c->net ? of_net(r, c, c->net) : name ? of_name(r, c, name) : NULL;
+	for (int i = 0; i < n; i++)
+		remembered_fini(&found[i]);
+	return true;
+}
+
+void moderate_pardon(struct room *r, struct command *c)
+{
+	struct sanction *like = NULL;
+	const struct user *u = NULL;
+	struct buf args;
+	int n = 0, rc;
+	buf_init(&args, 256 * 1024);
+	if (!find_pardoned(r, c, &u, &like))
+		goto out;
+	rc = store_begin(r->o.store);
+	buf_puts(&args, "[");
+	for (size_t i = 0; i < r->mod.count && rc == 0; i++) {
+		if (!is_meant(c, r->mod.list[i], like, u))
+			continue;
+		rc = store_drop_sanction(r->o.store, r->mod.list[i]->id);
+		buf_puts(&args, n++ ? "," : "");
+		put_sanction(&args, r->mod.list[i], false);
+	}
+	buf_puts(&args, "]");
+	if (rc == 0 && n == 0) {
+		store_rollback(r->o.store);
+		if (c->net && !like)
+			mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
+		else if (c->user && !u && !like)
+			mod_fail_user(r, c, c->user, NULL, NULL);
+		else
+			mod_fail(c, 404, "no_such_sanction", c->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
+		goto out;
+	}
+	if (rc == 0)
+		rc = mod_put_audit(r, c, &args);
+	if (rc == 0)
+		rc = store_commit(r->o.store);
+	else
+		store_rollback(r->o.store);
+	if (rc < 0) {
+		mod_fail_storage(c);
+		goto out;
+	}
+	mod_note(c, &args);
+	for (size_t i = r->mod.count; i-- > 0;)
+		if (is_meant(c, r->mod.list[i], like, u))
+			sanction_remove(r, r->mod.list[i]);
+	c->status = 200;
+	buf_puts(&c->out, "{\"lifted\":");
+	buf_put(&c->out, args.p, args.len);
+	buf_puts(&c->out, "}");
+out:
+	sanction_free(like);
+	buf_fini(&args);
+}
+
+void moderate_sanctions(struct room *r, struct command *c)
+{
+	bool is_first = true;
+	c->status = 200;
+	buf_puts(&c->out, "{\"sanctions\":[");
+	for (size_t i = 0; i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (s->act != c->act || is_over(r, s))
+			continue;
+		buf_puts(&c->out, is_first ? "" : ",");
+		is_first = false;
+		put_sanction(&c->out, s, false);
+	}
+	buf_puts(&c->out, "]}");
+}

@@ -1,0 +1,45 @@
+/* moderate_impl.h — what moderate.c, moderate_ban.c and moderate_talk.c share. Nobody else includes it. Thread: room. */
+#ifndef WC_MODERATE_IMPL_H
+#define WC_MODERATE_IMPL_H
+
+#include <string.h>
+
+#include "room/moderate.h"
+#include "room/impl.h"
+
+static inline struct str str_of(const char *s)
+{
+	return s ? (struct str){ s, strlen(s) } : STR("");
+}
+
+/* Members of the answer, with the comma before each that needs one. */
+void mod_put_key(struct buf *b, const char *key);
+void mod_put_str(struct buf *b, const char *key, const char *value);
+void mod_put_int(struct buf *b, const char *key, int64_t value);
+void mod_put_bool(struct buf *b, const char *key, bool value);
+void mod_put_user(struct buf *b, const struct user *u); /* an object, left open */
+
+void mod_fail(struct command *c, int status, const char *code, const char *text);
+void mod_fail_storage(struct command *c);
+
+/* --- Who is meant: an id, a name, id:7 or name:7. */
+bool mod_parse_id(const char *s, uint64_t *id);
+/* NULL: nobody whom the room knows, or several; *other is set if several. */
+struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other);
+/* Answers: it fits both a and b, which are listed; or nobody, and similar names are. */
+void mod_fail_user(struct room *r, struct command *c, const char *wanted, const struct user *a, const struct user *b);
+struct user *mod_find_user(struct room *r, struct command *c, const char *wanted); /* NULL: it was answered */
+
+/* Closes a session's connection, once. */
+void mod_turn_away(struct room *r, struct session *s, int code, const char *words);
+
+/* The audit's row, within the caller's transaction; and the log's line, after its commit. args: JSON. */
+int mod_put_audit(struct room *r, const struct command *c, const struct buf *args);
+void mod_note(const struct command *c, const struct buf *args);
+/* Both for an act that stores nothing but that it was done. True: go on; else it was answered. */
+bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args);
+
+/* moderate_lockdown.c: the member of the status */
+void lockdown_put_status(const struct room *r, struct buf *b);
+
+#endif

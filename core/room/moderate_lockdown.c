@@ -1,0 +1,72 @@
+/* moderate_lockdown.c — an admin's command on a lockdown, and how it is shown in the status (see moderate.h, lockdown.h).
+ *
+ * What is decided is stored together with the audit's row, and applied and told after the commit. Owns no state. Thread: room. */
+#include "state/lockdown.h"
+#include "room/moderate_impl.h"
+
+static void put_answer(struct buf *b, const struct lockdown *l)
+{
+	mod_put_bool(b, "on", l->level != LOCKDOWN_OFF);
+	mod_put_bool(b, "read_only", l->level == LOCKDOWN_READ_ONLY);
+	mod_put_int(b, "until", l->until_ms);
+}
+
+void lockdown_put_status(const struct room *r, struct buf *b)
+{
+	mod_put_key(b, "lockdown");
+	buf_puts(b, "{");
+	put_answer(b, &r->lockdown);
+	buf_puts(b, "}");
+}
+
+static int keep(struct room *r, const struct command *c, struct lockdown l, const struct buf *args)
+{
+	int rc = store_begin(r->o.store);
+
+	if (rc < 0)
+		return rc;
+	rc = store_set_counter(r->o.store, "lockdown", l.level);
+	if (rc == 0)
+		rc = store_set_counter(r->o.store, "lockdown_until", (uint64_t)l.until_ms);
+	if (rc == 0)
+		rc = mod_put_audit(r, c, args);
+	if (rc == 0)
+		return store_commit(r->o.store);
+	store_rollback(r->o.store);
+	return rc;
+}
+
+void moderate_lockdown(struct room *r, struct command *c)
+{
+	const struct lockdown was = r->lockdown;
+
+	if (c->level >= 0) {
+		struct lockdown l = { (enum lockdown_level)c->level, c->level && c->for_ms ? r->now_ms + c->for_ms : 0 };
+		struct buf args;
+		int rc;
+
+		buf_init(&args, 256);
+		buf_puts(&args, "{");
+		put_answer(&args, &l);
+		buf_puts(&args, "}");
+		rc = keep(r, c, l, &args);
+		if (rc == 0)
+			mod_note(c, &args);
+		buf_fini(&args);
+		if (rc < 0) {
+			mod_fail_storage(c);
+			return;
+		}
+		lockdown_set(r, l);
+	}
+	c->status = 200;
+	buf_puts(&c->out, "{");
+	put_answer(&c->out, &r->lockdown);
+	if (c->level >= 0) {
+		mod_put_key(&c->out, "was");
+		buf_puts(&c->out, "{");
+		put_answer(&c->out, &was);
+		buf_puts(&c->out, "}");
+	}
+	buf_puts(&c->out, "}");
+}

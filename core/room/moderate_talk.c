@@ -1,0 +1,398 @@
+/* moderate_talk.c — an admin's commands on the talk, and looking: slow mode, announcements, deletions, who is here, how it goes (see moderate.h).
+ *
+ * Owns no state. Never waits but for a commit. Thread: room. */
+#include <stdlib.h>
+
+#include "net/ipban.h"
+#include "room/moderate_impl.h"
+#include "base/utf8.h"
+
+#define USERS_PAGE 1000
+
+void moderate_slow(struct room *r, struct command *c)
+{
+	if (c->seconds >= 0) {
+		struct buf args;
+		buf_init(&args, 256);
+		buf_printf(&args, "{\"seconds\":%d}", c->seconds);
+		int rc = store_begin(r->o.store);
+		if (rc == 0)
+			rc = store_set_counter(r->o.store, "slow_s", (uint64_t)c->seconds);
+		if (rc == 0)
+			rc = mod_put_audit(r, c, &args);
+		if (rc == 0)
+			rc = store_commit(r->o.store);
+		else
+			store_rollback(r->o.store);
+		if (rc == 0)
+			mod_note(c, &args);
+		buf_fini(&args);
+		if (rc < 0) {
+			mod_fail_storage(c);
+			return;
+		}
+		r->mod.slow_ms = (int64_t)c->seconds * 1000;
+	}
+	c->status = 200;
+	buf_printf(&c->out, "{\"seconds\":%lld}", (long long)r->mod.slow_ms / 1000);
+}
+
+void moderate_say(struct room *r, struct command *c)
+{
+	struct buf args;
+	buf_init(&args, 64 * 1024);
+	buf_puts(&args, "{");
+	mod_put_str(&args, "text", c->text);
+	buf_puts(&args, "}");
+	if (mod_audit_alone(r, c, &args)) {
+		for (enum dialect d = DIALECT_1; d < DIALECTS; d++) {
+			size_t len;
+			if (r->users.session_count[d] == 0)
+				continue;
+			buf_reset(&r->scratch);
+			encode_system(&r->scratch, d, str_of(c->text), r->now_ms);
+			publish_frame(r->pub, d, r->scratch.p, r->scratch.len, &len);
+		}
+		c->status = 200;
+		buf_printf(&c->out, "{\"online\":%zu}", r->users.online);
+	}
+	buf_fini(&args);
+}
+
+/* --- Deleting */
+
+struct doomed {
+	uint64_t id, from, to;
+	uint32_t flags;
+	bool is_dm, has_file, is_found;
+	uint64_t events[2]; /* ids of those that tell of it */
+	uint64_t viewers[2];
+	int event_count;
+};
+
+static int look_at(void *arg, const struct msg *m)
+{
+	struct doomed *d = arg;
+	d->is_found = m->kind != MSG_DELETE;
+	d->from = m->from_id;
+	d->to = m->to_id;
+	d->is_dm = m->is_dm;
+	d->flags = m->flags;
+	d->has_file = m->kind != MSG_TEXT;
+	return 0;
+}
+
+static int delete_one(struct room *r, struct doomed *d)
+{
+	int rc = store_get_msg(r->o.store, d->id, look_at, d);
+	if (rc == -WC_ENOENT)
+		return 0;
+	if (rc == 0 && d->is_found && !(d->flags & MSG_DELETED)) {
+		rc = store_delete_msg(r->o.store, d->id);
+		d->viewers[d->event_count++] = d->is_dm ? d->from : 0;
+		if (d->is_dm && d->to != d->from)
+			d->viewers[d->event_count++] = d->to;
+		for (int i = 0; i < d->event_count && rc == 0; i++) {
+			d->events[i] = r->next_id++;
+			rc = store_put_deletion(r->o.store, d->events[i], r->now_ms, d->id, d->viewers[i]);
+		}
+	}
+	return rc;
+}
+
+static void apply_deletion(struct room *r, const struct doomed *d)
+{
+	if (!d->is_dm)
+		tail_set_flags(r->tail, d->id, d->flags | MSG_DELETED);
+	r->evicted |= d->has_file;
+	r->has_free_pages |= d->event_count > 0;
+	for (int i = 0; i < d->event_count; i++) {
+		size_t len;
+		r->applied_id = d->events[i];
+		buf_reset(&r->scratch);
+		encode_delete(&r->scratch, d->events[i], r->now_ms, d->id);
+		if (!d->is_dm) {
+			tail_add_deletion(r->tail, d->events[i], r->now_ms, d->id);
+			if (r->users.session_count[DIALECT_2])
+				publish_frame(r->pub, DIALECT_2, r->scratch.p, r->scratch.len, &len);
+			continue;
+		}
+		const struct user *u = user_get(&r->users, d->viewers[i]);
+		for (const struct session *s = u ? u->sessions : NULL; s; s = s->next)
+			if (s->dialect == DIALECT_2)
+				publish_insert(r->pub, s, publish_position(r->pub, DIALECT_2), 0, frame_of_buf(&r->scratch), NULL, NULL);
+	}
+}
+
+static void put_ids(struct buf *b, const char *key, const struct doomed *v, size_t n, bool deleted, bool found)
+{
+	bool is_first = true;
+	mod_put_key(b, key);
+	buf_puts(b, "[");
+	for (size_t i = 0; i < n; i++) {
+		if ((v[i].event_count > 0) != deleted || v[i].is_found != found)
+			continue;
+		buf_puts(b, is_first ? "" : ",");
+		buf_u64(b, v[i].id);
+		is_first = false;
+	}
+	buf_puts(b, "]");
+}
+
+void moderate_delete(struct room *r, struct command *c)
+{
+	struct doomed *v = xcalloc(c->id_count + 1, sizeof *v);
+	const uint64_t next_id = r->next_id;
+	struct buf args;
+	int rc = store_begin(r->o.store);
+	buf_init(&args, 64 * 1024);
+	for (size_t i = 0; i < c->id_count && rc == 0; i++) {
+		v[i].id = c->ids[i];
+		rc = delete_one(r, &v[i]);
+	}
+	c->count = 0;
+	for (size_t i = 0; i < c->id_count; i++)
+		c->count += v[i].event_count > 0;
+	if (rc == 0 && c->count == 0) {
+		store_rollback(r->o.store); /* nothing of it is there, or all of it is deleted */
+	} else {
+		buf_puts(&args, "{");
+		put_ids(&args, "ids", v, c->id_count, true, true);
+		buf_puts(&args, "}");
+		if (rc == 0 && !c->is_part)
+			rc = mod_put_audit(r, c, &args);
+		if (rc == 0)
+			rc = store_commit(r->o.store);
+		else
+			store_rollback(r->o.store);
+		if (rc == 0 && !c->is_part)
+			mod_note(c, &args);
+	}
+	if (rc < 0) {
+		r->next_id = next_id;
+		mod_fail_storage(c);
+		goto out;
+	}
+	for (size_t i = 0; i < c->id_count; i++)
+		if (v[i].event_count)
+			apply_deletion(r, &v[i]);
+	c->status = c->count || c->is_part ? 200 : 404;
+	buf_puts(&c->out, "{");
+	if (c->status == 404) {
+		mod_put_str(&c->out, "error", "no_such_message");
+		mod_put_str(&c->out, "text", "no such message, or deleted before");
+	}
+	put_ids(&c->out, "deleted", v, c->id_count, true, true);
+	put_ids(&c->out, "already", v, c->id_count, false, true);
+	put_ids(&c->out, "missing", v, c->id_count, false, false);
+	buf_puts(&c->out, "}");
+out:
+	buf_fini(&args);
+	free(v);
+}
+
+/* --- Looking */
+
+static void put_address(struct buf *b, const char *key, const uint8_t addr[16])
+{
+	char text[IP_NET_TEXT];
+	ip_net_text(addr, 128, text);
+	if (key)
+		mod_put_key(b, key);
+	json_str(b, str_of(text));
+}
+
+/* Those of now; of somebody who is away the last one, in a list of everybody. */
+static void put_addresses(const struct room *r, struct buf *b, const struct user *u, bool with_last)
+{
+	uint8_t addr[16];
+	int64_t at_ms;
+	int n = 0;
+	mod_put_key(b, "addresses");
+	buf_puts(b, "[");
+	for (const struct session *s = u->sessions; s && n < 16; s = s->next) {
+		if (!conn_address(s->conn, addr))
+			continue;
+		buf_puts(b, n++ ? "," : "");
+		put_address(b, NULL, addr);
+	}
+	buf_puts(b, "]");
+	if (with_last && !n && address_of_user(r, u, addr, &at_ms)) {
+		put_address(b, "last_address", addr);
+		mod_put_int(b, "last_address_at", at_ms);
+	}
+}
+
+static void put_whole_user(struct room *r, struct buf *b, const struct user *u, bool with_last)
+{
+	int tabs = 0;
+	bool is_muted = false, is_banned = false;
+	for (const struct session *s = u->sessions; s; s = s->next)
+		tabs++;
+	for (size_t i = 0; i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if ((s->until_ms && s->until_ms <= r->now_ms) || !sanction_is_of_user(s, u))
+			continue;
+		is_muted |= s->act == SANCTION_MUTE;
+		is_banned |= s->act == SANCTION_BAN;
+	}
+	mod_put_user(b, u);
+	mod_put_int(b, "connections", tabs);
+	mod_put_int(b, "seen", u->sessions ? r->now_ms : u->seen_ms);
+	if (is_muted)
+		mod_put_bool(b, "muted", true);
+	if (is_banned)
+		mod_put_bool(b, "banned", true);
+	put_addresses(r, b, u, with_last);
+	buf_puts(b, "}");
+}
+
+static void put_remembered(struct buf *b, const struct command_person *p)
+{
+	buf_puts(b, "{");
+	mod_put_int(b, "id", (int64_t)p->id);
+	mod_put_str(b, "name", p->name);
+	mod_put_bool(b, "identity", !p->is_guest);
+	mod_put_bool(b, "online", false);
+	mod_put_int(b, "connections", 0);
+	mod_put_int(b, "seen", p->at_ms);
+	buf_puts(b, ",\"addresses\":[]");
+	put_address(b, "last_address", p->addr);
+	mod_put_int(b, "last_address_at", p->at_ms);
+	buf_puts(b, "}");
+}
+
+/* Is, or was, this person connected from there? */
+static bool is_in_net(const struct room *r, const struct user *u, const struct ip_net *net)
+{
+	uint8_t addr[16];
+	int64_t at_ms;
+	for (const struct session *s = u->sessions; s; s = s->next)
+		if (conn_address(s->conn, addr) && ip_in_net(addr, net->addr, net->bits))
+			return true;
+	return !u->sessions && address_of_user(r, u, addr, &at_ms) && ip_in_net(addr, net->addr, net->bits);
+}
+
+static bool take_net(struct command *c, struct ip_net *net)
+{
+	if (ip_net_parse(c->net, net->addr, &net->bits))
+		return true;
+	mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
+	return false;
+}
+
+void moderate_people(struct room *r, struct command *c)
+{
+	struct ip_net net;
+	size_t at = 0;
+	if (!take_net(c, &net))
+		return;
+	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
+		if (!u->is_tentative && is_in_net(r, u, &net))
+			(void)command_add(c, u->id, u->name, u->name_len);
+	c->status = 200;
+}
+
+void moderate_names(struct room *r, struct command *c)
+{
+	for (size_t i = 0; i < c->people_count; i++) {
+		const struct user *u = user_get(&r->users, c->people[i].id);
+		if (u && !c->people[i].name)
+			c->people[i].name = xstrdup(u->name);
+	}
+	c->keep_days = r->o.options->keep_addresses;
+	c->status = 200;
+}
+
+void moderate_store_addresses(struct room *r, struct command *c)
+{
+	c->count = addresses_flush(r);
+	c->keep_days = r->o.options->keep_addresses;
+	c->status = 200;
+}
+
+/* One of a list: whom the room knows, or else who left. */
+struct listed {
+	uint64_t id;
+	const struct user *user;
+	const struct command_person *left;
+};
+
+static int by_listed_id(const void *a, const void *b)
+{
+	const struct listed *x = a, *y = b;
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static bool has_key_part(const struct command_person *p, const char *part)
+{
+	char *key = part ? name_key(str_of(p->name)) : NULL;
+	bool has = !part || strstr(key, part);
+	free(key);
+	return has;
+}
+
+void moderate_users(struct room *r, struct command *c)
+{
+	struct ip_net net;
+	if (c->net && !take_net(c, &net))
+		return;
+	const uint64_t upto = c->people_upto ? c->people_upto : UINT64_MAX;
+	char *key = c->text && *c->text ? name_key(str_of(c->text)) : NULL;
+	size_t n = 0, limit = c->limit > 0 ? (size_t)WC_MIN(c->limit, USERS_PAGE) : USERS_PAGE, at = 0;
+	struct listed *found = xmalloc((r->users.by_id.n + c->people_count + 1) * sizeof(*found));
+	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
+		if (u->id > c->after && u->id <= upto && (c->all || u->is_online) && !u->is_tentative && (!key || strstr(u->key, key)) &&
+		    (!c->net || is_in_net(r, u, &net)))
+			found[n++] = (struct listed){ u->id, u, NULL };
+	for (size_t i = 0; i < c->people_count; i++)
+		if (c->people[i].id > c->after && c->people[i].id <= upto && !user_get(&r->users, c->people[i].id) && has_key_part(&c->people[i], key))
+			found[n++] = (struct listed){ c->people[i].id, NULL, &c->people[i] };
+	qsort(found, n, sizeof(*found), by_listed_id);
+	c->status = 200;
+	buf_puts(&c->out, "{\"users\":[");
+	for (size_t i = 0; i < WC_MIN(n, limit); i++) {
+		buf_puts(&c->out, i ? "," : "");
+		if (found[i].user)
+			put_whole_user(r, &c->out, found[i].user, c->all);
+		else
+			put_remembered(&c->out, found[i].left);
+	}
+	buf_puts(&c->out, "]");
+	mod_put_int(&c->out, "online", (int64_t)r->users.online);
+	if (n > limit)
+		mod_put_int(&c->out, "upto", (int64_t)found[limit - 1].id);
+	else if (c->people_upto)
+		mod_put_int(&c->out, "upto", (int64_t)c->people_upto);
+	mod_put_bool(&c->out, "more", n > limit || c->people_upto);
+	buf_puts(&c->out, "}");
+	free(found);
+	free(key);
+}
+
+void moderate_status(struct room *r, struct command *c)
+{
+	size_t identities = 0, at = 0;
+	int bans = 0, mutes = 0;
+	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
+		identities += u->is_identity;
+	for (size_t i = 0; i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (s->until_ms && s->until_ms <= r->now_ms)
+			continue;
+		bans += s->act == SANCTION_BAN;
+		mutes += s->act == SANCTION_MUTE;
+	}
+	c->status = 200;
+	buf_puts(&c->out, "{");
+	mod_put_int(&c->out, "online", (int64_t)r->users.online);
+	mod_put_int(&c->out, "sessions_v1", r->users.session_count[DIALECT_1]);
+	mod_put_int(&c->out, "sessions_v2", r->users.session_count[DIALECT_2]);
+	mod_put_int(&c->out, "identities", (int64_t)identities);
+	mod_put_int(&c->out, "head", (int64_t)r->applied_id);
+	mod_put_int(&c->out, "slow_s", r->mod.slow_ms / 1000);
+	lockdown_put_status(r, &c->out);
+	mod_put_int(&c->out, "bans", bans);
+	mod_put_int(&c->out, "mutes", mutes);
+	/* left open: the admin's door goes on with what the room does not know */
+}

@@ -1,0 +1,297 @@
+/* pages.c — history by helpers: dm_history, history, sync, and what a join needs from the database.
+ *
+ * The room submits (Thread: room); the job reads and encodes on a helper, sends the frame to the connection itself, and ends with a word to the
+ * room, which counts a session's jobs: while one runs, the connection's memory stays. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/base64.h"
+#include "room/impl.h"
+
+#define JOBS_MAX 8        /* of one session at once */
+#define PAGE_MAX 1000     /* messages in a dialect-2 page, whatever is asked */
+#define REPLY_CAP (64 * 1024 * 1024) /* two thousand of the longest texts, escaped; what is longer is refused */
+
+struct page_job {
+	struct room *room;
+	struct session *session;
+	struct conn *conn;
+	enum dialect dialect;
+	enum event_kind kind;
+	uint64_t me, peer, since, before, upto;
+	bool is_dm;
+	int limit;
+	/* while it runs */
+	struct buf out;
+	int count;
+	bool is_truncated; /* one more than asked was there */
+	uint64_t inline_from; /* dialect 1: data of this id and later is inlined */
+	uint64_t *ids;
+	size_t *sizes;
+};
+
+static void put_msg(struct page_job *j, const struct msg *m)
+{
+	struct shbuf *data64 = NULL;
+	if (m->flags & MSG_DELETED && j->dialect == DIALECT_1)
+		return;
+	if (j->count++)
+		buf_putc(&j->out, ',');
+	if (j->dialect == DIALECT_1 && m->kind != MSG_TEXT && m->id >= j->inline_from && !(m->flags & MSG_GONE))
+		data64 = read_data64(j->room->o.blobs, m->sha, m->size);
+	struct str data = data64 ? (struct str){ (const char *)data64->data, data64->len } : STR("");
+	/* Own messages are marked in dialect 2's histories alone: dialect 1's never were. */
+	encode_msg(&j->out, j->dialect, m, j->dialect == DIALECT_2 && m->from_id == j->me, data64 ? &data : NULL);
+	shbuf_unref(data64);
+}
+
+static int on_msg(void *arg, const struct msg *m)
+{
+	put_msg(arg, m);
+	return 0;
+}
+
+struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
+{
+	uint64_t have = 0;
+	int fd = blob_get(b, sha, &have);
+	if (fd < 0)
+		return NULL;
+	struct shbuf *out = have == size && size > 0 ? shbuf_new_spare(BASE64_LEN(size)) : NULL;
+	if (out && data64_read(fd, size, (char *)out->data) < 0) {
+		shbuf_unref(out);
+		out = NULL;
+	}
+	close(fd);
+	return out;
+}
+
+/* --- After the job */
+
+static void job_done(void *arg)
+{
+	struct page_job *j = arg;
+	session_done(j->room, j->session);
+	free(j);
+}
+
+static void call_room(struct room *r, void (*fn)(void *arg), void *arg)
+{
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
+	e->call.fn = fn;
+	e->call.arg = arg;
+	inbox_push_one(r->o.inbox, e);
+}
+
+static void send_reply(struct page_job *j)
+{
+	struct shbuf *frame = frame_of_buf(&j->out);
+	if (!frame) {
+		buf_reset(&j->out);
+		encode_error(&j->out, j->dialect, ERR_BUSY, STR("The server is short of memory. Ask again later"), STR(""));
+		frame = frame_of_buf(&j->out);
+	}
+	struct mail *m = mail_new(MAIL_INSERT, j->conn);
+	m->at = MAIL_AT_HEAD;
+	mail_part(m, frame);
+	hub_post_one(m);
+}
+
+/* --- The jobs */
+
+struct sizing {
+	struct page_job *j;
+	int n;
+};
+
+static int on_size(void *arg, const struct msg *m)
+{
+	struct sizing *s = arg;
+	s->j->ids[s->n] = m->id;
+	s->j->sizes[s->n++] = m->kind == MSG_TEXT || (m->flags & (MSG_GONE | MSG_DELETED)) ? 0 : BASE64_LEN(m->size);
+	return 0;
+}
+
+/* Newest first, data is inlined until the next would not fit; nothing older slips in behind that. */
+static int choose_inline(struct page_job *j, struct store_reader *r)
+{
+	struct sizing s = { .j = j };
+	j->ids = xcalloc((size_t)j->limit + 1, sizeof *j->ids);
+	j->sizes = xcalloc((size_t)j->limit + 1, sizeof *j->sizes);
+	int rc = store_read_history(r, true, j->me, j->peer, 0, j->limit, on_size, &s);
+	size_t sum = 0;
+	j->inline_from = 0;
+	for (int i = s.n; i-- > 0;) {
+		sum += j->sizes[i];
+		if (sum > TAIL_INLINE_BYTES) {
+			j->inline_from = j->ids[i] + 1;
+			break;
+		}
+	}
+	free(j->ids);
+	free(j->sizes);
+	return rc;
+}
+
+static int run_dm_history(struct page_job *j, struct store_reader *r)
+{
+	int rc = j->dialect == DIALECT_1 ? choose_inline(j, r) : 0;
+	buf_puts(&j->out, "{\"type\":\"dm_history\",\"peer_id\":");
+	buf_u64(&j->out, j->peer);
+	buf_puts(&j->out, ",\"messages\":[");
+	if (rc >= 0 && j->limit > 0)
+		rc = store_read_history(r, true, j->me, j->peer, 0, j->limit, on_msg, j);
+	buf_puts(&j->out, "]}");
+	return rc;
+}
+
+struct counting {
+	struct page_job *j;
+	int total;
+};
+
+static int on_page_size(void *arg, const struct msg *m)
+{
+	(void)m;
+	((struct counting *)arg)->total++;
+	return 0;
+}
+
+/* One more than asked says whether there is more; history gives the oldest first, so that one is the first. */
+static int on_history(void *arg, const struct msg *m)
+{
+	struct page_job *j = arg;
+	if (j->is_truncated) {
+		j->is_truncated = false; /* the extra one: not shown */
+		return 0;
+	}
+	put_msg(j, m);
+	return 0;
+}
+
+static int run_history(struct page_job *j, struct store_reader *r)
+{
+	struct counting c = { j, 0 };
+	uint64_t before = j->before ? WC_MIN(j->before, j->upto + 1) : j->upto + 1;
+	int rc = store_read_history(r, j->is_dm, j->me, j->peer, before, j->limit + 1, on_page_size, &c);
+	bool has_more = c.total > j->limit;
+	j->is_truncated = has_more;
+	buf_puts(&j->out, "{\"type\":\"history\",\"before\":");
+	buf_u64(&j->out, j->before);
+	if (j->is_dm) {
+		buf_puts(&j->out, ",\"peer_id\":");
+		buf_u64(&j->out, j->peer);
+	}
+	buf_puts(&j->out, ",\"messages\":[");
+	if (rc >= 0)
+		rc = store_read_history(r, j->is_dm, j->me, j->peer, before, j->limit + 1, on_history, j);
+	buf_puts(&j->out, has_more ? "],\"more\":true}" : "],\"more\":false}");
+	return rc;
+}
+
+static int on_since(void *arg, const struct msg *m)
+{
+	struct page_job *j = arg;
+	if (j->count == j->limit) {
+		j->is_truncated = true;
+		return 1;
+	}
+	put_msg(j, m);
+	return 0;
+}
+
+static int run_sync(struct page_job *j, struct store_reader *r)
+{
+	buf_puts(&j->out, "{\"type\":\"sync\",\"since\":");
+	buf_u64(&j->out, j->since);
+	buf_puts(&j->out, ",\"events\":[");
+	int rc = store_read_since(r, j->me, j->since, j->upto, j->limit + 1, on_since, j);
+	buf_puts(&j->out, j->is_truncated ? "],\"more\":true}" : "],\"more\":false}");
+	return rc;
+}
+
+static void run_page(void *arg, struct store_reader *r)
+{
+	struct page_job *j = arg;
+	buf_init_counted(&j->out, REPLY_CAP);
+	int rc = j->kind == EV_DM_HISTORY ? run_dm_history(j, r) : j->kind == EV_HISTORY ? run_history(j, r) : run_sync(j, r);
+	if (rc < 0) {
+		buf_reset(&j->out);
+		encode_error(&j->out, j->dialect, ERR_STORAGE, STR("The server cannot read its history now. Ask again later"), STR(""));
+	}
+	send_reply(j);
+	buf_fini(&j->out);
+	call_room(j->room, job_done, j);
+}
+
+void page_apply(struct room *r, struct action *a)
+{
+	const struct event *e = a->e;
+	struct session *s = a->session;
+	if (!s) {
+		publish_close(r->pub, e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+		return;
+	}
+	if (s->dialect == DIALECT_1 && e->kind != EV_DM_HISTORY)
+		return;
+	if (r->is_quiet)
+		return;
+	if (s->jobs >= JOBS_MAX) {
+		room_error(r, e->conn, ERR_BUSY, STR(""), STR(""));
+		return;
+	}
+	int history_limit = r->o.options->history_limit;
+	struct page_job *j = xcalloc(1, sizeof *j);
+	*j = (struct page_job){ .room = r, .session = s, .conn = e->conn, .dialect = s->dialect, .kind = e->kind, .me = s->user->id, .peer = e->to_id,
+		                .is_dm = e->to_id != 0, .since = e->page.since, .before = e->page.before, .upto = r->applied_id };
+	if (e->kind == EV_SYNC)
+		j->limit = PAGE_MAX;
+	else if (e->kind == EV_HISTORY && e->page.limit)
+		j->limit = (int)WC_MIN(e->page.limit, (uint32_t)PAGE_MAX);
+	else
+		j->limit = e->kind == EV_HISTORY ? WC_MAX(WC_MIN(history_limit, PAGE_MAX), 1) : history_limit;
+	s->jobs++;
+	helpers_submit(r->o.helpers, run_page, j);
+}
+
+/* --- A join */
+
+static int on_peer(void *arg, uint64_t id, struct str name, uint64_t last_id)
+{
+	struct join_page *p = arg;
+	if (p->peer_count == (int)WC_LEN(p->peer_ids))
+		return 1;
+	char *copy = xmalloc(name.len + 1);
+	memcpy(copy, name.p, name.len);
+	copy[name.len] = 0;
+	p->peer_ids[p->peer_count] = id;
+	p->peer_last[p->peer_count] = last_id;
+	p->peer_names[p->peer_count++] = copy;
+	return 0;
+}
+
+static void run_join_page(void *arg, struct store_reader *r)
+{
+	struct join_page *p = arg;
+	p->rc = store_read_peers(r, p->me, (int)WC_LEN(p->peer_ids), on_peer, p);
+	if (p->rc >= 0)
+		p->rc = 0;
+	if (p->wants_page && p->rc == 0) {
+		struct page_job j = { .room = p->room, .dialect = DIALECT_2, .me = p->me, .limit = PAGE_MAX };
+		buf_init_counted(&j.out, REPLY_CAP);
+		buf_puts(&j.out, "\"history\":[");
+		int rc = store_read_since(r, p->me, p->since, p->upto, PAGE_MAX + 1, on_since, &j);
+		buf_puts(&j.out, "]}");
+		p->gap = j.is_truncated;
+		p->history = j.out;
+		p->rc = rc < 0 ? rc : 0;
+	}
+	call_room(p->room, join_page_ready, p);
+}
+
+void join_page_submit(struct room *r, struct join_page *p)
+{
+	p->me = p->session->user->id;
+	helpers_submit(r->o.helpers, run_join_page, p);
+}

@@ -1,0 +1,237 @@
+/* sanction.c — bans, mutes and slow mode as the room applies them: the list in memory, the check at a join and before a message.
+ *
+ * Owns the list; moderate.c changes it, after the store has. Thread: room (main while it loads). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "room/banguard.h"
+#include "net/ipban.h"
+#include "room/impl.h"
+#include "base/utf8.h"
+
+static bool is_over(const struct sanction *s, int64_t now_ms)
+{
+	return s->until_ms && s->until_ms <= now_ms;
+}
+
+/* --- The list */
+
+static void list_changed(struct room *r)
+{
+	struct moderation *mod = &r->mod;
+	struct ip_net *nets = NULL;
+	size_t n = 0;
+	mod->generation++;
+	for (size_t i = 0; i < mod->count; i++) {
+		const struct sanction *s = mod->list[i];
+		if (s->act != SANCTION_BAN || s->kind != SANCTION_NET)
+			continue;
+		nets = xrealloc(nets, (n + 1) * sizeof *nets);
+		memcpy(nets[n].addr, s->addr, sizeof s->addr);
+		nets[n].bits = s->bits;
+		nets[n++].until_ms = s->until_ms;
+	}
+	ban_ip_replace(nets, n);
+}
+
+static void keep(void *arg, struct sanction *s)
+{
+	struct moderation *mod = arg;
+	if (mod->count == mod->room) {
+		mod->room = mod->room ? mod->room * 2 : 16;
+		mod->list = xrealloc(mod->list, mod->room * sizeof *mod->list);
+	}
+	mod->list[mod->count++] = s;
+}
+
+int sanctions_load(struct room *r)
+{
+	r->mod.slow_ms = (int64_t)store_counter(r->o.store, "slow_s") * 1000;
+	int rc = store_each_sanction(r->o.store, keep, &r->mod);
+	list_changed(r);
+	return rc;
+}
+
+void sanctions_free(struct room *r)
+{
+	for (size_t i = 0; i < r->mod.count; i++)
+		sanction_free(r->mod.list[i]);
+	free(r->mod.list);
+	ban_ip_replace(NULL, 0);
+}
+
+void sanction_add(struct room *r, struct sanction *s)
+{
+	keep(&r->mod, s);
+	list_changed(r);
+}
+
+void sanction_remove(struct room *r, const struct sanction *s)
+{
+	struct moderation *mod = &r->mod;
+	size_t i = 0;
+	while (mod->list[i] != s)
+		i++;
+	sanction_free(mod->list[i]);
+	memmove(&mod->list[i], &mod->list[i + 1], (--mod->count - i) * sizeof *mod->list);
+	list_changed(r);
+}
+
+void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg)
+{
+	struct moderation *mod = &r->mod;
+	size_t kept = 0;
+	for (size_t i = 0; i < mod->count; i++) {
+		if (goes(arg, mod->list[i]))
+			sanction_free(mod->list[i]);
+		else
+			mod->list[kept++] = mod->list[i];
+	}
+	if (kept == mod->count)
+		return;
+	mod->count = kept;
+	list_changed(r);
+}
+
+/* --- Whom one applies to */
+
+bool sanction_is_of_user(const struct sanction *s, const struct user *u)
+{
+	if (s->kind == SANCTION_IDENTITY)
+		return s->user_id == u->id;
+	return s->kind == SANCTION_NAME && strcmp(s->key, u->key) == 0;
+}
+
+bool sanction_is_of_conn(const struct sanction *s, const struct conn *c)
+{
+	struct sockaddr_storage peer;
+	uint8_t addr[16];
+	if (s->kind != SANCTION_NET)
+		return false;
+	conn_peer(c, &peer);
+	return ip_bytes(&peer, addr) && ip_in_net(addr, s->addr, s->bits);
+}
+
+char *sanction_words(const struct sanction *s, const char *otherwise)
+{
+	char until[64] = "", *words = NULL;
+	time_t t = (time_t)(s->until_ms / 1000);
+	struct tm tm;
+	if (s->until_ms && gmtime_r(&t, &tm))
+		strftime(until, sizeof until, " (until %Y-%m-%d %H:%M UTC)", &tm);
+	if (asprintf(&words, "%s%s", s->reason ? s->reason : otherwise, until) < 0)
+		abort();
+	return words;
+}
+
+/* --- At a join */
+
+/* Of two that are met at once the one that lasts longer counts: its end is what people are told. */
+static const struct sanction *longer(const struct sanction *a, const struct sanction *b)
+{
+	return !a || sanction_outlasts(b, a) ? b : a;
+}
+
+static const struct sanction *ban_of(const struct room *r, const struct conn *c, const struct user *u, const char *key)
+{
+	const struct sanction *found = NULL;
+	for (size_t i = 0; i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (s->act != SANCTION_BAN || is_over(s, r->now_ms))
+			continue;
+		if ((u && sanction_is_of_user(s, u)) || (key && s->kind == SANCTION_NAME && strcmp(s->key, key) == 0) || sanction_is_of_conn(s, c))
+			found = longer(found, s);
+	}
+	return found;
+}
+
+bool sanction_bars(struct room *r, struct action *a, const struct user *u)
+{
+	const struct event *e = a->e;
+	const struct sanction *ban = NULL;
+	if (r->mod.count == 0)
+		return false;
+	if (u) {
+		ban = ban_of(r, e->conn, u, NULL);
+	} else {
+		/* The name as wished for: a banned one is not let in as "Name 2" either. With a token or a code the name counts for nothing. */
+		bool by_name = e->join.version < 2 || (!e->join.token.len && !e->join.code.len);
+		char name[WC_NAME_BYTES + 1];
+		char *key = by_name ? name_key((struct str){ name, name_clean(name, e->join.name) }) : NULL;
+		ban = ban_of(r, e->conn, NULL, key);
+		free(key);
+	}
+	if (!ban)
+		return false;
+	a->rc = -WC_EDENIED;
+	a->words = a->copy = sanction_words(ban, "You are banned from this chat");
+	return true;
+}
+
+/* --- Before a message */
+
+static const struct sanction *mute_of(struct room *r, struct user *u, const struct conn *c)
+{
+	const struct sanction *found;
+	if (u->mute_generation != r->mod.generation) {
+		u->mute_generation = r->mod.generation;
+		u->mute = NULL;
+		r->mod.has_net_mutes = false;
+		for (size_t i = 0; i < r->mod.count; i++) {
+			const struct sanction *s = r->mod.list[i];
+			if (s->act != SANCTION_MUTE || is_over(s, r->now_ms))
+				continue;
+			r->mod.has_net_mutes |= s->kind == SANCTION_NET;
+			if (sanction_is_of_user(s, u))
+				u->mute = longer(u->mute, s); /* the last of them to end: none is looked for again when it does */
+		}
+	}
+	found = u->mute && !is_over(u->mute, r->now_ms) ? u->mute : NULL;
+	for (size_t i = 0; r->mod.has_net_mutes && i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (s->act == SANCTION_MUTE && s->kind == SANCTION_NET && !is_over(s, r->now_ms) && sanction_is_of_conn(s, c))
+			found = longer(found, s);
+	}
+	return found;
+}
+
+bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c)
+{
+	return r->mod.count && mute_of(r, u, c);
+}
+
+bool sanction_silences(struct room *r, struct action *a)
+{
+	struct user *u = a->session->user;
+	const struct sanction *mute = r->mod.count ? mute_of(r, u, a->e->conn) : NULL;
+	if (mute) {
+		char *why = sanction_words(mute, "an admin decided so");
+		a->rc = -WC_EDENIED;
+		a->error = ERR_MUTED;
+		a->retry_ms = mute->until_ms ? mute->until_ms - r->now_ms : 0;
+		free(a->copy);
+		if (asprintf(&a->copy, "You are muted: %s", why) < 0)
+			abort();
+		a->words = a->copy;
+		free(why);
+		return true;
+	}
+	if (!r->mod.slow_ms || a->e->has_to)
+		return false;
+	int64_t wait_ms = u->spoke_ms ? u->spoke_ms + r->mod.slow_ms - r->mono_now_ms : 0;
+	if (wait_ms <= 0) {
+		u->spoke_ms = r->mono_now_ms;
+		return false;
+	}
+	a->rc = -WC_EDENIED;
+	a->error = ERR_RATE_LIMITED;
+	a->retry_ms = wait_ms;
+	free(a->copy);
+	if (asprintf(&a->copy, "Slow mode: one message every %lld seconds. Wait %lld more", (long long)r->mod.slow_ms / 1000,
+	             (long long)(wait_ms + 999) / 1000) < 0)
+		abort();
+	a->words = a->copy;
+	return true;
+}

@@ -1,0 +1,81 @@
+/* descriptors.c — see descriptors.h. Owns nothing. Main thread. */
+#include "server/descriptors.h"
+
+#include <dirent.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "admin/admin.h"
+
+/* What the parts open at start and keep, measured; a door is its listener, and the wakers of its three threads. */
+#define OF_DOOR 6
+#define OF_ADMIN (OF_DOOR + 1 + 8)     /* the socket's folder; some at work */
+#define OF_METRICS (OF_DOOR + ADMIN_METRICS_CONNECTIONS)
+#define OF_THREAD 2 /* of I/O */
+#define OF_DISK 20  /* the database of a writer and five readers, folders, the lock */
+#define OF_MEMORY 2
+#define OF_MOMENTS 16 /* a blob written, a folder read, a certificate read again, a backup */
+
+#define CONNECTIONS_LEAST 8
+/* Uploads and downloads hold one more than their connection. They may have what connections leave, and this is kept for them. */
+#define TRANSFERS_LEAST 8
+#define TRANSFERS_SHARE 32 /* one in so many */
+/* With data in memory each file holds one as well. */
+#define FILES_LEAST 8
+#define FILES_MOST 1000
+#define FILES_SHARE 4
+
+void descriptors_raise(void)
+{
+	struct rlimit rl;
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0 && rl.rlim_cur < rl.rlim_max) {
+		rl.rlim_cur = rl.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &rl);
+	}
+}
+
+/* Whoever started this may have left some open; the one that reads the folder is not among them. */
+static int inherited(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int count = -1;
+	if (!d)
+		return 3;
+	for (struct dirent *e; (e = readdir(d));)
+		count += *e->d_name != '.';
+	closedir(d);
+	return count;
+}
+
+int descriptors_plan(struct descriptors *out, const struct options *o, int threads, char **cause)
+{
+	struct rlimit rl;
+	const bool is_memory = strcmp(o->data, ":memory:") == 0;
+	const bool has_admin = !o->admin_socket || strcmp(o->admin_socket, "none") != 0;
+	int own = inherited() + OF_DOOR + OF_THREAD * threads + (is_memory ? OF_MEMORY : OF_DISK) + OF_MOMENTS;
+	*out = (struct descriptors){ .limit = 1 << 30 };
+	int addresses = 0;
+	while (o->listen && o->listen[addresses])
+		addresses++;
+	own += WC_MAX(addresses, 1) * (o->redirect_port ? 2 : 1) - 1; /* one is the door's */
+	own += (has_admin ? OF_ADMIN : 0) + (o->metrics ? OF_METRICS : 0);
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
+		out->limit = (int)WC_MIN(rl.rlim_cur, (rlim_t)1 << 30);
+
+	const int wanted = o->max_connections ? WC_MIN(o->max_connections, CONNECTIONS_LEAST) : CONNECTIONS_LEAST;
+	out->least = own + TRANSFERS_LEAST + (is_memory ? FILES_LEAST : 0) + wanted;
+	if (out->limit < out->least) {
+		wc_cause(cause,
+		         "too few descriptors: %d are needed to serve anybody, and this process may have %d: raise the limit of open files (ulimit -n %d, "
+		         "LimitNOFILE=%d)",
+		         out->least, out->limit, out->least, out->least);
+		return -WC_EBAD;
+	}
+	/* Shares of what is beyond the least, so that at the least everything has its own. */
+	const int more = out->limit - out->least;
+	out->files = is_memory ? FILES_LEAST + WC_MIN(more / FILES_SHARE, FILES_MOST - FILES_LEAST) : 0;
+	out->for_peers = out->limit - own - out->files;
+	out->connections_max = out->for_peers - TRANSFERS_LEAST - more / TRANSFERS_SHARE;
+	out->connections = o->max_connections ? WC_MIN(o->max_connections, out->connections_max) : out->connections_max;
+	return 0;
+}

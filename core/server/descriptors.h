@@ -1,0 +1,24 @@
+/* descriptors.h — how many descriptors the server needs, and how those it may have are shared out.
+ *
+ * Main thread, before anything is opened. */
+#ifndef WC_DESCRIPTORS_H
+#define WC_DESCRIPTORS_H
+
+#include "server/options.h"
+#include "base/wc.h"
+
+struct descriptors {
+	int limit;           /* what this process may have open */
+	int least;           /* below this nothing works */
+	int for_peers;       /* of them, for connections and for the files that these send and receive */
+	int connections_max; /* of those, for connections */
+	int connections;     /* --max-connections, or all of these where that is 0 */
+	int files;           /* for files and parts of uploads in memory, which hold one each; 0 with data on disk */
+};
+
+/* Raises the soft limit to the hard one: each client is one descriptor. */
+void descriptors_raise(void);
+/* Shares out what the limit allows; threads: I/O threads. -WC_EBAD and one line in *cause if it is too low to serve anybody. Opens nothing. */
+int descriptors_plan(struct descriptors *out, const struct options *o, int threads, char **cause) WC_MUSTCHECK;
+
+#endif

@@ -1,0 +1,68 @@
+/* server_impl.h — what server.c (start and stop), server_reload.c (SIGHUP) and server_check.c (--check) share. Nobody else includes it.
+ * Thread: main. */
+#ifndef WC_SERVER_IMPL_H
+#define WC_SERVER_IMPL_H
+
+#include "base/budget.h"
+#include "server/descriptors.h"
+#include "http/httpd.h"
+#include "hub/hub.h"
+#include "state/password.h"
+#include "server/sandbox.h"
+#include "server/server.h"
+#include "site/site.h"
+
+struct snapshot;
+
+/* What the options get of the machine. */
+struct plan {
+	struct budgets budgets;
+	struct descriptors descriptors;
+	int connections_max;
+};
+
+struct server {
+	const struct options *o;    /* in force */
+	const struct options *wanted; /* what a restart would bring; the same, if that is nothing else */
+	struct snapshot *snapshots; /* all that were in force or wanted since the start */
+	const struct plan *plan;    /* of the options in force */
+	struct plan first_plan;
+	struct ws_budget budget;
+	struct store *store;
+	struct space *space;
+	struct blobs *blobs;
+	struct helpers *helpers;
+	struct health *health;
+	struct inbox *inbox;
+	struct ingest *ingest;
+	struct hubs *hubs;
+	struct room *room;
+	struct site site;
+	struct tls *tls;
+	struct seats *seats;
+	struct httpd *httpd;
+	struct admin *admin;
+	uint64_t password_salt;     /* for the mark of a join password: see password.h */
+	struct sandbox sandbox;
+	int sockets[HTTPD_SOCKETS], socket_count, redirect_from; /* bound, until their door takes them over */
+	int metrics_socket;         /* the same; -1: none */
+	_Atomic bool room_answered; /* the last question of server_check_room */
+};
+
+/* server.c */
+int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK; /* see plan() */
+struct hub_opts server_hub_opts(struct server *s);       /* sets the budget's cap, too */
+void server_http_limits(struct server *s, struct httpd_limits *out);
+void server_say_certificate(struct server *s);
+void server_say_connections(const struct server *s); /* a warning if they are fewer than was asked for */
+void server_say_complaint(const char *event, const char *cause, const char *kept); /* an error in the log */
+
+int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
+/* Becomes the user that the server runs as, in the sandbox. is_given NULL: makes dir (NULL: none) if need be, and says which files cannot be read
+ * again; else makes nothing, and *is_given: a start would make dir, or give it to the user. */
+int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause) WC_MUSTCHECK;
+
+/* server_reload.c */
+void snapshots_free(struct server *s);
+
+#endif

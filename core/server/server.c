@@ -1,0 +1,508 @@
+/* server.c — starts the parts in the order in which they need each other, and stops them in the order in which events flow. */
+#include "server/impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "admin/admin.h"
+#include "base/base64.h"
+#include "files/blob.h"
+#include "base/budget.h"
+#include "base/buf.h"
+#include "files/claims.h"
+#include "room/collector.h"
+#include "wire/decode.h"
+#include "server/descriptors.h"
+#include "server/health.h"
+#include "base/helper.h"
+#include "flow/inbox.h"
+#include "flow/ingest.h"
+#include "net/listener.h"
+#include "base/logmsg.h"
+#include "base/metrics.h"
+#include "server/orphan.h"
+#include "server/privilege.h"
+#include "room/room.h"
+#include "net/seats.h"
+#include "files/space.h"
+#include "store/store.h"
+#include "net/tls.h"
+#include "net/transport.h"
+
+#define RING_BYTES (8u * 1024 * 1024)       /* a dialect */
+#define JOIN_TIMEOUT_MS 15000
+#define PING_MS 30000
+#define INSERT_CAP_BYTES (1024u * 1024)     /* small private output waiting on one connection */
+#define HELPERS 2
+#define FRAME_REST ((size_t)1024 * 1024)    /* of a message beside its file, where memory is short: far more than any needs */
+#define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
+#define STOP_MS 3000                        /* for clients to take their close frame */
+
+
+static void on_websocket(void *arg, struct taken *t)
+{
+	struct server *s = arg;
+	(void)hubs_adopt(s->hubs, t); /* on failure the socket is closed already */
+}
+
+static void site_websocket(void *site, struct taken *t)
+{
+	on_websocket((char *)site - offsetof(struct server, site), t);
+}
+
+static int io_threads(const struct options *o)
+{
+	if (o->threads)
+		return o->threads;
+	/* One I/O thread fans out more than a network takes; more pay when cores are plenty and TLS or many readers keep it busy. */
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	return cores >= 8 ? 4 : cores >= 4 ? 2 : 1;
+}
+
+/* Quotes in the cause would end the value. */
+void server_say_complaint(const char *event, const char *cause, const char *kept)
+{
+	char *text = xstrdup(cause ? cause : "no memory");
+
+	for (char *p = text; *p; p++)
+		*p = *p == '"' ? '\'' : *p;
+	log_error(event, "error=\"%s\" kept=\"%s\"", text, kept);
+	free(text);
+}
+
+/* A file of the limit passes as base64, padded or not; a voice has its own limit. */
+static size_t longest_message(const struct options *o)
+{
+	size_t file = BASE64_LEN((size_t)o->max_file_mb * 1024 * 1024);
+	size_t voice = BASE64_LEN((size_t)10 * 1024 * 1024);
+	size_t longest = WC_MAX(file, voice) + FRAME_SLACK;
+	return o->max_message_kb ? WC_MIN(longest, WC_MAX((size_t)o->max_message_kb * 1024, (size_t)FRAME_SLACK)) : longest;
+}
+
+/* What is longer is read to its end and refused, up to twice the longest; more closes. */
+static struct ws_limits frame_limits(struct server *s)
+{
+	size_t hard = 2 * longest_message(s->o), soft = longest_message(s->o);
+	if (s->plan->budgets.frame)
+		soft = WC_MIN(soft, (size_t)s->plan->budgets.frame);
+	s->budget.cap_bytes = s->plan->budgets.pending_in;
+	return (struct ws_limits){ .soft_bytes = soft, .hard_bytes = hard, .budget = &s->budget };
+}
+
+/* Kept with the data, so that the same password has the same mark after a restart. */
+static int load_password_salt(struct server *s)
+{
+	int rc = 0;
+	s->password_salt = store_counter(s->store, "join_password_salt");
+	if (s->password_salt)
+		return 0;
+	wc_random(&s->password_salt, sizeof s->password_salt);
+	s->password_salt = (s->password_salt & INT64_MAX) | 1;
+	if (store_begin(s->store) < 0)
+		return -WC_ESTORAGE;
+	rc = store_set_counter(s->store, "join_password_salt", s->password_salt);
+	if (rc == 0)
+		return store_commit(s->store);
+	store_rollback(s->store);
+	return rc;
+}
+
+/* Looks at what this process may have, before the sandbox hides it. */
+int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause)
+{
+	if (descriptors_plan(&out->descriptors, o, io_threads(o), cause) < 0)
+		return -WC_EBAD;
+	budgets_plan(&out->budgets, o, limit, longest_message(o));
+	out->connections_max = out->descriptors.connections;
+	if (!o->max_connections && out->budgets.connections)
+		out->connections_max = WC_MIN(out->connections_max, out->budgets.connections);
+	return 0;
+}
+
+int server_plan_limits(struct server *s, char **cause)
+{
+	struct memory_limit limit;
+	descriptors_raise();
+	memory_limit_read(&limit, "");
+	s->plan = &s->first_plan;
+	return server_plan(&s->first_plan, s->o, &limit, cause);
+}
+
+void server_say_connections(const struct server *s)
+{
+	const struct descriptors *d = &s->plan->descriptors;
+	if (s->o->max_connections > d->connections_max)
+		log_warn("max-connections lowered", "asked=%d allowed=%d descriptors=%d remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
+		         s->o->max_connections, d->connections_max, d->limit);
+}
+
+static void say_sandbox(const struct sandbox *box)
+{
+	log_info("sandbox", "user=%u:%u no_new_privs=%s seccomp=%s landlock=%d core=off", (unsigned)geteuid(), (unsigned)getegid(),
+	         box->no_new_privs ? "on" : "off", box->seccomp ? "on" : "off", box->landlock);
+}
+
+/* Names, sizes and times are nobody else's to see, and one file with a wrong mode would be read. */
+static void warn_of_open_folder(const char *dir)
+{
+	char quoted[512];
+	struct stat st;
+
+	if (stat(dir, &st) == 0 && (st.st_mode & 077))
+		log_warn("data folder open to others", "data=%s mode=%03o remedy=\"chmod 700, as its owner\"",
+		         log_quote(quoted, (struct str){ dir, strlen(dir) }), (unsigned)st.st_mode & 0777);
+}
+
+void server_say_certificate(struct server *s)
+{
+	struct tls *t = s->tls;
+	char fingerprint[TLS_FINGERPRINT_BYTES];
+	int64_t days = tls_days_left(t);
+
+	tls_fingerprint(t, fingerprint);
+	metric_set(M_CERTIFICATE_EXPIRY, (uint64_t)WC_MAX(tls_expiry_s(t), 0));
+	log_info("certificate", "sha256=%s days=%lld", fingerprint, (long long)days);
+	if (days < 14 && !tls_is_own(t))
+		log_warn("certificate runs out", "days=%lld remedy=\"renew it, then send SIGHUP\"", (long long)days);
+}
+
+static void say_room(struct space *space)
+{
+	struct space_state n;
+
+	space_look(space, &n);
+	if (n.disk_bytes)
+		log_info("room for files", "bound_mb=%llu given=%s used_mb=%llu free_mb=%llu reserve_mb=%llu", (unsigned long long)n.bound_bytes >> 20,
+		         n.is_bound_given ? "yes" : "no", (unsigned long long)n.used_bytes >> 20, (unsigned long long)n.free_bytes >> 20,
+		         (unsigned long long)n.reserve_bytes >> 20);
+}
+
+struct hub_opts server_hub_opts(struct server *s)
+{
+	shbuf_bound(s->plan->budgets.large);
+	const struct options *o = s->o;
+	struct ws_limits limits = frame_limits(s);
+	return (struct hub_opts){
+		.threads = io_threads(o),
+		.ring_bytes = RING_BYTES,
+		.limits = limits,
+		.join_timeout_ms = JOIN_TIMEOUT_MS,
+		.ping_interval_ms = PING_MS,
+		.insert_cap_bytes = INSERT_CAP_BYTES,
+		.pending_cap_bytes = s->plan->budgets.pending_out,
+		.message_timeout_s = o->message_timeout_s,
+		.large_cap_bytes = s->plan->budgets.large,
+		.ops = ingest_ops(s->ingest),
+	};
+}
+
+/* Each upload and each file being sent has one, beside its connection's. */
+static int held_by_transfers(void *site)
+{
+	return atomic_load(&((struct site *)site)->upload_descriptors) + http_files_open();
+}
+
+void server_http_limits(struct server *s, struct httpd_limits *out)
+{
+	const struct options *o = s->o;
+
+	*out = (struct httpd_limits){
+		.gate = { .head_ms = o->header_timeout * 1000, .head_bytes = o->max_header_bytes, .proxies = o->trust_proxy,
+		          .seats = { .total = s->plan->connections_max,
+		                     .descriptors = s->plan->descriptors.for_peers,
+		                     .held = held_by_transfers,
+		                     .held_arg = &s->site,
+		                     .per_address = o->max_connections_per_ip,
+		                     .rate = o->handshake_rate,
+		                     .exempt = o->exempt } },
+		.allow_origin = o->allow_origin,
+		.rate = o->min_body_rate,
+	};
+}
+
+/* --- The start. First what may take a privilege, then the end of all privileges, then what reads data and talks to people. */
+
+static int open_privileged(struct server *s, char **cause)
+{
+	const struct options *o = s->o;
+	const int ports[2] = { o->port, o->redirect_port };
+
+	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++) {
+		int n = listener_bind_all(o->listen, ports[i], s->sockets + s->socket_count, HTTPD_SOCKETS / 2, cause);
+
+		if (n < 0)
+			return -WC_EIO;
+		s->socket_count += n;
+		s->redirect_from = i == 0 ? n : s->redirect_from;
+	}
+	for (int i = 0; i < s->socket_count && s->plan->budgets.is_scarce; i++)
+		transport_keep_small(s->sockets[i]);
+	if (admin_bind_metrics(o, &s->metrics_socket, cause) < 0)
+		return -WC_EIO;
+	return o->tls_cert ? tls_open(&s->tls, o->tls_cert, o->tls_key, cause) : 0;
+}
+
+static bool can_read_again(void *user, const char *path)
+{
+	if (access(path, R_OK) < 0 && errno != ENOENT) /* a file of settings need not be there */
+		log_warn("cannot be read again", "file=%s error=\"%s\" remedy=\"make it and its directories readable for %s, or restart instead of SIGHUP\"", path,
+		         strerror(errno), (const char *)user);
+	return true;
+}
+
+int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause)
+{
+	const struct options *o = s->o;
+	struct runner who, *to = o->user ? &who : NULL;
+	char *socket_path = NULL, *slash;
+	struct sandbox_paths paths = { .data = dir, .o = o };
+	int rc = -WC_EIO;
+
+	if (to && runner_find(to, o->user, "/etc", cause) < 0)
+		goto out;
+	if ((dir && (is_given ? privilege_check_dir(dir, to, is_given, cause) : privilege_make_dir(dir, to, cause)) < 0) || privilege_drop(to, cause) < 0)
+		goto out;
+	privilege_no_core();
+	if (to && !is_given)
+		(void)options_each_file(o, can_read_again, who.name);
+	admin_socket_prepare(o);
+	socket_path = admin_socket_path(o);
+	slash = socket_path ? strrchr(socket_path, '/') : NULL;
+	paths.socket_dir = !socket_path ? NULL : slash == socket_path ? "/" : slash ? socket_path : ".";
+	if (slash)
+		*slash = '\0';
+	rc = sandbox_enter(o->sandbox, &paths, &s->sandbox, cause);
+out:
+	free(socket_path);
+	return rc;
+}
+
+/* A full disk does not keep the server from starting as long as there is a reserve. */
+static int open_store(struct server *s, const char *dir, char **cause)
+{
+	struct orphan_look look = { dir, s->o->accept_orphans, true };
+	int rc = store_open_after(&s->store, dir, s->o->durability, orphan_look, &look, cause);
+
+	if (rc != -WC_EFULL || !space_give_up_reserve_of(dir))
+		return rc;
+	free(*cause);
+	*cause = NULL;
+	look.logs = false; /* it has said so */
+	return store_open_after(&s->store, dir, s->o->durability, orphan_look, &look, cause);
+}
+
+static int open_chat(struct server *s, const char *dir, char **cause)
+{
+	const struct options *o = s->o;
+	if (open_store(s, dir, cause) < 0)
+		return -WC_EIO;
+	store_count_start(s->store);
+	if (space_start(&s->space, dir, o, cause) < 0)
+		return -WC_EIO;
+	if (blobs_open(&s->blobs, dir, s->plan->budgets.files, cause) < 0)
+		return -WC_EIO;
+	if (!dir)
+		blobs_bound_files(s->blobs, s->plan->descriptors.files);
+	blobs_set_space(s->blobs, s->space);
+	s->helpers = helpers_start(HELPERS, s->store, cause);
+	if (!s->helpers)
+		return -WC_EIO;
+	s->inbox = inbox_new(s->plan->budgets.inbox);
+	decode_bound(s->plan->budgets.is_scarce ? FRAME_REST : SIZE_MAX);
+	if (!dir && s->plan->budgets.messages != SIZE_MAX)
+		store_bound_memory(s->store, s->plan->budgets.messages);
+	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, o->max_file_mb);
+	struct hub_opts hub = server_hub_opts(s);
+	s->hubs = hubs_start(&hub, cause);
+	if (!s->hubs)
+		return -WC_EIO;
+	struct password password = { .is_set = false };
+	/* Also without a password: one can be introduced later. */
+	int salted = load_password_salt(s);
+	if (salted < 0 && store_was_full(s->store) && space_give_up_reserve(s->space))
+		salted = load_password_salt(s);
+	if (o->join_password_file) {
+		if (salted < 0) {
+			wc_cause(cause, "cannot write to the database: its disk is full or failing");
+			return -WC_EIO;
+		}
+		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
+			return -WC_EIO;
+	}
+	struct room_opts room = { s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, s->space, s->plan->budgets.recent, s->plan->budgets.messages,
+	                          password.is_set ? &password : NULL };
+	if (room_start(&s->room, &room, cause) < 0)
+		return -WC_EIO;
+	ingest_set_room(s->ingest, s->room);
+	return health_start(&s->health, &(struct health_opts){ dir, s->store, s->space, s->inbox, s->helpers, room_try_store, s->room }, cause);
+}
+
+static int open_doors(struct server *s, const char *dir, char **cause)
+{
+	const struct options *o = s->o;
+	int rc;
+	s->site = (struct site){ .options = s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers, .health = s->health };
+	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
+		return -WC_EIO;
+	struct httpd_limits limits;
+	server_http_limits(s, &limits);
+	s->seats = s->site.seats = seats_new(&limits.gate.seats);
+	struct httpd_opts http = {
+		.socket_count = s->socket_count,
+		.redirect_from = s->redirect_from,
+		.tls = s->tls,
+		.hsts = !o->tls_self_signed, /* who once made an exception for such a certificate is not to be locked out with the next */
+		.seats = s->seats,
+		.proxies = limits.gate.proxies,
+		.allow_origin = limits.allow_origin,
+		.head_bytes = limits.gate.head_bytes,
+		.head_ms = limits.gate.head_ms,
+		.rate = limits.rate,
+		.routes = site_routes(),
+		.arg = &s->site,
+		.on_websocket = site_websocket,
+	};
+	memcpy(http.sockets, s->sockets, sizeof(http.sockets));
+	s->socket_count = 0;
+	if (httpd_start(&s->httpd, &http, cause) < 0)
+		return -WC_EIO;
+	struct admin_opts admin = { s->o, s->room, s->store, s->blobs, s->space, s->health, s->hubs, httpd_port(s->httpd), &s->plan->budgets, &s->plan->descriptors,
+	                            s->plan->connections_max, s->metrics_socket };
+	s->metrics_socket = -1;
+	rc = admin_start(&s->admin, &admin, cause);
+	if (rc == 0 && s->tls)
+		server_say_certificate(s);
+	return rc;
+}
+
+/* Says in the lock file what is held: see claims.h. Where the disk is full, --check knows no better. */
+static void claim(struct server *s)
+{
+	const struct options *o = s->o;
+	const int ports[2] = { httpd_port(s->httpd), o->redirect_port };
+	char metrics[64];
+	struct buf b;
+
+	buf_init_sure(&b, CLAIMS_BYTES - 1);
+	buf_printf(&b, "pid %d\n", (int)getpid());
+	for (int i = 0; i < (o->redirect_port ? 2 : 1); i++) {
+		if (!o->listen)
+			claims_add_address(&b, NULL, ports[i]);
+		for (char *const *address = o->listen; address && *address; address++)
+			claims_add_address(&b, *address, ports[i]);
+	}
+	if (o->metrics) {
+		(void)admin_metrics_address(o, metrics);
+		claims_add_address(&b, metrics, admin_metrics_port(s->admin));
+	}
+	if (admin_path(s->admin))
+		claims_add_socket(&b, admin_path(s->admin));
+	if (!b.failed)
+		store_claim(s->store, b.p, b.len);
+	buf_fini(&b);
+}
+
+int server_start(struct server **out, const struct options *o, char **cause)
+{
+	struct server *s = xcalloc(1, sizeof *s);
+	const char *dir = strcmp(o->data, ":memory:") == 0 ? NULL : o->data;
+	s->o = s->wanted = o;
+	s->metrics_socket = -1;
+	atomic_init(&s->room_answered, true);
+	metrics_set_build(wc_version(), store_sqlite_version());
+	metric_set(M_CERTIFICATE_EXPIRY, METRIC_ABSENT);
+	metric_set(M_BACKUP, METRIC_ABSENT);
+	metric_set(M_PROCESS_START, (uint64_t)real_ms());
+	if (server_plan_limits(s, cause) < 0 || open_privileged(s, cause) < 0 || server_give_up_privileges(s, dir, NULL, cause) < 0 || open_chat(s, dir, cause) < 0 ||
+	    open_doors(s, dir, cause) < 0) {
+		server_stop(s);
+		return -WC_EIO;
+	}
+	claim(s);
+	say_sandbox(&s->sandbox);
+	say_room(s->space);
+	space_keep_reserve(s->space);
+	budgets_log(&s->plan->budgets);
+	server_say_connections(s);
+	if (dir)
+		warn_of_open_folder(dir);
+	*out = s;
+	return 0;
+}
+
+const char *server_admin_path(const struct server *s)
+{
+	return admin_path(s->admin);
+}
+
+int server_metrics_port(const struct server *s)
+{
+	return admin_metrics_port(s->admin);
+}
+
+int server_port(const struct server *s)
+{
+	return httpd_port(s->httpd);
+}
+
+static void answer(void *room_answered)
+{
+	atomic_store((_Atomic bool *)room_answered, true);
+}
+
+bool server_check_room(struct server *s)
+{
+	if (!atomic_exchange(&s->room_answered, false))
+		return false;
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
+	e->call.fn = answer;
+	e->call.arg = &s->room_answered;
+	inbox_push_one(s->inbox, e);
+	return true;
+}
+
+struct space *server_space(const struct server *s)
+{
+	return s->space;
+}
+
+struct tls *server_tls(const struct server *s)
+{
+	return s->tls;
+}
+
+void server_stop(struct server *s)
+{
+	if (!s)
+		return;
+	if (s->httpd)
+		httpd_pause(s->httpd);
+	if (s->hubs)
+		hubs_stop(s->hubs, STOP_MS);
+	httpd_stop(s->httpd);
+	admin_stop(s->admin);
+	health_stop(s->health);
+	room_quiesce(s->room);
+	helpers_stop(s->helpers); /* their last events reach a room that still runs */
+	room_stop(s->room);
+	health_free(s->health);
+	admin_free(s->admin);
+	hubs_free(s->hubs);
+	seats_free(s->seats);
+	ingest_free(s->ingest);
+	inbox_free(s->inbox);
+	collect_last(s->store, s->blobs);
+	blobs_close(s->blobs);
+	space_stop(s->space);
+	store_close(s->store);
+	tls_free(s->tls);
+	snapshots_free(s);
+	for (int i = 0; i < s->socket_count; i++)
+		close(s->sockets[i]);
+	if (s->metrics_socket >= 0)
+		close(s->metrics_socket);
+	free(s);
+}

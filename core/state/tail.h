@@ -1,0 +1,44 @@
+/* tail.h — the recent public messages, kept encoded, so that a join never waits for the database.
+ *
+ * Thread: room (main while it fills it at start). */
+#ifndef WC_TAIL_H
+#define WC_TAIL_H
+
+#include "wire/encode.h"
+#include "base/shbuf.h"
+
+#define TAIL_PAGE 1000                  /* events a resume page holds; the tail keeps at least as many */
+#define TAIL_INLINE_BYTES (256 * 1024)  /* of base64 in a dialect-1 history */
+
+struct tail;
+
+/* history_limit: what a joiner gets. */
+struct tail *tail_new(int history_limit);
+/* Keeps no more than so many bytes of messages: the oldest go. At first there is no bound but their number. */
+void tail_bound(struct tail *t, size_t bytes);
+void tail_free(struct tail *t);
+void tail_set_history_limit(struct tail *t, int history_limit); /* at most what it was made with, or TAIL_PAGE */
+
+/* Copies m. data64 (may be NULL) is shared. Ids only grow. */
+void tail_add(struct tail *t, const struct msg *m, struct shbuf *data64);
+/* Flags of a message changed (gone, deleted). No-op if it is not in the tail. */
+void tail_set_flags(struct tail *t, uint64_t id, uint32_t flags);
+/* A deletion that everyone is told of: part of what tail_since gives, of no history. The newest TAIL_PAGE are kept; those up to
+ * `before` are known to exist and not to be here. */
+void tail_add_deletion(struct tail *t, uint64_t id, int64_t at_ms, uint64_t target);
+void tail_set_deletions_before(struct tail *t, uint64_t before);
+/* Retention removed everything up to this id. */
+void tail_drop_through(struct tail *t, uint64_t id);
+uint64_t tail_last_id(const struct tail *t); /* 0: empty */
+/* May everything after `since` be had from the tail? True if the tail reaches back that far. */
+bool tail_covers(const struct tail *t, uint64_t since);
+/* The tail holds all there is (nothing older is stored), so that it covers every since. */
+void tail_set_complete(struct tail *t, bool is_complete);
+
+/* `"history":[…]}` — the end of an init frame: the last history_limit. `me`: whose own messages show cid and self in dialect 2. Shared where
+ * nothing is personal. The caller gets a reference; NULL without memory. */
+struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me);
+/* The same for everything after since (dialect 2; at most TAIL_PAGE by construction). */
+struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me);
+
+#endif

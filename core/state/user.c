@@ -1,0 +1,263 @@
+/* user.c — see user.h. */
+#include "state/user.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+void users_init(struct users *us)
+{
+	*us = (struct users){ 0 };
+	map_init(&us->by_id);
+	map_init(&us->by_key);
+	map_init(&us->tokens);
+}
+
+static void user_free(struct user *u)
+{
+	for (int i = 0; i < u->peer_count; i++)
+		free(u->peers[i].name);
+	free(u->peers);
+	free(u);
+}
+
+void users_fini(struct users *us)
+{
+	users_bury(us);
+	size_t at = 0;
+	for (struct token *t; (t = map_next(&us->tokens, &at));)
+		free(t);
+	at = 0;
+	for (struct user *u; (u = map_next(&us->by_id, &at));) {
+		while (u->sessions) {
+			struct session *s = u->sessions;
+			u->sessions = s->next;
+			free(s);
+		}
+		user_free(u);
+	}
+	for (int d = 0; d < DIALECTS; d++)
+		free(us->sessions[d]);
+	map_fini(&us->by_id);
+	map_fini(&us->by_key);
+	map_fini(&us->tokens);
+}
+
+struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_identity)
+{
+	char *key = name_key(name);
+	struct buf b;
+	buf_init_sure(&b, 4096);
+	buf_put(&b, name.p, name.len);
+	buf_putc(&b, 0);
+	buf_put(&b, key, strlen(key) + 1);
+	size_t json_at = b.len;
+	encode_user(&b, id, name);
+	WC_ASSERT(!b.failed);
+	struct user *u = xcalloc(1, sizeof *u + b.len + 1);
+	memcpy(u->text, b.p, b.len);
+	u->id = id;
+	u->is_identity = is_identity;
+	u->name = u->text;
+	u->name_len = (uint32_t)name.len;
+	u->key = u->name + name.len + 1;
+	u->json = u->name + json_at;
+	u->json_len = (uint32_t)(b.len - json_at);
+	buf_fini(&b);
+	free(key);
+	map_put(&us->by_id, &u->id, sizeof u->id, u);
+	map_put(&us->by_key, u->key, strlen(u->key), u);
+	return u;
+}
+
+struct user *user_get(const struct users *us, uint64_t id)
+{
+	return map_get(&us->by_id, &id, sizeof id);
+}
+
+void user_remove(struct users *us, struct user *u)
+{
+	WC_ASSERT(!u->sessions);
+	user_set_online(us, u, false);
+	map_del(&us->by_id, &u->id, sizeof u->id);
+	map_del(&us->by_key, u->key, strlen(u->key));
+	us->suffix_hint = 0;
+	u->next_gone = us->gone;
+	us->gone = u;
+}
+
+void user_forget(struct users *us, struct user *u)
+{
+	while (u->tokens) {
+		struct token *t = u->tokens;
+		u->tokens = t->next;
+		map_del(&us->tokens, t->hash, WC_SHA_BYTES);
+		free(t);
+	}
+	user_remove(us, u);
+}
+
+void users_bury(struct users *us)
+{
+	while (us->gone) {
+		struct user *u = us->gone;
+		us->gone = u->next_gone;
+		user_free(u);
+	}
+}
+
+static bool is_free(const struct users *us, const char *name, size_t len)
+{
+	char *key = name_key((struct str){ name, len });
+	bool free_ = !map_get(&us->by_key, key, strlen(key));
+	free(key);
+	return free_;
+}
+
+#define SUFFIXES_TRIED 16 /* one by one; beyond, a crowd of the same name goes on where the last search ended */
+
+void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1])
+{
+	char base[WC_NAME_BYTES + 1];
+	size_t base_len = name_clean(base, wanted);
+	if (base_len == 0)
+		base_len = (size_t)snprintf(base, sizeof base, "User%llu", (unsigned long long)id);
+	memcpy(out, base, base_len + 1);
+	if (is_free(us, out, base_len))
+		return;
+	for (uint32_t n = 2;; n++) {
+		if (n == SUFFIXES_TRIED + 1 && us->suffix_hint > n)
+			n = us->suffix_hint;
+		char suffix[16];
+		int suffix_len = snprintf(suffix, sizeof suffix, " %u", n);
+		/* The suffix is never what gets cut. */
+		struct str head = utf8_trim(utf8_prefix((struct str){ base, base_len }, WC_NAME_POINTS - (size_t)suffix_len));
+		size_t head_len = WC_MIN(head.len, (size_t)(WC_NAME_BYTES - suffix_len));
+		memcpy(out, head.p, head_len);
+		memcpy(out + head_len, suffix, (size_t)suffix_len + 1);
+		if (is_free(us, out, head_len + (size_t)suffix_len)) {
+			if (n > SUFFIXES_TRIED)
+				us->suffix_hint = n;
+			return;
+		}
+	}
+}
+
+static void unlink_active(struct users *us, struct user *u)
+{
+	if (u->newer)
+		u->newer->older = u->older;
+	else
+		us->newest = u->older;
+	if (u->older)
+		u->older->newer = u->newer;
+	else
+		us->oldest = u->newer;
+	u->newer = u->older = NULL;
+}
+
+static void link_newest(struct users *us, struct user *u)
+{
+	u->older = us->newest;
+	u->newer = NULL;
+	if (us->newest)
+		us->newest->newer = u;
+	else
+		us->oldest = u;
+	us->newest = u;
+}
+
+void user_set_online(struct users *us, struct user *u, bool is_online)
+{
+	if (u->is_online == is_online)
+		return;
+	u->is_online = is_online;
+	if (is_online) {
+		link_newest(us, u);
+		us->online++;
+	} else {
+		unlink_active(us, u);
+		us->online--;
+	}
+}
+
+void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint64_t last_id)
+{
+	if (!u->is_identity || !u->peers_are_known)
+		return;
+	int i = 0;
+	while (i < u->peer_count && u->peers[i].id != peer_id)
+		i++;
+	if (i == u->peer_count && i < USER_PEERS) {
+		u->peers = xrealloc(u->peers, (size_t)(i + 1) * sizeof *u->peers);
+		u->peers[u->peer_count++] = (struct peer){ 0 };
+	}
+	if (i == USER_PEERS)
+		i = 0; /* the one unheard of the longest makes room */
+	free(u->peers[i].name);
+	memmove(&u->peers[i], &u->peers[i + 1], (size_t)(u->peer_count - 1 - i) * sizeof *u->peers);
+	struct peer *p = &u->peers[u->peer_count - 1];
+	*p = (struct peer){ peer_id, last_id, xmalloc(peer_name.len + 1) };
+	memcpy(p->name, peer_name.p, peer_name.len);
+	p->name[peer_name.len] = 0;
+}
+
+void user_active(struct users *us, struct user *u)
+{
+	if (!u->is_online || us->newest == u)
+		return;
+	unlink_active(us, u);
+	link_newest(us, u);
+}
+
+void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms)
+{
+	struct token *t = xmalloc(sizeof *t);
+	t->admitted_ms = admitted_ms;
+	memcpy(t->hash, hash, WC_SHA_BYTES);
+	t->user = u;
+	t->next = u->tokens;
+	u->tokens = t;
+	map_put(&us->tokens, t->hash, WC_SHA_BYTES, t);
+}
+
+struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES])
+{
+	return map_get(&us->tokens, hash, WC_SHA_BYTES);
+}
+
+struct session *session_new(struct users *us, struct user *u, struct conn *c, enum dialect d)
+{
+	struct session *s = xcalloc(1, sizeof *s);
+	s->conn = c;
+	s->user = u;
+	s->dialect = d;
+	s->next = u->sessions;
+	u->sessions = s;
+	if (us->session_count[d] == us->session_room[d]) {
+		us->session_room[d] = us->session_room[d] ? us->session_room[d] * 2 : 64;
+		us->sessions[d] = xrealloc(us->sessions[d], us->session_room[d] * sizeof *us->sessions[d]);
+	}
+	s->slot = us->session_count[d]++;
+	us->sessions[d][s->slot] = s;
+	return s;
+}
+
+void session_unlink(struct users *us, struct session *s)
+{
+	struct session **at = &s->user->sessions;
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	s->next = NULL;
+	struct session **v = us->sessions[s->dialect];
+	v[s->slot] = v[--us->session_count[s->dialect]];
+	v[s->slot]->slot = s->slot;
+	if (us->session_count[s->dialect] == 0) {
+		free(v);
+		us->sessions[s->dialect] = NULL;
+		us->session_room[s->dialect] = 0;
+	}
+}

@@ -1,0 +1,151 @@
+/* store_impl.h — what store.c (opening, schema), store_write.c (the writer), store_read.c (readers, checkpoints) and store_gate.c share.
+ * Nobody else includes it, but the store's own tests. */
+#ifndef WC_STORE_IMPL_H
+#define WC_STORE_IMPL_H
+
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+
+#include "store/store.h"
+
+#define STORE_FILE "wavechat.db"
+#define STORE_APPLICATION_ID 0x57764368 /* "WvCh": an SQLite file of somebody else is refused, not migrated */
+#define STORE_PAGE_BYTES 4096
+#define STORE_BUSY_MS 2000
+/* Past this the log is not only copied into the database but started over. */
+#define STORE_WAL_RESTART_BYTES (64 << 20)
+
+/* Orders the writer's transactions against what cannot run beside them: in memory, where there is no WAL, every reader; on disk only the
+ * checkpoint that starts the WAL over (SQLite would poll for the writer's lock, and with a writer that never rests not get it for minutes).
+ * Phase-fair: who comes while the writer waits or works waits for exactly one transaction, and the writer for those let in before it,
+ * so neither starves. */
+#define STORE_GATE_MS 10000
+struct store_gate {
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	int readers, readers_waiting;
+	bool is_writing, is_writer_waiting;
+	uint64_t phase; /* counts the writer's turns */
+};
+
+enum writer_stmt {
+	W_BEGIN, W_COMMIT, W_ROLLBACK, W_SAVEPOINT, W_RELEASE, W_ROLLBACK_TO,
+	W_PUT_MSG, W_PUT_FILE, W_PUT_PEER, W_FIND_CID,
+	W_PUT_IDENTITY, W_PUT_TOKEN, W_ADMIT_TOKEN, W_TOUCH, W_DROP_IDENTITY, W_GET_META, W_SET_META, W_LAST_ID,
+	W_OLDEST, W_DELETE_FILE, W_DELETE_MSG, W_DELETE_PEER, W_COUNT_ROWS,
+	W_OLDEST_FILE, W_FILE_GONE, W_MSG_GONE, W_FORGET_RELEASED,
+	W_EACH_IDENTITY, W_EACH_TOKEN, W_TAIL_LOW, W_TAIL,
+	W_LAST,
+};
+
+enum reader_stmt {
+	R_BEGIN, R_END, R_PEERS, R_TOKEN, R_FILE, R_BLOB_REFS, R_RELEASED, R_IS_RELEASED, R_IDENTITY_CREATED,
+	R_SINCE_PUBLIC, R_SINCE_ALL, R_SINCE_FROM, R_SINCE_TO, R_LOW_PUBLIC, R_PAGE_PUBLIC, R_LOW_PAIR, R_PAGE_PAIR,
+	R_LAST,
+};
+
+struct store {
+	sqlite3 *db;
+	sqlite3_stmt *stmt[W_LAST];
+	char *path; /* or the URI of the in-memory database */
+	bool is_memory;
+	int lock_fd;
+	uint64_t dev, ino; /* of the file that was opened; 0 in memory */
+	/* in_txn: store_begin succeeded and nothing ended it. is_poisoned: a step failed, and until it is rolled back nothing more is
+	 * accepted. SQLite itself ends a transaction on some errors; without this what follows would be stored outside any. */
+	bool in_txn, is_poisoned;
+	bool was_full; /* a step failed for want of room, since the last store_begin */
+	int64_t rows, rows_at_begin, rows_at_savepoint; /* by how many messages there are more than at the start, this transaction's included */
+	_Atomic int64_t rows_at_start;                  /* -1: not counted yet (store_count.c) */
+	_Atomic int64_t rows_committed;                 /* of rows, what is committed */
+	sqlite3 *counter;                               /* store_count.c's */
+	pthread_t count_thread;
+	_Atomic bool is_failing;                        /* see store_is_failing */
+	int64_t logged_ms;
+	int fail_after, fail_rc; /* store_test_fail_after */
+	struct store_gate gate;
+};
+
+extern const char *const store_writer_sql[W_LAST], *const store_reader_sql[R_LAST];
+
+/* Columns of a message in the order store_row_msg reads them. */
+#define MSG_COLUMNS \
+	"m.id, m.at, m.kind, m.flags, m.from_id, m.from_name, m.to_id, m.to_name, m.cid, m.text, " \
+	"f.filename, f.mime, f.waveform, f.size, f.duration, f.width, f.height, f.sha, f.secret"
+/* For a message that can have no file the key is NULL, which is looked up without touching the tree of files. */
+#define MSG_FROM(index) " FROM messages m " index " LEFT JOIN files f ON f.msg_id = iif(m.kind BETWEEN 2 AND 3, m.id, NULL) "
+
+/* Parameters in order; a failed bind (no memory) is remembered, because a statement run without it would store something else. */
+struct binder {
+	sqlite3_stmt *stmt;
+	int next, rc;
+};
+struct binder bind_to(sqlite3_stmt *stmt);
+void bind_int(struct binder *b, int64_t v);
+void bind_real(struct binder *b, double v);
+void bind_str(struct binder *b, struct str s);         /* borrowed until the statement is reset */
+void bind_str_or_null(struct binder *b, struct str s); /* empty: NULL */
+void bind_blob(struct binder *b, const void *data, size_t n);
+void bind_null(struct binder *b);
+
+struct str store_column_str(sqlite3_stmt *stmt, int column);
+void store_row_msg(sqlite3_stmt *stmt, struct msg *m); /* strings live until the statement moves on */
+
+/* Columns of an address in the order store_row_address reads them; strings live until the statement moves on. */
+#define ADDRESS_COLUMNS "user_id, name, key, is_guest, addr, at"
+struct address;
+void store_row_address(sqlite3_stmt *stmt, struct address *a);
+
+/* store_dump.c, for store_dump_people.c: a short read transaction on the dump's own connection. Returns an SQLite code; leave only after success. */
+struct store_dump;
+int store_dump_enter(struct store_dump *d, sqlite3 **db);
+void store_dump_leave(struct store_dump *d);
+int store_dump_skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after); /* within enter and leave: *after moves to where such a time may begin */
+
+/* Opens a connection of the process's own kind and sets what every connection has set. Returns an SQLite code; *out is closed on error. */
+int store_connect(const char *path, int flags, sqlite3 **out);
+/* A database that no server has open, of this program's schema or an older one: read-only, nothing beside it is made or changed, also if a crash left
+ * a log. -WC_ENOENT: none, or an empty one; -WC_ESTORAGE; *cause says what is wrong. The caller closes *db. */
+int store_connect_at_rest(const char *path, sqlite3 **db, char **cause) WC_MUSTCHECK;
+const char *store_vfs_look(void); /* store_vfs.c: the name of a VFS by which nothing changes; NULL: SQLite has none to build it on */
+int store_exec(sqlite3 *db, const char *sql);
+int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out);
+
+/* Did it fail for want of room? rc: an SQLite code; err: the errno that goes with it. */
+bool store_is_full_code(int rc, int err);
+int store_get_int(sqlite3 *db, const char *sql, int64_t *out); /* the first column of the first row; an SQLite code */
+/* Why a start fails: one line. */
+void store_cause(char **cause, sqlite3 *db, const char *path, int rc);
+void store_cause_newer(char **cause, const char *path, int64_t version);
+int store_connect_to_check(const char *path, sqlite3 **db); /* read-only; leaves nothing beside a database at rest */
+int store_connect_alone(const char *path, sqlite3 **db);    /* the same where no server has it open, also with the log that a crash left */
+
+/* A database before anything in it is changed: store_look.c. */
+struct store_look {
+	sqlite3 *db;
+	const char *path; /* borrowed */
+	int64_t version;
+};
+/* *out NULL and 0: it holds nothing yet. is_ours: the folder is locked by this process. */
+int store_look_open(struct store_look **out, const char *path, bool is_ours, char **cause) WC_MUSTCHECK;
+void store_look_close(struct store_look *k);
+
+/* store_keep.c. If a migration is ahead: copies it beside itself, whole and synced, or says why it cannot. */
+int store_keep_copy(const struct store_look *look, char **cause) WC_MUSTCHECK;
+int store_keep_check(const struct store_look *look, char **cause) WC_MUSTCHECK; /* would there be room for it? */
+void store_keep_clean(const char *path, int64_t keep); /* removes older copies; keep 0: only what is unfinished */
+
+/* Brings db from its user_version to n; one transaction for all steps. -WC_ESTORAGE and *cause on failure, then nothing has changed. */
+int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path, char **cause) WC_MUSTCHECK;
+extern const char *const store_migrations[];
+extern const int store_version; /* how many there are */
+
+void gate_init(struct store_gate *g);
+void gate_fini(struct store_gate *g);
+int gate_write_enter(struct store_gate *g) WC_MUSTCHECK; /* -WC_ESTORAGE: somebody sits in it */
+void gate_write_leave(struct store_gate *g);
+void gate_read_enter(struct store_gate *g);
+void gate_read_leave(struct store_gate *g);
+
+#endif

@@ -1,0 +1,48 @@
+/* decode.h — from a client's JSON frame to an event. With the admin unit the only place that knows json-c.
+ *
+ * Pure but for memory; any thread. The text is valid UTF-8 already (framing saw to it). */
+#ifndef WC_DECODE_H
+#define WC_DECODE_H
+
+#include "wire/event.h"
+
+#define WC_TEXT_POINTS 4000 /* in the words of its error, too */
+#define WC_FILENAME_POINTS 200
+#define WC_MIME_BYTES 127
+#define WC_WAVEFORM_BYTES 128
+#define WC_VOICE_BYTES (10 * 1024 * 1024)
+
+/* Frames longer than this are decoded by a helper, not on an I/O thread. */
+#define WC_DECODE_INLINE 65536
+
+/* What clients in the field send is read kindly, never loosely: null is absent; an id may be 3, 3.0 or " 3 "; a field of the wrong
+ * type is an error if the frame's type has that field, and is not looked at otherwise. A lone surrogate escape becomes U+FFFD, NULs are
+ * dropped from every string (a cid with one is refused). Filenames and MIME types are cleaned (filefield.h), a negative duration is 0,
+ * pixels and waveforms that make no sense are left out. With a blob, data is not looked at.
+ *
+ * 0 and *out: an event (EV_BAD for what deserves an error), owned by the caller. 0 and NULL: to be ignored (unknown type, empty text).
+ * -WC_ENOMEM: no memory for what the peer sent. */
+int decode_frame(const char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
+/* The same for a frame that the caller may write to: the data of a file is not copied but unescaped there, and event's data points to it. The frame
+ * must outlive that: until prepare_file, or until data is set empty. */
+int decode_frame_in_place(char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
+/* Frames with more than this beside their data are refused as too large; at first any are taken. Any thread. */
+void decode_bound(size_t bytes);
+/* An EV_BAD of one's own, never NULL. cid may be empty; past WC_CID_BYTES it is cut. */
+struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid);
+/* What to say of a message that was too long to keep: its first bytes tell a voice from a file, and its cid if it stands there. */
+struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb);
+
+/* The blocking half of EV_FILE and EV_VOICE. Thread: helper. Decodes data, or resolves blob for identity_id (0: none, so -> error); checks
+ * size against max_file_mb or the voice limit; stores the bytes; sets sha, size, and data64 if it takes at most data64_max bytes.
+ * *e may be replaced, by the same without its data or by an EV_BAD (storage: the disk refused; busy: no memory). */
+struct blobs;
+void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max);
+/* The same later, for an event that was prepared without data64: sets it, whatever its size, from the blob; or *e becomes an EV_BAD. Thread: helper. */
+void prepare_data64(struct event **e, struct blobs *blobs);
+
+/* Writes the base64 of a blob's size bytes to out (BASE64_LEN(size)), read piecewise. 0, or -WC_EIO: there are fewer. Any thread that may wait for a
+ * disk. */
+int data64_read(int fd, uint64_t size, char *out) WC_MUSTCHECK;
+
+#endif

@@ -1,0 +1,32 @@
+/* encode.h — from what the room knows to the JSON of either dialect. Pure; any thread. */
+#ifndef WC_ENCODE_H
+#define WC_ENCODE_H
+
+#include "base/buf.h"
+#include "wire/event.h"
+#include "store/store.h"
+#include "hub/wsframe.h"
+
+enum dialect { DIALECT_1, DIALECT_2, DIALECTS }; /* also the number of the ring */
+
+/* A message as an object. `self`: it is the viewer's own (dialect 2 adds cid). In dialect 1 a file's `data` is written from *data64, or as null. */
+void encode_msg(struct buf *b, enum dialect d, const struct msg *m, bool self, const struct str *data64);
+/* The same around a `data` too large to copy: what stands before it and after it. Dialect 1, MSG_FILE and MSG_VOICE. */
+void encode_msg_around(struct buf *before, struct buf *after, const struct msg *m, bool self);
+/* A user as {"id":…,"name":…}. */
+void encode_user(struct buf *b, uint64_t id, struct str name);
+void encode_error(struct buf *b, enum dialect d, enum error_code code, struct str text, struct str cid);
+/* With retry_ms where it is above 0: when the same would be taken. */
+void encode_error_retry(struct buf *b, enum dialect d, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
+void encode_delete(struct buf *b, uint64_t id, int64_t at_ms, uint64_t target); /* dialect 2 alone has deletions */
+void encode_system(struct buf *b, enum dialect d, struct str text, int64_t at_ms);
+void encode_typing(struct buf *b, uint64_t from_id, struct str from_name, bool is_dm);
+
+/* "/f/<secret>/<name>" of a message's file, percent-encoded. */
+void encode_file_url(struct buf *b, const struct msg *m);
+
+/* A text frame with this payload; NULL without memory. */
+struct shbuf *frame_of(const void *payload, size_t len);
+struct shbuf *frame_of_buf(const struct buf *b); /* NULL also if b->failed; else a sure one gives a sure frame */
+
+#endif

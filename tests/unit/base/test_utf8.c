@@ -1,0 +1,441 @@
+/* test_utf8.c — validation (also cut at every byte), counting, trimming, and names. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/utf8.h"
+
+/* The textbook decoder: what is valid at all, one sequence at a time, by value and not by byte ranges. */
+static int naive_sequence(const uint8_t *p, size_t n)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	int len = p[0] < 0x80 ? 1 : (p[0] & 0xe0) == 0xc0 ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : (p[0] & 0xf8) == 0xf0 ? 4 : 0;
+
+	if (len < 2)
+		return len;
+	if ((size_t)len > n)
+		return 0;
+	uint32_t c = p[0] & (0xff >> (len + 1));
+	for (int i = 1; i < len; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff) ? 0 : len;
+}
+
+static bool naive_valid(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n;) {
+		int len = naive_sequence(p + i, n - i);
+		if (!len)
+			return false;
+		i += (size_t)len;
+	}
+	return true;
+}
+
+/* Could p be the beginning of something valid? Tried by completing it. */
+static bool naive_is_prefix(const uint8_t *p, size_t n)
+{
+	uint8_t t[64];
+	size_t whole = 0;
+
+	for (size_t i = 0; i < n; i = whole) {
+		int len = naive_sequence(p + i, n - i);
+		if (!len)
+			break;
+		whole = i + (size_t)len;
+	}
+	if (whole == n)
+		return true;
+	if (n - whole > 3)
+		return false;
+	static const uint8_t next[] = { 0x80, 0x90, 0xa0, 0xbf };
+	memcpy(t, p + whole, n - whole);
+	for (size_t more = 1; more + n - whole <= 4; more++) {
+		for (size_t k = 0; k < WC_LEN(next); k++) {
+			memset(t + n - whole, 0x80, more);
+			t[n - whole] = next[k];
+			if ((size_t)naive_sequence(t, n - whole + more) == n - whole + more)
+				return true;
+		}
+	}
+	return false;
+}
+
+static size_t put(uint8_t *out, uint32_t c)
+{
+	if (c < 0x80)
+		return out[0] = (uint8_t)c, 1;
+	int len = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	for (int i = len - 1; i > 0; i--, c >>= 6)
+		out[i] = (uint8_t)(0x80 | (c & 0x3f));
+	out[0] = (uint8_t)((0xf00 >> len) | c);
+	return (size_t)len;
+}
+
+static struct str text(const char *s)
+{
+	return (struct str){ s, strlen(s) };
+}
+
+/* The same verdict whole, in two pieces at every place, and byte by byte; and refused no later than it must be. */
+static void check_feed(const uint8_t *p, size_t n, bool want)
+{
+	assert_int_equal(utf8_valid(p, n), want);
+	for (size_t cut = 0; cut <= n; cut++) {
+		struct utf8 u = { 0 };
+		bool ok = utf8_feed(&u, p, cut) && utf8_feed(&u, p + cut, n - cut) && utf8_done(&u);
+		assert_int_equal(ok, want);
+	}
+	struct utf8 u = { 0 };
+	for (size_t i = 0; i < n; i++) {
+		bool ok = utf8_feed(&u, p + i, 1);
+		assert_int_equal(ok, naive_is_prefix(p, i + 1));
+		struct utf8 whole = { 0 };
+		assert_int_equal(utf8_feed(&whole, p, i + 1), ok);
+		if (!ok) {
+			assert_false(utf8_done(&u));
+			assert_false(utf8_feed(&u, "a", 1));
+			assert_false(utf8_feed(&u, "", 0));
+			break;
+		}
+	}
+}
+
+static void stress_table(void **state)
+{
+	static const struct {
+		const char *bytes;
+		bool is_valid;
+	} cases[] = {
+		{ "κόσμε", true },
+		/* first and last of each length */
+		{ "\xc2\x80", true }, { "\xe0\xa0\x80", true }, { "\xf0\x90\x80\x80", true },
+		{ "\x7f", true }, { "\xdf\xbf", true }, { "\xef\xbf\xbf", true }, { "\xf4\x8f\xbf\xbf", true },
+		{ "\xf8\x88\x80\x80\x80", false }, { "\xfc\x84\x80\x80\x80\x80", false },
+		{ "\xf7\xbf\xbf\xbf", false }, { "\xfb\xbf\xbf\xbf\xbf", false }, { "\xfd\xbf\xbf\xbf\xbf\xbf", false },
+		/* around the surrogates and the end */
+		{ "\xed\x9f\xbf", true }, { "\xee\x80\x80", true }, { "\xef\xbf\xbd", true }, { "\xf4\x90\x80\x80", false },
+		/* lone continuation bytes */
+		{ "\x80", false }, { "\xbf", false }, { "\x80\xbf", false }, { "\x80\xbf\x80\xbf\x80\xbf\x80", false },
+		/* lone first bytes */
+		{ "\xc0 ", false }, { "\xdf ", false }, { "\xe0 ", false }, { "\xef ", false }, { "\xf0 ", false }, { "\xf7 ", false },
+		{ "\xf8 ", false }, { "\xfc ", false },
+		/* last byte missing */
+		{ "\xc2", false }, { "\xe0\xa0", false }, { "\xe0\x80", false }, { "\xf0\x90\x80", false }, { "\xdf", false },
+		{ "\xef\xbf", false }, { "\xf4\x8f\xbf", false }, { "\xe0\xa0\xc2\x80", false },
+		/* impossible bytes */
+		{ "\xfe", false }, { "\xff", false }, { "\xfe\xfe\xff\xff", false },
+		/* overlong: '/', then the greatest of each, then NUL */
+		{ "\xc0\xaf", false }, { "\xe0\x80\xaf", false }, { "\xf0\x80\x80\xaf", false }, { "\xf8\x80\x80\x80\xaf", false },
+		{ "\xc1\xbf", false }, { "\xe0\x9f\xbf", false }, { "\xf0\x8f\xbf\xbf", false }, { "\xc0\x80", false },
+		{ "\xe0\x80\x80", false }, { "\xf0\x80\x80\x80", false },
+		/* surrogates, alone and paired */
+		{ "\xed\xa0\x80", false }, { "\xed\xad\xbf", false }, { "\xed\xae\x80", false }, { "\xed\xaf\xbf", false },
+		{ "\xed\xb0\x80", false }, { "\xed\xbe\x80", false }, { "\xed\xbf\xbf", false },
+		{ "\xed\xa0\x80\xed\xb0\x80", false }, { "\xed\xaf\xbf\xed\xbf\xbf", false },
+		/* non-characters are valid */
+		{ "\xef\xbf\xbe", true }, { "\xef\xb7\x90", true }, { "\xf0\x9f\xbf\xbe", true },
+	};
+	uint8_t in[64];
+
+	(void)state;
+	check_feed((const uint8_t *)"", 0, true);
+	/* Alone, and at every place within a run of ASCII and of Cyrillic, so that each path of the scan meets each. */
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		size_t n = strlen(cases[i].bytes);
+		check_feed((const uint8_t *)cases[i].bytes, n, cases[i].is_valid);
+		for (size_t before = 0; before < 20; before++) {
+			memset(in, 'x', sizeof(in));
+			memcpy(in + before, cases[i].bytes, n);
+			check_feed(in, before + n + 9, cases[i].is_valid);
+		}
+		for (size_t before = 0; before < 10; before++) {
+			for (size_t k = 0; k + 1 < sizeof(in); k += 2)
+				memcpy(in + k, "\xd0\xb6", 2);
+			memcpy(in + 2 * before, cases[i].bytes, n);
+			for (size_t k = 2 * before + n; k + 1 < sizeof(in); k += 2)
+				memcpy(in + k, "\xd1\x8f", 2);
+			check_feed(in, 2 * before + n + 8, cases[i].is_valid);
+		}
+	}
+}
+
+static void every_code_point(void **state)
+{
+	uint8_t p[4], near[20];
+
+	(void)state;
+	for (uint32_t c = 0; c <= 0x110000; c++) {
+		size_t n = put(p, c);
+		bool want = c <= 0x10ffff && !(c >= 0xd800 && c <= 0xdfff);
+		assert_int_equal(utf8_valid(p, n), want);
+		assert_int_equal(utf8_step(p, n), want ? n : 0);
+		assert_int_equal(utf8_step(p, n - 1), 0);
+		memset(near, 'a', sizeof(near));
+		memcpy(near + c % 12, p, n);
+		assert_int_equal(utf8_valid(near, sizeof(near)), want);
+	}
+}
+
+/* All two-byte and three-byte strings, and random ones biased to the interesting bytes. */
+static void agrees_with_the_textbook(void **state)
+{
+	static const uint8_t odd[] = { 0x00, 0x20, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xd0, 0xd0, 0xd1, 0xd1,
+				       0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
+	uint8_t p[64];
+	uint32_t seed = 12345;
+
+	(void)state;
+	for (uint32_t v = 0; v < 1u << 24; v += v < 0xc00000 && (v & 0xffff) == 0xffff ? 0x70001 : 1) {
+		p[0] = (uint8_t)(v >> 16);
+		p[1] = (uint8_t)(v >> 8);
+		p[2] = (uint8_t)v;
+		if (utf8_valid(p, 3) != naive_valid(p, 3))
+			fail_msg("%02x %02x %02x", p[0], p[1], p[2]);
+	}
+	for (int round = 0; round < 60000; round++) {
+		size_t n = 0, target = (size_t)(round % 40);
+		while (n < target) {
+			seed = seed * 1664525 + 1013904223;
+			uint32_t r = seed >> 8;
+			if (r % 16 == 0)
+				p[n++] = odd[(r >> 4) % sizeof(odd)];
+			else if (r % 16 < 6)
+				p[n++] = 'a';
+			else if (r % 16 < 13)
+				n += put(p + n, 0x400 + (r >> 4) % 256);
+			else
+				n += put(p + n, (r >> 4) % 0xd800);
+		}
+		check_feed(p, n, naive_valid(p, n));
+	}
+}
+
+static void counts_and_prefixes(void **state)
+{
+	static const struct {
+		const char *s;
+		size_t points;
+	} cases[] = {
+		{ "", 0 }, { "abc", 3 }, { "привет", 6 }, { "世界", 2 }, { "🌊🌊", 2 }, { "e\u0301", 2 }, { "👨‍👩‍👧", 5 },
+		{ "abcdefghijklmnopqrstuvwxyz", 26 }, { "смешанный text и 世界 🌊 вместе", 28 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		struct str s = text(cases[i].s);
+		assert_int_equal(utf8_count(s), cases[i].points);
+		for (size_t k = 0; k <= cases[i].points + 2; k++) {
+			struct str head = utf8_prefix(s, k);
+			assert_ptr_equal(head.p, s.p);
+			assert_int_equal(utf8_count(head), WC_MIN(k, cases[i].points));
+			assert_true(utf8_valid(head.p, head.len));
+		}
+		assert_int_equal(utf8_prefix(s, cases[i].points).len, s.len);
+		assert_int_equal(utf8_prefix(s, SIZE_MAX).len, s.len);
+	}
+}
+
+static void trims_what_python_strips(void **state)
+{
+	static const uint32_t white[] = { 9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004,
+					  0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000 };
+	uint8_t p[32];
+	size_t found = 0;
+
+	(void)state;
+	for (uint32_t c = 0; c <= 0x10ffff; c++) {
+		if (c >= 0xd800 && c <= 0xdfff)
+			continue;
+		bool is_white = found < WC_LEN(white) && white[found] == c;
+		found += is_white;
+		size_t n = put(p, c);
+		n += put(p + n, c);
+		assert_int_equal(utf8_trim((struct str){ (char *)p, n }).len, is_white ? 0 : n);
+		size_t head = n;
+		p[n++] = 'x';
+		p[n++] = ' ';
+		p[n++] = 'y';
+		n += put(p + n, c);
+		struct str t = utf8_trim((struct str){ (char *)p, n });
+		assert_int_equal(t.len, is_white ? 3 : n);
+		assert_ptr_equal(t.p, p + (is_white ? head : 0));
+	}
+	assert_int_equal(found, WC_LEN(white));
+	assert_int_equal(utf8_trim(STR("")).len, 0);
+	assert_int_equal(utf8_trim((struct str){ NULL, 0 }).len, 0);
+	/* Hostile: not valid. Nothing is read outside. */
+	assert_int_equal(utf8_trim(STR(" \x80\x80 ")).len, 2);
+	assert_int_equal(utf8_trim(STR("\xe3\x80")).len, 2);
+}
+
+static void widths(void **state)
+{
+	(void)state;
+	assert_int_equal(utf8_width(STR("")), 0);
+	assert_int_equal(utf8_width(STR("abc")), 3);
+	assert_int_equal(utf8_width(STR("Аня")), 3);
+	assert_int_equal(utf8_width(STR("世界")), 4);
+	assert_int_equal(utf8_width(STR("e\u0301")), 1);
+	assert_int_equal(utf8_width(STR("🌊")), 2);
+	assert_int_equal(utf8_width(STR("\n\u200b")), 0);
+}
+
+static void cleans_names(void **state)
+{
+	static const struct {
+		const char *raw, *want;
+	} cases[] = {
+		{ "", "" }, { "Anna", "Anna" }, { "  Аня\t\n Иванова  ", "Аня Иванова" }, { "a\u00a0\u2003\u3000b", "a b" },
+		{ "\u2028", "" }, { " \u2800\u00a0 ", "" }, { "a\u2800b", "a b" },
+		/* control characters: white ones part words, others vanish */
+		{ "a\x01\x1b[31mb\x7f", "a[31mb" }, { "a\xc2\x85" "b", "a b" }, { "a\xc2\x9b" "b", "ab" },
+		/* bidi controls: a name must not turn its surroundings round */
+		{ "\u202eevil\u202c", "evil" }, { "a\u2066b\u2067c\u2068d\u2069e", "abcde" }, { "\u200ea\u200fb\u061c" "c", "abc" },
+		{ "\u202a\u202b\u202d", "" },
+		/* zero width and otherwise unseen */
+		{ "ad\u200bm\u200ci\u200dn\u2060\ufeff", "admin" }, { "a\u00ad" "b", "ab" }, { "\u034f\u115f\u1160\u3164\uffa0", "" },
+		{ "a\u180e" "b\u2064", "ab" }, { "\ufff9x\ufffa", "x" }, { "a\ufe0e" "b\ufe0f" "c", "abc" },
+		{ "x\U000E0041\U000E007F", "x" }, { "\U000E0100y", "y" }, { "\U000E0001\U000E0020", "" },
+		{ "n\ufffe\ufdd0\U0010ffff", "n" },
+		/* emoji sequences stay whole */
+		{ "👨‍👩‍👧‍👦", "👨‍👩‍👧‍👦" }, { "❤️", "❤️" }, { "🏳️‍🌈", "🏳️‍🌈" }, { "👩🏽‍🚀", "👩🏽‍🚀" }, { "🏃🏽‍♂️ go", "🏃🏽‍♂️ go" },
+		{ "1️⃣", "1️⃣" }, { "#️⃣*️⃣", "#️⃣*️⃣" }, { "🇺🇦", "🇺🇦" }, { "👍🏿", "👍🏿" },
+		/* their parts out of place do not */
+		{ "👨\u200d", "👨" }, { "\u200d👨", "👨" }, { "👨\u200d\u200d👩", "👨\u200d👩" }, { "👨\u200dx", "👨x" }, { "👨 \u200d👩", "👨 👩" },
+		{ "❤\ufe0f\ufe0f", "❤\ufe0f" }, { "1\ufe0f", "1" }, { "a\ufe0f", "a" }, { "❤ \ufe0f", "❤" },
+		/* combining marks */
+		{ "e\u0301", "e\u0301" }, { "\u0301\u0302e\u0301", "e\u0301" }, { "\u0301\u20dd", "" }, { "  \u0301", "" }, { "हिन्दी", "हिन्दी" },
+		/* 32 code points */
+		{ "0123456789012345678901234567890123", "01234567890123456789012345678901" },
+		{ "012345678901234567890123456789 123", "012345678901234567890123456789 1" },
+		{ "0123456789012345678901234567890 123", "0123456789012345678901234567890" },
+		{ "012345678901234567890123456789👨\u200d👩", "012345678901234567890123456789👨" },
+		{ "01234567890123456789012345678901️⃣", "0123456789012345678901234567890" "1" },
+		{ "0123456789012345678901234567891️⃣", "0123456789012345678901234567891" },
+		{ "абвгдежзийклмнопрстуфхцчшщъыьэюяАБВ", "абвгдежзийклмнопрстуфхцчшщъыьэюя" },
+		{ "🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊",
+		  "🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊" },
+	};
+	char out[WC_NAME_BYTES + 1];
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		size_t n = name_clean(out, text(cases[i].raw));
+		assert_string_equal(out, cases[i].want);
+		assert_int_equal(n, strlen(cases[i].want));
+	}
+	assert_int_equal(name_clean(out, STR("a\0b")), 2);
+	assert_string_equal(out, "ab");
+	assert_int_equal(name_clean(out, (struct str){ NULL, 0 }), 0);
+}
+
+/* Whatever comes in, what goes out is valid, short, trimmed, and clean already. */
+static void cleaning_is_sound_for_any_input(void **state)
+{
+	static const uint32_t odd[] = { ' ', 'a', '1', 0x301, 0x200d, 0xfe0f, 0x20e3, 0x1f468, 0x2764, 0x1f3fd, 0x2800, 0x202e, 0x3000 };
+	char out[WC_NAME_BYTES + 1], again[WC_NAME_BYTES + 1];
+	uint8_t p[512];
+	uint32_t seed = 99;
+
+	(void)state;
+	for (int round = 0; round < 200000; round++) {
+		size_t n = 0;
+		int points = round % 45;
+		for (int i = 0; i < points; i++) {
+			seed = seed * 1664525 + 1013904223;
+			uint32_t r = seed >> 8, pick = r % 24;
+			if (pick < WC_LEN(odd))
+				n += put(p + n, odd[pick]);
+			else if (pick == 23 && round % 5 == 0)
+				p[n++] = (uint8_t)(r >> 6); /* not even UTF-8 */
+			else
+				n += put(p + n, (r >> 5) % 0xd800);
+		}
+		size_t len = name_clean(out, (struct str){ (char *)p, n });
+		assert_true(len <= WC_NAME_BYTES);
+		assert_int_equal(strlen(out), len);
+		struct str s = { out, len };
+		assert_true(utf8_valid(out, len));
+		assert_true(utf8_count(s) <= WC_NAME_POINTS);
+		assert_int_equal(utf8_trim(s).len, len);
+		assert_int_equal(name_clean(again, s), len);
+		assert_memory_equal(again, out, len);
+	}
+}
+
+static void keys(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool is_same;
+	} cases[] = {
+		{ "Аня", "аня", true }, { "АНЯ", "аня", true }, { "ﬁ", "fi", true }, { "ＡＢＣ１", "abc1", true }, { "Straße", "STRASSE", true },
+		{ "\u00e9", "e\u0301", true }, { "①", "1", true }, { "ΣΑΣ", "σας", true }, { "\u212b", "\u00e5", true }, { "Ⅷ", "viii", true },
+		{ "a\u200bb", "ab", true }, { "👨‍👩", "👨👩", true }, { "❤️", "❤", true }, { "\u3164", "", true }, { "ｶﾞ", "ガ", true },
+		/* NFKC_Casefold is not Turkish: dotted capital I keeps its dot, dotless i is a letter of its own */
+		{ "\u0130", "i\u0307", true }, { "\u0130", "i", false }, { "\u0131", "i", false }, { "I", "i", true },
+		/* look-alikes of other scripts are other letters */
+		{ "а", "a", false }, { "Аня", "Аня2", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		char *a = name_key(text(cases[i].a)), *b = name_key(text(cases[i].b));
+		assert_int_equal(strcmp(a, b) == 0, cases[i].is_same);
+		free(a);
+		free(b);
+	}
+	/* Part of a longer text only; and bytes that cannot be folded are their own key. */
+	char *k = name_key((struct str){ "ANNAbella", 4 });
+	assert_string_equal(k, "anna");
+	free(k);
+	k = name_key(STR("\xff\xfe"));
+	assert_string_equal(k, "\xff\xfe");
+	free(k);
+	k = name_key((struct str){ NULL, 0 });
+	assert_string_equal(k, "");
+	free(k);
+}
+
+static void a_key_is_its_own_key(void **state)
+{
+	uint8_t p[5];
+
+	(void)state;
+	for (uint32_t c = 1; c <= 0x10ffff; c++) {
+		if (c >= 0xd800 && c <= 0xdfff)
+			continue;
+		size_t n = put(p, c);
+		char *once = name_key((struct str){ (char *)p, n }), *twice = name_key(text(once));
+		if (strcmp(once, twice) != 0)
+			fail_msg("U+%04X", c);
+		free(once);
+		free(twice);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(stress_table),
+		cmocka_unit_test(every_code_point),
+		cmocka_unit_test(agrees_with_the_textbook),
+		cmocka_unit_test(counts_and_prefixes),
+		cmocka_unit_test(trims_what_python_strips),
+		cmocka_unit_test(widths),
+		cmocka_unit_test(cleans_names),
+		cmocka_unit_test(cleaning_is_sound_for_any_input),
+		cmocka_unit_test(keys),
+		cmocka_unit_test(a_key_is_its_own_key),
+	};
+
+	return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);
+}

@@ -1,0 +1,254 @@
+/* test_seats.c — connections in all and by address, the rate of new ones, and a table that nobody can grow. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net/seats.h"
+
+static struct sockaddr_storage address(const char *text)
+{
+	struct sockaddr_storage a;
+	struct sockaddr_in v4 = { .sin_family = AF_INET };
+	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
+
+	memset(&a, 0, sizeof(a));
+	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
+		memcpy(&a, &v4, sizeof(v4));
+	} else {
+		assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
+		memcpy(&a, &v6, sizeof(v6));
+	}
+	return a;
+}
+
+static enum seats_verdict take(struct seats *s, const char *text, struct seat **out)
+{
+	struct sockaddr_storage a = address(text);
+
+	return seats_take(s, &a, out);
+}
+
+static void check_counts(void **state)
+{
+	struct ip_net loopback = { .bits = 0 };
+	struct seats_opts opts = { .total = 6, .per_address = 2, .exempt = { &loopback, 1 } };
+	struct seat *a, *b, *c, *d, *e, *f, *none = NULL;
+	struct seats *s;
+
+	(void)state;
+	assert_true(ip_net_parse("127.0.0.0/8", loopback.addr, &loopback.bits));
+	s = seats_new(&opts);
+	assert_int_equal(take(s, "192.0.2.1", &a), SEATS_GIVEN);
+	assert_int_equal(take(s, "192.0.2.1", &b), SEATS_GIVEN);
+	assert_int_equal(take(s, "192.0.2.1", &none), SEATS_ADDRESS_FULL);
+	assert_null(none);
+	/* IPv6 counts by /64. */
+	assert_int_equal(take(s, "2001:db8::1", &c), SEATS_GIVEN);
+	assert_int_equal(take(s, "2001:db8::2:3:4:5", &d), SEATS_GIVEN);
+	assert_int_equal(take(s, "2001:db8::6", &none), SEATS_ADDRESS_FULL);
+	assert_int_equal(take(s, "2001:db8:0:1::1", &e), SEATS_GIVEN);
+	assert_int_equal(seats_open(s), 5);
+	/* Exempt from the limit of an address, not from that of all. */
+	assert_int_equal(take(s, "127.0.0.1", &f), SEATS_GIVEN);
+	assert_int_equal(take(s, "127.0.0.1", &none), SEATS_FULL);
+	assert_int_equal(take(s, "198.51.100.1", &none), SEATS_FULL);
+	seat_leave(a);
+	assert_int_equal(take(s, "127.0.0.1", &a), SEATS_GIVEN);
+	assert_int_equal(seats_open(s), 6);
+	seat_leave(e);
+	assert_int_equal(take(s, "192.0.2.1", &e), SEATS_GIVEN);
+	seat_leave(f);
+	assert_int_equal(take(s, "192.0.2.1", &none), SEATS_ADDRESS_FULL);
+	struct seat *left[] = { a, b, c, d, e, NULL };
+	for (size_t i = 0; i < WC_LEN(left); i++)
+		seat_leave(left[i]);
+	assert_int_equal(seats_open(s), 0);
+	seats_free(s);
+}
+
+/* Over a proxy's connection: each request sits with its client, then the connection sits apart again. */
+static void check_proxied(void **state)
+{
+	struct seats_opts opts = { .total = 3, .per_address = 1, .rate = 1 };
+	struct seats *s = seats_new(&opts);
+	struct sockaddr_storage a = address("192.0.2.1"), b = address("192.0.2.2");
+	struct seat *x, *y, *z, *none;
+
+	(void)state;
+	assert_int_equal(seats_take(s, NULL, &x), SEATS_GIVEN);
+	assert_int_equal(seats_take(s, NULL, &y), SEATS_GIVEN);
+	assert_int_equal(seats_take(s, NULL, &z), SEATS_GIVEN);
+	assert_int_equal(seats_take(s, NULL, &none), SEATS_FULL);
+	assert_int_equal(seats_move(&x, &a, false), SEATS_GIVEN);
+	none = y;
+	assert_int_equal(seats_move(&y, &a, false), SEATS_ADDRESS_FULL);
+	assert_ptr_equal(y, none);
+	assert_int_equal(seats_move(&y, &b, false), SEATS_GIVEN);
+	x = seats_move_back(x);
+	y = seats_move_back(y);
+	/* Requests cost no handshake, WebSockets do. */
+	for (int i = 0; i < 50; i++) {
+		assert_int_equal(seats_move(&x, &a, false), SEATS_GIVEN);
+		x = seats_move_back(x);
+	}
+	for (int i = 0; i < SEATS_BURST_S; i++) {
+		assert_int_equal(seats_move(&x, &a, true), SEATS_GIVEN);
+		x = seats_move_back(x);
+	}
+	assert_int_equal(seats_move(&x, &a, true), SEATS_TOO_FAST);
+	assert_int_equal(seats_move(&x, &b, true), SEATS_GIVEN);
+	assert_int_equal(seats_open(s), 3);
+	seat_leave(x);
+	seat_leave(y);
+	seat_leave(z);
+	seats_free(s);
+}
+
+static void check_rate(void **state)
+{
+	struct seats_opts opts = { .rate = 20 };
+	struct seats *s = seats_new(&opts);
+	struct seat *seat;
+	int64_t began = mono_ms();
+	int given = 0;
+
+	(void)state;
+	while (take(s, "192.0.2.1", &seat) == SEATS_GIVEN && given < 1000) {
+		seat_leave(seat);
+		given++;
+	}
+	assert_true(given >= 20 * SEATS_BURST_S);
+	assert_true(given <= 20 * SEATS_BURST_S + (mono_ms() - began) * 20 / 1000 + 1);
+	assert_int_equal(take(s, "192.0.2.1", &seat), SEATS_TOO_FAST);
+	/* Others are not concerned; what is refused costs nothing; after a while there is more. */
+	assert_int_equal(take(s, "192.0.2.2", &seat), SEATS_GIVEN);
+	seat_leave(seat);
+	usleep(120000);
+	assert_int_equal(take(s, "192.0.2.1", &seat), SEATS_GIVEN);
+	seat_leave(seat);
+	seats_free(s);
+}
+
+/* A network full of addresses does not grow the table, and does not make it forget those who are connected, or who were too fast. */
+static void check_table(void **state)
+{
+	struct seats_opts opts = { .per_address = 2, .rate = 1 };
+	struct seats *s = seats_new(&opts);
+	struct seat *kept[500], *seat;
+
+	(void)state;
+	for (unsigned i = 0; i < WC_LEN(kept); i++) {
+		struct sockaddr_storage a = address("198.18.0.0");
+
+		((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0xc6120000u + i);
+		assert_int_equal(seats_take(s, &a, &kept[i]), SEATS_GIVEN);
+	}
+	for (int i = 0; i < SEATS_BURST_S; i++) {
+		assert_int_equal(take(s, "192.0.2.1", &seat), SEATS_GIVEN);
+		seat_leave(seat);
+	}
+	for (uint32_t i = 0; i < 200000; i++) {
+		struct sockaddr_storage a = address("2001:db8::1");
+		uint32_t net = htonl(i);
+
+		memcpy(&((struct sockaddr_in6 *)&a)->sin6_addr.s6_addr[4], &net, sizeof(net));
+		assert_int_equal(seats_take(s, &a, &seat), SEATS_GIVEN);
+		seat_leave(seat);
+		assert_true(seats_known(s) <= WC_LEN(kept) + 1 + SEATS_SPARE);
+		if (i == SEATS_SPARE / 2) /* within what is remembered */
+			assert_int_equal(take(s, "192.0.2.1", &seat), SEATS_TOO_FAST);
+	}
+	for (unsigned i = 0; i < WC_LEN(kept); i++) {
+		struct sockaddr_storage a = address("198.18.0.0");
+
+		((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0xc6120000u + i);
+		assert_int_equal(seats_take(s, &a, &seat), SEATS_GIVEN);
+		struct seat *third;
+		assert_int_equal(seats_take(s, &a, &third), SEATS_ADDRESS_FULL);
+		seat_leave(seat);
+		seat_leave(kept[i]);
+	}
+	assert_int_equal(seats_open(s), 0);
+	seats_free(s);
+}
+
+/* Seats are left on other threads than they are taken on, and forgotten meanwhile; the sanitizers watch. */
+static struct {
+	pthread_mutex_t lock;
+	struct seat *v[256];
+	int n;
+	bool is_over;
+} left = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void *leave_them(void *arg)
+{
+	bool is_over = false;
+
+	while (!is_over) {
+		struct seat *seat = NULL;
+
+		pthread_mutex_lock(&left.lock);
+		if (left.n)
+			seat = left.v[--left.n];
+		else
+			is_over = left.is_over;
+		pthread_mutex_unlock(&left.lock);
+		seat_leave(seat);
+	}
+	return arg;
+}
+
+static void check_threads(void **state)
+{
+	struct seats_opts opts = { .per_address = 3, .rate = 100000 };
+	struct seats *s = seats_new(&opts);
+	pthread_t threads[3];
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, leave_them, NULL), 0);
+	for (uint32_t i = 0; i < 60000;) {
+		struct sockaddr_storage a = address("10.0.0.0");
+		struct seat *seat;
+		bool is_full;
+
+		((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0x0a000000u + i % 20000);
+		pthread_mutex_lock(&left.lock);
+		is_full = left.n == WC_LEN(left.v);
+		pthread_mutex_unlock(&left.lock);
+		if (is_full || seats_take(s, &a, &seat) != SEATS_GIVEN)
+			continue;
+		pthread_mutex_lock(&left.lock);
+		left.v[left.n++] = seat;
+		pthread_mutex_unlock(&left.lock);
+		i++;
+	}
+	pthread_mutex_lock(&left.lock);
+	left.is_over = true;
+	pthread_mutex_unlock(&left.lock);
+	for (size_t i = 0; i < WC_LEN(threads); i++)
+		pthread_join(threads[i], NULL);
+	assert_int_equal(seats_open(s), 0);
+	seats_free(s);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(check_counts), cmocka_unit_test(check_proxied), cmocka_unit_test(check_rate),
+		cmocka_unit_test(check_table),  cmocka_unit_test(check_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* People: free names, activity order, peers, tokens. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "state/user.h"
+
+static struct str str_of(const char *s)
+{
+	return (struct str){ s, strlen(s) };
+}
+
+static void take(struct users *us, const char *wanted, uint64_t id, const char *expected)
+{
+	char name[WC_NAME_BYTES + 1];
+	user_free_name(us, str_of(wanted), id, name);
+	assert_string_equal(name, expected);
+	user_new(us, id, str_of(name), true);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	struct users us;
+	users_init(&us);
+	take(&us, "Аня", 1, "Аня");
+	take(&us, "аня", 2, "аня 2");
+	take(&us, "  АНЯ ", 3, "АНЯ 3");
+	take(&us, "", 4, "User4");
+	take(&us, "\xe2\x80\xae\xe2\x80\x8b", 5, "User5"); /* bidi override, zero width space: nothing is left */
+	take(&us, "Аня\xe2\x80\x8b", 6, "Аня 4");
+	take(&us, "ﬁn", 7, "ﬁn");
+	take(&us, "fin", 8, "fin 2");
+	user_remove(&us, user_get(&us, 2));
+	users_bury(&us);
+	take(&us, "Аня", 9, "Аня 2"); /* it freed up */
+	/* 32 characters stay 32, the suffix is not what gets cut. */
+	take(&us, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 10, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa");
+	take(&us, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 11, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa 2");
+	users_fini(&us);
+}
+
+static void test_a_crowd_of_one_name(void **state)
+{
+	(void)state;
+	struct users us;
+	users_init(&us);
+	for (int i = 1; i <= 5000; i++) { /* quadratic, this would take a minute */
+		char name[WC_NAME_BYTES + 1];
+		user_free_name(&us, STR("bench"), (uint64_t)i, name);
+		user_new(&us, (uint64_t)i, str_of(name), false);
+	}
+	assert_string_equal(user_get(&us, 5000)->name, "bench 5000");
+	users_fini(&us);
+}
+
+static void test_activity(void **state)
+{
+	(void)state;
+	struct users us;
+	users_init(&us);
+	struct user *u[4];
+	for (int i = 0; i < 4; i++) {
+		char name[16];
+		snprintf(name, sizeof name, "u%d", i);
+		u[i] = user_new(&us, (uint64_t)i + 1, str_of(name), false);
+		user_set_online(&us, u[i], true);
+	}
+	assert_int_equal(us.online, 4);
+	assert_ptr_equal(us.newest, u[3]);
+	user_active(&us, u[1]);
+	assert_ptr_equal(us.newest, u[1]);
+	assert_ptr_equal(us.newest->older, u[3]);
+	assert_ptr_equal(us.oldest, u[0]);
+	user_active(&us, u[0]);
+	assert_ptr_equal(us.oldest, u[2]);
+	user_set_online(&us, u[3], false);
+	user_set_online(&us, u[3], false);
+	assert_int_equal(us.online, 3);
+	assert_ptr_equal(u[0]->older->older, u[2]);
+	user_active(&us, u[3]); /* offline: nothing */
+	assert_ptr_equal(us.newest, u[0]);
+	users_fini(&us);
+}
+
+static void test_peers(void **state)
+{
+	(void)state;
+	struct users us;
+	users_init(&us);
+	struct user *u = user_new(&us, 1, STR("a"), true);
+	user_add_peer(u, 2, STR("b"), 10);
+	assert_int_equal(u->peer_count, 0); /* not known yet */
+	u->peers_are_known = true;
+	for (uint64_t i = 0; i < USER_PEERS + 10; i++)
+		user_add_peer(u, 100 + i, STR("p"), i);
+	assert_int_equal(u->peer_count, USER_PEERS);
+	assert_int_equal(u->peers[0].id, 110); /* those unheard of the longest went */
+	user_add_peer(u, 110, STR("again"), 999);
+	assert_int_equal(u->peer_count, USER_PEERS);
+	assert_int_equal(u->peers[USER_PEERS - 1].id, 110);
+	assert_string_equal(u->peers[USER_PEERS - 1].name, "again");
+	users_fini(&us);
+}
+
+static void test_tokens_and_sessions(void **state)
+{
+	(void)state;
+	struct users us;
+	users_init(&us);
+	struct user *u = user_new(&us, 1, STR("a"), true);
+	uint8_t hash[2][WC_SHA_BYTES] = { { 1 }, { 2 } };
+	user_add_token(&us, u, hash[0], 1);
+	user_add_token(&us, u, hash[1], 2);
+	assert_ptr_equal(user_token(&us, hash[1])->user, u);
+	struct session *s[3];
+	for (int i = 0; i < 3; i++)
+		s[i] = session_new(&us, u, NULL, i == 0 ? DIALECT_1 : DIALECT_2);
+	assert_int_equal(us.session_count[DIALECT_2], 2);
+	session_unlink(&us, s[1]);
+	assert_int_equal(us.session_count[DIALECT_2], 1);
+	assert_ptr_equal(us.sessions[DIALECT_2][0], s[2]);
+	session_unlink(&us, s[2]);
+	session_unlink(&us, s[0]);
+	for (int i = 0; i < 3; i++)
+		free(s[i]);
+	user_forget(&us, u);
+	users_bury(&us);
+	assert_null(user_token(&us, hash[0]));
+	assert_null(user_get(&us, 1));
+	users_fini(&us);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names), cmocka_unit_test(test_a_crowd_of_one_name), cmocka_unit_test(test_activity),
+		cmocka_unit_test(test_peers), cmocka_unit_test(test_tokens_and_sessions),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

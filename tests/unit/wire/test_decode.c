@@ -1,0 +1,937 @@
+/* test_decode.c — the strict scan of JSON, frames into events, and what is said of those that are refused. */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "wire/decode.h"
+#include "wire/jsonscan.h"
+#include "base/utf8.h"
+
+static struct conn *const some_conn = (struct conn *)0x1000; /* carried, never looked at */
+
+/* --- Every event as one line, so that a table can say what a frame becomes. */
+
+struct line {
+	char text[4096];
+	size_t len;
+};
+
+static void add(struct line *l, const char *fmt, ...) WC_PRINTF(2, 3);
+static void add(struct line *l, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	l->len += (size_t)vsnprintf(l->text + l->len, sizeof(l->text) - l->len, fmt, args);
+	va_end(args);
+	assert_true(l->len < sizeof(l->text));
+}
+
+static void add_str(struct line *l, const char *name, struct str s)
+{
+	assert_true(utf8_valid(s.p, s.len));
+	assert_true(s.len == 0 || !memchr(s.p, '\0', s.len));
+	if (s.len > 0)
+		add(l, " %s=%.*s", name, (int)s.len, s.p);
+}
+
+static void add_num(struct line *l, const char *name, uint64_t n)
+{
+	if (n)
+		add(l, " %s=%llu", name, (unsigned long long)n);
+}
+
+static void describe(struct line *l, const struct event *e)
+{
+	static const char *const kinds[] = {
+		[EV_JOIN] = "join", [EV_TEXT] = "text", [EV_FILE] = "file", [EV_VOICE] = "voice", [EV_TYPING] = "typing",
+		[EV_DM_HISTORY] = "dm_history", [EV_SYNC] = "sync", [EV_HISTORY] = "history", [EV_WHO] = "who", [EV_LINK] = "link",
+		[EV_PING] = "ping", [EV_BAD] = "bad",
+	};
+
+	l->len = 0;
+	if (!e) {
+		add(l, "-");
+		return;
+	}
+	assert_ptr_equal(e->conn, some_conn);
+	assert_true(e->cost >= sizeof(*e));
+	assert_int_equal(e->has_to, e->to_id != 0);
+	add(l, "%s", kinds[e->kind]);
+	add_num(l, "to", e->to_id);
+	switch (e->kind) {
+	case EV_JOIN:
+		add(l, " v=%d", e->join.version);
+		add_str(l, "name", e->join.name);
+		add_str(l, "token", e->join.token);
+		add_str(l, "code", e->join.code);
+		add_str(l, "password", e->join.password);
+		if (e->join.has_since)
+			add(l, " since=%llu", (unsigned long long)e->join.since);
+		break;
+	case EV_TEXT:
+		add_str(l, "text", e->text);
+		break;
+	case EV_FILE: case EV_VOICE:
+		add_str(l, "filename", e->file.filename);
+		add_str(l, "mime", e->file.mime);
+		add_str(l, "waveform", e->file.waveform);
+		add_str(l, "blob", e->file.blob);
+		add_str(l, "data", e->file.data);
+		if (e->file.duration != 0)
+			add(l, " duration=%g", e->file.duration);
+		if (e->file.width || e->file.height)
+			add(l, " %ux%u", e->file.width, e->file.height);
+		assert_null(e->file.data64);
+		break;
+	case EV_DM_HISTORY: case EV_SYNC: case EV_HISTORY: case EV_WHO:
+		add_num(l, "since", e->page.since);
+		add_num(l, "before", e->page.before);
+		add_num(l, "after", e->page.after);
+		add_num(l, "limit", e->page.limit);
+		add_str(l, "q", e->page.q);
+		break;
+	case EV_BAD:
+		add(l, " %s", error_code_name(e->bad.code));
+		add_str(l, "says", e->bad.text);
+		break;
+	default:
+		break;
+	}
+	add_str(l, "cid", e->cid);
+}
+
+/* From a block of exactly its size, so that a sanitizer sees one byte too far. */
+static struct event *decode(const char *json, size_t len)
+{
+	char *copy = malloc(len ? len : 1);
+	struct event *e;
+
+	assert_non_null(copy);
+	memcpy(copy, json, len);
+	assert_int_equal(decode_frame(copy, len, some_conn, &e), 0);
+	memset(copy, '#', len); /* nothing may point into the frame any more */
+	free(copy);
+	return e;
+}
+
+struct frame {
+	const char *json, *want;
+};
+
+static void check_frames(const struct frame *frames, size_t n)
+{
+	struct line line;
+	struct event *e;
+
+	for (size_t i = 0; i < n; i++) {
+		e = decode(frames[i].json, strlen(frames[i].json));
+		describe(&line, e);
+		if (strcmp(line.text, frames[i].want) != 0)
+			fail_msg("%s\n  became   %s\n  and not  %s", frames[i].json, line.text, frames[i].want);
+		event_free(e);
+	}
+}
+
+#define NOT_JSON "bad bad_request says=not valid JSON"
+
+static void not_json(void **state)
+{
+	static const struct frame frames[] = {
+		{ "", NOT_JSON }, { " ", NOT_JSON }, { "{", NOT_JSON }, { "}", NOT_JSON }, { "hello", NOT_JSON }, { "\xef\xbb\xbf{}", NOT_JSON },
+		{ "{\"type\":\"ping\"}x", NOT_JSON }, { "{\"type\":\"ping\"}{}", NOT_JSON }, { "{\"type\":\"ping\"},", NOT_JSON },
+		{ "{\"type\":\"ping\"}}", NOT_JSON }, { "{\"type\":\"ping\",}", NOT_JSON }, { "{,\"type\":\"ping\"}", NOT_JSON },
+		{ "{\"type\":\"ping\"]", NOT_JSON }, { "{\"type\"}", NOT_JSON }, { "{\"type\":}", NOT_JSON }, { "{\"type\",\"ping\"}", NOT_JSON },
+		{ "{\"type\":\"ping\"/**/}", NOT_JSON }, { "/**/{\"type\":\"ping\"}", NOT_JSON }, { "{\"type\":\"ping\"}//", NOT_JSON },
+		{ "{\"type\":\"ping\"}#", NOT_JSON }, { "{'type':'ping'}", NOT_JSON }, { "{\"type\":'ping'}", NOT_JSON },
+		{ "{type:\"ping\"}", NOT_JSON },
+		{ "{\"type\":ping}", NOT_JSON }, { "{\"type\":\"ping\" \"a\":1}", NOT_JSON }, { "{\"type\":\"pi\nng\"}", NOT_JSON },
+		{ "{\"type\":\"pi\tng\"}", NOT_JSON }, { "{\"type\":\"pi\x1fng\"}", NOT_JSON }, { "{\"type\":\"ping}", NOT_JSON },
+		{ "{\"type\":\"ping\",\"a\":\"1234567\x01\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\", NOT_JSON },
+		{ "{\"type\":\"ping\",\"a\":\"\\\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\x41\"}", NOT_JSON },
+		{ "{\"type\":\"ping\",\"a\":\"\\'\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\u12\"}", NOT_JSON },
+		{ "{\"type\":\"ping\",\"a\":\"\\u12G4\"}", NOT_JSON }, { "{\"type\":\"ping\",\"a\":\"\\U0041\"}", NOT_JSON },
+		{ "{\"type\":\"ping\",\"a\":\"\\u", NOT_JSON }, { "{\"data\":\"", NOT_JSON }, { "{\"data\":\"AA", NOT_JSON },
+		{ "{\"data\":", NOT_JSON },
+		{ "{\"data\"", NOT_JSON }, { "{\"data\":\"AA\\", NOT_JSON }, { "{\"data\":\"A\x05\"}", NOT_JSON },
+		{ "{\"type\":\"ping\"}\v", NOT_JSON }, { "\f{\"type\":\"ping\"}", NOT_JSON }, { "{\"type\":\xc2\xa0\"ping\"}", NOT_JSON },
+		{ "[]", "bad bad_request says=not a JSON object" }, { "1", "bad bad_request says=not a JSON object" },
+		{ "null", "bad bad_request says=not a JSON object" }, { " \"x\" ", "bad bad_request says=not a JSON object" },
+		{ "{\"type\\u0000\":\"ping\"}", "bad bad_request says=a key has a NUL in it" },
+		{ " \t\r\n{ \"type\" : \"ping\" }\r\n\t ", "ping" },
+	};
+
+	(void)state;
+	check_frames(frames, WC_LEN(frames));
+}
+
+static void values_of_unknown_members(void **state)
+{
+	static const struct {
+		const char *value;
+		const char *wrong; /* NULL: JSON */
+	} cases[] = {
+		{ "0", NULL }, { "-0", NULL }, { "10", NULL }, { "-1", NULL }, { "1.5", NULL }, { "-0.25", NULL }, { "1e5", NULL },
+		{ "1E+5", NULL },
+		{ "1.0e-5", NULL }, { "0e0", NULL }, { "1e308", NULL }, { "1e-999", NULL }, { "123456789012345678901234567890", NULL },
+		{ "-123456789012345678901234567890", NULL }, { "9223372036854775808", NULL }, { "18446744073709551616", NULL },
+		{ "true", NULL }, { "false", NULL }, { "null", NULL }, { "[]", NULL }, { "{}", NULL }, { "[1,[2,{\"a\":[]}],\"\"]", NULL },
+		{ "[ 1 , 2 ]", NULL }, { "\"\\u0000\\ud800\\\"\\\\\\/\\b\\f\\n\\r\\t\"", NULL }, { "\"\x7f\"", NULL }, { "{\"\":1}", NULL },
+		{ "[[[[[[[]]]]]]]", NULL },
+		{ "[[[[[[[[]]]]]]]]", "nested too deeply" }, { "{\"a\":{\"a\":[{\"a\":[{\"a\":[{}]}]}]}}", "nested too deeply" },
+		{ "1e999", "a number is too large" }, { "-1e999", "a number is too large" }, { "1.0E+400", "a number is too large" },
+		{ "[1e309]", "a number is too large" },
+		{ "1234567890123456789012345678901234567890123456789012345678901234", "a number is too long" },
+		{ "0.00000000000000000000000000000000000000000000000000000000000001e1", "a number is too long" },
+		{ "NaN", "" }, { "nan", "" }, { "-NaN", "" }, { "Infinity", "" }, { "-Infinity", "" }, { "inf", "" }, { "True", "" },
+		{ "TRUE", "" },
+		{ "NULL", "" }, { "nul", "" }, { "truex", "" }, { "undefined", "" }, { "01", "" }, { "-01", "" }, { "00", "" }, { "+1", "" },
+		{ ".5", "" }, { "1.", "" }, { "1.e5", "" }, { "-", "" }, { "--1", "" }, { "1e", "" }, { "1e+", "" }, { "0x10", "" },
+		{ "1_0", "" },
+		{ "1 2", "" }, { "[1,]", "" }, { "[,1]", "" }, { "[1 2]", "" }, { "[1", "" }, { "[1}", "" }, { "{\"a\"}", "" },
+		{ "{\"a\":1,}", "" },
+		{ "{1:2}", "" }, { "{\"a\" 1}", "" }, { "\"", "" }, { "", "" },
+	};
+	char json[256], want[128];
+	struct frame frame = { json, want };
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		const char *wrong = cases[i].wrong;
+
+		snprintf(json, sizeof(json), "{\"type\":\"ping\",\"z\":%s}", cases[i].value);
+		snprintf(want, sizeof(want), "%s%s", wrong ? "bad bad_request says=" : "ping", !wrong ? "" : *wrong ? wrong : "not valid JSON");
+		check_frames(&frame, 1);
+		snprintf(json, sizeof(json), "{\"data\":%s,\"type\":\"ping\"}", cases[i].value);
+		check_frames(&frame, 1);
+	}
+}
+
+static void too_many_values(void **state)
+{
+	char json[4000];
+	size_t len;
+
+	(void)state;
+	for (int extra = 0; extra < 2; extra++) {
+		struct frame frame = { json, extra ? "bad bad_request says=too many values" : "ping" };
+
+		/* the object, type, the array, and what is in it */
+		len = (size_t)snprintf(json, sizeof(json), "{\"type\":\"ping\",\"z\":[0");
+		for (int i = 0; i < JSON_VALUES - 4 + extra; i++)
+			len += (size_t)snprintf(json + len, sizeof(json) - len, ",0");
+		snprintf(json + len, sizeof(json) - len, "]}");
+		check_frames(&frame, 1);
+
+		len = (size_t)snprintf(json, sizeof(json), "{\"type\":\"ping\"");
+		for (int i = 0; i < JSON_VALUES - 2 + extra; i++)
+			len += (size_t)snprintf(json + len, sizeof(json) - len, ",\"data\":\"\"");
+		snprintf(json + len, sizeof(json) - len, "}");
+		check_frames(&frame, 1);
+	}
+}
+
+/* Every way a frame can be cut short, and every byte of it made wrong: an answer each time, and never a touch outside. */
+static void mangled(void **state)
+{
+	static const char json[] = "{\"type\":\"file\",\"data\":\"QUJD\\/\\u0041\",\"filename\":\"\\ud83d\\ude00.txt\",\"to_id\":\"7\",\"size\":-1.5e3,"
+	                           "\"x\":[true,false,null,{}],\"cid\":\"c\"}";
+	static const char wrong[] = { '\0', '"', '\\', '{', '}', '[', ',', ':', '\n', '9', 'x' };
+	char copy[sizeof(json)];
+	struct line line;
+	struct event *e;
+
+	(void)state;
+	for (size_t len = 0; len < sizeof(json) - 1; len++) {
+		e = decode(json, len);
+		describe(&line, e);
+		assert_string_equal(line.text, NOT_JSON);
+		event_free(e);
+	}
+	for (size_t at = 0; at < sizeof(json) - 1; at++) {
+		for (size_t w = 0; w < sizeof(wrong); w++) {
+			memcpy(copy, json, sizeof(json));
+			copy[at] = wrong[w];
+			e = decode(copy, sizeof(json) - 1);
+			describe(&line, e);
+			event_free(e);
+		}
+	}
+}
+
+static void types(void **state)
+{
+	static const struct frame frames[] = {
+		{ "{}", "bad bad_request says=type must be a string" },
+		{ "{\"type\":null}", "bad bad_request says=type must be a string" },
+		{ "{\"type\":1}", "bad bad_request says=type must be a string" },
+		{ "{\"type\":[\"ping\"]}", "bad bad_request says=type must be a string" },
+		{ "{\"type\":1,\"cid\":\"c\"}", "bad bad_request says=type must be a string cid=c" },
+		{ "{\"type\":\"\"}", "-" }, { "{\"type\":\"dance\"}", "-" }, { "{\"type\":\"Text\",\"text\":\"a\"}", "-" },
+		{ "{\"type\":\"ping\\u0000\"}", "-" }, { "{\"type\":\"pin\"}", "-" }, { "{\"type\":\"init\",\"my_id\":1}", "-" },
+		{ "{\"type\":\"dance\",\"to_id\":\"x\",\"cid\":5}", "-" },
+		{ "{\"type\":\"ping\"}", "ping" }, { "{\"type\":\"link\"}", "link" }, { "{\"\\u0074ype\":\"\\u0070ing\"}", "ping" },
+		{ "{\"type\":\"link\",\"type\":\"ping\"}", "ping" }, { "{\"type\":\"ping\",\"cid\":7,\"to_id\":\"x\"}", "ping" },
+	};
+
+	(void)state;
+	check_frames(frames, WC_LEN(frames));
+}
+
+static void joins(void **state)
+{
+	static const struct frame frames[] = {
+		{ "{\"type\":\"join\"}", "join v=1" }, { "{\"type\":\"join\",\"name\":null}", "join v=1" },
+		{ "{\"type\":\"join\",\"name\":\"\"}", "join v=1" },
+		{ "{\"type\":\"join\",\"password\":\" p w \"}", "join v=1 password= p w " },
+		{ "{\"type\":\"join\",\"name\":\"Ann\"}", "join v=1 name=Ann" },
+		{ "{\"type\":\"join\",\"name\":\" A\\u0000n \"}", "join v=1 name=An" },
+		{ "{\"type\":\"join\",\"name\":\"\\ud83d\\ude00\\ud83d\"}", "join v=1 name=\xf0\x9f\x98\x80\xef\xbf\xbd" },
+		{ "{\"type\":\"join\",\"name\":5}", "bad bad_request says=name must be a string" },
+		{ "{\"type\":\"join\",\"name\":[]}", "bad bad_request says=name must be a string" },
+		{ "{\"type\":\"join\",\"v\":2}", "join v=2" }, { "{\"type\":\"join\",\"v\":2.0}", "join v=2" },
+		{ "{\"type\":\"join\",\"v\":3}", "join v=3" },
+		{ "{\"type\":\"join\",\"v\":1}", "join v=1" }, { "{\"type\":\"join\",\"v\":0}", "join v=1" },
+		{ "{\"type\":\"join\",\"v\":null}", "join v=1" },
+		{ "{\"type\":\"join\",\"v\":\"2\"}", "bad bad_request says=v must be a whole number" },
+		{ "{\"type\":\"join\",\"v\":1.5}", "bad bad_request says=v must be a whole number" },
+		{ "{\"type\":\"join\",\"v\":-1}", "bad bad_request says=v must be a whole number" },
+		{ "{\"type\":\"join\",\"v\":1e300}", "bad bad_request says=v must be a whole number" },
+		{ "{\"type\":\"join\",\"v\":2,\"since\":0}", "join v=2 since=0" }, { "{\"type\":\"join\",\"v\":2,\"since\":null}", "join v=2" },
+		{ "{\"type\":\"join\",\"v\":2,\"since\":9007199254740992}", "join v=2 since=9007199254740992" },
+		{ "{\"type\":\"join\",\"v\":2,\"since\":\"12\"}", "join v=2 since=12" },
+		{ "{\"type\":\"join\",\"v\":2,\"since\":-1}", "bad bad_request says=since must be a positive whole number" },
+		{ "{\"type\":\"join\",\"v\":2,\"since\":true}", "bad bad_request says=since must be a positive whole number" },
+		{ "{\"type\":\"join\",\"v\":2,\"since\":9007199254740993}", "bad bad_request says=since must be a positive whole number" },
+		{ "{\"type\":\"join\",\"v\":2,\"token\":\"t\",\"code\":\"c\",\"name\":\"n\"}", "join v=2 name=n token=t code=c" },
+		{ "{\"type\":\"join\",\"token\":1}", "bad bad_request says=token must be a string" },
+		{ "{\"type\":\"join\",\"code\":{}}", "bad bad_request says=code must be a string" },
+	};
+	char json[400], want[400], token[201];
+	struct frame frame = { json, want };
+
+	(void)state;
+	check_frames(frames, WC_LEN(frames));
+	memset(token, 't', 200);
+	token[200] = '\0';
+	snprintf(json, sizeof(json), "{\"type\":\"join\",\"token\":\"%s\"}", token);
+	snprintf(want, sizeof(want), "join v=1 token=%.128s", token);
+	check_frames(&frame, 1);
+}
+
+static void ids(void **state)
+{
+	static const struct {
+		const char *value;
+		long long id; /* -1: refused */
+	} cases[] = {
+		{ "null", 0 }, { "0", 0 }, { "-0", 0 }, { "0.0", 0 }, { "-0.0", 0 }, { "\"0\"", 0 }, { "1", 1 }, { "3.0", 3 }, { "1e3", 1000 },
+		{ "\"12\"", 12 }, { "\" 12\\n\"", 12 }, { "\"\\u00a012\\u3000\"", 12 }, { "\"007\"", 7 }, { "\"1\\u00002\"", 12 },
+		{ "9007199254740992", 9007199254740992 }, { "\"9007199254740992\"", 9007199254740992 },
+		{ "9007199254740992.0", 9007199254740992 },
+		{ "9007199254740993", -1 }, { "\"9007199254740993\"", -1 }, { "1e16", -1 }, { "18446744073709551617", -1 },
+		{ "\"18446744073709551617\"", -1 }, { "-9223372036854775809", -1 }, { "1e308", -1 },
+		{ "\"x\"", -1 }, { "-1", -1 }, { "-1.0", -1 }, { "1.5", -1 }, { "true", -1 }, { "false", -1 }, { "[]", -1 },
+		{ "{}", -1 }, { "[1]", -1 },
+		{ "\"\"", -1 }, { "\" \"", -1 }, { "\"1.0\"", -1 }, { "\"-1\"", -1 }, { "\"+1\"", -1 }, { "\"1 2\"", -1 }, { "\"0x1\"", -1 },
+		{ "\"\xd9\xa1\"", -1 },
+	};
+	static const struct {
+		const char *name, *rest, *field;
+		bool is_needed;
+	} forms[] = {
+		{ "text", "\"text\":\"a\",", "to_id", false }, { "typing", "", "to_id", false }, { "file", "\"data\":\"AA\",", "to_id", false },
+		{ "voice", "\"data\":\"AA\",", "to_id", false }, { "history", "", "peer_id", false }, { "dm_history", "", "peer_id", true },
+	};
+	char json[128], want[128];
+	struct line line;
+	struct event *e;
+
+	(void)state;
+	for (size_t f = 0; f < WC_LEN(forms); f++) {
+		for (size_t i = 0; i < WC_LEN(cases); i++) {
+			snprintf(json, sizeof(json), "{\"type\":\"%s\",%s\"%s\":%s}", forms[f].name, forms[f].rest, forms[f].field, cases[i].value);
+			e = decode(json, strlen(json));
+			describe(&line, e);
+			if (cases[i].id < 0 || (cases[i].id == 0 && forms[f].is_needed)) {
+				snprintf(want, sizeof(want), "bad bad_request says=%s must be a positive whole number", forms[f].field);
+				assert_string_equal(line.text, want);
+			} else {
+				snprintf(want, sizeof(want), cases[i].id ? "%s to=%lld" : "%s%.0lld", forms[f].name, cases[i].id);
+				if (strncmp(line.text, want, strlen(want)) != 0)
+					fail_msg("%s became %s and not %s", json, line.text, want);
+				assert_int_equal(e->to_id, cases[i].id);
+			}
+			event_free(e);
+		}
+	}
+}
+
+static void texts(void **state)
+{
+	static const struct frame frames[] = {
+		{ "{\"type\":\"text\"}", "-" }, { "{\"type\":\"text\",\"text\":null}", "-" }, { "{\"type\":\"text\",\"text\":\"\"}", "-" },
+		{ "{\"type\":\"text\",\"text\":\" \\n\\u00a0\\u3000\\u001f\"}", "-" },
+		{ "{\"type\":\"text\",\"text\":\"\\u0000 \\u0000\"}", "-" },
+		{ "{\"type\":\"text\",\"text\":\"  a b\\n\"}", "text text=a b" },
+		{ "{\"type\":\"text\",\"text\":\"\\u0000a\\u0000b\"}", "text text=ab" },
+		{ "{\"type\":\"text\",\"text\":\"<\\/b>\\\"\\\\\"}", "text text=</b>\"\\" },
+		{ "{\"type\":\"text\",\"text\":5}", "bad bad_request says=text must be a string" },
+		{ "{\"type\":\"text\",\"text\":true,\"cid\":\"c\"}", "bad bad_request says=text must be a string cid=c" },
+		{ "{\"cid\":\"c\",\"type\":\"text\",\"text\":\"a\",\"to_id\":\"x\"}",
+		  "bad bad_request says=to_id must be a positive whole number cid=c" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"text\":\"b\"}", "text text=b" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"data\":\"QUJD\",\"to_id\":\"\\u0033\"}", "text to=3 text=a" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"size\":\"x\",\"filename\":[],\"duration\":\"x\"}", "text text=a" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"c1\"}", "text text=a cid=c1" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":null}", "text text=a" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"\"}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":7}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"a\\u0000b\"}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
+		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"\\udc00\"}", "text text=a cid=\xef\xbf\xbd" },
+	};
+	char json[400], want[400], cid[66];
+	struct frame frame = { json, want };
+
+	(void)state;
+	check_frames(frames, WC_LEN(frames));
+	memset(cid, 'c', 65);
+	cid[65] = '\0';
+	snprintf(json, sizeof(json), "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"%s\"}", cid);
+	snprintf(want, sizeof(want), "bad bad_request says=cid must be a string of 1 to 64 bytes");
+	check_frames(&frame, 1);
+	cid[64] = '\0';
+	snprintf(json, sizeof(json), "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"%s\"}", cid);
+	snprintf(want, sizeof(want), "text text=a cid=%s", cid);
+	check_frames(&frame, 1);
+}
+
+static void text_lengths(void **state)
+{
+	static const struct {
+		const char *unit, *around;
+		int count;
+		bool is_good;
+	} cases[] = {
+		{ "x", "", 3999, true }, { "x", "", 4000, true }, { "x", "", 4001, false }, { "x", " ", 4000, true },
+		{ "x", "\\n\\u2003", 4001, false },
+		{ "\xf0\x9f\x98\x80", "", 4000, true }, { "\xf0\x9f\x98\x80", "", 4001, false }, { "\\ud83d\\ude00", "", 4000, true },
+		{ "\\ud83d\\ude00", "", 4001, false }, { "\\ud800", "", 4000, true }, { "\\ud800", "", 4001, false },
+		{ "\\u0000", "", 9000, true },
+		{ "\\u0000x", "", 4000, true }, { "x", "", 3000000, false }, { " ", "", 3000000, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		char *json = malloc(100 + strlen(cases[i].unit) * (size_t)cases[i].count), *at = json;
+		struct line line;
+		struct event *e;
+
+		assert_non_null(json);
+		at += sprintf(at, "{\"type\":\"text\",\"cid\":\"k\",\"text\":\"%s", cases[i].around);
+		for (int n = 0; n < cases[i].count; n++)
+			at = stpcpy(at, cases[i].unit);
+		at += sprintf(at, "%s\"}", cases[i].around);
+		e = decode(json, (size_t)(at - json));
+		if (!cases[i].is_good) {
+			describe(&line, e);
+			assert_string_equal(line.text, "bad too_long says=Text max 4000 characters cid=k");
+		} else if (strcmp(cases[i].unit, "\\u0000") == 0 || strcmp(cases[i].unit, " ") == 0) {
+			assert_null(e);
+		} else {
+			assert_int_equal(e->kind, EV_TEXT);
+			assert_int_equal(utf8_count(e->text), cases[i].count);
+			assert_true(utf8_valid(e->text.p, e->text.len));
+			assert_true(e->cost <= sizeof(*e) + e->text.len + 1);
+		}
+		event_free(e);
+		free(json);
+	}
+}
+
+#define FILE_MIME " mime=application/octet-stream"
+
+static void files(void **state)
+{
+	static const struct frame frames[] = {
+		{ "{\"type\":\"file\"}", "bad bad_request says=data must be there, in base64" },
+		{ "{\"type\":\"file\",\"data\":null}", "bad bad_request says=data must be there, in base64" },
+		{ "{\"type\":\"file\",\"data\":null,\"blob\":\"\"}", "bad bad_request says=data must be there, in base64" },
+		{ "{\"type\":\"file\",\"data\":5,\"cid\":\"c\"}", "bad bad_request says=data must be a string cid=c" },
+		{ "{\"type\":\"file\",\"data\":[\"AA\"]}", "bad bad_request says=data must be a string" },
+		{ "{\"type\":\"file\",\"blob\":5}", "bad bad_request says=blob must be a string" },
+		{ "{\"type\":\"file\",\"data\":\"\"}", "file filename=file" FILE_MIME },
+		{ "{\"type\":\"file\",\"data\":\"QUJD\"}", "file filename=file" FILE_MIME " data=QUJD" },
+		{ "{\"type\":\"file\",\"d\\u0061ta\":\"QUJD\"}", "file filename=file" FILE_MIME " data=QUJD" },
+		{ "{\"type\":\"file\",\"x\":{\"data\":\"no\"},\"data\":\"QUJD\"}", "file filename=file" FILE_MIME " data=QUJD" },
+		{ "{\"type\":\"file\",\"x\":{\"data\":\"no\"}}", "bad bad_request says=data must be there, in base64" },
+		{ "{\"type\":\"file\",\"data\":\"no\",\"data\":\"QUJD\"}", "file filename=file" FILE_MIME " data=QUJD" },
+		{ "{\"type\":\"file\",\"data\":\"no\",\"data\":null}", "bad bad_request says=data must be there, in base64" },
+		{ "{\"type\":\"file\",\"data\":null,\"data\":\"QUJD\"}", "file filename=file" FILE_MIME " data=QUJD" },
+		{ "{\"data\" : \"QUJD\" , \"type\" : \"file\" }", "file filename=file" FILE_MIME " data=QUJD" },
+		{ "{\"data\":\"A\\/\\u002b\\u002F\\r\\n\\t=\\u003d\",\"type\":\"file\"}", "file filename=file" FILE_MIME " data=A/+/\r\n\t==" },
+		{ "{\"data\":\"A\\\"B\\\\C\\bD\\fE\\u0000F\\u00e9G\\ud83d\\ude00H\\u4141\",\"type\":\"file\"}",
+		  "file filename=file" FILE_MIME " data=A*B*C*D*E*F*G**H*" },
+		{ "{\"type\":\"file\",\"blob\":\"h\"}", "file filename=file" FILE_MIME " blob=h" },
+		{ "{\"type\":\"file\",\"blob\":\"h\",\"data\":\"QUJD\"}", "file filename=file" FILE_MIME " blob=h" },
+		{ "{\"type\":\"file\",\"blob\":\"h\",\"d\\u0061ta\":\"QUJD\"}", "file filename=file" FILE_MIME " blob=h" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"size\":\"lots\",\"duration\":\"x\",\"waveform\":5,\"cid\":\"c\",\"to_id\":4}",
+		  "file to=4 filename=file" FILE_MIME " data=AA cid=c" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"cid\":[],\"to_id\":4}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"width\":640,\"height\":480.0}", "file filename=file" FILE_MIME " data=AA 640x480" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"width\":640}", "file filename=file" FILE_MIME " data=AA" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"width\":640,\"height\":-1}", "file filename=file" FILE_MIME " data=AA" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"width\":640.5,\"height\":480}", "file filename=file" FILE_MIME " data=AA" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"width\":100001,\"height\":480}", "file filename=file" FILE_MIME " data=AA" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"width\":\"640\",\"height\":480}", "bad bad_request says=width must be a number" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"filename\":5}", "bad bad_request says=filename must be a string" },
+		{ "{\"type\":\"file\",\"data\":\"AA\",\"mime\":5}", "bad bad_request says=mime must be a string" },
+	};
+
+	(void)state;
+	check_frames(frames, WC_LEN(frames));
+}
+
+static void filenames(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "a.txt", "a.txt" }, { "", "file" }, { "  ", "file" }, { " a b.txt ", "a b.txt" }, { "/etc/passwd", "passwd" },
+		{ "../../x", "x" },
+		{ "C:\\\\dir\\\\x.doc", "x.doc" }, { "a/b\\\\c", "c" }, { "dir/", "file" }, { "dir/ x ", "x" }, { "/", "file" },
+		{ ".", "file" }, { "..", "file" },
+		{ " .. ", "file" }, { "x/..", "file" }, { "...", "..." }, { ".profile", ".profile" }, { "a\\u0000b\\nc\\u007f\\u0085d", "abcd" },
+		{ "gpj\\u202eexe", "gpjexe" }, { "\\u2066a\\u2069\\u200e\\u200f\\u061c\\u2028\\ufeff", "a" }, { "\\u0001 a", "a" },
+		{ ".\\u0001.", "file" },
+		{ "\xd1\x84\xd0\xb0\xd0\xb9\xd0\xbb.\xf0\x9f\x98\x80", "\xd1\x84\xd0\xb0\xd0\xb9\xd0\xbb.\xf0\x9f\x98\x80" },
+		{ "\\ud800", "\xef\xbf\xbd" },
+		{ "a\\\"<b>&", "a\"<b>&" },
+	};
+	static const char *const units[] = { "n", "\xf0\x9f\x98\x80" };
+	char json[2000], want[1200], name[1000];
+	struct frame frame = { json, want };
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		snprintf(json, sizeof(json), "{\"type\":\"file\",\"data\":\"AA\",\"filename\":\"%s\"}", cases[i][0]);
+		snprintf(want, sizeof(want), "file filename=%s" FILE_MIME " data=AA", cases[i][1]);
+		check_frames(&frame, 1);
+	}
+	for (size_t u = 0; u < WC_LEN(units); u++) {
+		for (int n = 199; n <= 201; n++) {
+			name[0] = '\0';
+			for (int i = 0; i < n; i++)
+				strcat(name, units[u]);
+			snprintf(json, sizeof(json), "{\"type\":\"file\",\"data\":\"AA\",\"filename\":\"x/\\u0001 %s\"}", name);
+			/* the space behind the control character counts before it is trimmed */
+			snprintf(want, sizeof(want), "file filename=%.*s" FILE_MIME " data=AA", WC_MIN(n, 199) * (int)strlen(units[u]), name);
+			check_frames(&frame, 1);
+			snprintf(json, sizeof(json), "{\"type\":\"file\",\"data\":\"AA\",\"filename\":\"%s\"}", name);
+			snprintf(want, sizeof(want), "file filename=%.*s" FILE_MIME " data=AA", WC_MIN(n, 200) * (int)strlen(units[u]), name);
+			check_frames(&frame, 1);
+		}
+	}
+}
+
+static void mimes(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "image/png", "image/png" }, { " Image/PNG ", "image/png" }, { "text/plain;charset=utf-8", "text/plain" },
+		{ "audio/webm; codecs=opus", "audio/webm" }, { "image/svg+xml", "image/svg+xml" },
+		{ "application/vnd.ms-excel.sheet_x-1!#$&^", "application/vnd.ms-excel.sheet_x-1!#$&^" },
+		{ "", "" }, { "image", "" }, { "/png", "" }, { "image/", "" }, { "image/png/x", "" }, { "image//png", "" }, { "ima ge/png", "" },
+		{ "image/p\\u0000ng", "image/png" }, { "image/png\\r\\nx:y", "" }, { "im\xc3\xa4ge/png", "" }, { "image/\\\"png", "" },
+		{ ";image/png", "" },
+		{ "image/<png>", "" },
+	};
+	char json[400], want[400], mime[140];
+	struct frame frame = { json, want };
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		snprintf(json, sizeof(json), "{\"type\":\"file\",\"data\":\"AA\",\"mime\":\"%s\"}", cases[i][0]);
+		snprintf(want, sizeof(want), "file filename=file mime=%s data=AA", *cases[i][1] ? cases[i][1] : "application/octet-stream");
+		check_frames(&frame, 1);
+		snprintf(json, sizeof(json), "{\"type\":\"voice\",\"data\":\"AA\",\"mime\":\"%s\"}", cases[i][0]);
+		snprintf(want, sizeof(want), "voice mime=%s data=AA", *cases[i][1] ? cases[i][1] : "audio/webm");
+		check_frames(&frame, 1);
+	}
+	for (int n = 127; n <= 128; n++) {
+		memset(mime, 'm', (size_t)n);
+		mime[5] = '/';
+		mime[n] = '\0';
+		snprintf(json, sizeof(json), "{\"type\":\"file\",\"data\":\"AA\",\"mime\":\"%s\"}", mime);
+		snprintf(want, sizeof(want), "file filename=file mime=%s data=AA", n == 127 ? mime : "application/octet-stream");
+		check_frames(&frame, 1);
+	}
+}
+
+#define VOICE "voice mime=audio/webm"
+
+static void voices(void **state)
+{
+	static const struct frame frames[] = {
+		{ "{\"type\":\"voice\"}", "bad bad_request says=data must be there, in base64" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\"}", VOICE " data=AA" },
+		{ "{\"type\":\"voice\",\"blob\":\"h\",\"mime\":null}", VOICE " blob=h" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"mime\":\"audio/mp4\",\"cid\":\"c\",\"to_id\":\"9\"}",
+		  "voice to=9 mime=audio/mp4 data=AA cid=c" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":3}", VOICE " data=AA duration=3" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":2.75}", VOICE " data=AA duration=2.75" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":null}", VOICE " data=AA" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":-0.5}", VOICE " data=AA" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":1e300}", VOICE " data=AA duration=86400" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":86401}", VOICE " data=AA duration=86400" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":\"3\"}", "bad bad_request says=duration must be a number" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":true}", "bad bad_request says=duration must be a number" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"duration\":NaN}", NOT_JSON },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"waveform\":\"AZaz09+/\"}", VOICE " waveform=AZaz09+/ data=AA" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"waveform\":\"AZ=\"}", VOICE " data=AA" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"waveform\":\"A\\nZ\"}", VOICE " data=AA" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"waveform\":null}", VOICE " data=AA" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"waveform\":[1,2]}", "bad bad_request says=waveform must be a string" },
+		{ "{\"type\":\"voice\",\"data\":\"AA\",\"filename\":5,\"width\":\"x\"}", VOICE " data=AA" },
+	};
+	char json[400], want[400], wave[140];
+	struct frame frame = { json, want };
+
+	(void)state;
+	check_frames(frames, WC_LEN(frames));
+	for (int n = 128; n <= 129; n++) {
+		memset(wave, 'w', (size_t)n);
+		wave[n] = '\0';
+		snprintf(json, sizeof(json), "{\"type\":\"voice\",\"data\":\"AA\",\"waveform\":\"%s\"}", wave);
+		snprintf(want, sizeof(want), VOICE "%s%s data=AA", n == 128 ? " waveform=" : "", n == 128 ? wave : "");
+		check_frames(&frame, 1);
+	}
+}
+
+static void pages(void **state)
+{
+	static const struct frame frames[] = {
+		{ "{\"type\":\"dm_history\",\"peer_id\":3}", "dm_history to=3" },
+		{ "{\"type\":\"dm_history\"}", "bad bad_request says=peer_id must be a positive whole number" },
+		{ "{\"type\":\"sync\",\"since\":5}", "sync since=5" }, { "{\"type\":\"sync\",\"since\":0}", "sync" },
+		{ "{\"type\":\"sync\"}", "bad bad_request says=since must be a whole number" },
+		{ "{\"type\":\"sync\",\"since\":null}", "bad bad_request says=since must be a whole number" },
+		{ "{\"type\":\"sync\",\"since\":{}}", "bad bad_request says=since must be a positive whole number" },
+		{ "{\"type\":\"history\"}", "history" },
+		{ "{\"type\":\"history\",\"before\":9,\"limit\":50,\"peer_id\":2}", "history to=2 before=9 limit=50" },
+		{ "{\"type\":\"history\",\"before\":\"x\"}", "bad bad_request says=before must be a positive whole number" },
+		{ "{\"type\":\"history\",\"limit\":3000000000}", "history limit=2147483648" },
+		{ "{\"type\":\"history\",\"limit\":2147483649}", "history limit=2147483648" },
+		{ "{\"type\":\"history\",\"limit\":null}", "history" },
+		{ "{\"type\":\"history\",\"limit\":-1}", "bad bad_request says=limit must be a whole number" },
+		{ "{\"type\":\"history\",\"limit\":\"5\"}", "bad bad_request says=limit must be a whole number" },
+		{ "{\"type\":\"history\",\"limit\":1.5}", "bad bad_request says=limit must be a whole number" },
+		{ "{\"type\":\"who\"}", "who" },
+		{ "{\"type\":\"who\",\"q\":\"  a  b\\u0000\\u202e \",\"after\":7,\"limit\":10}", "who after=7 limit=10 q=a b" },
+		{ "{\"type\":\"who\",\"q\":null}", "who" }, { "{\"type\":\"who\",\"q\":\"\"}", "who" },
+		{ "{\"type\":\"who\",\"q\":5}", "bad bad_request says=q must be a string" },
+		{ "{\"type\":\"who\",\"after\":-5}", "bad bad_request says=after must be a positive whole number" },
+		/* 64 bytes hold 21 of these, cut between code points */
+		{ "{\"type\":\"who\",\"q\":\"\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00"
+		  "\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\\u4e00\"}",
+		  "who q=一一一一一一一一一一一一一一一一一一一一一" },
+		{ "{\"type\":\"typing\"}", "typing" }, { "{\"type\":\"typing\",\"to_id\":2}", "typing to=2" },
+		{ "{\"type\":\"typing\",\"to_id\":{}}", "bad bad_request says=to_id must be a positive whole number" },
+	};
+
+	(void)state;
+	check_frames(frames, WC_LEN(frames));
+}
+
+/* --- Surrogate escapes: every sequence of four out of these, against a decoder of our own. */
+
+static size_t put_utf8(char *out, uint32_t c)
+{
+	if (c < 0x80) {
+		out[0] = (char)c;
+		return 1;
+	}
+	if (c < 0x800) {
+		out[0] = (char)(0xc0 | c >> 6);
+		out[1] = (char)(0x80 | (c & 63));
+		return 2;
+	}
+	if (c < 0x10000) {
+		out[0] = (char)(0xe0 | c >> 12);
+		out[1] = (char)(0x80 | (c >> 6 & 63));
+		out[2] = (char)(0x80 | (c & 63));
+		return 3;
+	}
+	out[0] = (char)(0xf0 | c >> 18);
+	out[1] = (char)(0x80 | (c >> 12 & 63));
+	out[2] = (char)(0x80 | (c >> 6 & 63));
+	out[3] = (char)(0x80 | (c & 63));
+	return 4;
+}
+
+static void surrogates(void **state)
+{
+	static const struct {
+		const char *json;
+		uint32_t unit; /* of UTF-16, if it is an escape */
+		const char *raw;
+	} parts[] = {
+		{ "", 0, "" }, { "a", 0, "a" }, { "\xc3\xa9", 0, "\xc3\xa9" }, { "\\n", 0, "\n" }, { "\\\\", 0, "\\" }, { "u", 0, "u" },
+		{ "\\ud83d", 0xd83d, NULL }, { "\\uDBFF", 0xdbff, NULL }, { "\\ud800", 0xd800, NULL }, { "\\ude00", 0xde00, NULL },
+		{ "\\udfff", 0xdfff, NULL }, { "\\uDC00", 0xdc00, NULL }, { "\\u0041", 0x41, NULL }, { "\\u00e9", 0xe9, NULL },
+		{ "\\ue000", 0xe000, NULL },
+		{ "\\ud7ff", 0xd7ff, NULL }, { "\\u0000", 0, NULL },
+	};
+	const size_t n = WC_LEN(parts);
+
+	(void)state;
+	for (size_t code = 0; code < n * n * n * n; code++) {
+		const size_t at[] = { code % n, code / n % n, code / n / n % n, code / n / n / n };
+		char json[128], want[64];
+		size_t len, used = 0;
+		uint32_t high = 0;
+		struct event *e;
+
+		len = (size_t)snprintf(json, sizeof(json), "{\"type\":\"text\",\"text\":\"<%s%s%s%s>\"}", parts[at[0]].json, parts[at[1]].json,
+		                       parts[at[2]].json, parts[at[3]].json);
+		want[used++] = '<';
+		for (size_t i = 0; i < 4; i++) {
+			uint32_t unit = parts[at[i]].unit;
+
+			if (high && !parts[at[i]].raw && unit >= 0xdc00 && unit < 0xe000) {
+				used += put_utf8(want + used, 0x10000 + ((high - 0xd800) << 10) + (unit - 0xdc00));
+				high = 0;
+				continue;
+			}
+			if (high && !(parts[at[i]].raw && !*parts[at[i]].raw)) {
+				used += put_utf8(want + used, 0xfffd);
+				high = 0;
+			}
+			if (parts[at[i]].raw)
+				used += (size_t)(stpcpy(want + used, parts[at[i]].raw) - (want + used));
+			else if (unit >= 0xd800 && unit < 0xdc00)
+				high = unit;
+			else if (unit >= 0xdc00 && unit < 0xe000)
+				used += put_utf8(want + used, 0xfffd);
+			else if (unit != 0)
+				used += put_utf8(want + used, unit);
+		}
+		if (high)
+			used += put_utf8(want + used, 0xfffd);
+		want[used++] = '>';
+		e = decode(json, len);
+		assert_non_null(e);
+		assert_int_equal(e->kind, EV_TEXT);
+		if (e->text.len != used || memcmp(e->text.p, want, used) != 0)
+			fail_msg("%s: became %.*s", json, (int)e->text.len, e->text.p);
+		event_free(e);
+	}
+}
+
+/* A control character, a quote and an escape at every place of words of eight, so that the quick scan misses none. */
+static void string_places(void **state)
+{
+	char json[128];
+	struct str data;
+
+	(void)state;
+	for (size_t len = 0; len < 40; len++) {
+		for (size_t at = 0; at < len; at++) {
+			for (int c = 0; c < 256; c++) {
+				size_t n = (size_t)snprintf(json, sizeof(json), "{\"z\":\"%*s\",\"data\":\"%*s\"}", (int)len, "", (int)len, "");
+				const char *wrong;
+				char *copy = malloc(n);
+
+				assert_non_null(copy);
+				memset(json + 6, 0xe9, len); /* the scan does not care for UTF-8 */
+				memset(json + 6 + len + 10, 'x', len);
+				json[6 + at] = (char)c;
+				memcpy(copy, json, n);
+				wrong = json_scan(copy, n, &data);
+				if (c < 0x20 || c == '"' || c == '\\') {
+					assert_non_null(wrong);
+				} else {
+					assert_null(wrong);
+					assert_int_equal(data.len, len);
+					assert_ptr_equal(data.p, copy + n - 2 - len);
+				}
+				free(copy);
+			}
+		}
+	}
+}
+
+static void huge(void **state)
+{
+	static const char head[] = "{\"type\":\"file\",\"filename\":\"a.bin\",\"data\":\"", tail[] = "\",\"cid\":\"c\",\"size\":1}";
+	const size_t n = 35u << 20;
+	char *json = malloc(n + 200), *at;
+	struct event *e;
+
+	(void)state;
+	assert_non_null(json);
+	at = stpcpy(json, head);
+	memset(at, 'A', n);
+	at = stpcpy(at + n, tail);
+	assert_int_equal(decode_frame(json, (size_t)(at - json), some_conn, &e), 0);
+	assert_int_equal(e->kind, EV_FILE);
+	assert_int_equal(e->file.data.len, n);
+	assert_true(str_eq(e->cid, STR("c")));
+	assert_true(e->cost < n + sizeof(*e) + 100);
+	assert_int_equal(e->file.data.p[0], 'A');
+	assert_memory_equal(e->file.data.p, e->file.data.p + 1, n - 1);
+	event_free(e);
+
+	/* the same as a text, and as rubbish of many values */
+	memcpy(json, "{\"type\":\"text\",\"filename\":\"a.bin\",\"text\":\"", sizeof(head) - 1);
+	assert_int_equal(decode_frame(json, (size_t)(at - json), some_conn, &e), 0);
+	assert_int_equal(e->kind, EV_BAD);
+	assert_int_equal(e->bad.code, ERR_TOO_LONG);
+	assert_true(str_eq(e->cid, STR("c")));
+	event_free(e);
+	at = stpcpy(json, "{\"z\":[");
+	for (size_t i = 0; i < n; i += 2) {
+		at[i] = '0';
+		at[i + 1] = ',';
+	}
+	stpcpy(at + n - 1, "]}");
+	assert_int_equal(decode_frame(json, strlen(json), some_conn, &e), 0);
+	assert_int_equal(e->kind, EV_BAD);
+	event_free(e);
+	memset(json, '[', n);
+	assert_int_equal(decode_frame(json, n, some_conn, &e), 0);
+	assert_int_equal(e->kind, EV_BAD);
+	event_free(e);
+	free(json);
+}
+
+static void *decode_some(void *arg)
+{
+	static const char *const json[] = { "{\"type\":\"text\",\"text\":\"a\"}", "{\"type\":\"te", "{\"data\":\"AA\",\"type\":\"voice\"}" };
+
+	for (int i = 0; i < 2000; i++) {
+		struct event *e = NULL;
+
+		if (decode_frame(json[i % 3], strlen(json[i % 3]), some_conn, &e) != 0 ||
+		    e->kind != (i % 3 == 0 ? EV_TEXT : i % 3 == 1 ? EV_BAD : EV_VOICE))
+			*(bool *)arg = false;
+		event_free(e);
+	}
+	return NULL;
+}
+
+/* Each has its own tokener, freed at its end: the leak checker has the last word. */
+static void threads(void **state)
+{
+	pthread_t thread[4];
+	bool is_good[4] = { true, true, true, true };
+
+	(void)state;
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, decode_some, &is_good[i]), 0);
+	for (int i = 0; i < 4; i++) {
+		pthread_join(thread[i], NULL);
+		assert_true(is_good[i]);
+	}
+}
+
+static void oversize(void **state)
+{
+	static const struct {
+		const char *head;
+		bool is_voice;
+		const char *cid;
+	} cases[] = {
+		{ "{\"type\":\"file\",\"cid\":\"a-1\",\"data\":\"AAAA", false, "a-1" }, { "{\"cid\" : \"x\",\"type\":\"voice\"", true, "x" },
+		{ "{\"type\":\"file\",\"cid\":\"cut o", false, "" }, { "{\"type\":\"file\",\"cid\":5,\"data\":\"", false, "" },
+		{ "{\"type\":\"file\",\"cid\":\"a\\u0031\",\"data\":\"", false, "" }, { "{\"type\":\"text\",\"text\":\"\\\"cid\\\":\\\"no\\\"", false, "" },
+		{ "{\"cid\":\"ccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc\",\"type\":\"file\"", false, "" },
+		{ "", false, "" }, { "{\"type\":\"file\",\"data\":\"AAAA", false, "" }, { "{\"type\":\"voice\",\"data\":\"AAAA", true, "" },
+		{ "{\"duration\":3, \"type\" : \n\"voice\" , \"data\":\"", true, "" }, { "{\"type\":\"type\",\"type\":\"voice\"", true, "" },
+		{ "{\"type\":\"voice", false, "" },
+		{ "{\"type\"", false, "" }, { "{\"type\":", false, "" }, { "\"type\" \"voice\"", false, "" }, { "{\"filename\":\"voice\"", false, "" },
+	};
+	char far[400];
+	struct event *e;
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		size_t n = strlen(cases[i].head);
+		char *copy = malloc(n + 1);
+
+		assert_non_null(copy);
+		memcpy(copy, cases[i].head, n);
+		e = decode_oversize(copy, n, some_conn, 25);
+		free(copy);
+		assert_int_equal(e->kind, EV_BAD);
+		assert_ptr_equal(e->conn, some_conn);
+		assert_int_equal(e->bad.code, ERR_TOO_LARGE);
+		assert_true(str_eq(e->bad.text, cases[i].is_voice ? STR("Voice max 10MB") : STR("Max 25MB")));
+		assert_true(str_eq(e->cid, (struct str){ cases[i].cid, strlen(cases[i].cid) }));
+		event_free(e);
+	}
+	memset(far, ' ', sizeof(far));
+	memcpy(far + 256 - 14, "\"type\":\"voice\"", 14);
+	e = decode_oversize(far, sizeof(far), some_conn, 7);
+	assert_true(str_eq(e->bad.text, STR("Voice max 10MB")));
+	event_free(e);
+	memset(far, '\0', sizeof(far));
+	memcpy(far + 256 - 13, "\"type\":\"voice\"", 14);
+	e = decode_oversize(far, sizeof(far), some_conn, 7);
+	assert_true(str_eq(e->bad.text, STR("Max 7MB")));
+	event_free(e);
+}
+
+static void bad_events_and_codes(void **state)
+{
+	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "password_required",
+	                                     "bad_password", "no_such_user", "cid_reused", "storage", "rate_limited", "muted", "lockdown", "busy" };
+	char cid[100];
+	struct event *e;
+
+	(void)state;
+	assert_int_equal(WC_LEN(names), ERR_COUNT);
+	for (int i = 0; i < ERR_COUNT; i++)
+		assert_string_equal(error_code_name((enum error_code)i), names[i]);
+	memset(cid, 'c', sizeof(cid));
+	e = event_bad(NULL, ERR_MUTED, STR("You are muted"), (struct str){ cid, sizeof(cid) });
+	assert_null(e->conn);
+	assert_int_equal(e->cid.len, WC_CID_BYTES);
+	assert_true(str_eq(e->bad.text, STR("You are muted")));
+	event_free(e);
+	e = event_bad(NULL, ERR_BUSY, (struct str){ NULL, 0 }, (struct str){ NULL, 0 });
+	assert_int_equal(e->bad.text.len, 0);
+	event_free(e);
+	event_free(NULL);
+	assert_null(event_new(EV_TEXT, NULL, SIZE_MAX));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(not_json),
+		cmocka_unit_test(values_of_unknown_members),
+		cmocka_unit_test(too_many_values),
+		cmocka_unit_test(mangled),
+		cmocka_unit_test(types),
+		cmocka_unit_test(joins),
+		cmocka_unit_test(ids),
+		cmocka_unit_test(texts),
+		cmocka_unit_test(text_lengths),
+		cmocka_unit_test(files),
+		cmocka_unit_test(filenames),
+		cmocka_unit_test(mimes),
+		cmocka_unit_test(voices),
+		cmocka_unit_test(pages),
+		cmocka_unit_test(surrogates),
+		cmocka_unit_test(string_places),
+		cmocka_unit_test(huge),
+		cmocka_unit_test(threads),
+		cmocka_unit_test(oversize),
+		cmocka_unit_test(bad_events_and_codes),
+	};
+
+	return cmocka_run_group_tests_name("decode", tests, NULL, NULL);
+}
