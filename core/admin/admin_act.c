@@ -1,4 +1,4 @@
-/* admin_act.c — verbs that the room carries out, and those that look at the process (see admin_impl.h).
+/* admin_act.c — verbs that the room carries out, and those that look at the process (see admin/impl.h).
  *
  * Each checks its parameters, fills the command in and hands it over. Owns nothing. Threads: the door's. */
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* admin_config.c — the verb that shows the settings: those in force, where each came from, and what waits for a restart (see admin_impl.h).
+/* admin_config.c — the verb that shows the settings: those in force, where each came from, and what waits for a restart (see admin/impl.h).
  * Secrets are no settings: a join password and a key are in files, of which the names are shown. Thread: the door's. */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* admin_copy.c — backups: a checked copy of the database as of one moment, and the blobs that it refers to (see admin_impl.h).
+/* admin_copy.c — backups: a checked copy of the database as of one moment, and the blobs that it refers to (see admin/impl.h).
  *
  * The copy is made on a thread of its own, in the data directory, and handed out by descriptor; blobs are handed out as they lie, and none is
  * collected until the backup is over. One backup at a time. It ends with the request that holds it, or, begun without one, when nobody has asked

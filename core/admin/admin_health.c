@@ -1,4 +1,4 @@
-/* admin_health.c — the end of GET /v1/status: is the server well, and what the room knows, for as long as it answers (see admin_impl.h).
+/* admin_health.c — the end of GET /v1/status: is the server well, and what the room knows, for as long as it answers (see admin/impl.h).
  *
  * The health answers within a few seconds, whatever hangs. The room is waited for a while; after that what is known without it must do. Owns nothing.
  * Threads: the door's, the watcher's, the room's. */

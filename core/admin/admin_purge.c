@@ -1,4 +1,4 @@
-/* admin_purge.c — purging: who is meant, what they have sent, and deleting it, a few messages a transaction (see admin_impl.h).
+/* admin_purge.c — purging: who is meant, what they have sent, and deleting it, a few messages a transaction (see admin/impl.h).
  *
  * A request works for about two seconds and says where it stopped; the client asks again with that, naming by their ids the people whom the first
  * answer named, so that nobody else is met who takes a name meanwhile. A dry run only counts. Owns nothing. Threads: the admin's own and the

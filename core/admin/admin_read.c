@@ -1,4 +1,4 @@
-/* admin_read.c — verbs that read what is stored: history, files, the audit (see admin_impl.h).
+/* admin_read.c — verbs that read what is stored: history, files, the audit (see admin/impl.h).
  *
  * Reads run on the admin's own thread, a bounded page a request, so that neither memory nor another reader has to wait, whatever is stored. Who
  * dumps private talk is written to the audit first. */

@@ -1,4 +1,4 @@
-/* admin_impl.h — what admin.c (the door, the table, requests), admin_act.c (verbs that the room carries out), admin_read.c (histories, files, the
+/* impl.h — what admin.c (the door, the table, requests), admin_act.c (verbs that the room carries out), admin_read.c (histories, files, the
  * audit), admin_purge.c, admin_copy.c (backups) and admin_verify.c (verify) share. Nobody else includes it. */
 #ifndef WC_ADMIN_IMPL_H
 #define WC_ADMIN_IMPL_H

@@ -1,4 +1,4 @@
-/* blob_impl.h — what blob.c (blobs on disk), blob_mem.c (all of it in memory), blob_hold.c (blobs under way into a message), blob_collect.c
+/* impl.h — what blob.c (blobs on disk), blob_mem.c (all of it in memory), blob_hold.c (blobs under way into a message), blob_collect.c
  * (what goes, and when), lost.c (DIR/lost), orphan.c (the look before a start), upload.c (uploads) and upload_disk.c (their state on disk)
  * share. Nobody else includes it. */
 #ifndef WC_BLOB_IMPL_H

@@ -1,4 +1,4 @@
-/* hijack.c — the one place that sees civetweb's insides. Owns its context and workers; never a socket. Threads: civetweb's.
+/* civet.c — the one place that sees civetweb's insides. Owns its context and workers; never a socket. Threads: civetweb's.
  *
  * What is done to it, all through its own callbacks and a few macros before the include:
  *
@@ -92,8 +92,8 @@ _Static_assert(MG_MAX_HEADERS >= HTTP_HEAD_LINES, "a header that httpcheck passe
 /* Headers waiting for a worker, which has one done in 20 µs: the gate all but never waits for room. */
 #define QUEUE "256"
 
-struct hijack {
-	struct hijack_ops ops;
+struct civet {
+	struct civet_ops ops;
 	struct mg_context *ctx;
 	int wake; /* civetweb's "listening socket"; closed by its acceptor */
 	bool has_path;
@@ -139,7 +139,7 @@ static void *passenger(const struct socket *so)
 
 static void on_init_context(const struct mg_context *ctx)
 {
-	struct hijack *h = mg_get_user_data(ctx);
+	struct civet *h = mg_get_user_data(ctx);
 
 	close(ctx->listening_sockets[0].sock);
 	memset(&ctx->listening_sockets[0], 0, sizeof(ctx->listening_sockets[0]));
@@ -156,7 +156,7 @@ static void *on_init_thread(const struct mg_context *ctx, int type)
 static int on_init_connection(const struct mg_connection *given, void **out)
 {
 	struct mg_connection *conn = (struct mg_connection *)given; /* civetweb's const is a courtesy */
-	struct hijack *h = mg_get_user_data(conn->phys_ctx);
+	struct civet *h = mg_get_user_data(conn->phys_ctx);
 	const void *head;
 	size_t n;
 	void *ours = passenger(&conn->client);
@@ -178,11 +178,11 @@ static int on_init_connection(const struct mg_connection *given, void **out)
 
 static int on_begin_request(struct mg_connection *conn)
 {
-	struct hijack *h = mg_get_user_data(conn->phys_ctx);
+	struct civet *h = mg_get_user_data(conn->phys_ctx);
 	struct mg_request_info *ri = &conn->request_info;
 	void *ours = mg_get_user_connection_data(conn);
-	struct hijack_header headers[MG_MAX_HEADERS];
-	struct hijack_request q = {
+	struct civet_header headers[MG_MAX_HEADERS];
+	struct civet_request q = {
 		.text = conn->buf,
 		.text_len = (size_t)conn->request_len,
 		.method = ri->request_method,
@@ -199,7 +199,7 @@ static int on_begin_request(struct mg_connection *conn)
 
 		while (end > value && end[-1] == ' ')
 			*--end = '\0';
-		headers[i] = (struct hijack_header){ ri->http_headers[i].name, value };
+		headers[i] = (struct civet_header){ ri->http_headers[i].name, value };
 	}
 	conn->must_close = 1;
 	/* From here on the connection may be answered, given back and in another worker's hands at any moment. */
@@ -212,7 +212,7 @@ static int on_begin_request(struct mg_connection *conn)
 
 static void on_ready(struct mg_connection *conn, void *arg)
 {
-	struct hijack *h = arg;
+	struct civet *h = arg;
 	void *ours = mg_get_user_connection_data(conn);
 
 	mg_set_user_connection_data(conn, NULL);
@@ -222,7 +222,7 @@ static void on_ready(struct mg_connection *conn, void *arg)
 
 static void on_connection_close(const struct mg_connection *conn)
 {
-	struct hijack *h = mg_get_user_data(conn->phys_ctx);
+	struct civet *h = mg_get_user_data(conn->phys_ctx);
 	void *ours = mg_get_user_connection_data(conn);
 
 	if (ours)
@@ -233,7 +233,7 @@ static void on_connection_close(const struct mg_connection *conn)
  * look at it. */
 static void on_exit_context(const struct mg_context *ctx)
 {
-	struct hijack *h = mg_get_user_data(ctx);
+	struct civet *h = mg_get_user_data(ctx);
 
 	for (int i = ctx->sq_tail; i < ctx->sq_head; i++)
 		h->ops.refused(h->ops.arg, passenger(&ctx->squeue[i % ctx->sq_size]), 503);
@@ -255,9 +255,9 @@ static int on_log(const struct mg_connection *conn, const char *message)
 
 static pthread_mutex_t library = PTHREAD_MUTEX_INITIALIZER; /* civetweb's own start and end are not safe against each other */
 
-int hijack_start(struct hijack **out, int workers, const char *websocket_path, const struct hijack_ops *ops, char **cause)
+int civet_start(struct civet **out, int workers, const char *websocket_path, const struct civet_ops *ops, char **cause)
 {
-	struct hijack *h = xcalloc(1, sizeof(*h));
+	struct civet *h = xcalloc(1, sizeof(*h));
 	char threads[16], text[256] = "";
 	const char *options[] = {
 		"listening_ports",   "xdoor", "num_threads", threads, "connection_queue", QUEUE, "max_request_size", "20000",
@@ -302,7 +302,7 @@ int hijack_start(struct hijack **out, int workers, const char *websocket_path, c
 	return 0;
 }
 
-void hijack_submit(struct hijack *h, void *conn)
+void civet_submit(struct civet *h, void *conn)
 {
 	struct socket so;
 
@@ -313,7 +313,7 @@ void hijack_submit(struct hijack *h, void *conn)
 	produce_socket(h->ctx, &so);
 }
 
-void hijack_stop(struct hijack *h)
+void civet_stop(struct civet *h)
 {
 	uint64_t one = 1;
 	ssize_t ignored;

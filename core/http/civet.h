@@ -1,47 +1,47 @@
-/* hijack.h — civetweb without its sockets: a pool of workers that parse a request, route it, and shake a WebSocket's hand.
+/* civet.h — civetweb without its sockets: a pool of workers that parse a request, route it, and shake a WebSocket's hand.
  *
  * civetweb owns a connection's socket and blocks on it; ours may never hold a worker. So it gets none. A request's header, received whole
  * and checked by the gate, is put into its buffer as if just read; what it would send is caught and handed out. The connection itself
  * stays with us as an opaque pointer. Nothing a peer does or fails to do can therefore keep a worker waiting, and TLS is no business of
- * civetweb's. hijack.c is the only file that includes its source. */
-#ifndef WC_HIJACK_H
-#define WC_HIJACK_H
+ * civetweb's. civet.c is the only file that includes its source. */
+#ifndef WC_CIVET_H
+#define WC_CIVET_H
 
 #include "base/wc.h"
 
-struct hijack;
+struct civet;
 
-struct hijack_header {
+struct civet_header {
 	const char *name, *value;
 };
 
 /* A parsed request. Everything lies in the worker's buffer and is gone after the call; name, value, method and query point into `text`. */
-struct hijack_request {
+struct civet_request {
 	const char *text;
 	size_t text_len;
 	const char *method;
 	const char *path;  /* decoded, dot segments removed; not in `text` */
 	const char *query; /* as it came, or NULL */
 	int header_count;
-	const struct hijack_header *headers;
+	const struct civet_header *headers;
 	bool is_upgrade; /* civetweb takes it for a WebSocket handshake too */
 };
 
 /* Called on a worker (ROLE_HTTP). Each takes conn but `request` when it returns false and head. */
-struct hijack_ops {
+struct civet_ops {
 	void *arg;
 	void (*head)(void *arg, void *conn, const void **p, size_t *n); /* the raw header, for this worker to parse */
 	/* True: taken, will be answered. False (only if is_upgrade): let civetweb answer the handshake; upgraded follows. */
-	bool (*request)(void *arg, void *conn, const struct hijack_request *q);
+	bool (*request)(void *arg, void *conn, const struct civet_request *q);
 	void (*upgraded)(void *arg, void *conn, const void *answer, size_t n); /* answer: the 101, to be sent as it is */
 	void (*refused)(void *arg, void *conn, int status); /* civetweb did not like it, or (503) the server is stopping */
 };
 
 /* websocket_path: NULL for none. */
-int hijack_start(struct hijack **out, int workers, const char *websocket_path, const struct hijack_ops *ops, char **cause) WC_MUSTCHECK;
+int civet_start(struct civet **out, int workers, const char *websocket_path, const struct civet_ops *ops, char **cause) WC_MUSTCHECK;
 /* Takes conn. Waits while all workers are busy and the queue is full. Thread: one at a time. */
-void hijack_submit(struct hijack *h, void *conn);
+void civet_submit(struct civet *h, void *conn);
 /* Ends the workers; what they did not get to is refused. No submit may be under way. NULL is ignored. */
-void hijack_stop(struct hijack *h);
+void civet_stop(struct civet *h);
 
 #endif

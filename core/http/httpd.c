@@ -177,7 +177,7 @@ static void on_head(void *arg, struct hconn *c)
 		httpd_redirect(h, c);
 		return;
 	}
-	hijack_submit(h->hijack, c);
+	civet_submit(h->civet, c);
 }
 
 static void on_bad(void *arg, struct hconn *c, int status)
@@ -237,9 +237,9 @@ static bool method_matches(const struct http_route *route, const char *method)
 }
 
 /* A copy that lives until the answer, whatever thread gives it; NULL: no memory. */
-static struct http_req *req_new(struct httpd *h, struct hconn *c, const struct hijack_request *q)
+static struct http_req *req_new(struct httpd *h, struct hconn *c, const struct civet_request *q)
 {
-	size_t headers = (size_t)q->header_count * sizeof(struct hijack_header), path_len = strlen(q->path) + 1;
+	size_t headers = (size_t)q->header_count * sizeof(struct civet_header), path_len = strlen(q->path) + 1;
 	struct http_req *r = malloc(sizeof(*r) + headers + q->text_len + path_len);
 	char *text, *path;
 
@@ -253,7 +253,7 @@ static struct http_req *req_new(struct httpd *h, struct hconn *c, const struct h
 	r->method = text + (q->method - q->text);
 	r->query = q->query ? text + (q->query - q->text) : NULL;
 	for (int i = 0; i < q->header_count; i++)
-		r->headers[i] = (struct hijack_header){ text + (q->headers[i].name - q->text), text + (q->headers[i].value - q->text) };
+		r->headers[i] = (struct civet_header){ text + (q->headers[i].name - q->text), text + (q->headers[i].value - q->text) };
 	atomic_fetch_add(&h->refs, 1);
 	return r;
 }
@@ -343,7 +343,7 @@ static void log_origin(const struct hconn *c)
 }
 
 /* What a handshake on the WebSocket's path is refused with; 0: it is good. */
-static int judge_handshake(const struct hconn *c, const struct hijack_request *q)
+static int judge_handshake(const struct hconn *c, const struct civet_request *q)
 {
 	if (strcmp(q->method, "GET") != 0)
 		return 405;
@@ -351,7 +351,7 @@ static int judge_handshake(const struct hconn *c, const struct hijack_request *q
 }
 
 /* True: answered or to be answered. False: civetweb shakes hands. */
-static bool on_request(void *arg, void *conn, const struct hijack_request *q)
+static bool on_request(void *arg, void *conn, const struct civet_request *q)
 {
 	struct httpd *h = arg;
 	struct hconn *c = conn;
@@ -417,7 +417,7 @@ static int open_ports(struct httpd *h, struct gate_opts *gate, char **cause)
 int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 {
 	struct httpd *h = xcalloc(1, sizeof(*h));
-	struct hijack_ops ops = { .arg = h, .head = on_worker_head, .request = on_request, .upgraded = on_upgraded, .refused = on_refused };
+	struct civet_ops ops = { .arg = h, .head = on_worker_head, .request = on_request, .upgraded = on_upgraded, .refused = on_refused };
 	struct gate_opts gate = {
 		.head_ms = opts->head_ms,
 		.idle_ms = opts->idle_ms,
@@ -452,7 +452,7 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 	if (!error)
 		error = xfer_start(&h->xfer, opts->transfer_ms, opts->rate, cause);
 	if (!error)
-		error = hijack_start(&h->hijack, opts->workers ? opts->workers : default_workers(), opts->on_websocket ? WC_WS_PATH : NULL,
+		error = civet_start(&h->civet, opts->workers ? opts->workers : default_workers(), opts->on_websocket ? WC_WS_PATH : NULL,
 		                     &ops, cause);
 	/* Last: from here on connections come in. It takes the listener, also if it fails. */
 	if (!error) {
@@ -502,7 +502,7 @@ void httpd_stop(struct httpd *h)
 	/* Nobody new comes in; then the workers end; then what they left to the transfer thread. */
 	if (h->gate)
 		gate_stop(h->gate);
-	hijack_stop(h->hijack);
+	civet_stop(h->civet);
 	if (h->xfer)
 		xfer_stop(h->xfer);
 	unref(h);

@@ -10,7 +10,7 @@
  *                      │  └──101──▶ on_websocket                └── what does not fit ──▶ transfer thread ──▶ gate or closed
  *                      └──http_receive──▶ transfer thread: body, then `done` … http_reply
  *
- * hijack.c is the only file that includes civetweb's source. */
+ * civet.c is the only file that includes civetweb's source. */
 #ifndef WC_HTTPD_H
 #define WC_HTTPD_H
 

@@ -1,4 +1,4 @@
-/* httpd_impl.h — what httpd.c, the door, and httpd_answer.c, what it says, share. For nobody else. */
+/* impl.h — what httpd.c, the door, and httpd_answer.c, what it says, share. For nobody else. */
 #ifndef WC_HTTPD_IMPL_H
 #define WC_HTTPD_IMPL_H
 
@@ -14,7 +14,7 @@ struct httpd {
 	struct http_route *routes;
 	char *unix_path;
 	struct gate *gate;
-	struct hijack *hijack;
+	struct civet *civet;
 	struct xfer *xfer;
 	int port;
 	atomic_bool is_closing;
@@ -28,7 +28,7 @@ struct http_req {
 	struct http_body body;
 	const char *method, *path, *query;
 	int header_count;
-	struct hijack_header headers[];
+	struct civet_header headers[];
 };
 
 /* Any thread that owns c. Each of these but the first two gives c away: to the peer's further requests, to the transfer thread, or to its end. */

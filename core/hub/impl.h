@@ -1,4 +1,4 @@
-/* hub_impl.h — what hub.c (threads, mail, timers), sweep.c (rounds) and conn.c (one connection's reading, flushing, closing) share. Nobody else
+/* impl.h — what hub.c (threads, mail, timers), sweep.c (rounds) and conn.c (one connection's reading, flushing, closing) share. Nobody else
  * includes it. */
 #ifndef WC_HUB_IMPL_H
 #define WC_HUB_IMPL_H

@@ -1,4 +1,4 @@
-/* collect.c — the collector's turn: what the database says of files, put to blob_collect.c, and what came of it for the room.
+/* collector.c — the collector's turn: what the database says of files, put to blob_collect.c, and what came of it for the room.
  *
  * Owns nothing between turns but what struct room keeps for it. Writes no row: the room forgets what was released once the bytes are gone.
  * Thread: a helper's, one turn at a time. */

@@ -1,4 +1,4 @@
-/* collect.h — the collector's turn (see collect.c). */
+/* collector.h — the collector's turn (see collector.c). */
 #ifndef WC_COLLECT_H
 #define WC_COLLECT_H
 

@@ -1,5 +1,5 @@
-/* room_impl.h — what the room's files share: room.c (thread, batches), room_join.c (arriving and leaving), room_message.c (messages), presence.c (who
- * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room_lockdown.c, sanction.c and moderate*.c (the
+/* impl.h — what the room's files share: room.c (thread, batches), join.c (arriving and leaving), message.c (messages), presence.c (who
+ * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room/lockdown.c, sanction.c and moderate*.c (the
  * admin's side), addresses.c (where people came from), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
@@ -88,7 +88,7 @@ struct moderation { /* sanction.c */
 	int64_t slow_ms;     /* between two public messages of one person; 0: off */
 };
 
-struct lockdown { /* room_lockdown.c */
+struct lockdown { /* room/lockdown.c */
 	enum lockdown_level level;
 	int64_t until_ms;    /* Unix; 0: until an admin ends it */
 };
@@ -176,14 +176,14 @@ struct session *room_session(const struct conn *c);
 bool room_made_room(struct room *r);
 void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
 
-/* room_join.c. prepare: store only; apply: after the commit. */
+/* join.c. prepare: store only; apply: after the commit. */
 void join_prepare(struct room *r, struct action *a);
 void join_undo(struct room *r, struct action *a); /* the batch failed */
 void join_apply(struct room *r, struct action *a);
 void leave_apply(struct room *r, struct conn *c);
 void link_apply(struct room *r, struct action *a);
 
-/* room_message.c */
+/* message.c */
 /* A file prepared while nobody needed its bytes in the frame, and now somebody does. True: a->is_deferred, and there is nothing else to do. */
 bool message_defers(struct room *r, struct action *a);
 void message_prepare(struct room *r, struct action *a);
@@ -236,7 +236,7 @@ bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
 /* moderate.c: closes with this code, and tells old clients, which show errors but no close reasons. */
 void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words);
 
-/* room_lockdown.c. load: before the thread runs. */
+/* room/lockdown.c. load: before the thread runs. */
 void lockdown_load(struct room *r);
 /* Before a join, before a message. True: refused, and the action says why; with a cid the message may still prove to be a repeat. */
 bool lockdown_bars(struct room *r, struct action *a);
@@ -292,7 +292,7 @@ struct join_page {
 	int rc;
 };
 void join_page_submit(struct room *r, struct join_page *p);
-void join_page_ready(void *join_page); /* room_join.c */
+void join_page_ready(void *join_page); /* join.c */
 
 /* chores.c: retention, checkpoints, vacuum, collecting blobs. */
 void chores_tick(struct room *r);

@@ -1,4 +1,4 @@
-/* room_join.c — arriving (guests, identities, second devices) and leaving. */
+/* join.c — arriving (guests, identities, second devices) and leaving. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

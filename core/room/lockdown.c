@@ -1,4 +1,4 @@
-/* room_lockdown.c — a lockdown as the room applies it: who is refused, what clients are told, and its end (see lockdown.h). The admin's command is
+/* lockdown.c — a lockdown as the room applies it: who is refused, what clients are told, and its end (see lockdown.h). The admin's command is
  * moderate_lockdown.c.
  *
  * Known people, by their token or by a code of another device of theirs, come and go as ever; guests of the first dialect are new each time.

@@ -1,4 +1,4 @@
-/* room_message.c — messages: what is stored, and the one step that publishes. */
+/* message.c — messages: what is stored, and the one step that publishes. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* server_impl.h — what server.c (start and stop), server_reload.c (SIGHUP) and server_check.c (--check) share. Nobody else includes it.
+/* impl.h — what server.c (start and stop), server_reload.c (SIGHUP) and server_check.c (--check) share. Nobody else includes it.
  * Thread: main. */
 #ifndef WC_SERVER_IMPL_H
 #define WC_SERVER_IMPL_H

@@ -1,4 +1,4 @@
-/* site_impl.h — what site.c (the page, dispatch), site_upload.c and site_file.c share. Nobody else includes it. */
+/* impl.h — what site.c (the page, dispatch), site_upload.c and site_file.c share. Nobody else includes it. */
 #ifndef WC_SITE_IMPL_H
 #define WC_SITE_IMPL_H
 

@@ -1,4 +1,4 @@
-/* store_impl.h — what store.c (opening, schema), store_write.c (the writer), store_read.c (readers, checkpoints) and store_gate.c share.
+/* impl.h — what store.c (opening, schema), store_write.c (the writer), store_read.c (readers, checkpoints) and store_turns.c share.
  * Nobody else includes it, but the store's own tests. */
 #ifndef WC_STORE_IMPL_H
 #define WC_STORE_IMPL_H
@@ -21,7 +21,7 @@
  * Phase-fair: who comes while the writer waits or works waits for exactly one transaction, and the writer for those let in before it,
  * so neither starves. */
 #define STORE_GATE_MS 10000
-struct store_gate {
+struct store_turns {
 	pthread_mutex_t lock;
 	pthread_cond_t moved;
 	int readers, readers_waiting;
@@ -64,7 +64,7 @@ struct store {
 	_Atomic bool is_failing;                        /* see store_is_failing */
 	int64_t logged_ms;
 	int fail_after, fail_rc; /* store_test_fail_after */
-	struct store_gate gate;
+	struct store_turns turns;
 };
 
 extern const char *const store_writer_sql[W_LAST], *const store_reader_sql[R_LAST];
@@ -141,11 +141,11 @@ int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path,
 extern const char *const store_migrations[];
 extern const int store_version; /* how many there are */
 
-void gate_init(struct store_gate *g);
-void gate_fini(struct store_gate *g);
-int gate_write_enter(struct store_gate *g) WC_MUSTCHECK; /* -WC_ESTORAGE: somebody sits in it */
-void gate_write_leave(struct store_gate *g);
-void gate_read_enter(struct store_gate *g);
-void gate_read_leave(struct store_gate *g);
+void turns_init(struct store_turns *g);
+void turns_fini(struct store_turns *g);
+int turns_write_enter(struct store_turns *g) WC_MUSTCHECK; /* -WC_ESTORAGE: somebody sits in it */
+void turns_write_leave(struct store_turns *g);
+void turns_read_enter(struct store_turns *g);
+void turns_read_leave(struct store_turns *g);
 
 #endif

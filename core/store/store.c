@@ -506,7 +506,7 @@ int store_open_after(struct store **out, const char *dir, enum durability durabi
 	s->lock_fd = -1;
 	atomic_init(&s->rows_at_start, dir ? -1 : 0);
 	s->is_memory = !dir;
-	gate_init(&s->gate);
+	turns_init(&s->turns);
 	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); /* a lock less per allocation; refused, harmlessly, once SQLite runs */
 	if (dir) {
 		s->path = make_path(dir);
@@ -559,7 +559,7 @@ void store_close(struct store *s)
 	sqlite3_close(s->db); /* an open transaction is rolled back; the last connection moves the log into the file */
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
-	gate_fini(&s->gate);
+	turns_fini(&s->turns);
 	free(s->path);
 	free(s);
 }

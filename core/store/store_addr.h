@@ -1,6 +1,6 @@
 /* store_addr.h — the addresses that people were last connected from, one a person, guests included.
  *
- * Kept for a few days so that somebody who left can be found and kept out. Two halves, as in store_mod.h: the writer's functions, inside the
+ * Kept for a few days so that somebody who left can be found and kept out. Two halves, as in store_admin.h: the writer's functions, inside the
  * caller's transaction (reads need none) on the room's thread, or main's before it runs; and a dump's, on the dump's own thread.
  * Personal data: what is removed is overwritten in the file, too. */
 #ifndef WC_STORE_ADDR_H

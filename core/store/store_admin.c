@@ -1,4 +1,4 @@
-/* store_mod.c — the admin's side of the database: bans, mutes, the audit, deletions. Reading dumps and copying is store_dump.c.
+/* store_admin.c — the admin's side of the database: bans, mutes, the audit, deletions. Reading dumps and copying is store_dump.c.
  *
  * Owns no state; its statements are prepared where they are used, because an admin acts a few times a day. Never publishes anything.
  * Thread: main until the room runs, then the room, inside its transaction.

@@ -1,4 +1,4 @@
-/* store_mod.h — what the admin's side keeps and reads: bans and mutes, the audit, deletions, dumps of history, online copies.
+/* store_admin.h — what the admin's side keeps and reads: bans and mutes, the audit, deletions, dumps of history, online copies.
  *
  * Two halves. The writer's functions work inside the caller's transaction (store_begin … store_commit) on the room's thread, like those of
  * store.h. A dump is a reader of its own, owned by one thread, never the room's or an I/O thread. */

@@ -1,4 +1,4 @@
-/* store_dump.c — reads of any size for the admin: dumps of history, the audit, and online copies (see store_mod.h). What one person wrote, and
+/* store_dump.c — reads of any size for the admin: dumps of history, the audit, and online copies (see store_admin.h). What one person wrote, and
  * addresses, are store_dump_people.c.
  *
  * Owns a connection of its own. Never writes to the database but for a copy it was asked to make, elsewhere. Thread: one owner per dump, never the
@@ -65,10 +65,10 @@ static int enter(struct store_dump *d)
 	int rc;
 
 	if (d->store->is_memory)
-		gate_read_enter(&d->store->gate);
+		turns_read_enter(&d->store->turns);
 	rc = store_exec(d->db, "BEGIN");
 	if (rc != SQLITE_OK && d->store->is_memory)
-		gate_read_leave(&d->store->gate);
+		turns_read_leave(&d->store->turns);
 	return rc;
 }
 
@@ -77,7 +77,7 @@ static void leave(struct store_dump *d)
 	if (!sqlite3_get_autocommit(d->db))
 		(void)store_exec(d->db, "COMMIT");
 	if (d->store->is_memory)
-		gate_read_leave(&d->store->gate);
+		turns_read_leave(&d->store->turns);
 }
 
 int store_dump_enter(struct store_dump *d, sqlite3 **db)

@@ -1,4 +1,4 @@
-/* store_dump_people.c — reads about people for the admin: what one wrote, who wrote under a name, addresses (see store_mod.h, store_addr.h).
+/* store_dump_people.c — reads about people for the admin: what one wrote, who wrote under a name, addresses (see store_admin.h, store_addr.h).
  *
  * Owns nothing: the connection is the dump's (store_dump.c). Each call is one short read. Thread: the dump's owner. */
 #include <stdlib.h>

@@ -47,7 +47,7 @@ const char *const store_reader_sql[R_LAST] = {
 };
 
 struct store_reader {
-	struct store *store; /* for its gate */
+	struct store *store; /* for its turns */
 	sqlite3 *db;
 	sqlite3_stmt *stmt[R_LAST];
 	int64_t logged_ms;
@@ -171,10 +171,10 @@ static int read_begin(struct store_reader *r)
 	int rc;
 
 	if (r->store->is_memory)
-		gate_read_enter(&r->store->gate);
+		turns_read_enter(&r->store->turns);
 	rc = step_done(r->stmt[R_BEGIN]);
 	if (rc != SQLITE_OK && r->store->is_memory)
-		gate_read_leave(&r->store->gate);
+		turns_read_leave(&r->store->turns);
 	return rc;
 }
 
@@ -188,7 +188,7 @@ static void read_end(struct store_reader *r)
 	if (!sqlite3_get_autocommit(r->db) && step_done(r->stmt[R_END]) != SQLITE_OK)
 		(void)store_exec(r->db, "ROLLBACK");
 	if (r->store->is_memory)
-		gate_read_leave(&r->store->gate);
+		turns_read_leave(&r->store->turns);
 }
 
 int store_reader_open(struct store *s, struct store_reader **out)
@@ -283,7 +283,7 @@ static int merge(struct lane *lanes, int n, int limit, store_msg_fn fn, void *ar
 
 int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn, void *arg)
 {
-	/* Deletions that everyone is told of lie apart from the messages (store_mod.c). */
+	/* Deletions that everyone is told of lie apart from the messages (store_admin.c). */
 	struct lane lanes[] = { { r->stmt[R_SINCE_PUBLIC], 0 }, { r->stmt[R_SINCE_ALL], 0 }, { r->stmt[R_SINCE_FROM], 0 }, { r->stmt[R_SINCE_TO], 0 } };
 	int n = me ? 4 : 2, count = 0, rc;
 
@@ -490,7 +490,7 @@ bool store_is_in_place(const struct store_reader *r)
 
 /* The log is copied while the room goes on writing (PASSIVE takes no lock the writer needs). But with a writer that never rests that
  * alone never comes to the log's end, and the log only starts over from its end. So when it has grown past STORE_WAL_RESTART_BYTES,
- * it is copied until little is left, each time less, and the rest while the writer waits at the gate. Readers still in the log are
+ * it is copied until little is left, each time less, and the rest while the writer waits for its turn. Readers still in the log are
  * waited for briefly; if they stay, the next call tries again, with more patience the larger the log is. */
 int store_give_back_log(struct store_reader *r)
 {
@@ -498,11 +498,11 @@ int store_give_back_log(struct store_reader *r)
 
 	if (r->store->is_memory)
 		return 0;
-	gate_read_enter(&r->store->gate);
+	turns_read_enter(&r->store->turns);
 	sqlite3_busy_timeout(r->db, 20);
 	rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	sqlite3_busy_timeout(r->db, STORE_BUSY_MS);
-	gate_read_leave(&r->store->gate);
+	turns_read_leave(&r->store->turns);
 	return rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? 0 : failed(r, "give_back_log", rc);
 }
 
@@ -521,11 +521,11 @@ int store_checkpoint(struct store_reader *r)
 			break;
 	}
 	if (rc == SQLITE_OK && bytes > STORE_WAL_RESTART_BYTES) {
-		gate_read_enter(&r->store->gate);
+		turns_read_enter(&r->store->turns);
 		sqlite3_busy_timeout(r->db, bytes > 4 * (int64_t)STORE_WAL_RESTART_BYTES ? 250 : 20);
 		rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
 		sqlite3_busy_timeout(r->db, STORE_BUSY_MS);
-		gate_read_leave(&r->store->gate);
+		turns_read_leave(&r->store->turns);
 	}
 	return rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? 0 : failed(r, "checkpoint", rc);
 }

@@ -1,11 +1,11 @@
-/* store_gate.c — the writer's transactions or what cannot run beside them, in turn. See store_impl.h for what that is.
+/* store_turns.c — the writer's transactions or what cannot run beside them, in turn. See store/impl.h for what that is.
  *
  * Owns no thread and no data but the counts. Thread: any that reads or writes the store; held for one transaction, never across a wait. */
 #include <time.h>
 
 #include "store/impl.h"
 
-void gate_init(struct store_gate *g)
+void turns_init(struct store_turns *g)
 {
 	pthread_condattr_t attr;
 
@@ -16,13 +16,13 @@ void gate_init(struct store_gate *g)
 	pthread_condattr_destroy(&attr);
 }
 
-void gate_fini(struct store_gate *g)
+void turns_fini(struct store_turns *g)
 {
 	pthread_cond_destroy(&g->moved);
 	pthread_mutex_destroy(&g->lock);
 }
 
-int gate_write_enter(struct store_gate *g)
+int turns_write_enter(struct store_turns *g)
 {
 	struct timespec until;
 	int rc = 0;
@@ -46,7 +46,7 @@ int gate_write_enter(struct store_gate *g)
 	return rc;
 }
 
-void gate_write_leave(struct store_gate *g)
+void turns_write_leave(struct store_turns *g)
 {
 	pthread_mutex_lock(&g->lock);
 	g->is_writing = false;
@@ -57,7 +57,7 @@ void gate_write_leave(struct store_gate *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
-void gate_read_enter(struct store_gate *g)
+void turns_read_enter(struct store_turns *g)
 {
 	pthread_mutex_lock(&g->lock);
 	if (!g->is_writing && !g->is_writer_waiting) {
@@ -72,7 +72,7 @@ void gate_read_enter(struct store_gate *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
-void gate_read_leave(struct store_gate *g)
+void turns_read_leave(struct store_turns *g)
 {
 	pthread_mutex_lock(&g->lock);
 	if (--g->readers == 0)

@@ -155,11 +155,11 @@ int store_begin(struct store *s)
 	s->is_poisoned = s->was_full = false;
 	if (!sqlite3_get_autocommit(s->db))
 		(void)store_exec(s->db, "ROLLBACK"); /* a ROLLBACK that failed, of the batch before */
-	if (gate_write_enter(&s->gate) != 0)
+	if (turns_write_enter(&s->turns) != 0)
 		return failed(s, "begin", SQLITE_BUSY);
 	rc = run(s, W_BEGIN, NULL);
 	if (rc != SQLITE_OK) {
-		gate_write_leave(&s->gate);
+		turns_write_leave(&s->turns);
 		return failed(s, "begin", rc);
 	}
 	s->in_txn = true;
@@ -171,7 +171,7 @@ static void end_txn(struct store *s)
 {
 	s->in_txn = false;
 	s->is_poisoned = false;
-	gate_write_leave(&s->gate);
+	turns_write_leave(&s->turns);
 }
 
 int store_commit(struct store *s)
@@ -732,12 +732,12 @@ int store_vacuum_some(struct store *s, int pages)
 
 	WC_ASSERT(!s->in_txn);
 	snprintf(pragma, sizeof(pragma), "PRAGMA incremental_vacuum(%d)", WC_MAX(pages, 1));
-	if (gate_write_enter(&s->gate) != 0)
+	if (turns_write_enter(&s->turns) != 0)
 		return failed(s, "vacuum", SQLITE_BUSY);
 	rc = store_exec(s->db, pragma);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_exec(s->db, "PRAGMA freelist_count", take_count, &free_pages, NULL);
-	gate_write_leave(&s->gate);
+	turns_write_leave(&s->turns);
 	return rc == SQLITE_OK ? free_pages : failed(s, "vacuum", rc);
 }
 

@@ -1,4 +1,4 @@
-// control.mjs — the numbers of core/fault.h in a file that the server maps: faults made to order, in a build of MODE=fault.
+// control.mjs — the numbers of core/base/fault.h in a file that the server maps: faults made to order, in a build of MODE=fault.
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -33,7 +33,7 @@ static void head(void *arg, void *conn, const void **p, size_t *n)
 	*n = in->n;
 }
 
-static bool request(void *arg, void *conn, const struct hijack_request *q)
+static bool request(void *arg, void *conn, const struct civet_request *q)
 {
 	struct input *in = conn;
 
@@ -91,8 +91,8 @@ static int scan_in_pieces(const uint8_t *data, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	static struct hijack *hijack;
-	static const struct hijack_ops ops = { .head = head, .request = request, .upgraded = upgraded, .refused = refused };
+	static struct civet *civet;
+	static const struct civet_ops ops = { .head = head, .request = request, .upgraded = upgraded, .refused = refused };
 	struct http_scan scan = { 0 };
 	struct input in = { .lines = -2 };
 	char *cause = NULL;
@@ -111,10 +111,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		in.lines += data[i] == '\n';
 	}
 	WC_ASSERT(in.lines >= 0 && in.lines <= HTTP_HEAD_LINES);
-	if (!hijack)
-		WC_ASSERT(hijack_start(&hijack, 1, "/ws", &ops, &cause) == 0);
+	if (!civet)
+		WC_ASSERT(civet_start(&civet, 1, "/ws", &ops, &cause) == 0);
 	sem_init(&in.done, 0, 0);
-	hijack_submit(hijack, &in);
+	civet_submit(civet, &in);
 	while (sem_wait(&in.done) < 0) /* libFuzzer's timer interrupts it */
 		WC_ASSERT(errno == EINTR);
 	sem_destroy(&in.done);

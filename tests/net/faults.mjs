@@ -1,4 +1,4 @@
-// faults.mjs — can the checker fail? Runs it against a server in which one fault after another is planted (core/fault.h), and against the
+// faults.mjs — can the checker fail? Runs it against a server in which one fault after another is planted (core/base/fault.h), and against the
 // same server with none. Needs `make MODE=fault`; then: WAVECHATD=build/fault/wavechatd node tests/net/faults.mjs
 import { check } from './checker.mjs';
 
