@@ -153,7 +153,7 @@ compare variable core/server/options.c "$(printf '%s\n' $variables $read_too TZ 
 	"$(items $daemon ENVIRONMENT Ev)"
 
 # --- Codes and metrics.
-compare "error code" core/wire/event.c "$(sed -n 's/.*\[ERR_[A-Z_]*\] = "\([a-z_]*\)".*/\1/p' core/wire/event.c | words)" \
+compare "error code" core/wire/event.c "$(grep -oE '\[ERR_[A-Z_]*\] = "[a-z_]*"' core/wire/event.c | sed 's/.*"\(.*\)"/\1/' | words)" \
 	"$wire ERROR CODES" "$(items $wire 'ERROR CODES' Cm)"
 compare "close code" core/hub/wsframe.h "$(grep -oE 'W[SC]_CLOSE_[A-Z0-9_]+ = [0-9]+' core/hub/wsframe.h | sed 's/.* //' | words)" \
 	"$wire CLOSE CODES" "$(items $wire 'CLOSE CODES' Cm)"
@@ -233,7 +233,7 @@ compare "exit status" cmd/wavechatctl/ctl.h "$(grep -oE '^	EXIT_[A-Z_]+ = [0-9]+
 
 # --- Frames: every type that is read or sent, every member.
 shapes=$(awk '/^\.Bd -literal/{ is_in = 1 } /^\.Ed/{ is_in = 0 } is_in' $wire)
-sources="core/wire/encode.c core/room/*.c core/state/tail.c core/state/user.c core/flow/publish.c core/site/site_upload.c"
+sources="core/wire/encode.c core/room/room.c core/room/join.c core/room/message.c core/room/lockdown.c core/room/pages.c core/room/presence.c core/room/chores.c core/state/tail.c core/state/user.c core/flow/publish.c core/site/site_upload.c"
 types_read=$(sed -n '/^} types\[\] = {/,/^};/p' core/wire/decode.c | grep -oE '\{ "[a-z_]+"' | tr -d '{ "')
 types_sent=$(cat $sources | grep -oE '\{\\"type\\":\\"[a-z_]+' | sed 's/.*"//')
 compare "type of frame" "core/wire/decode.c and what encodes" "$(printf '%s\n' $types_read $types_sent | words)" "$wire" \
@@ -271,7 +271,7 @@ for path in $(printf '%s\n' "$http" | sed -n 's/^\.It Pa [A-Z]* \(\/[^?]*\).*/\1
 done
 
 # --- The log: what is said at the default level.
-events=$(cat core/*/*.c cmd/wavechatd/*.c | grep -oE '(log_(error|warn|info)|say_complaint)\("[^"]+"' | sed 's/.*("\(.*\)"/\1/; s/ /_/g' | words)
+events=$(cat core/*/*.c cmd/wavechatd/*.c | tr '\n' ' ' | grep -oE '(log_(error|warn|info)|say_complaint)\([[:space:]]*"[^"]+"' | sed 's/.*([[:space:]]*"\(.*\)"/\1/; s/ /_/g' | words)
 compare "log event" core "$events" "$daemon DIAGNOSTICS" \
 	"$(section $daemon DIAGNOSTICS | sed -n 's/^\.It //p' | tr -d '"' | sed 's/ /_/g' | words)"
 
