@@ -142,7 +142,7 @@ static inline void naive_read(const uint8_t *p, size_t n, const struct ws_limits
 			}
 			int code = len >= 2 ? body[0] * 256 + body[1] : 1005;
 			if (len == 1 || (len && (code < 1000 || code == 1004 || code == 1005 || code == 1006 ||
-						 (code > 1014 && code < 3000) || code > 4999))) {
+			                         (code > 1014 && code < 3000) || code > 4999))) {
 				naive_fail(l, 1002);
 				break;
 			}

@@ -35,10 +35,10 @@ struct text {
 };
 
 struct module {
-	char path[256];            /* relative to assets/ */
-	char *names[NAMES_MAX];    /* what it exports */
+	char path[256];         /* relative to assets/ */
+	char *names[NAMES_MAX]; /* what it exports */
 	int names_len;
-	bool is_done;              /* false while its imports are being read: meeting it then is a cycle */
+	bool is_done; /* false while its imports are being read: meeting it then is a cycle */
 };
 
 static const char *assets_dir, *version;
@@ -92,7 +92,7 @@ static void text_printf(struct text *t, const char *format, ...)
 
 static char *copy_of(const char *p, size_t len)
 {
-	struct text t = {0};
+	struct text t = { 0 };
 
 	text_add(&t, p, len);
 	return t.p;
@@ -100,7 +100,7 @@ static char *copy_of(const char *p, size_t len)
 
 static struct text file_read(const char *name)
 {
-	struct text t = {0};
+	struct text t = { 0 };
 	char path[1024], chunk[65536];
 	size_t n;
 
@@ -121,7 +121,7 @@ static struct text file_read(const char *name)
 
 static struct text replaced(const struct text *in, const char *what, const char *with)
 {
-	struct text out = {0};
+	struct text out = { 0 };
 	const char *from = in->p, *hit;
 
 	text_puts(&out, "");
@@ -293,7 +293,7 @@ static void add_import(struct text *out, struct module *m, const char *line, siz
 /* Notes the exported name; returns where the declaration itself begins. */
 static const char *take_export(struct module *m, const char *line, int line_no)
 {
-	static const char *const kinds[] = {"const ", "function ", "async function ", "class ", NULL};
+	static const char *const kinds[] = { "const ", "function ", "async function ", "class ", NULL };
 	const char *declaration = line + strlen("export ");
 
 	for (int i = 0; kinds[i]; i++) {
@@ -327,7 +327,7 @@ static int module_add(const char *path)
 	struct module *m = &modules[index];
 	snprintf(m->path, sizeof(m->path), "%s", path);
 
-	struct text source = file_read(path), body = {0};
+	struct text source = file_read(path), body = { 0 };
 	text_printf(&body, "const M%d=(()=>{\n", index);
 	int line_no = 1;
 	for (const char *line = source.p, *next; *line; line = next, line_no++) {
@@ -411,7 +411,7 @@ static void check_inline(const struct text *t, const char *tag)
 
 static struct text make_page(void)
 {
-	struct text html = file_read("index.html"), out = {0}, style = {0}, script = {0};
+	struct text html = file_read("index.html"), out = { 0 }, style = { 0 }, script = { 0 };
 	bool has_style = false, has_script = false;
 	char style_hash[48], script_hash[48];
 
@@ -476,7 +476,7 @@ static struct text make_page(void)
 
 static struct text make_worker(const struct text *page)
 {
-	struct text source = file_read("sw.js"), out = {0};
+	struct text source = file_read("sw.js"), out = { 0 };
 	uint8_t digest[32];
 	char build[32];
 
@@ -507,7 +507,8 @@ struct point {
 /* icon.svg's curve, M96 y q53-66 106.7 0 t106.7 0 106.6-4, as points: three arcs of a parabola, 33 above and below. */
 static void wave_points(struct point out[static WAVE_POINTS], double y)
 {
-	static const struct point ends[4] = {{96, 0}, {202.7, 0}, {309.4, 0}, {416, -4}}, controls[3] = {{149, -66}, {256.4, 66}, {362.4, -66}};
+	static const struct point ends[4] = { { 96, 0 }, { 202.7, 0 }, { 309.4, 0 }, { 416, -4 } },
+				  controls[3] = { { 149, -66 }, { 256.4, 66 }, { 362.4, -66 } };
 
 	for (int arc = 0; arc < 3; arc++) {
 		for (int i = 0; i <= 20; i++) {
@@ -541,7 +542,7 @@ static double distance_squared(const struct point *points, double x, double y)
 
 static void png_chunk(struct text *out, const char *type, const uint8_t *data, size_t len)
 {
-	uint8_t word[4] = {(uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len};
+	uint8_t word[4] = { (uint8_t)(len >> 24), (uint8_t)(len >> 16), (uint8_t)(len >> 8), (uint8_t)len };
 	uLong crc = crc32(crc32(0, (const Bytef *)type, 4), data, (uInt)len);
 
 	text_add(out, word, 4);
@@ -555,7 +556,7 @@ static void png_chunk(struct text *out, const char *type, const uint8_t *data, s
 /* The mark to the very edge, without rounded corners: the system that shows it cuts its own shape. */
 static struct text make_icon(int size)
 {
-	static const double top[3] = {0x14, 0xa0, 0x98}, bottom[3] = {0x0a, 0x5f, 0x6b};
+	static const double top[3] = { 0x14, 0xa0, 0x98 }, bottom[3] = { 0x0a, 0x5f, 0x6b };
 	struct point waves[2][WAVE_POINTS];
 	size_t row = 1 + (size_t)size * 3, raw_len = row * (size_t)size;
 	uint8_t *raw = calloc(1, raw_len);
@@ -582,8 +583,8 @@ static struct text make_icon(int size)
 	uint8_t *packed = malloc(packed_len);
 	if (!packed || compress2(packed, &packed_len, raw, raw_len, 9) != Z_OK)
 		die("zlib failed");
-	uint8_t head[13] = {0, 0, (uint8_t)(size >> 8), (uint8_t)size, 0, 0, (uint8_t)(size >> 8), (uint8_t)size, 8, 2, 0, 0, 0};
-	struct text out = {0};
+	uint8_t head[13] = { 0, 0, (uint8_t)(size >> 8), (uint8_t)size, 0, 0, (uint8_t)(size >> 8), (uint8_t)size, 8, 2, 0, 0, 0 };
+	struct text out = { 0 };
 	text_add(&out, "\x89PNG\r\n\x1a\n", 8);
 	png_chunk(&out, "IHDR", head, sizeof(head));
 	png_chunk(&out, "IDAT", packed, packed_len);
@@ -597,8 +598,8 @@ static struct text make_icon(int size)
 
 static struct text gzipped(const struct text *plain)
 {
-	z_stream z = {0};
-	struct text out = {0};
+	z_stream z = { 0 };
+	struct text out = { 0 };
 
 	/* 15 + 16: a gzip wrapper; zlib leaves its time stamp zero, so equal input makes equal output. */
 	if (deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 9, Z_DEFAULT_STRATEGY) != Z_OK)
@@ -630,7 +631,7 @@ struct output {
 	const char *path, *content_type;
 	bool is_page;
 	struct text plain;
-	struct text gz;    /* p NULL: no gain */
+	struct text gz; /* p NULL: no gain */
 	char etag[40];
 };
 
@@ -645,6 +646,7 @@ int main(int argc, char **argv)
 			die("the version \"%s\" may hold letters, digits and ._+-~ only", version);
 	}
 
+	/* clang-format off */
 	struct output all[] = {
 		{.path = "/", .content_type = "text/html; charset=utf-8", .is_page = true, .plain = make_page()},
 		{.path = "/sw.js", .content_type = "text/javascript; charset=utf-8"},
@@ -653,6 +655,7 @@ int main(int argc, char **argv)
 		{.path = "/icon-192.png", .content_type = "image/png", .plain = make_icon(192)},
 		{.path = "/icon-512.png", .content_type = "image/png", .plain = make_icon(512)},
 	};
+	/* clang-format on */
 	const int count = (int)(sizeof(all) / sizeof(all[0]));
 	all[1].plain = make_worker(&all[0].plain);
 
@@ -668,7 +671,7 @@ int main(int argc, char **argv)
 		o->gz = gzipped(&o->plain);
 		if (o->gz.len + 64 >= o->plain.len) {
 			free(o->gz.p);
-			o->gz = (struct text){0};
+			o->gz = (struct text){ 0 };
 		}
 		uint8_t digest[32];
 		const struct text *tagged = o->gz.p ? &o->gz : &o->plain;

@@ -5,20 +5,20 @@
 #include "ctl.h"
 
 struct archive {
-	struct ctl *c;    /* whose connection is kept alive while a pipe takes nothing */
+	struct ctl *c; /* whose connection is kept alive while a pipe takes nothing */
 	int fd;
-	bool is_pipe;     /* or whatever else cannot be cut back */
-	uint64_t bytes;   /* written */
+	bool is_pipe;   /* or whatever else cannot be cut back */
+	uint64_t bytes; /* written */
 	bool failed;
-	int error;        /* an errno; ETIMEDOUT: a pipe took nothing for minutes */
+	int error; /* an errno; ETIMEDOUT: a pipe took nothing for minutes */
 };
 
 void archive_write(struct archive *a, const void *data, size_t n);
 void archive_header(struct archive *a, const char *name, uint64_t size, bool is_folder);
-void archive_pad(struct archive *a);                      /* after an entry's bytes */
-void archive_zeros(struct archive *a, uint64_t n);        /* in place of bytes that did not come */
-void archive_cut(struct archive *a, uint64_t at);         /* takes back what is behind; not of a pipe */
-void archive_end(struct archive *a);                      /* the end, synced */
-int archive_complain(const struct archive *a);            /* EXIT_REFUSED, after it was said */
+void archive_pad(struct archive *a);               /* after an entry's bytes */
+void archive_zeros(struct archive *a, uint64_t n); /* in place of bytes that did not come */
+void archive_cut(struct archive *a, uint64_t at);  /* takes back what is behind; not of a pipe */
+void archive_end(struct archive *a);               /* the end, synced */
+int archive_complain(const struct archive *a);     /* EXIT_REFUSED, after it was said */
 
 #endif

@@ -16,9 +16,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/rest.h"
 #include "archive.h"
 #include "bad.h"
-#include "admin/rest.h"
 
 #define LOOK_MS 100
 /* A blob up to this size goes into a pipe only once all of it has come and was found good. A larger one that is not is named behind it. */
@@ -144,7 +144,8 @@ static int put_blob(struct backup *b, const char *sha, uint64_t size)
 	else if (f.length != size)
 		snprintf(what, sizeof(what), "%llu bytes of %llu", (unsigned long long)f.length, (unsigned long long)size);
 	else if (f.is_short)
-		snprintf(what, sizeof(what), "cannot be read beyond %llu of %llu bytes", (unsigned long long)b->have, (unsigned long long)size);
+		snprintf(what, sizeof(what), "cannot be read beyond %llu of %llu bytes", (unsigned long long)b->have,
+		         (unsigned long long)size);
 	else if (!has_hash(b, sha))
 		snprintf(what, sizeof(what), "rotten: its bytes are not those that were stored");
 	if (!*what && is_held(b)) {
@@ -336,14 +337,16 @@ static int say_it(const struct backup *b, const char *file)
 		fputs("}\n", f);
 		json_object_put(bad);
 	} else {
-		fprintf(f, "backed up: %s, the database checked and %llu files compared with their hashes\nto restore: wavechatctl restore ",
+		fprintf(f,
+		        "backed up: %s, the database checked and %llu files compared with their hashes\nto restore: wavechatctl restore ",
 		        bytes_text(size, b->a.bytes), (unsigned long long)b->files);
 		print_safe(f, file ? file : "-");
 		fputs(" DIR\n", f);
 	}
 	if (!b->bad.count)
 		return 0;
-	return complain(EXIT_REFUSED, "%zu of %llu files are bad and were left out; all else is in the backup. wavechatctl verify looks at them again",
+	return complain(EXIT_REFUSED,
+	                "%zu of %llu files are bad and were left out; all else is in the backup. wavechatctl verify looks at them again",
 	                b->bad.count, (unsigned long long)(b->files + b->bad.count));
 }
 
@@ -409,7 +412,8 @@ static void remove_old(const char *dir, const char *made, long keep)
 	for (int i = 0; i < n; i++) {
 		struct stat st;
 
-		if (fd >= 0 && strcmp(names[i]->d_name, made) != 0 && fstatat(fd, names[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		if (fd >= 0 && strcmp(names[i]->d_name, made) != 0 && fstatat(fd, names[i]->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    S_ISREG(st.st_mode))
 			names[files++] = names[i];
 		else
 			free(names[i]);

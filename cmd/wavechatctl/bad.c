@@ -115,7 +115,8 @@ void bad_print(const struct bad_files *b)
 		if (!f->filename)
 			complain(0, "bad file %s: %s; its message is not known", f->sha, f->what);
 		else if (*f->filename)
-			complain(0, "bad file %s: %s; message %llu, \"%s\"%s", f->sha, f->what, (unsigned long long)f->message, f->filename, others);
+			complain(0, "bad file %s: %s; message %llu, \"%s\"%s", f->sha, f->what, (unsigned long long)f->message, f->filename,
+			         others);
 		else
 			complain(0, "bad file %s: %s; message %llu, a voice%s", f->sha, f->what, (unsigned long long)f->message, others);
 	}

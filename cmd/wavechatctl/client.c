@@ -20,9 +20,9 @@
 #define ANSWER_MAX (64 * 1024 * 1024)
 #define HOLD_TRIES 10
 #define HOLD_PAUSE_MS 100
-#define BEAT_MS (10 * 1000) /* the server waits 60 s for one */
+#define BEAT_MS (10 * 1000)     /* the server waits 60 s for one */
 #define HOLD_BYTES (1ull << 40) /* at a byte each time, for ever */
-#define BACKLOG_MS 50 /* between two tries to connect to a server that accepts nobody */
+#define BACKLOG_MS 50           /* between two tries to connect to a server that accepts nobody */
 
 /* --- Finding it */
 
@@ -142,7 +142,8 @@ static int connect_in_place(struct ctl *c)
 	}
 	if (found > 1) {
 		buf_putc(&several, '\0');
-		code = complain(EXIT_USAGE, "%d servers answer here; name one with --socket PATH: %s", found, several.failed ? "" : several.p);
+		code = complain(EXIT_USAGE, "%d servers answer here; name one with --socket PATH: %s", found,
+		                several.failed ? "" : several.p);
 		client_close(c);
 	}
 	buf_fini(&several);
@@ -351,7 +352,9 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 			goto out;
 		is_late = errno == EAGAIN;
 		if (is_late) {
-			code = limit_over(c, c->fd, a->have ? "began its answer but did not finish it" : "accepted the connection but did not answer");
+			code = limit_over(c, c->fd,
+			                  a->have ? "began its answer but did not finish it"
+			                          : "accepted the connection but did not answer");
 			hang_up(c);
 			goto out;
 		}
@@ -380,7 +383,8 @@ static int read_body(struct ctl *c, const struct answer *a, sink_fn sink, void *
 		ssize_t n = receive(c, piece, WC_MIN(left, sizeof(piece)));
 
 		if (n < 0 && errno == EAGAIN) {
-			code = limit_over(c, c->fd, c->is_long ? "stopped amid its answer: nothing came" : "began its answer but did not finish it");
+			code = limit_over(c, c->fd,
+			                  c->is_long ? "stopped amid its answer: nothing came" : "began its answer but did not finish it");
 			hang_up(c);
 			return code;
 		}
@@ -408,7 +412,9 @@ static int keep_body(struct ctl *c, const struct answer *a, struct buf *b)
 {
 	int code = read_body(c, a, keep, b);
 
-	return b->failed ? complain(EXIT_REFUSED, "the server's answer makes no sense: it is longer than %d MB; is it of another version?", ANSWER_MAX >> 20) : code;
+	return b->failed ? complain(EXIT_REFUSED, "the server's answer makes no sense: it is longer than %d MB; is it of another version?",
+	                            ANSWER_MAX >> 20)
+	                 : code;
 }
 
 /* --- What a refusal means */
@@ -565,7 +571,9 @@ int api_fetch(struct ctl *c, const char *path, struct fetch *f)
 /* One attempt. *is_busy: refused for now, and nothing was said. */
 static int try_hold(struct ctl *c, const char *path, bool *is_busy)
 {
-	struct ctl second = { .fd = -1, .hold = -1, .json = c->json, .path = xstrdup(c->path), .verb = c->verb, .timeout_ms = c->timeout_ms };
+	struct ctl second = {
+		.fd = -1, .hold = -1, .json = c->json, .path = xstrdup(c->path), .verb = c->verb, .timeout_ms = c->timeout_ms
+	};
 	struct json_object *o = NULL;
 	struct answer a;
 	struct buf b, text;

@@ -12,7 +12,7 @@ struct json_object;
 
 enum exit_code {
 	EXIT_DONE = 0,
-	EXIT_REFUSED = 1,   /* the server refused or failed, or this program could not go on */
+	EXIT_REFUSED = 1, /* the server refused or failed, or this program could not go on */
 	EXIT_USAGE = 2,
 	EXIT_NO_SERVER = 3,
 	EXIT_DENIED = 4,
@@ -34,7 +34,7 @@ struct verb {
 	const char *name;
 	const char *operands; /* for usage: "USER", "[QUERY]", "MSG..." */
 	const char *help;
-	int least, most;      /* operands; most -1: any number */
+	int least, most; /* operands; most -1: any number */
 	int (*run)(struct ctl *c);
 	struct option options[VERB_OPTIONS_MAX]; /* besides those every verb has; ends with a NULL name */
 };
@@ -45,18 +45,18 @@ struct ctl {
 	const char *values[VERB_OPTIONS_MAX]; /* of verb->options, as given; "" for one without a value */
 	char **operands;
 	int count;
-	const char *socket;  /* --socket */
+	const char *socket; /* --socket */
 	bool json;
-	int64_t timeout_ms;  /* --timeout; 0: none */
-	bool is_long;        /* the limit is for the silence between two bytes, not for a request as a whole */
+	int64_t timeout_ms; /* --timeout; 0: none */
+	bool is_long;       /* the limit is for the silence between two bytes, not for a request as a whole */
 	/* client.c */
 	int fd;
-	int64_t until_ms;    /* monotonic: the limit of the request under way */
-	bool is_asking;      /* what hangs: that question is not asked about itself */
-	char *path;          /* of the socket that answered */
-	int hold;            /* the connection of client_hold; -1: none */
-	int64_t beat_ms;     /* monotonic: when something was last sent on it */
-	bool is_lost;        /* the last request failed for want of a server: it may be there again later */
+	int64_t until_ms; /* monotonic: the limit of the request under way */
+	bool is_asking;   /* what hangs: that question is not asked about itself */
+	char *path;       /* of the socket that answered */
+	int hold;         /* the connection of client_hold; -1: none */
+	int64_t beat_ms;  /* monotonic: when something was last sent on it */
+	bool is_lost;     /* the last request failed for want of a server: it may be there again later */
 };
 
 /* The value of an option, or NULL. */
@@ -84,7 +84,7 @@ struct fetch {
 	/* out */
 	int status;
 	uint64_t length;
-	bool is_short; /* the connection ended within the bytes */
+	bool is_short;  /* the connection ended within the bytes */
 	char error[32]; /* the code of a refusal */
 };
 int api_fetch(struct ctl *c, const char *path, struct fetch *f);
@@ -99,7 +99,8 @@ void put_query(struct buf *b, const char *name, const char *value); /* "?name=va
 void limit_start(struct ctl *c); /* of a request */
 void limit_heard(struct ctl *c); /* bytes came or went */
 bool limit_is_over(const struct ctl *c);
-bool limit_wait(const struct ctl *c, int fd, short events); /* until fd is ready, as poll has it; false: the limit is over (errno is EAGAIN), or is_stopped (EINTR) */
+bool limit_wait(const struct ctl *c, int fd,
+                short events); /* until fd is ready, as poll has it; false: the limit is over (errno is EAGAIN), or is_stopped (EINTR) */
 /* Says that the server did not do `what` in time, and what hangs, as far as it can be found out. fd: connected, or -1. Returns EXIT_LATE. */
 int limit_over(struct ctl *c, int fd, const char *what);
 int limit_parse(const char *text, int64_t *ms); /* --timeout; 0, or an exit code after the reason was said */
@@ -129,18 +130,18 @@ struct table {
 };
 /* Heads with blanks between; one that starts with '>' is set flush right. */
 void table_init(struct table *t, const char *heads);
-void table_cell(struct table *t, const char *text); /* from people: made safe; row by row */
+void table_cell(struct table *t, const char *text);                   /* from people: made safe; row by row */
 void table_cell_cut(struct table *t, const char *text, size_t width); /* no wider than so many columns */
 void table_cellf(struct table *t, const char *fmt, ...) WC_PRINTF(2, 3);
 void table_print(struct table *t, const char *empty); /* and frees; `empty` is said if there is no row */
 
 #define TIME_TEXT 32
-const char *time_text(char out[TIME_TEXT], int64_t unix_ms);         /* local */
-const char *duration_text(char out[TIME_TEXT], int64_t ms);          /* "3d 4h" */
-const char *bytes_text(char out[TIME_TEXT], uint64_t bytes);         /* "1.5 MB" */
-const char *uid_text(char out[TIME_TEXT], int64_t uid);              /* "name" or "uid 7" */
-bool duration_parse(const char *s, int64_t *seconds);                /* 90, 45s, 30m, 2h, 1h30m, 7d, 2w */
-bool time_parse(const char *s, int64_t *unix_ms);                    /* 2026-01-31, 2026-01-31T12:00[:30], or how long ago */
+const char *time_text(char out[TIME_TEXT], int64_t unix_ms); /* local */
+const char *duration_text(char out[TIME_TEXT], int64_t ms);  /* "3d 4h" */
+const char *bytes_text(char out[TIME_TEXT], uint64_t bytes); /* "1.5 MB" */
+const char *uid_text(char out[TIME_TEXT], int64_t uid);      /* "name" or "uid 7" */
+bool duration_parse(const char *s, int64_t *seconds);        /* 90, 45s, 30m, 2h, 1h30m, 7d, 2w */
+bool time_parse(const char *s, int64_t *unix_ms);            /* 2026-01-31, 2026-01-31T12:00[:30], or how long ago */
 bool is_terminal(FILE *f);
 bool shows_progress(void); /* a person waits, and what is made goes elsewhere: into a file, not into a pager on the same terminal */
 /* A list said there is more of it and gave nothing new: ends with this instead of asking for ever. */

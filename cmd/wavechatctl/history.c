@@ -73,9 +73,7 @@ static void text_message(struct json_object *m)
 	}
 }
 
-static void text_end(void)
-{
-}
+static void text_end(void) {}
 
 static void jsonl_message(struct json_object *m)
 {
@@ -107,7 +105,8 @@ static int take_range(struct ctl *c, struct range *r)
 	r->has_since = since != NULL;
 	r->has_until = until != NULL;
 	if ((since && !time_parse(since, &r->since)) || (until && !time_parse(until, &r->until)))
-		return complain(EXIT_USAGE, "\"%s\": a time is 2026-01-31, 2026-01-31T12:30, or how long ago: 90s, 30m, 2h, 7d", since && !time_parse(since, &r->since) ? since : until);
+		return complain(EXIT_USAGE, "\"%s\": a time is 2026-01-31, 2026-01-31T12:30, or how long ago: 90s, 30m, 2h, 7d",
+		                since && !time_parse(since, &r->since) ? since : until);
 	return 0;
 }
 
@@ -336,8 +335,8 @@ static void put_act(struct buf *b, struct json_object *a)
 	for (size_t i = 0; i < json_object_array_length(ids); i++)
 		buf_printf(b, "%s%s", i ? " " : "", json_object_get_string(json_object_array_get_idx(ids, i)));
 	if (jget(args, "dm"))
-		buf_printf(b, "private talk of %s (%lld) and %s (%lld)", jstr(args, "dm_named"), (long long)jint(args, "dm"), jstr(args, "with_named"),
-		           (long long)jint(args, "with"));
+		buf_printf(b, "private talk of %s (%lld) and %s (%lld)", jstr(args, "dm_named"), (long long)jint(args, "dm"),
+		           jstr(args, "with_named"), (long long)jint(args, "with"));
 	else if (json_object_is_type(jget(args, "people"), json_type_array))
 		put_purged(b, jarray(args, "people"));
 	else if (jget(args, "id"))

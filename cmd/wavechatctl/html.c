@@ -2,8 +2,8 @@
 #include <json-c/json.h>
 #include <string.h>
 
-#include "history.h"
 #include "base/utf8.h"
+#include "history.h"
 
 static const char style[] =
 	"body{font:15px/1.45 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1b2733;background:#f6f8fa}"

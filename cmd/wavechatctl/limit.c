@@ -64,7 +64,8 @@ static char state_of(const char *path, char name[17])
 	FILE *f = fopen(path, "re");
 	char state = '\0';
 
-	if (f && fgets(line, sizeof(line), f) && (open = strchr(line, '(')) && (close = strrchr(line, ')')) && close > open && close[1] == ' ') {
+	if (f && fgets(line, sizeof(line), f) && (open = strchr(line, '(')) && (close = strrchr(line, ')')) && close > open &&
+	    close[1] == ' ') {
 		snprintf(name, 17, "%.*s", (int)(close - open - 1), open + 1);
 		state = close[2];
 	}

@@ -15,6 +15,7 @@
 #define PROGRAM "wavechatctl"
 #define TIMEOUT_MS 10000
 
+/* clang-format off */
 #define FOR { "for", "TIME", "how long: 90s, 30m, 2h, 7d; without it, for good" }
 #define REASON { "reason", "TEXT", "why: told to the person, kept in the audit" }
 #define NAME { "name", "NAME", "a name, whoever bears it" }
@@ -67,6 +68,7 @@ const struct verb verbs[] = {
 	{ "help", "[VERB]", "what a verb does and takes", 0, 1, run_help, { { 0 } } },
 	{ NULL, NULL, NULL, 0, 0, NULL, { { 0 } } },
 };
+/* clang-format on */
 
 static const struct option common[] = {
 	{ "socket", "PATH", "of the server's admin socket" },
@@ -163,7 +165,8 @@ static void consider(struct nearest *n, const char *word)
 
 static void print_usage(FILE *f, const struct verb *v)
 {
-	fprintf(f, "usage: " PROGRAM " %s%s%s%s\n", v->name, *v->operands ? " " : "", v->operands, v->options[0].name ? " [OPTION]..." : "");
+	fprintf(f, "usage: " PROGRAM " %s%s%s%s\n", v->name, *v->operands ? " " : "", v->operands,
+	        v->options[0].name ? " [OPTION]..." : "");
 }
 
 static void print_option(const struct option *o)
@@ -245,11 +248,8 @@ int run_help(struct ctl *c)
 static const struct {
 	const char *of, *words;
 } choices[] = {
-	{ "completion", "bash zsh fish" },
-	{ "log-level", "error warn info debug" },
-	{ "slow", "off" },
-	{ "lockdown", "on off" },
-	{ "format", "text jsonl html" },
+	{ "completion", "bash zsh fish" }, { "log-level", "error warn info debug" }, { "slow", "off" },
+	{ "lockdown", "on off" },          { "format", "text jsonl html" },
 };
 
 static const char *choice(const char *of)
@@ -285,7 +285,8 @@ static int complete_bash(void)
 	       "\t\t*) verb=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n"
 	       "\t[[ $prev == --socket || ( $verb == backup || $verb == restore || $verb == verify ) && $cur != -* ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return; }\n"
 	       "\t[[ $prev == --format ]] && { mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\"); return; }\n"
-	       "\tcase $verb in\n\t'') words='", choice("format"));
+	       "\tcase $verb in\n\t'') words='",
+	       choice("format"));
 	for (const struct verb *v = verbs; v->name; v++)
 		printf("%s ", v->name);
 	printf("--socket --timeout --json --help --version' ;;\n");
@@ -351,7 +352,8 @@ static int complete_zsh(void)
 
 static void print_fish(const char *verb, const char *what, const char *help)
 {
-	printf("complete -c " PROGRAM " -n %s%s%s %s -d '", *verb ? "'__fish_seen_subcommand_from " : "__fish_use_subcommand", verb, *verb ? "'" : "", what);
+	printf("complete -c " PROGRAM " -n %s%s%s %s -d '", *verb ? "'__fish_seen_subcommand_from " : "__fish_use_subcommand", verb,
+	       *verb ? "'" : "", what);
 	print_quoted(help, "");
 	printf("'\n");
 }
@@ -361,7 +363,8 @@ static int complete_fish(void)
 	char what[128];
 
 	printf("# fish completion for " PROGRAM "; made by `" PROGRAM " completion fish`\ncomplete -c " PROGRAM " -f\n"
-	       "complete -c " PROGRAM " -l socket -r -F -d 'of the server'\ncomplete -c " PROGRAM " -l timeout -x -d 'how long to wait'\ncomplete -c " PROGRAM " -l json -d 'for scripts'\n"
+	       "complete -c " PROGRAM " -l socket -r -F -d 'of the server'\ncomplete -c " PROGRAM
+	       " -l timeout -x -d 'how long to wait'\ncomplete -c " PROGRAM " -l json -d 'for scripts'\n"
 	       "complete -c " PROGRAM " -l help -d 'what there is'\n");
 	for (const struct verb *v = verbs; v->name; v++) {
 		snprintf(what, sizeof(what), "-a %s", v->name);
@@ -407,8 +410,10 @@ static int refuse_option(const struct ctl *c, const char *arg, size_t len)
 	for (size_t i = 0; i < WC_LEN(common); i++)
 		consider(&n, common[i].name);
 	if (n.best)
-		return complain(EXIT_USAGE, "%s%sno option \"--%s\"; did you mean --%s?", c->verb ? c->verb->name : "", c->verb ? ": " : "", name, n.best);
-	return complain(EXIT_USAGE, "%s%sno option \"--%s\"; see " PROGRAM " --help", c->verb ? c->verb->name : "", c->verb ? ": " : "", name);
+		return complain(EXIT_USAGE, "%s%sno option \"--%s\"; did you mean --%s?", c->verb ? c->verb->name : "", c->verb ? ": " : "",
+		                name, n.best);
+	return complain(EXIT_USAGE, "%s%sno option \"--%s\"; see " PROGRAM " --help", c->verb ? c->verb->name : "", c->verb ? ": " : "",
+	                name);
 }
 
 /* One "--name", "--name=value" or "--name value" at argv[*at]. 0, or -1 for the help and version that were printed, or an exit code. */

@@ -9,8 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ctl.h"
 #include "base/utf8.h"
+#include "ctl.h"
 
 /* --- JSON */
 

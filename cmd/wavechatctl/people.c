@@ -128,9 +128,11 @@ static int put_target(struct ctl *c, struct json_object *body, bool with_number)
 	const char *name = option(c, "name"), *ip = option(c, "ip"), *number = with_number ? option(c, "number") : NULL;
 
 	if (number && (!*number || number[strspn(number, "0123456789")]))
-		return complain(EXIT_USAGE, "--number \"%s\": wavechatctl %s shows the numbers", number, strcmp(c->verb->name, "unban") == 0 ? "bans" : "mutes");
+		return complain(EXIT_USAGE, "--number \"%s\": wavechatctl %s shows the numbers", number,
+		                strcmp(c->verb->name, "unban") == 0 ? "bans" : "mutes");
 	if (c->count + !!name + !!ip + !!number != 1)
-		return complain(EXIT_USAGE, "%s: name one person, or %s", c->verb->name, with_number ? "one of --name, --ip, --number" : "one of --name and --ip");
+		return complain(EXIT_USAGE, "%s: name one person, or %s", c->verb->name,
+		                with_number ? "one of --name, --ip, --number" : "one of --name and --ip");
 	if (c->count)
 		add_str(body, "user", c->operands[0]);
 	add_str(body, "name", name);
@@ -198,14 +200,15 @@ static int sanction(struct ctl *c, const char *path, const char *done)
 
 		if (jbool(s, "kept")) {
 			print_safe(stdout, describe(text, s));
-			printf(" stays %s %s%s, number %lld: that is longer; --replace shortens it\n", done, jint(s, "until") ? "until " : "for good",
-			       jint(s, "until") ? time_text(until, jint(s, "until")) : "", (long long)jint(s, "sanction"));
+			printf(" stays %s %s%s, number %lld: that is longer; --replace shortens it\n", done,
+			       jint(s, "until") ? "until " : "for good", jint(s, "until") ? time_text(until, jint(s, "until")) : "",
+			       (long long)jint(s, "sanction"));
 			continue;
 		}
 		printf("%s ", done);
 		print_safe(stdout, describe(text, s));
-		printf(" %s%s, number %lld\n", jint(s, "until") ? "until " : "for good", jint(s, "until") ? time_text(until, jint(s, "until")) : "",
-		       (long long)jint(s, "sanction"));
+		printf(" %s%s, number %lld\n", jint(s, "until") ? "until " : "for good",
+		       jint(s, "until") ? time_text(until, jint(s, "until")) : "", (long long)jint(s, "sanction"));
 		if (c->count && !option(c, "with-ip") && strcmp(jstr(s, "kind"), "name") == 0)
 			printf("  a guest has no identity: the name it is; --with-ip takes the address, too\n");
 	}
@@ -274,9 +277,27 @@ static int list(struct ctl *c, const char *path, const char *empty)
 	return 0;
 }
 
-int run_ban(struct ctl *c) { return sanction(c, "/v1/ban", "banned"); }
-int run_unban(struct ctl *c) { return pardon(c, "/v1/unban", "no longer banned:"); }
-int run_bans(struct ctl *c) { return list(c, "/v1/bans", "nobody is banned"); }
-int run_mute(struct ctl *c) { return sanction(c, "/v1/mute", "muted"); }
-int run_unmute(struct ctl *c) { return pardon(c, "/v1/unmute", "no longer muted:"); }
-int run_mutes(struct ctl *c) { return list(c, "/v1/mutes", "nobody is muted"); }
+int run_ban(struct ctl *c)
+{
+	return sanction(c, "/v1/ban", "banned");
+}
+int run_unban(struct ctl *c)
+{
+	return pardon(c, "/v1/unban", "no longer banned:");
+}
+int run_bans(struct ctl *c)
+{
+	return list(c, "/v1/bans", "nobody is banned");
+}
+int run_mute(struct ctl *c)
+{
+	return sanction(c, "/v1/mute", "muted");
+}
+int run_unmute(struct ctl *c)
+{
+	return pardon(c, "/v1/unmute", "no longer muted:");
+}
+int run_mutes(struct ctl *c)
+{
+	return list(c, "/v1/mutes", "nobody is muted");
+}

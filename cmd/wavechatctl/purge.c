@@ -181,7 +181,8 @@ int run_purge(struct ctl *c)
 	if (c->count + !!option(c, "ip") != 1)
 		return complain(EXIT_USAGE, "purge: name one person, or --ip");
 	if (option(c, "since") && !time_parse(option(c, "since"), &since))
-		return complain(EXIT_USAGE, "--since \"%s\": a time is 2026-01-31, 2026-01-31T12:30, or how long ago: 90s, 30m, 2h, 7d", option(c, "since"));
+		return complain(EXIT_USAGE, "--since \"%s\": a time is 2026-01-31, 2026-01-31T12:30, or how long ago: 90s, 30m, 2h, 7d",
+		                option(c, "since"));
 	if (is_dry || asks)
 		code = run_all(c, &counted, true, since, &counted);
 	is_idle = asks && counted.messages == 0; /* what comes meanwhile was not asked for */

@@ -18,12 +18,12 @@
 #include "unpack.h"
 
 struct place {
-	char *dir;       /* as named, without slashes at its end */
+	char *dir; /* as named, without slashes at its end */
 	bool is_there;
-	int dir_fd;      /* of DIR, or of the folder that it is to stand in; -1 */
-	int lock_fd;     /* of DIR/lock, held; -1 */
+	int dir_fd;  /* of DIR, or of the folder that it is to stand in; -1 */
+	int lock_fd; /* of DIR/lock, held; -1 */
 	bool made_lock;
-	char *stage;     /* the fresh folder; NULL: not made */
+	char *stage;       /* the fresh folder; NULL: not made */
 	struct stat owner; /* of dir_fd */
 };
 
@@ -48,7 +48,8 @@ static int take_lock(struct place *p)
 	if (flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
 	if (errno == EWOULDBLOCK)
-		return complain(EXIT_REFUSED, "%s is in use by a running wavechatd: stop it and move the folder aside, or name another folder", p->dir);
+		return complain(EXIT_REFUSED,
+		                "%s is in use by a running wavechatd: stop it and move the folder aside, or name another folder", p->dir);
 	return complain(EXIT_REFUSED, "cannot lock %s: %s", p->dir, strerror(errno));
 }
 
@@ -67,8 +68,8 @@ static int check_empty(const struct place *p)
 	while (code == 0 && (e = readdir(d)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 && strcmp(e->d_name, "lost+found") != 0 &&
 		    !(p->lock_fd >= 0 && strcmp(e->d_name, "lock") == 0))
-			code = complain(EXIT_REFUSED, "%s is not empty (it holds %s): move it aside (mv %s %s.old), or name another folder", p->dir, e->d_name, p->dir,
-			                p->dir);
+			code = complain(EXIT_REFUSED, "%s is not empty (it holds %s): move it aside (mv %s %s.old), or name another folder",
+			                p->dir, e->d_name, p->dir, p->dir);
 	closedir(d);
 	return code;
 }
@@ -91,7 +92,9 @@ static int open_existing(struct place *p)
 	if (p->lock_fd < 0)
 		return complain(EXIT_REFUSED, "cannot write in %s: %s", p->dir, strerror(errno));
 	p->made_lock = true;
-	return flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : complain(EXIT_REFUSED, "%s is in use by a wavechatd that has just started", p->dir);
+	return flock(p->lock_fd, LOCK_EX | LOCK_NB) == 0
+	               ? 0
+	               : complain(EXIT_REFUSED, "%s is in use by a wavechatd that has just started", p->dir);
 }
 
 static int open_parent(struct place *p)
@@ -144,7 +147,8 @@ static int check_room(const struct place *p, const char *file)
 		return 0;
 	if ((uint64_t)st.st_size <= (uint64_t)disk.f_bavail * disk.f_frsize)
 		return 0;
-	return complain(EXIT_REFUSED, "no room: %s has %s, and the disk of %s has %s left: free some space, or name a folder on another disk", file,
+	return complain(EXIT_REFUSED,
+	                "no room: %s has %s, and the disk of %s has %s left: free some space, or name a folder on another disk", file,
 	                bytes_text(need, (uint64_t)st.st_size), p->dir, bytes_text(has, (uint64_t)disk.f_bavail * disk.f_frsize));
 }
 
@@ -244,8 +248,8 @@ static int say_it(const struct ctl *c, const struct unpack *u, const struct plac
 	if (c->json) {
 		say_json(u, p->dir);
 	} else {
-		printf("restored: %llu messages, %llu people, %llu files, %s; ", (unsigned long long)u->totals.messages, (unsigned long long)u->totals.people,
-		       (unsigned long long)u->files, bytes_text(size, u->bytes));
+		printf("restored: %llu messages, %llu people, %llu files, %s; ", (unsigned long long)u->totals.messages,
+		       (unsigned long long)u->totals.people, (unsigned long long)u->files, bytes_text(size, u->bytes));
 		if (u->totals.newest_ms)
 			printf("the newest message is of %s\n", time_text(when, u->totals.newest_ms));
 		else
@@ -286,7 +290,8 @@ int run_restore(struct ctl *c)
 		u.gives = geteuid() == 0 && p.owner.st_uid != 0;
 		u.uid = p.owner.st_uid;
 		u.gid = p.owner.st_gid;
-		if (u.folder_fd < 0 || (u.gives && fchown(u.folder_fd, u.uid, u.gid) < 0) || (p.made_lock && u.gives && fchown(p.lock_fd, u.uid, u.gid) < 0))
+		if (u.folder_fd < 0 || (u.gives && fchown(u.folder_fd, u.uid, u.gid) < 0) ||
+		    (p.made_lock && u.gives && fchown(p.lock_fd, u.uid, u.gid) < 0))
 			code = complain(EXIT_REFUSED, "cannot use %s: %s", p.stage, strerror(errno));
 	}
 	if (code == 0)

@@ -55,7 +55,8 @@ static void print_memory(struct json_object *o)
 		row("memory", "%s", bytes_text(a, (uint64_t)jint(o, "resident_bytes")));
 		return;
 	}
-	row("memory", "%s of %s (%s)", bytes_text(a, (uint64_t)jint(o, "resident_bytes")), bytes_text(b, (uint64_t)jint(memory, "limit")), jstr(memory, "source"));
+	row("memory", "%s of %s (%s)", bytes_text(a, (uint64_t)jint(o, "resident_bytes")), bytes_text(b, (uint64_t)jint(memory, "limit")),
+	    jstr(memory, "source"));
 	buf_init(&budgets, 4096);
 	put_budget(&budgets, memory, "pending_in", "being received");
 	put_budget(&budgets, memory, "pending_out", "waiting to be read");
@@ -96,7 +97,8 @@ static void show_space(struct json_object *o)
 	else
 		row("files", "%s of at most %s%s (--max-storage-mb)", a, b,
 		    jbool(o, "files_bound_reached") ? " — REACHED: new ones are refused" : ", then new ones are refused");
-	row("reserve", "%s", jbool(o, "reserve_file") ? "32 MB set aside for a full disk" : "none: no room for it, or given up on a full disk");
+	row("reserve", "%s",
+	    jbool(o, "reserve_file") ? "32 MB set aside for a full disk" : "none: no room for it, or given up on a full disk");
 }
 
 /* Everything that is wrong, a line each. An older server says nothing of it but that of its storage. */
@@ -142,17 +144,20 @@ int run_status(struct ctl *c)
 		return is_well ? EXIT_DONE : EXIT_UNWELL;
 	}
 	is_well = row_health(o);
-	row("server", "wavechatd %s, process %lld, up %s", jstr(o, "version"), (long long)jint(o, "pid"), duration_text(a, jint(o, "uptime_s") * 1000));
+	row("server", "wavechatd %s, process %lld, up %s", jstr(o, "version"), (long long)jint(o, "pid"),
+	    duration_text(a, jint(o, "uptime_s") * 1000));
 	row("data", "%s", jstr(o, "data"));
 	row_port(o);
 	if (jget(o, "room_answers") && !jbool(o, "room_answers"))
 		row("online", "%lld connections; more is not known, since the room does not answer", (long long)jint(o, "connections"));
 	else
 		rows_room(o);
-	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")), bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
+	row("storage", "%s database, %s files", bytes_text(a, (uint64_t)jint(o, "store_bytes")),
+	    bytes_text(b, (uint64_t)jint(o, "blob_bytes")));
 	show_space(o);
 	print_memory(o);
-	row("trouble", "%lld connections ended by the server, %lld errors sent", (long long)jint(o, "evicted"), (long long)jint(o, "errors"));
+	row("trouble", "%lld connections ended by the server, %lld errors sent", (long long)jint(o, "evicted"),
+	    (long long)jint(o, "errors"));
 	row("log level", "%s", jstr(o, "log_level"));
 	json_object_put(o);
 	return is_well ? EXIT_DONE : EXIT_UNWELL;

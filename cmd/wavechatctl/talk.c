@@ -66,9 +66,11 @@ const char *lockdown_text(char out[LOCKDOWN_TEXT], struct json_object *o)
 
 	if (!jbool(o, "on"))
 		return "off";
-	n = snprintf(out, LOCKDOWN_TEXT, jbool(o, "read_only") ? "nobody writes, and no new people are let in" : "no new people are let in");
+	n = snprintf(out, LOCKDOWN_TEXT,
+	             jbool(o, "read_only") ? "nobody writes, and no new people are let in" : "no new people are let in");
 	if (until_ms)
-		snprintf(out + n, LOCKDOWN_TEXT - (size_t)n, ", until %s (%s left)", time_text(until, until_ms), duration_text(left, WC_MAX(until_ms - now_ms, (int64_t)0)));
+		snprintf(out + n, LOCKDOWN_TEXT - (size_t)n, ", until %s (%s left)", time_text(until, until_ms),
+		         duration_text(left, WC_MAX(until_ms - now_ms, (int64_t)0)));
 	else
 		snprintf(out + n, LOCKDOWN_TEXT - (size_t)n, ", until it is ended");
 	return out;
@@ -139,7 +141,8 @@ static int delete_some(struct ctl *c, struct json_object *ids, size_t *deleted, 
 
 		*other += missing ? json_object_array_length(list) : 0;
 		for (size_t i = 0; i < json_object_array_length(list) && !c->json; i++)
-			complain(0, missing ? "there is no message %s" : "message %s was deleted before", json_object_get_string(json_object_array_get_idx(list, i)));
+			complain(0, missing ? "there is no message %s" : "message %s was deleted before",
+			         json_object_get_string(json_object_array_get_idx(list, i)));
 	}
 	json_object_put(o);
 	return 0;

@@ -120,10 +120,12 @@ static void put_figures(struct buf *b, const struct view *v)
 	buf_printf(b, "  up %s  process %lld\n\n", duration_text(x, jint(o, "uptime_s") * 1000), (long long)jint(o, "pid"));
 	buf_printf(b, "people       %10lld   connections %10lld\n", (long long)jint(o, "online"), (long long)jint(o, "connections"));
 	buf_printf(b, "messages/s   %10.1f   deliveries/s%10.0f\n", rate(o, before, "messages"), rate(o, before, "deliveries"));
-	buf_printf(b, "commits/s    %10.1f   commit      %7.2f ms\n", commits, commits > 0 ? rate(o, before, "commit_us") / commits / 1000 : 0);
+	buf_printf(b, "commits/s    %10.1f   commit      %7.2f ms\n", commits,
+	           commits > 0 ? rate(o, before, "commit_us") / commits / 1000 : 0);
 	buf_printf(b, "sent/s       %10s   ", bytes_text(x, (uint64_t)WC_MAX(rate(o, before, "sent_bytes"), 0)));
 	buf_printf(b, "log lag     %10s\n", bytes_text(y, (uint64_t)jint(o, "log_lag_bytes")));
-	buf_printf(b, "memory       %10s   dropped     %10lld\n", bytes_text(x, (uint64_t)jint(o, "resident_bytes")), (long long)jint(o, "evicted"));
+	buf_printf(b, "memory       %10s   dropped     %10lld\n", bytes_text(x, (uint64_t)jint(o, "resident_bytes")),
+	           (long long)jint(o, "evicted"));
 	buf_printf(b, "database     %10s   ", bytes_text(x, (uint64_t)jint(o, "store_bytes")));
 	buf_printf(b, "files       %10s\n", bytes_text(y, (uint64_t)jint(o, "blob_bytes")));
 	buf_printf(b, "errors sent  %10lld   storage     %10s\n", (long long)jint(o, "errors"), jbool(o, "storage_ok") ? "works" : "FAILS");

@@ -80,7 +80,8 @@ static int refuse_tar(const struct unpack_state *s, int rc)
 	show_end();
 	if (s->in != STDIN_FILENO && pread(s->in, head, sizeof(head), 0) > 0 &&
 	    (memcmp(head, gzip, sizeof(gzip)) == 0 || memcmp(head, zstd, sizeof(zstd)) == 0 || memcmp(head, xz, sizeof(xz)) == 0))
-		return complain(EXIT_REFUSED, "%s is compressed: unpack it into a pipe, as with zstd -dc %s | wavechatctl restore - DIR", s->name, s->name);
+		return complain(EXIT_REFUSED, "%s is compressed: unpack it into a pipe, as with zstd -dc %s | wavechatctl restore - DIR",
+		                s->name, s->name);
 	return complain(EXIT_REFUSED, "%s is no whole backup: %s%s", s->name, s->tar.why,
 	                s->tar.is_cut_short && s->has_database ? "; --partial takes what is there" : "");
 }
@@ -134,15 +135,14 @@ static int judge_header(const struct unpack_state *s, const uint8_t *head, size_
 	unsigned version;
 
 	switch (store_judge_header(head, n, &version)) {
-	case STORE_HEADER_NONE:
-		return complain(EXIT_REFUSED, "%s: its " DATABASE " is no SQLite database", s->name);
-	case STORE_HEADER_FOREIGN:
-		return complain(EXIT_REFUSED, "%s: its " DATABASE " is an SQLite database of another program", s->name);
+	case STORE_HEADER_NONE: return complain(EXIT_REFUSED, "%s: its " DATABASE " is no SQLite database", s->name);
+	case STORE_HEADER_FOREIGN: return complain(EXIT_REFUSED, "%s: its " DATABASE " is an SQLite database of another program", s->name);
 	case STORE_HEADER_NEWER:
-		return complain(EXIT_REFUSED, "%s is of a newer version of WaveChat (schema %u, which wavechatctl %s does not know): use the wavechatctl of that version",
-		                s->name, version, wc_version());
-	case STORE_HEADER_OURS:
-		break;
+		return complain(
+			EXIT_REFUSED,
+			"%s is of a newer version of WaveChat (schema %u, which wavechatctl %s does not know): use the wavechatctl of that version",
+			s->name, version, wc_version());
+	case STORE_HEADER_OURS: break;
 	}
 	return 0;
 }
@@ -278,20 +278,15 @@ static int take_entry(struct unpack *u)
 	const char *name = s->tar.entry.name;
 
 	switch (rest_name(name, s->tar.entry.is_folder, sha)) {
-	case REST_DATABASE:
-		return take_database(u);
-	case REST_BLOB:
-		return take_blob(u, sha);
-	case REST_BAD_FILES:
-		return take_list(u);
-	case REST_FOLDER:
-		return 0;
-	case REST_ABSOLUTE:
-		return complain(EXIT_REFUSED, "%s is no backup of WaveChat: it holds \"%s\", an absolute path", s->name, name);
+	case REST_DATABASE: return take_database(u);
+	case REST_BLOB: return take_blob(u, sha);
+	case REST_BAD_FILES: return take_list(u);
+	case REST_FOLDER: return 0;
+	case REST_ABSOLUTE: return complain(EXIT_REFUSED, "%s is no backup of WaveChat: it holds \"%s\", an absolute path", s->name, name);
 	case REST_CLIMBS:
-		return complain(EXIT_REFUSED, "%s is no backup of WaveChat: it holds \"%s\", a path that climbs out of the folder", s->name, name);
-	case REST_FOREIGN:
-		break;
+		return complain(EXIT_REFUSED, "%s is no backup of WaveChat: it holds \"%s\", a path that climbs out of the folder", s->name,
+		                name);
+	case REST_FOREIGN: break;
 	}
 	return complain(EXIT_REFUSED, "%s is no backup of WaveChat: it holds \"%s\"", s->name, name);
 }
@@ -429,7 +424,8 @@ static int judge_bad(struct unpack *u)
 	if (!unknown || u->is_partial)
 		return 0;
 	bad_print(&u->bad);
-	return complain(EXIT_REFUSED, "%s is damaged: %zu of its files are missing or rotten; --partial takes the rest", u->state->name, unknown);
+	return complain(EXIT_REFUSED, "%s is damaged: %zu of its files are missing or rotten; --partial takes the rest", u->state->name,
+	                unknown);
 }
 
 int unpack(struct unpack *u)

@@ -10,8 +10,8 @@ struct unpack {
 	const char *file;   /* "-": standard input */
 	const char *folder; /* a fresh one, which gets the database, */
 	int folder_fd;
-	bool keeps_files;   /* and, if so, all else */
-	bool is_partial;    /* files that are missing or rotten, and an end that is, are borne */
+	bool keeps_files; /* and, if so, all else */
+	bool is_partial;  /* files that are missing or rotten, and an end that is, are borne */
 	/* root alone: whose all of it becomes */
 	bool gives;
 	uid_t uid;

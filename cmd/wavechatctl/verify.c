@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "admin/rest.h"
 #include "bad.h"
 #include "ctl.h"
-#include "admin/rest.h"
 #include "unpack.h"
 
 #define LOOK_MS 200
@@ -29,7 +29,7 @@ struct verify {
 	struct bad_files bad;
 	struct json_object *faults; /* of the database, as strings */
 	struct store_totals totals;
-	uint64_t files, bytes;      /* read */
+	uint64_t files, bytes;                         /* read */
 	uint64_t strays, old_strays, stray_bytes, odd; /* old: not of the last minutes, when a message may be on its way */
 	struct json_object *stray_list;
 	bool is_cut_short;
@@ -97,20 +97,26 @@ static int say_it(struct verify *v)
 	} else {
 		printf("database  %s: %llu messages, %llu people\n", faults ? "DAMAGED" : "sound", (unsigned long long)v->totals.messages,
 		       (unsigned long long)v->totals.people);
-		printf("files     %llu compared with their hashes, %s; %zu bad\n", (unsigned long long)v->files, bytes_text(size, v->bytes), v->bad.count);
-		printf("orphans   %llu that no message stands for, %s\n", (unsigned long long)v->strays, bytes_text(stray_size, v->stray_bytes));
+		printf("files     %llu compared with their hashes, %s; %zu bad\n", (unsigned long long)v->files, bytes_text(size, v->bytes),
+		       v->bad.count);
+		printf("orphans   %llu that no message stands for, %s\n", (unsigned long long)v->strays,
+		       bytes_text(stray_size, v->stray_bytes));
 		if (v->odd)
 			printf("others    %llu things in blobs/ that are no files of WaveChat\n", (unsigned long long)v->odd);
 	}
 	if (has_many_strays(v))
-		complain(0, "%llu of %llu stored files belong to no message: is the database older than the files? Then restore the newest backup",
-		         (unsigned long long)v->old_strays, (unsigned long long)(v->old_strays + v->files));
+		complain(
+			0,
+			"%llu of %llu stored files belong to no message: is the database older than the files? Then restore the newest backup",
+			(unsigned long long)v->old_strays, (unsigned long long)(v->old_strays + v->files));
 	if (faults)
-		complain(0, "the database is damaged: stop the server, keep the folder under another name, then restore a backup (wavechatctl restore FILE DIR); "
-		            "without a backup, `sqlite3 OLD/wavechat.db .recover` saves what can be read");
+		complain(
+			0,
+			"the database is damaged: stop the server, keep the folder under another name, then restore a backup (wavechatctl restore FILE DIR); "
+			"without a backup, `sqlite3 OLD/wavechat.db .recover` saves what can be read");
 	else if (v->bad.count)
-		complain(0, "%zu of %llu files are bad: take them out of a backup (tar -xf FILE blobs/…), or ask their senders", v->bad.count,
-		         (unsigned long long)v->files);
+		complain(0, "%zu of %llu files are bad: take them out of a backup (tar -xf FILE blobs/…), or ask their senders",
+		         v->bad.count, (unsigned long long)v->files);
 	return is_good ? 0 : EXIT_REFUSED;
 }
 
@@ -201,7 +207,8 @@ static int check_blob(struct verify *v, const char *sha, uint64_t size)
 	} else if (f.status == 200 && f.length != size) {
 		snprintf(what, sizeof(what), "%llu bytes of %llu", (unsigned long long)f.length, (unsigned long long)size);
 	} else if (f.status == 200) {
-		snprintf(what, sizeof(what), "cannot be read beyond %llu of %llu bytes", (unsigned long long)v->have, (unsigned long long)size);
+		snprintf(what, sizeof(what), "cannot be read beyond %llu of %llu bytes", (unsigned long long)v->have,
+		         (unsigned long long)size);
 	} else {
 		snprintf(what, sizeof(what), "cannot be read: the server's log says why");
 	}
@@ -354,7 +361,8 @@ static int lock_folder(const char *dir, int *fd)
 	if (*fd < 0 && errno != ENOENT)
 		code = complain(errno == EACCES ? EXIT_DENIED : EXIT_REFUSED, "cannot use %s: %s", path, strerror(errno));
 	else if (*fd >= 0 && flock(*fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
-		code = complain(EXIT_REFUSED, "%s is in use by a running wavechatd: wavechatctl --socket %s/admin.sock verify asks that one", dir, dir);
+		code = complain(EXIT_REFUSED,
+		                "%s is in use by a running wavechatd: wavechatctl --socket %s/admin.sock verify asks that one", dir, dir);
 	free(path);
 	return code;
 }
@@ -379,8 +387,10 @@ static int judge_file(const char *dir)
 	else if (n > 0 && store_judge_header(head, (size_t)n, &version) == STORE_HEADER_FOREIGN)
 		code = complain(EXIT_REFUSED, "%s is an SQLite database of another program", path);
 	else if (n > 0 && store_judge_header(head, (size_t)n, &version) == STORE_HEADER_NEWER)
-		code = complain(EXIT_REFUSED, "%s is of a newer version of WaveChat (schema %u, which wavechatctl %s does not know): use the wavechatctl of that version",
-		                path, version, wc_version());
+		code = complain(
+			EXIT_REFUSED,
+			"%s is of a newer version of WaveChat (schema %u, which wavechatctl %s does not know): use the wavechatctl of that version",
+			path, version, wc_version());
 	if (fd >= 0)
 		close(fd);
 	free(path);
@@ -429,7 +439,8 @@ static int verify_backup(struct verify *v, const char *file)
 	if (asprintf(&folder, "%s/wavechatctl-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
 		abort();
 	if (!mkdtemp(folder)) {
-		code = complain(EXIT_REFUSED, "cannot write in %s: %s: name another folder in TMPDIR", tmp && *tmp ? tmp : "/tmp", strerror(errno));
+		code = complain(EXIT_REFUSED, "cannot write in %s: %s: name another folder in TMPDIR", tmp && *tmp ? tmp : "/tmp",
+		                strerror(errno));
 		free(folder);
 		return code;
 	}

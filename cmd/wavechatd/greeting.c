@@ -108,7 +108,8 @@ static void print_greeting(const struct options *o, const struct server *server)
 		char fingerprint[TLS_FINGERPRINT_BYTES];
 
 		tls_fingerprint(tls, fingerprint);
-		printf("  trust     browsers warn once: nobody vouches for this certificate; its SHA-256 fingerprint is\n            %s\n", fingerprint);
+		printf("  trust     browsers warn once: nobody vouches for this certificate; its SHA-256 fingerprint is\n            %s\n",
+		       fingerprint);
 	}
 	printf("  data      %s\n", strcmp(o->data, ":memory:") == 0 ? "in memory: nothing is kept when the server ends" : o->data);
 	print_room(server_space(server));

@@ -12,18 +12,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "admin/rest.h"
 #include "base/fault.h"
-#include "greeting.h"
 #include "base/logmsg.h"
+#include "base/pulse.h"
+#include "greeting.h"
+#include "net/tls.h"
 #include "server/notify.h"
 #include "server/options.h"
-#include "state/password.h"
 #include "server/privilege.h"
-#include "base/pulse.h"
-#include "admin/rest.h"
 #include "server/server.h"
+#include "state/password.h"
 #include "store/store.h"
-#include "net/tls.h"
 
 /* A file that is missing keeps nothing from starting, so it does not fail the check either; but it is said. Not read: `wavechatctl verify` does that. */
 static void look_at_files(const char *dir)
@@ -40,8 +40,10 @@ static void look_at_files(const char *dir)
 	is_used = lock >= 0 && flock(lock, LOCK_SH | LOCK_NB) < 0;
 	if (lock >= 0)
 		close(lock); /* a server may start meanwhile: this look takes long, and is no more than that */
-	if ((is_used ? store_verify_in_use(dir, &v) : store_verify_rest(dir, &v, &cause)) == 0 && rest_look(dir, v, &look, &cause) == 0 && look.bad_files)
-		fprintf(stderr, "wavechatd: warning: %llu of %llu files are missing or of a wrong length: wavechatctl verify %s names them\n",
+	if ((is_used ? store_verify_in_use(dir, &v) : store_verify_rest(dir, &v, &cause)) == 0 && rest_look(dir, v, &look, &cause) == 0 &&
+	    look.bad_files)
+		fprintf(stderr,
+		        "wavechatd: warning: %llu of %llu files are missing or of a wrong length: wavechatctl verify %s names them\n",
 		        (unsigned long long)look.bad_files, (unsigned long long)look.files, dir);
 	store_verify_close(v);
 	free(path);
@@ -124,7 +126,10 @@ static void reload(struct server *server)
 	(void)notify_reloading();
 	bool is_well = server_reload(server, &cause);
 	if (!is_well || has_status) {
-		if (asprintf(&status, "STATUS=%s%s", is_well ? "" : "Settings not reloaded: ", is_well ? "" : cause ? cause : "no memory") < 0)
+		if (asprintf(&status, "STATUS=%s%s", is_well ? "" : "Settings not reloaded: ",
+		             is_well ? ""
+		             : cause ? cause
+		                     : "no memory") < 0)
 			abort();
 		(void)notify_send(status);
 	}
@@ -180,14 +185,9 @@ int main(int argc, char **argv)
 	tame_malloc();
 	struct options o;
 	switch (options_parse(&o, argc, argv)) {
-	case OPTIONS_EXIT_OK:
-		options_fini(&o);
-		return 0;
-	case OPTIONS_EXIT_USAGE:
-		options_fini(&o);
-		return 2;
-	case OPTIONS_RUN:
-		break;
+	case OPTIONS_EXIT_OK: options_fini(&o); return 0;
+	case OPTIONS_EXIT_USAGE: options_fini(&o); return 2;
+	case OPTIONS_RUN: break;
 	}
 	log_setup(o.log_level, o.log_format);
 	options_warn_environment();
@@ -198,7 +198,6 @@ int main(int argc, char **argv)
 		return status;
 	}
 	wc_thread_is(ROLE_MAIN, "wavechatd");
-
 
 	struct server *server = NULL;
 	char *cause = NULL;

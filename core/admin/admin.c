@@ -13,14 +13,15 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "admin/impl.h"
 #include "admin/admin_place.h"
+#include "admin/impl.h"
+#include "base/logmsg.h"
+#include "base/utf8.h"
 #include "files/claims.h"
 #include "net/listener.h"
-#include "base/logmsg.h"
 #include "store/store_verify.h"
-#include "base/utf8.h"
 
+/* clang-format off */
 const struct admin_verb admin_verbs[] = {
 	{ "GET", "/v1/verbs", MAY_LOOK, "verbs", "", "this table", verb_verbs },
 	{ "GET", "/v1/status", MAY_LOOK, "status", "", "how the server is", verb_status },
@@ -61,6 +62,7 @@ const struct admin_verb admin_verbs[] = {
 	{ "POST", "/v1/log-level", MAY_OPERATE, "log-level", "level", "log more or less, until the server ends", verb_log_level },
 	{ NULL, NULL, MAY_NOTHING, NULL, NULL, NULL, NULL },
 };
+/* clang-format on */
 
 /* --- Parameters */
 
@@ -144,8 +146,11 @@ void call_reply(struct call *c)
 	if (cmd->out.failed)
 		http_json(c->r, 500, "{\"error\":\"too_large\",\"text\":\"the answer is too large\"}");
 	else
-		http_reply(c->r, &(struct http_reply){ .status = cmd->status, .content_type = "application/json", .headers = "Cache-Control: no-store\r\n",
-		                                       .body = cmd->out.p ? cmd->out.p : "", .body_len = cmd->out.len });
+		http_reply(c->r, &(struct http_reply){ .status = cmd->status,
+		                                       .content_type = "application/json",
+		                                       .headers = "Cache-Control: no-store\r\n",
+		                                       .body = cmd->out.p ? cmd->out.p : "",
+		                                       .body_len = cmd->out.len });
 	call_free(c);
 }
 
@@ -208,14 +213,15 @@ static enum admin_role role_of(uid_t uid)
 	return uid == 0 || uid == geteuid() ? MAY_OPERATE : MAY_NOTHING;
 }
 
-static const char *const query_names[] = { "after", "before", "limit", "all", "q", "user", "dm", "with", "since", "until", "grep", "last", "sha", "net", "addresses" };
+static const char *const query_names[] = { "after", "before", "limit", "all",  "q",   "user", "dm",       "with",
+	                                   "since", "until",  "grep",  "last", "sha", "net",  "addresses" };
 
 static struct json_object *query_args(struct http_req *r)
 {
 	struct json_object *args = json_object_new_object();
 	for (size_t i = 0; i < WC_LEN(query_names); i++) {
 		char value[4096];
-		if (http_query(r, query_names[i], value, sizeof value))
+		if (http_query(r, query_names[i], value, sizeof(value)))
 			json_object_object_add(args, query_names[i], json_object_new_string(value));
 	}
 	return args;
@@ -235,23 +241,25 @@ static void start(struct call *c)
 		call_fail(c, 400, "bad_request", "the body is not a JSON object");
 		return;
 	}
-	json_object_object_foreach(c->args, name, value) {
+	json_object_object_foreach (c->args, name, value) {
 		/* An empty name is a script's variable that was not set: "nobody in particular" is not what was meant. */
 		bool is_empty = json_object_is_type(value, json_type_string) && !*json_object_get_string(value);
-		if (is_in_list(c->verb->params, name) && is_empty && is_in_list("user name net dm with sanction since until last after", name)) {
+		if (is_in_list(c->verb->params, name) && is_empty &&
+		    is_in_list("user name net dm with sanction since until last after", name)) {
 			snprintf(text, sizeof(text), "%s is empty: leave it out, or say whom or what", name);
 			call_fail(c, 400, "bad_request", text);
 			return;
 		}
 		/* "dry_run":"true" is a word: taken for no, it would delete. */
-		if (is_in_list(c->verb->params, name) && is_in_list("all addresses dry_run force replace with_ip read_only on", name) && !is_yes_or_no(value)) {
+		if (is_in_list(c->verb->params, name) && is_in_list("all addresses dry_run force replace with_ip read_only on", name) &&
+		    !is_yes_or_no(value)) {
 			snprintf(text, sizeof(text), "%s is true or false", name);
 			call_fail(c, 400, "bad_request", text);
 			return;
 		}
 		if (is_in_list(c->verb->params, name))
 			continue;
-		snprintf(text, sizeof text, "%s takes no parameter \"%.60s\"; it knows: %s", c->verb->name, name, c->verb->params);
+		snprintf(text, sizeof(text), "%s takes no parameter \"%.60s\"; it knows: %s", c->verb->name, name, c->verb->params);
 		call_fail(c, 400, "bad_request", text);
 		return;
 	}
@@ -291,7 +299,7 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 
 static struct call *call_new(struct admin *a, struct http_req *r, const struct admin_verb *verb)
 {
-	struct call *c = xcalloc(1, sizeof *c);
+	struct call *c = xcalloc(1, sizeof(*c));
 	c->a = a;
 	c->r = r;
 	c->verb = verb;
@@ -338,8 +346,9 @@ static void on_request(void *arg, struct http_req *r)
 		return;
 	}
 	if (!verb) {
-		http_json(r, has_path ? 405 : 404, has_path ? "{\"error\":\"method\",\"text\":\"this path wants another method: see /v1/verbs\"}"
-		                                            : "{\"error\":\"no_such_verb\",\"text\":\"no such path: see /v1/verbs\"}");
+		http_json(r, has_path ? 405 : 404,
+		          has_path ? "{\"error\":\"method\",\"text\":\"this path wants another method: see /v1/verbs\"}"
+		                   : "{\"error\":\"no_such_verb\",\"text\":\"no such path: see /v1/verbs\"}");
 		return;
 	}
 	struct call *c = call_new(a, r, verb);
@@ -375,8 +384,11 @@ static void on_metrics(void *arg, struct http_req *r)
 	struct buf b;
 	buf_init(&b, ADMIN_REPLY_MAX);
 	admin_metrics_text(arg, &b);
-	http_reply(r, &(struct http_reply){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8",
-	                                    .headers = "Cache-Control: no-store\r\n", .body = b.p, .body_len = b.len });
+	http_reply(r, &(struct http_reply){ .status = 200,
+	                                    .content_type = "text/plain; version=0.0.4; charset=utf-8",
+	                                    .headers = "Cache-Control: no-store\r\n",
+	                                    .body = b.p,
+	                                    .body_len = b.len });
 	buf_fini(&b);
 }
 
@@ -404,7 +416,13 @@ int admin_bind_metrics(const struct options *options, int *fd, char **cause)
 
 static int open_metrics(struct admin *a, int fd, char **cause)
 {
-	struct httpd_opts o = { .sockets = { fd }, .socket_count = 1, .redirect_from = 1, .max_connections = ADMIN_METRICS_CONNECTIONS, .workers = 2, .routes = metrics_routes, .arg = a };
+	struct httpd_opts o = { .sockets = { fd },
+		                .socket_count = 1,
+		                .redirect_from = 1,
+		                .max_connections = ADMIN_METRICS_CONNECTIONS,
+		                .workers = 2,
+		                .routes = metrics_routes,
+		                .arg = a };
 	return httpd_start(&a->metrics, &o, cause);
 }
 
@@ -447,12 +465,14 @@ static int check_dir(const char *dir, int fd, char **cause)
 		return -WC_EIO;
 	}
 	if (st.st_uid != geteuid() && st.st_uid != 0) {
-		wc_cause(cause, "the admin socket's directory %s belongs to user %u, not to this one (%u): name another with --admin-socket", dir,
+		wc_cause(cause,
+		         "the admin socket's directory %s belongs to user %u, not to this one (%u): name another with --admin-socket", dir,
 		         (unsigned)st.st_uid, (unsigned)geteuid());
 		return -WC_EDENIED;
 	}
 	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX)) {
-		wc_cause(cause, "others can write in the admin socket's directory %s: chmod go-w %s, or name another with --admin-socket", dir, dir);
+		wc_cause(cause, "others can write in the admin socket's directory %s: chmod go-w %s, or name another with --admin-socket",
+		         dir, dir);
 		return -WC_EDENIED;
 	}
 	return 0;
@@ -477,7 +497,8 @@ static int find_place(const char *path, int *dir_fd, char **bind_path, char **ca
 		abort();
 	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/proc/self/fd/999999/");
 	if (rc == 0 && *bind_path && strcmp(*bind_path, path) != 0 && strlen(name) > most) {
-		wc_cause(cause, "cannot listen on %s: the name of a socket in so long a path has at most %zu bytes; choose a shorter one", path, most);
+		wc_cause(cause, "cannot listen on %s: the name of a socket in so long a path has at most %zu bytes; choose a shorter one",
+		         path, most);
 		rc = -WC_ETOOBIG;
 	}
 	free(dir);
@@ -517,7 +538,7 @@ int admin_check(const struct options *o, const struct claims *mine, char **cause
 
 int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
 {
-	struct admin *a = xcalloc(1, sizeof *a);
+	struct admin *a = xcalloc(1, sizeof(*a));
 	const char *wanted = opts->options->admin_socket;
 	int metrics = opts->metrics_socket;
 	a->o = *opts;

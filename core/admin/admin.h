@@ -5,15 +5,15 @@
 #ifndef WC_ADMIN_H
 #define WC_ADMIN_H
 
-#include "files/blob.h"
 #include "base/budget.h"
+#include "base/helper.h"
+#include "files/blob.h"
+#include "files/space.h"
+#include "hub/hub.h"
+#include "room/room.h"
 #include "server/descriptors.h"
 #include "server/health.h"
-#include "base/helper.h"
-#include "hub/hub.h"
 #include "server/options.h"
-#include "room/room.h"
-#include "files/space.h"
 #include "store/store.h"
 
 struct admin;
@@ -28,11 +28,11 @@ struct admin_opts {
 	struct space *space;
 	struct health *health;
 	struct hubs *hubs;
-	int port; /* of the public door, for status */
-	_Atomic(const struct budgets *) budgets;         /* in force; for status, as is the next */
+	int port;                                /* of the public door, for status */
+	_Atomic(const struct budgets *) budgets; /* in force; for status, as is the next */
 	_Atomic(const struct descriptors *) descriptors;
-	_Atomic int connections_max;                   /* in all */
-	int metrics_socket; /* of admin_bind_metrics; taken, also on failure; -1: none */
+	_Atomic int connections_max; /* in all */
+	int metrics_socket;          /* of admin_bind_metrics; taken, also on failure; -1: none */
 };
 
 /* The path of the socket that the options ask for, from malloc; NULL: none. */

@@ -8,14 +8,14 @@
 #include <unistd.h>
 
 #include "admin/impl.h"
-#include "wire/decode.h"
-#include "state/lockdown.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/process.h"
 #include "base/pulse.h"
-#include "store/store_addr.h"
 #include "base/utf8.h"
+#include "state/lockdown.h"
+#include "store/store_addr.h"
+#include "wire/decode.h"
 
 #define REASON_BYTES 400
 #define FOR_S_MAX (100LL * 366 * 24 * 3600)
@@ -84,7 +84,9 @@ static void read_left(struct call *c)
 		return;
 	}
 	const int limit = cmd->limit > 0 ? cmd->limit : 1000;
-	int n = addresses_since(c, &since_ms) ? store_dump_addresses(c->a->dump, cmd->after, since_ms, cmd->net ? &net : NULL, limit, add_left, cmd) : 0;
+	int n = addresses_since(c, &since_ms)
+	                ? store_dump_addresses(c->a->dump, cmd->after, since_ms, cmd->net ? &net : NULL, limit, add_left, cmd)
+	                : 0;
 	if (n < 0) {
 		call_fail(c, 507, "storage", "the database cannot be read now. The server's log says why");
 		return;
@@ -146,12 +148,30 @@ static void sanctions(struct call *c, enum sanction_act act)
 	call_room(c, moderate_sanctions, NULL);
 }
 
-void verb_ban(struct call *c) { sanction(c, SANCTION_BAN); }
-void verb_unban(struct call *c) { pardon(c, SANCTION_BAN); }
-void verb_bans(struct call *c) { sanctions(c, SANCTION_BAN); }
-void verb_mute(struct call *c) { sanction(c, SANCTION_MUTE); }
-void verb_unmute(struct call *c) { pardon(c, SANCTION_MUTE); }
-void verb_mutes(struct call *c) { sanctions(c, SANCTION_MUTE); }
+void verb_ban(struct call *c)
+{
+	sanction(c, SANCTION_BAN);
+}
+void verb_unban(struct call *c)
+{
+	pardon(c, SANCTION_BAN);
+}
+void verb_bans(struct call *c)
+{
+	sanctions(c, SANCTION_BAN);
+}
+void verb_mute(struct call *c)
+{
+	sanction(c, SANCTION_MUTE);
+}
+void verb_unmute(struct call *c)
+{
+	pardon(c, SANCTION_MUTE);
+}
+void verb_mutes(struct call *c)
+{
+	sanctions(c, SANCTION_MUTE);
+}
 
 /* --- The talk */
 
@@ -196,8 +216,8 @@ void verb_delete(struct call *c)
 {
 	struct json_object *ids;
 	size_t n = 0;
-	if (!json_object_object_get_ex(c->args, "ids", &ids) || !json_object_is_type(ids, json_type_array) || json_object_array_length(ids) == 0 ||
-	    json_object_array_length(ids) > WC_LEN(c->ids)) {
+	if (!json_object_object_get_ex(c->args, "ids", &ids) || !json_object_is_type(ids, json_type_array) ||
+	    json_object_array_length(ids) == 0 || json_object_array_length(ids) > WC_LEN(c->ids)) {
 		call_fail(c, 400, "bad_request", "ids is a list of 1 to 1000 message ids");
 		return;
 	}
@@ -259,8 +279,8 @@ static uint64_t file_bytes(const char *dir, const char *name)
 {
 	char path[4096];
 	struct stat st;
-	int n = snprintf(path, sizeof path, "%s/%s", dir, name);
-	return n > 0 && (size_t)n < sizeof path && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
+	int n = snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return n > 0 && (size_t)n < sizeof(path) && stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 static void look_at_disk(struct space *space)
@@ -304,8 +324,11 @@ void admin_metrics_text(struct admin *a, struct buf *b)
 void verb_metrics(struct call *c)
 {
 	admin_metrics_text(c->a, &c->text);
-	http_reply(c->r, &(struct http_reply){ .status = 200, .content_type = "text/plain; version=0.0.4; charset=utf-8",
-	                                       .headers = "Cache-Control: no-store\r\n", .body = c->text.p, .body_len = c->text.len });
+	http_reply(c->r, &(struct http_reply){ .status = 200,
+	                                       .content_type = "text/plain; version=0.0.4; charset=utf-8",
+	                                       .headers = "Cache-Control: no-store\r\n",
+	                                       .body = c->text.p,
+	                                       .body_len = c->text.len });
 	call_free(c);
 }
 
@@ -326,7 +349,9 @@ static void put_space(struct buf *b, struct space *space)
 	put_num(b, "files_used_bytes", n.used_bytes);
 	buf_printf(b, ",\"files_bound_given\":%s,\"files_bound_reached\":%s,\"reserve_file\":%s,\"disk_state\":\"%s\"",
 	           n.is_bound_given ? "true" : "false", n.is_bound_reached ? "true" : "false", n.has_reserve_file ? "true" : "false",
-	           n.is_full ? "full" : n.is_low ? "low" : "ok");
+	           n.is_full  ? "full"
+	           : n.is_low ? "low"
+	                      : "ok");
 }
 
 void verb_status(struct call *c)
@@ -380,8 +405,8 @@ void verb_verbs(struct call *c)
 	struct buf *b = &c->c.out;
 	buf_puts(b, "{\"verbs\":[");
 	for (const struct admin_verb *v = admin_verbs; v->method; v++) {
-		const char *const values[][2] = { { "method", v->method }, { "path", v->path }, { "role", roles[v->role] }, { "name", v->name },
-			                          { "params", v->params }, { "help", v->help } };
+		const char *const values[][2] = { { "method", v->method }, { "path", v->path },     { "role", roles[v->role] },
+			                          { "name", v->name },     { "params", v->params }, { "help", v->help } };
 		buf_puts(b, v == admin_verbs ? "{" : ",{");
 		for (size_t i = 0; i < WC_LEN(values); i++) {
 			buf_printf(b, "%s\"%s\":", i ? "," : "", values[i][0]);

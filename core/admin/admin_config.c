@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "admin/impl.h"
-#include "wire/encode.h"
 #include "base/logmsg.h"
+#include "wire/encode.h"
 
 struct listing {
 	struct buf *b;
@@ -33,7 +33,8 @@ static void put_setting(void *arg, const struct option_view *v)
 	put_text(l->b, "value", is_level ? levels[log_get_level()] : v->text[0]);
 	if (!v->text[0])
 		put_text(l->b, "unset", v->unset);
-	put_text(l->b, "from", is_level ? "wavechatctl log-level" : option_origin_text(l->in_force, &v->origin[0], v->variable, origin, sizeof(origin)));
+	put_text(l->b, "from",
+	         is_level ? "wavechatctl log-level" : option_origin_text(l->in_force, &v->origin[0], v->variable, origin, sizeof(origin)));
 	if (!v->is_same) {
 		put_text(l->b, "next", v->text[1] ? v->text[1] : v->unset);
 		put_text(l->b, "next_from", option_origin_text(l->wanted, &v->origin[1], v->variable, origin, sizeof(origin)));

@@ -160,7 +160,7 @@ void backup_clear(const struct admin *a)
 
 static struct backup *backup_new(struct admin *a)
 {
-	struct backup *b = xcalloc(1, sizeof *b);
+	struct backup *b = xcalloc(1, sizeof(*b));
 	b->a = a;
 	b->fd = -1;
 	b->path = copy_path(a, "");
@@ -211,7 +211,8 @@ static struct backup *enter(struct call *c, bool must_be_ready)
 		return b;
 	}
 	pthread_mutex_unlock(&a->lock);
-	call_fail(c, 409, "no_backup", b ? "the copy is not ready" : "no backup is under way: it ended, or its maker was silent for too long");
+	call_fail(c, 409, "no_backup",
+	          b ? "the copy is not ready" : "no backup is under way: it ended, or its maker was silent for too long");
 	return NULL;
 }
 
@@ -345,8 +346,11 @@ void verb_backup_state(struct call *c)
 
 void call_reply_fd(struct call *c, int fd, uint64_t size)
 {
-	struct http_reply reply = { .status = 200, .content_type = "application/octet-stream", .headers = "Cache-Control: no-store\r\n",
-		                    .body_fd = fd, .fd_len = size };
+	struct http_reply reply = { .status = 200,
+		                    .content_type = "application/octet-stream",
+		                    .headers = "Cache-Control: no-store\r\n",
+		                    .body_fd = fd,
+		                    .fd_len = size };
 	if (size == 0) {
 		close(fd);
 		reply.body_fd = 0;

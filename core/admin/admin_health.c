@@ -12,7 +12,8 @@ static void put_health(struct buf *b, const struct health_state *state)
 {
 	const char *between = "";
 	struct buf words;
-	buf_printf(b, ",\"well\":%s,\"storage_ok\":%s,\"trouble\":[", state->is_well ? "true" : "false", state->fails[HEALTH_STORAGE] ? "false" : "true");
+	buf_printf(b, ",\"well\":%s,\"storage_ok\":%s,\"trouble\":[", state->is_well ? "true" : "false",
+	           state->fails[HEALTH_STORAGE] ? "false" : "true");
 	for (int i = 0; i < HEALTH_CHECKS; i++) {
 		if (!state->fails[i])
 			continue;
@@ -59,8 +60,11 @@ static void status_without_room(struct call *c)
 	put_health(&b, &state);
 	buf_put(&b, c->text.p, c->text.len);
 	buf_putc(&b, '}');
-	http_reply(c->r, &(struct http_reply){ .status = 200, .content_type = "application/json", .headers = "Cache-Control: no-store\r\n",
-	                                       .body = b.p ? b.p : "", .body_len = b.len });
+	http_reply(c->r, &(struct http_reply){ .status = 200,
+	                                       .content_type = "application/json",
+	                                       .headers = "Cache-Control: no-store\r\n",
+	                                       .body = b.p ? b.p : "",
+	                                       .body_len = b.len });
 	buf_fini(&b);
 }
 

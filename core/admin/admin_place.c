@@ -31,7 +31,8 @@ static bool is_usable(const char *runtime)
 {
 	struct stat st;
 
-	return runtime && *runtime == '/' && lstat(runtime, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() && !(st.st_mode & 022);
+	return runtime && *runtime == '/' && lstat(runtime, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == geteuid() &&
+	       !(st.st_mode & 022);
 }
 
 void admin_place_dirs(const char *runtime, char *out[ADMIN_PLACES])
@@ -60,7 +61,8 @@ static bool is_left_behind(const char *name)
 	char *end;
 	long pid = strtol(name, &end, 10);
 
-	return *name >= '1' && *name <= '9' && strcmp(end, ADMIN_PLACE_SUFFIX) == 0 && pid != getpid() && kill((pid_t)pid, 0) < 0 && errno == ESRCH;
+	return *name >= '1' && *name <= '9' && strcmp(end, ADMIN_PLACE_SUFFIX) == 0 && pid != getpid() && kill((pid_t)pid, 0) < 0 &&
+	       errno == ESRCH;
 }
 
 static void clear(const char *path)
@@ -85,8 +87,9 @@ static int make_in(const char *dir, char **cause)
 		return 1;
 	}
 	if (!admin_place_is_ours(dir)) {
-		wc_cause(cause, "%s is not a folder of user %u alone: remove it, or name another place for the admin socket with --admin-socket", dir,
-		         (unsigned)geteuid());
+		wc_cause(cause,
+		         "%s is not a folder of user %u alone: remove it, or name another place for the admin socket with --admin-socket",
+		         dir, (unsigned)geteuid());
 		return -WC_EDENIED;
 	}
 	return 0;

@@ -9,17 +9,18 @@
 #include <unistd.h>
 
 #include "admin/impl.h"
-#include "wire/encode.h"
 #include "base/metrics.h"
 #include "store/store_addr.h"
+#include "wire/encode.h"
 
-#define PEOPLE_MAX 1000         /* of one request */
-#define PEOPLE_NAMED 20         /* in the audit; more are ids alone */
-#define PURGE_ROWS 20000        /* looked at in one read */
-#define PURGE_IDS 50            /* deleted in one transaction, for that long the room does nothing else */
-#define PURGE_DELIVERIES_S 300000 /* every page is told of every deletion: a person's whole past at once would drown the talk of the living */
-#define PURGE_PAUSE_MS 1000     /* at most, between two transactions */
-#define PURGE_MS 2000           /* of one request */
+#define PEOPLE_MAX 1000  /* of one request */
+#define PEOPLE_NAMED 20  /* in the audit; more are ids alone */
+#define PURGE_ROWS 20000 /* looked at in one read */
+#define PURGE_IDS 50     /* deleted in one transaction, for that long the room does nothing else */
+#define PURGE_DELIVERIES_S \
+	300000              /* every page is told of every deletion: a person's whole past at once would drown the talk of the living */
+#define PURGE_PAUSE_MS 1000 /* at most, between two transactions */
+#define PURGE_MS 2000       /* of one request */
 
 static void fail_storage(struct call *c)
 {
@@ -314,7 +315,8 @@ static void find_left(struct call *c)
 	struct ip_net net = { .until_ms = 0 };
 	int64_t since_ms;
 	bool parsed = ip_net_parse(cmd->net, net.addr, &net.bits); /* the room has seen to it */
-	int n = parsed && addresses_since(c, &since_ms) ? store_dump_addresses(c->a->dump, 0, since_ms, &net, PEOPLE_MAX + 1, add_left, cmd) : 0;
+	int n = parsed && addresses_since(c, &since_ms) ? store_dump_addresses(c->a->dump, 0, since_ms, &net, PEOPLE_MAX + 1, add_left, cmd)
+	                                                : 0;
 	if (n < 0)
 		fail_storage(c);
 	else if (cmd->people_count > PEOPLE_MAX)

@@ -7,12 +7,12 @@
 #include <string.h>
 
 #include "admin/impl.h"
-#include "wire/encode.h"
 #include "store/store_addr.h"
+#include "wire/encode.h"
 
 #define PAGE_MESSAGES 1000
 #define PAGE_BYTES (256 * 1024)
-#define SCAN_ROWS 10000          /* looked at for one page, whatever the filter leaves of them */
+#define SCAN_ROWS 10000 /* looked at for one page, whatever the filter leaves of them */
 #define LAST_MAX 1000000
 #define NOTE_MS (10 * 60 * 1000) /* a dump of private talk, page after page by one process, is one line of the audit */
 
@@ -92,7 +92,7 @@ struct page {
 	struct {
 		size_t end;
 		uint64_t from_id;
-	} *ends; /* NULL: not asked for */
+	} * ends; /* NULL: not asked for */
 	size_t count;
 };
 
@@ -232,7 +232,8 @@ static void fail_nobody(struct call *c, const char *wanted)
 {
 	struct buf *b = &c->c.out;
 	buf_reset(b);
-	buf_puts(b, "{\"error\":\"no_such_user\",\"text\":\"nobody known here has this id or name, and nobody wrote under it\",\"wanted\":");
+	buf_puts(b,
+	         "{\"error\":\"no_such_user\",\"text\":\"nobody known here has this id or name, and nobody wrote under it\",\"wanted\":");
 	json_str(b, str_of(wanted));
 	buf_puts(b, ",\"candidates\":[]}");
 	c->c.status = 404;
@@ -368,8 +369,8 @@ static int put_row(void *arg, const struct audit *row)
 	struct buf *b = arg;
 	if (b->p[b->len - 1] != '[')
 		buf_putc(b, ',');
-	buf_printf(b, "{\"id\":%llu,\"at\":%lld,\"uid\":%u,\"pid\":%d,\"verb\":", (unsigned long long)row->id, (long long)row->at_ms, (unsigned)row->uid,
-	           (int)row->pid);
+	buf_printf(b, "{\"id\":%llu,\"at\":%lld,\"uid\":%u,\"pid\":%d,\"verb\":", (unsigned long long)row->id, (long long)row->at_ms,
+	           (unsigned)row->uid, (int)row->pid);
 	json_str(b, row->verb);
 	buf_puts(b, ",\"args\":");
 	buf_put(b, row->args.p, row->args.len); /* JSON already */

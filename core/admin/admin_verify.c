@@ -145,9 +145,11 @@ void verb_verify_state(struct call *c)
 		atomic_store(&k->asked_ms, mono_ms());
 		buf_printf(out, "{\"state\":\"%s\"", !is_done ? "checking" : k->is_failed ? "failed" : "done");
 		if (is_done && !k->is_failed)
-			buf_printf(out, ",\"faults\":[%.*s],\"messages\":%llu,\"people\":%llu,\"files\":%llu,\"bytes\":%llu,\"newest_ms\":%lld", (int)k->list.len,
-			           k->list.p ? k->list.p : "", (unsigned long long)k->totals.messages, (unsigned long long)k->totals.people,
-			           (unsigned long long)k->totals.blobs, (unsigned long long)k->totals.blob_bytes, (long long)k->totals.newest_ms);
+			buf_printf(out,
+			           ",\"faults\":[%.*s],\"messages\":%llu,\"people\":%llu,\"files\":%llu,\"bytes\":%llu,\"newest_ms\":%lld",
+			           (int)k->list.len, k->list.p ? k->list.p : "", (unsigned long long)k->totals.messages,
+			           (unsigned long long)k->totals.people, (unsigned long long)k->totals.blobs,
+			           (unsigned long long)k->totals.blob_bytes, (long long)k->totals.newest_ms);
 		buf_putc(out, '}');
 	}
 	pthread_mutex_unlock(&a->lock);

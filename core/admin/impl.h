@@ -45,19 +45,19 @@ struct admin {
 	struct admin_opts o;
 	_Atomic(const struct options *) wanted; /* what a restart would bring */
 	struct httpd *door, *metrics;
-	char *path;         /* as told to people */
-	char *bind_path;    /* as told to the kernel */
+	char *path;      /* as told to people */
+	char *bind_path; /* as told to the kernel */
 	int dir_fd;
-	int64_t started_ms; /* Unix */
-	struct helpers *thread; /* one: long reads, apart from those that clients wait for */
-	struct store_dump *dump; /* that thread's */
+	int64_t started_ms;          /* Unix */
+	struct helpers *thread;      /* one: long reads, apart from those that clients wait for */
+	struct store_dump *dump;     /* that thread's */
 	struct store_verify *verify; /* too */
 	pthread_mutex_t lock;
 	struct dm_note notes[16]; /* under lock */
 	int next_note;
-	struct backup *backup;    /* under lock */
-	uint64_t backups;         /* begun so far; under lock */
-	struct db_check *check;   /* under lock */
+	struct backup *backup;  /* under lock */
+	uint64_t backups;       /* begun so far; under lock */
+	struct db_check *check; /* under lock */
 };
 
 /* One request. */
@@ -69,17 +69,17 @@ struct call {
 	void (*then)(struct call *c);
 	void (*job)(struct call *c);
 	struct json_object *args;
-	char *raw;          /* the body as it comes */
+	char *raw; /* the body as it comes */
 	size_t raw_len, raw_want;
 	uint64_t ids[1000]; /* c.ids */
 	/* admin_read.c */
 	struct dump_filter filter;
 	int last;
-	char *note;         /* what moderate_note writes */
+	char *note; /* what moderate_note writes */
 	struct buf text;
-	bool with_addresses; /* history: of each author the last one */
+	bool with_addresses;            /* history: of each author the last one */
 	void (*stored)(struct call *c); /* call_stored's */
-	char via[65];       /* c.via */
+	char via[65];                   /* c.via */
 	/* admin_purge.c */
 	struct sent_filter sent;
 	uint64_t *sent_people; /* sent.people */
@@ -93,7 +93,7 @@ struct call {
 };
 
 /* Parameters, from the body or the query. Strings live as long as the call. */
-const char *arg_str(const struct call *c, const char *name); /* NULL: none */
+const char *arg_str(const struct call *c, const char *name);        /* NULL: none */
 bool arg_int(const struct call *c, const char *name, int64_t *out); /* false: none, or no number */
 bool arg_true(const struct call *c, const char *name);
 /* As arg_int, at least `least`; *out stays as it is if there is none. False: it is given and no such number, and that was answered. */
@@ -103,7 +103,7 @@ bool take_reason(struct call *c); /* the same, for "reason" */
 /* Answers with what c.status and c.out say, or with this error; frees the call. Any thread. */
 void call_reply(struct call *c);
 void call_reply_fd(struct call *c, int fd, uint64_t size); /* these bytes; fd is taken */
-void call_free(struct call *c); /* for one that was answered otherwise */
+void call_free(struct call *c);                            /* for one that was answered otherwise */
 void call_fail(struct call *c, int status, const char *code, const char *text);
 /* Has the room run it, then call_reply, or `then` on the room's thread (which must not wait). */
 void call_room(struct call *c, void (*run)(struct room *r, struct command *cmd), void (*then)(struct call *c));

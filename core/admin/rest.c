@@ -48,7 +48,8 @@ enum rest_name rest_name(const char *name, bool is_folder, uint8_t sha[WC_SHA_BY
 		return REST_DATABASE;
 	if (strcmp(name, REST_BAD_FILES_NAME) == 0)
 		return REST_BAD_FILES;
-	if (len == 6 + 2 * WC_SHA_BYTES + 1 && !strpbrk(name, "ABCDEF") && memcmp(name, "blobs/", 6) == 0 && name[8] == '/' && wc_unhex(sha, 1, (struct str){ name + 6, 2 }) == 0 &&
+	if (len == 6 + 2 * WC_SHA_BYTES + 1 && !strpbrk(name, "ABCDEF") && memcmp(name, "blobs/", 6) == 0 && name[8] == '/' &&
+	    wc_unhex(sha, 1, (struct str){ name + 6, 2 }) == 0 &&
 	    wc_unhex(sha + 1, WC_SHA_BYTES - 1, (struct str){ name + 9, 2 * (WC_SHA_BYTES - 1) }) == 0)
 		return REST_BLOB;
 	return REST_FOREIGN;

@@ -11,15 +11,12 @@
 #define W16 W4, W4, W4, W4
 
 static const uint8_t values[256] = {
-	WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WHITE, WHITE, WRONG, WRONG, WHITE, WRONG, WRONG,
-	W16,
-	WHITE, WRONG, WRONG, WRONG, W4, WRONG, WRONG, WRONG, 62, WRONG, WRONG, WRONG, 63,
-	52, 53, 54, 55, 56, 57, 58, 59, 60, 61, WRONG, WRONG, W4,
-	WRONG, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
-	15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, WRONG, W4,
-	WRONG, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40,
-	41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, WRONG, W4,
-	W16, W16, W16, W16, W16, W16, W16, W16,
+	WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WRONG, WHITE, WHITE, WRONG, WRONG, WHITE, WRONG, WRONG, W16, WHITE, WRONG,
+	WRONG, WRONG, W4,    WRONG, WRONG, WRONG, 62,    WRONG, WRONG, WRONG, 63,    52,    53,    54,    55,    56,    57,  58,    59,
+	60,    61,    WRONG, WRONG, W4,    WRONG, 0,     1,     2,     3,     4,     5,     6,     7,     8,     9,     10,  11,    12,
+	13,    14,    15,    16,    17,    18,    19,    20,    21,    22,    23,    24,    25,    WRONG, W4,    WRONG, 26,  27,    28,
+	29,    30,    31,    32,    33,    34,    35,    36,    37,    38,    39,    40,    41,    42,    43,    44,    45,  46,    47,
+	48,    49,    50,    51,    WRONG, W4,    W16,   W16,   W16,   W16,   W16,   W16,   W16,   W16,
 };
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -194,7 +194,7 @@ void memory_limit_read(struct memory_limit *out, const char *root)
 #define INBOX_MOST (16 * MB)
 #define CONNECTION_BYTES (12 * 1024)     /* the kernel's socket and ours, and what of a message is mostly there */
 #define CONNECTION_TLS_BYTES (64 * 1024) /* a session's buffers */
-#define PLENTY (1280 * MB) /* to be shared: enough for all of the above */
+#define PLENTY (1280 * MB)               /* to be shared: enough for all of the above */
 
 /* Hundredths of what is to be shared. Without data in memory, what that would take goes to what is on its way. */
 struct shares {
@@ -220,8 +220,8 @@ static uint64_t bounded(uint64_t n)
 
 uint64_t budgets_sum(const struct budgets *b)
 {
-	return b->fixed + bounded(b->pending_in) + bounded(b->pending_out) + bounded(b->large) + bounded(b->files) + bounded(b->messages) + bounded(b->recent) +
-	       bounded(b->inbox) + b->connections_bytes;
+	return b->fixed + bounded(b->pending_in) + bounded(b->pending_out) + bounded(b->large) + bounded(b->files) + bounded(b->messages) +
+	       bounded(b->recent) + bounded(b->inbox) + b->connections_bytes;
 }
 
 void budgets_plan(struct budgets *out, const struct options *o, const struct memory_limit *limit, size_t frame_bytes)
@@ -304,14 +304,17 @@ void budgets_log(const struct budgets *b)
 {
 	char quoted[512], t[8][24];
 
-	log_info("memory", "limit_mb=%s from=%s in_mb=%s out_mb=%s large_mb=%s files_mb=%s messages_mb=%s recent_mb=%s inbox_mb=%s connections=%d",
-	         mb_text(t[0], b->limit.bytes), log_quote(quoted, (struct str){ b->limit.source, strlen(b->limit.source) }), mb_text(t[1], b->pending_in),
-	         mb_text(t[2], b->pending_out), mb_text(t[3], b->large), mb_text(t[4], b->files), mb_text(t[5], b->messages), mb_text(t[6], b->recent),
-	         mb_text(t[7], b->inbox), b->connections);
+	log_info("memory",
+	         "limit_mb=%s from=%s in_mb=%s out_mb=%s large_mb=%s files_mb=%s messages_mb=%s recent_mb=%s inbox_mb=%s connections=%d",
+	         mb_text(t[0], b->limit.bytes), log_quote(quoted, (struct str){ b->limit.source, strlen(b->limit.source) }),
+	         mb_text(t[1], b->pending_in), mb_text(t[2], b->pending_out), mb_text(t[3], b->large), mb_text(t[4], b->files),
+	         mb_text(t[5], b->messages), mb_text(t[6], b->recent), mb_text(t[7], b->inbox), b->connections);
 	if (b->is_over)
-		log_warn("memory may not do", "limit_mb=%s budgets_mb=%s remedy=\"lower the budgets that options name, or allow more memory\"",
+		log_warn("memory may not do",
+		         "limit_mb=%s budgets_mb=%s remedy=\"lower the budgets that options name, or allow more memory\"",
 		         mb_text(t[0], b->limit.bytes), mb_text(t[1], budgets_sum(b)));
 	if (b->frame)
-		log_info("memory bounds files", "in_one_message_mb=%s remedy=\"larger ones go by upload; more memory, or --pending-in-mb, lifts it\"",
+		log_info("memory bounds files",
+		         "in_one_message_mb=%s remedy=\"larger ones go by upload; more memory, or --pending-in-mb, lifts it\"",
 		         mb_text(t[0], b->frame / 4 * 3));
 }

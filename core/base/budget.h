@@ -7,8 +7,8 @@
 #define WC_BUDGET_H
 
 #include "base/buf.h"
-#include "server/options.h"
 #include "base/wc.h"
+#include "server/options.h"
 
 #define BUDGET_SOURCE_BYTES 320
 
@@ -23,26 +23,26 @@ void memory_limit_read(struct memory_limit *out, const char *root);
 /* In bytes, but for the connections. */
 struct budgets {
 	struct memory_limit limit;
-	uint64_t fixed;       /* what the program takes by itself: code, logs, stacks, the database's caches */
-	uint64_t margin;      /* left free of the limit */
-	uint64_t pending_in;  /* large messages being received, until they are stored */
-	uint64_t pending_out; /* private output that waits for those who do not read */
-	uint64_t large;       /* large frames and pages of history: being made, and waiting for those */
-	uint64_t files;       /* files and parts of uploads, with data in memory; else 0 */
-	uint64_t messages;    /* the database, with data in memory; else 0 */
-	uint64_t recent;      /* newest public messages, ready to be sent */
-	uint64_t inbox;       /* events that wait for the room */
-	int connections;      /* 0: memory does not bound them */
+	uint64_t fixed;             /* what the program takes by itself: code, logs, stacks, the database's caches */
+	uint64_t margin;            /* left free of the limit */
+	uint64_t pending_in;        /* large messages being received, until they are stored */
+	uint64_t pending_out;       /* private output that waits for those who do not read */
+	uint64_t large;             /* large frames and pages of history: being made, and waiting for those */
+	uint64_t files;             /* files and parts of uploads, with data in memory; else 0 */
+	uint64_t messages;          /* the database, with data in memory; else 0 */
+	uint64_t recent;            /* newest public messages, ready to be sent */
+	uint64_t inbox;             /* events that wait for the room */
+	int connections;            /* 0: memory does not bound them */
 	uint64_t connections_bytes; /* what these are expected to take */
-	uint64_t frame;       /* the longest message in one WebSocket frame that pending_in carries; 0: no bound of its own */
-	bool is_scarce;       /* memory bounds more than it always did: sockets get small buffers as well */
-	bool is_over;         /* named by options, all together are more than the limit */
+	uint64_t frame;             /* the longest message in one WebSocket frame that pending_in carries; 0: no bound of its own */
+	bool is_scarce;             /* memory bounds more than it always did: sockets get small buffers as well */
+	bool is_over;               /* named by options, all together are more than the limit */
 };
 
 /* Shares the limit out. frame_bytes: the longest message that the options allow. */
 void budgets_plan(struct budgets *out, const struct options *o, const struct memory_limit *limit, size_t frame_bytes);
-uint64_t budgets_sum(const struct budgets *b); /* all of it, fixed and connections included */
+uint64_t budgets_sum(const struct budgets *b);               /* all of it, fixed and connections included */
 void budgets_json(const struct budgets *b, struct buf *out); /* an object */
-void budgets_log(const struct budgets *b); /* one line at info, and one at warn where they are more than there is */
+void budgets_log(const struct budgets *b);                   /* one line at info, and one at warn where they are more than there is */
 
 #endif

@@ -187,14 +187,14 @@ static void put_escaped(struct buf *b, uint8_t c)
 	char u[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
 
 	switch (c) {
-	case '"':  buf_put(b, "\\\"", 2); break;
+	case '"': buf_put(b, "\\\"", 2); break;
 	case '\\': buf_put(b, "\\\\", 2); break;
 	case '\b': buf_put(b, "\\b", 2); break;
 	case '\f': buf_put(b, "\\f", 2); break;
 	case '\n': buf_put(b, "\\n", 2); break;
 	case '\r': buf_put(b, "\\r", 2); break;
 	case '\t': buf_put(b, "\\t", 2); break;
-	default:   buf_put(b, u, sizeof(u)); break;
+	default: buf_put(b, u, sizeof(u)); break;
 	}
 }
 

@@ -21,19 +21,19 @@ void buf_init_sure(struct buf *b, size_t cap_bytes);
 /* One whose memory is counted from SHBUF_LARGE on, and that fails where the bound on large buffers does not allow more. buf_fini gives it back. */
 void buf_init_counted(struct buf *b, size_t cap_bytes);
 void buf_fini(struct buf *b);
-void buf_reset(struct buf *b);                 /* empty, memory kept */
-bool buf_reserve(struct buf *b, size_t more);  /* room for `more` bytes after len, or sets failed */
+void buf_reset(struct buf *b);                /* empty, memory kept */
+bool buf_reserve(struct buf *b, size_t more); /* room for `more` bytes after len, or sets failed */
 void buf_put(struct buf *b, const void *data, size_t n);
 void buf_puts(struct buf *b, const char *s);
 void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) WC_PRINTF(2, 3);
-void buf_u64(struct buf *b, uint64_t n);       /* decimal; faster than printf */
+void buf_u64(struct buf *b, uint64_t n); /* decimal; faster than printf */
 /* Moves the bytes out as a terminated string the caller frees; *len may be NULL. NULL if failed. */
 char *buf_take(struct buf *b, size_t *len);
 
 /* JSON output. A string is quoted and escaped: `"`, `\`, control characters, U+2028 and U+2029; `<` as \u003c is not needed
  * and not done. Input is valid UTF-8; a byte that is not becomes U+FFFD. Everything else is buf_puts. */
 void json_str(struct buf *b, struct str s);
-void json_num(struct buf *b, double n);        /* the shortest of %.15g/%.17g that reads back; not finite: 0 */
+void json_num(struct buf *b, double n); /* the shortest of %.15g/%.17g that reads back; not finite: 0 */
 
 #endif

@@ -12,23 +12,23 @@
 #include <stdint.h>
 
 enum fault_word {
-	FAULT_ALLOC_COUNTDOWN, /* when it comes to 0 an allocation fails; each that may fail takes 1 */
-	FAULT_ALLOCS_FAILED,   /* how many did */
-	FAULT_SYNC_MS,         /* so long each fsync takes longer */
-	FAULT_CLOCK_MS,        /* so far the wall clock is off */
-	FAULT_ROOM_STALL_MS,   /* so long the room's next turn takes; taken once */
-	FAULT_IO_STALL_MS,     /* the same for an I/O thread */
-	FAULT_HELPER_STALL_MS, /* the same for a helper's next job */
+	FAULT_ALLOC_COUNTDOWN,    /* when it comes to 0 an allocation fails; each that may fail takes 1 */
+	FAULT_ALLOCS_FAILED,      /* how many did */
+	FAULT_SYNC_MS,            /* so long each fsync takes longer */
+	FAULT_CLOCK_MS,           /* so far the wall clock is off */
+	FAULT_ROOM_STALL_MS,      /* so long the room's next turn takes; taken once */
+	FAULT_IO_STALL_MS,        /* the same for an I/O thread */
+	FAULT_HELPER_STALL_MS,    /* the same for a helper's next job */
 	FAULT_HELPER_PATIENCE_MS, /* in place of the time that a helper may take before it counts as hanging; 0: as it is */
 	FAULT_WORDS,
 };
 
 #ifdef WC_FAULTS
 bool fault(const char *name);
-void fault_open(void);                /* main, before the sandbox */
+void fault_open(void); /* main, before the sandbox */
 int64_t fault_value(enum fault_word w);
-void fault_stall(enum fault_word w);  /* sleeps as long as it says, once */
-void fault_spare(int n);              /* +1, -1: this thread's allocations between the two may not fail */
+void fault_stall(enum fault_word w); /* sleeps as long as it says, once */
+void fault_spare(int n);             /* +1, -1: this thread's allocations between the two may not fail */
 #else
 #define fault(name) false
 #define fault_open() ((void)0)

@@ -42,7 +42,7 @@ static void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct helpers *hs = w->all;
 	char name[16];
-	snprintf(name, sizeof name, "helper/%d", w->number);
+	snprintf(name, sizeof(name), "helper/%d", w->number);
 	wc_thread_is(ROLE_HELPER, name);
 	/* Linux has priorities by thread: hashing somebody's file must delay nobody's words. */
 	(void)setpriority(PRIO_PROCESS, (id_t)gettid(), HELPER_NICE);
@@ -76,7 +76,7 @@ static void *worker_main(void *arg)
 
 struct helpers *helpers_start(int threads, struct store *store, char **cause)
 {
-	struct helpers *hs = xcalloc(1, sizeof *hs + (size_t)threads * sizeof hs->v[0]);
+	struct helpers *hs = xcalloc(1, sizeof(*hs) + (size_t)threads * sizeof(hs->v[0]));
 	pthread_mutex_init(&hs->lock, NULL);
 	pthread_cond_init(&hs->filled, NULL);
 	hs->end = &hs->first;
@@ -121,7 +121,7 @@ void helpers_stop(struct helpers *hs)
 
 void helpers_submit(struct helpers *hs, job_fn fn, void *arg)
 {
-	struct job *j = xmalloc(sizeof *j);
+	struct job *j = xmalloc(sizeof(*j));
 	*j = (struct job){ NULL, fn, arg };
 	pthread_mutex_lock(&hs->lock);
 	*hs->end = j;

@@ -5,8 +5,8 @@
 #ifndef WC_HELPER_H
 #define WC_HELPER_H
 
-#include "store/store.h"
 #include "base/wc.h"
+#include "store/store.h"
 
 struct helpers;
 

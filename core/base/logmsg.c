@@ -278,7 +278,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
 		line_escaped(&l, pairs, n);
 	}
 	l.text[l.len++] = '\n';
-	_Static_assert(M_LOG_DEBUG_LINES - M_LOG_ERROR_LINES == (int)LOG_DEBUG - (int)LOG_ERROR, "a metric for each level, in the same order");
+	_Static_assert(M_LOG_DEBUG_LINES - M_LOG_ERROR_LINES == (int)LOG_DEBUG - (int)LOG_ERROR,
+	               "a metric for each level, in the same order");
 	metric_add((enum metric)(M_LOG_ERROR_LINES + (int)level), 1);
 	if (!may_write()) {
 		atomic_fetch_add(&lost_lines, 1);

@@ -33,7 +33,7 @@ static uint64_t hash_of(const struct map *m, const void *key, size_t len)
 void map_init(struct map *m)
 {
 	*m = (struct map){ 0 };
-	wc_random(&m->seed, sizeof m->seed);
+	wc_random(&m->seed, sizeof(m->seed));
 }
 
 void map_fini(struct map *m)
@@ -65,7 +65,7 @@ static void resize(struct map *m, size_t room)
 {
 	struct map_entry *old = m->v;
 	size_t old_room = m->room;
-	m->v = xcalloc(room, sizeof *m->v);
+	m->v = xcalloc(room, sizeof(*m->v));
 	m->room = room;
 	for (size_t i = 0; i < old_room; i++)
 		if (old[i].value)

@@ -8,7 +8,7 @@ struct map_entry {
 	uint64_t hash;
 	const void *key; /* borrowed: lives as long as the entry, nearly always inside the value */
 	size_t key_len;
-	void *value;     /* NULL: empty slot */
+	void *value; /* NULL: empty slot */
 };
 
 struct map {
@@ -18,10 +18,10 @@ struct map {
 };
 
 void map_init(struct map *m);
-void map_fini(struct map *m); /* not the values */
-void *map_get(const struct map *m, const void *key, size_t len); /* or NULL */
+void map_fini(struct map *m);                                          /* not the values */
+void *map_get(const struct map *m, const void *key, size_t len);       /* or NULL */
 void map_put(struct map *m, const void *key, size_t len, void *value); /* the key must not be there yet */
-void *map_del(struct map *m, const void *key, size_t len); /* the value, or NULL */
+void *map_del(struct map *m, const void *key, size_t len);             /* the value, or NULL */
 /* Walks all values: start with *at = 0; NULL at the end. No put or del meanwhile. */
 void *map_next(const struct map *m, size_t *at);
 

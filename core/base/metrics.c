@@ -113,10 +113,12 @@ static void put_histogram(struct buf *b, enum histogram h)
 	for (int i = 0; i <= HISTOGRAM_BUCKETS; i++) {
 		total += atomic_load_explicit(&histograms[h].buckets[i], memory_order_relaxed);
 		if (i < HISTOGRAM_BUCKETS)
-			buf_printf(b, "wavechat_%s_bucket{le=\"%.9g\"} %llu\n", name, (double)(1ull << i) * unit, (unsigned long long)total);
+			buf_printf(b, "wavechat_%s_bucket{le=\"%.9g\"} %llu\n", name, (double)(1ull << i) * unit,
+			           (unsigned long long)total);
 	}
 	buf_printf(b, "wavechat_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)total);
-	buf_printf(b, "wavechat_%s_sum %.9g\nwavechat_%s_count %llu\n", name, (double)metric_observed(h) * unit, name, (unsigned long long)total);
+	buf_printf(b, "wavechat_%s_sum %.9g\nwavechat_%s_count %llu\n", name, (double)metric_observed(h) * unit, name,
+	           (unsigned long long)total);
 }
 
 void metrics_write(struct buf *b)

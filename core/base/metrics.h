@@ -102,7 +102,8 @@
 	X(LOG_INFO_LINES, counter, one, "log_lines_total{level=\"info\"}", "") \
 	X(LOG_DEBUG_LINES, counter, one, "log_lines_total{level=\"debug\"}", "") \
 	/* in the order of enum health_check */ \
-	X(HEALTH_STORAGE, gauge, one, "health_ok{check=\"storage\"}", "1 if all is well, 0 if not, by what is looked at; as /health?deep has it") \
+	X(HEALTH_STORAGE, gauge, one, "health_ok{check=\"storage\"}", \
+	  "1 if all is well, 0 if not, by what is looked at; as /health?deep has it") \
 	X(HEALTH_ROOM, gauge, one, "health_ok{check=\"room\"}", "") \
 	X(HEALTH_THREADS, gauge, one, "health_ok{check=\"threads\"}", "") \
 	X(HEALTH_DISK, gauge, one, "health_ok{check=\"disk\"}", "") \
@@ -124,7 +125,8 @@
 	X(DISK_RESERVE, gauge, bytes, "disk_reserve_bytes", "files are refused while less than this is free") \
 	X(FILES_USED, gauge, bytes, "files_used_bytes", "bytes that files take on the disk, uploads under way included") \
 	X(FILES_BOUND, gauge, bytes, "files_bound_bytes", "bytes that files may take; absent without a bound") \
-	X(CERTIFICATE_EXPIRY, gauge, seconds, "certificate_expiry_timestamp_seconds", "when the certificate in use runs out, Unix time; absent without TLS") \
+	X(CERTIFICATE_EXPIRY, gauge, seconds, "certificate_expiry_timestamp_seconds", \
+	  "when the certificate in use runs out, Unix time; absent without TLS") \
 	X(PROCESS_START, gauge, ms, "process_start_time_seconds", "when the process started, Unix time") \
 	X(PROCESS_CPU, counter, us, "process_cpu_seconds_total", "processor time used, user and system") \
 	X(PROCESS_RESIDENT, gauge, bytes, "process_resident_memory_bytes", "resident memory of the process") \
@@ -138,6 +140,7 @@
 	X(COMMIT_SECONDS, "commit_seconds", 1e-6, "time a commit took")
 #define HISTOGRAM_BUCKETS 24
 
+/* clang-format off */
 enum metric {
 #define METRIC_ENUM(id, kind, unit, name, help) M_##id,
 	METRICS(METRIC_ENUM)
@@ -148,18 +151,21 @@ enum metric {
 	M_EVICTED_LAST = M_EVICTED_MEMORY,
 	M_END_LAST = M_LEFT_SHUTDOWN,
 };
+/* clang-format on */
 
 /* The value of a gauge that there is nothing to say of: its row is not shown. */
 #define METRIC_ABSENT UINT64_MAX
 
 extern _Atomic uint64_t metric_values[M_COUNT];
 
+/* clang-format off */
 enum histogram {
 #define HISTOGRAM_ENUM(id, name, unit, help) H_##id,
 	HISTOGRAMS(HISTOGRAM_ENUM)
 #undef HISTOGRAM_ENUM
 	H_COUNT
 };
+/* clang-format on */
 
 /* value is in units: microseconds for seconds. Any thread. */
 void metric_observe(enum histogram h, uint64_t value);

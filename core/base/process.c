@@ -26,7 +26,8 @@ static void look_at_time(void)
 	struct rusage u;
 	if (getrusage(RUSAGE_SELF, &u) < 0)
 		return;
-	metric_set(M_PROCESS_CPU, (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec));
+	metric_set(M_PROCESS_CPU,
+	           (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec));
 }
 
 uint64_t process_open_fds(void)
@@ -49,7 +50,8 @@ static void look_at_descriptors(void)
 {
 	struct rlimit rl;
 	metric_set(M_PROCESS_OPEN_FDS, process_open_fds());
-	metric_set(M_PROCESS_MAX_FDS, getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur == RLIM_INFINITY ? METRIC_ABSENT : (uint64_t)rl.rlim_cur);
+	metric_set(M_PROCESS_MAX_FDS,
+	           getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur == RLIM_INFINITY ? METRIC_ABSENT : (uint64_t)rl.rlim_cur);
 }
 
 void process_look(void)

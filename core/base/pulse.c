@@ -15,7 +15,7 @@
 
 static struct slot {
 	atomic_bool is_taken;
-	_Atomic int64_t since_ms; /* monotonic: at work since then; 0: at rest */
+	_Atomic int64_t since_ms;    /* monotonic: at work since then; 0: at rest */
 	_Atomic int64_t patience_ms; /* of this turn; 0: its role's */
 	enum wc_role role;
 	char name[16];

@@ -10,7 +10,7 @@
 void pulse_rest(void); /* the calling thread waits for work from here on; the first call makes it known, by its role and name */
 void pulse_work(void);
 void pulse_patience(int64_t ms); /* the turn under way may take so long before it counts as hanging: for jobs that walk over all there is */
-void pulse_end(void); /* it ends, or does something else from now on */
+void pulse_end(void);            /* it ends, or does something else from now on */
 
 /* The thread that is longest at work among those of all roles, or, with only_vital, those that must never wait for a disk's jobs: not the helpers.
  * Returns for how many ms; 0: all rest. name gets its name. */

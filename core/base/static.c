@@ -38,7 +38,7 @@ int getaddrinfo(const char *restrict node, const char *restrict service, const s
 	struct entry {
 		struct addrinfo info;
 		struct sockaddr_storage address;
-	} *e;
+	} * e;
 	int family = hints ? hints->ai_family : AF_UNSPEC;
 	bool is_passive = hints && (hints->ai_flags & AI_PASSIVE);
 	struct sockaddr_in v4 = { .sin_family = AF_INET };

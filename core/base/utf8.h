@@ -12,14 +12,17 @@ struct utf8 {
 	uint8_t low, high; /* what the next one must be within */
 };
 bool utf8_feed(struct utf8 *u, const void *data, size_t n); /* false: invalid, and stays so */
-static inline bool utf8_done(const struct utf8 *u) { return u->need == 0; }
+static inline bool utf8_done(const struct utf8 *u)
+{
+	return u->need == 0;
+}
 bool utf8_valid(const void *data, size_t n);
 /* Length (1..4) of the valid sequence that begins at p, or 0 if there is none within n bytes. */
 size_t utf8_step(const uint8_t *p, size_t n);
 
 /* Input of the rest is valid UTF-8. */
-size_t utf8_count(struct str s);                      /* code points */
-struct str utf8_prefix(struct str s, size_t points);  /* the first `points` code points */
+size_t utf8_count(struct str s);                     /* code points */
+struct str utf8_prefix(struct str s, size_t points); /* the first `points` code points */
 /* Without leading and trailing white space: Unicode White_Space plus U+001C..U+001F, as Python's str.strip(). */
 struct str utf8_trim(struct str s);
 /* Terminal columns of s (wide East Asian and emoji two, combining marks none), as utf8proc_charwidth has them. */

@@ -21,20 +21,10 @@ _Thread_local enum wc_role wc_role;
 const char *wc_strerror(int error)
 {
 	static const char *const text[] = {
-		[0] = "no error",
-		[WC_EAGAIN] = "not now",
-		[WC_ENOMEM] = "out of memory",
-		[WC_ETOOBIG] = "too big",
-		[WC_EBAD] = "malformed",
-		[WC_EUTF8] = "not valid UTF-8",
-		[WC_ENOENT] = "no such thing",
-		[WC_EEXIST] = "already there",
-		[WC_EDENIED] = "denied",
-		[WC_ESTORAGE] = "storage failed",
-		[WC_EIO] = "input/output error",
-		[WC_ECLOSED] = "closed",
-		[WC_EFULL] = "no room",
-		[WC_ECONFLICT] = "conflict",
+		[0] = "no error",        [WC_EAGAIN] = "not now",          [WC_ENOMEM] = "out of memory",   [WC_ETOOBIG] = "too big",
+		[WC_EBAD] = "malformed", [WC_EUTF8] = "not valid UTF-8",   [WC_ENOENT] = "no such thing",   [WC_EEXIST] = "already there",
+		[WC_EDENIED] = "denied", [WC_ESTORAGE] = "storage failed", [WC_EIO] = "input/output error", [WC_ECLOSED] = "closed",
+		[WC_EFULL] = "no room",  [WC_ECONFLICT] = "conflict",
 	};
 	unsigned code = error < 0 ? 0u - (unsigned)error : (unsigned)error;
 

@@ -18,19 +18,19 @@
 
 /* Functions return 0 (or a count) or one of these, negated. */
 enum wc_error {
-	WC_EAGAIN = 1,  /* not now: more input, more room or more time is needed */
-	WC_ENOMEM,      /* memory a peer asked for could not be had */
-	WC_ETOOBIG,     /* over a limit */
-	WC_EBAD,        /* malformed input */
-	WC_EUTF8,       /* not valid UTF-8 */
-	WC_ENOENT,      /* no such thing */
-	WC_EEXIST,      /* already there */
-	WC_EDENIED,     /* not yours */
-	WC_ESTORAGE,    /* the disk or the database refused */
-	WC_EIO,         /* a socket or a file failed; errno says how */
-	WC_ECLOSED,     /* the other side is gone */
-	WC_EFULL,       /* no room: a bound on what is stored, or a full disk */
-	WC_ECONFLICT,   /* the same key with other content, or the wrong offset */
+	WC_EAGAIN = 1, /* not now: more input, more room or more time is needed */
+	WC_ENOMEM,     /* memory a peer asked for could not be had */
+	WC_ETOOBIG,    /* over a limit */
+	WC_EBAD,       /* malformed input */
+	WC_EUTF8,      /* not valid UTF-8 */
+	WC_ENOENT,     /* no such thing */
+	WC_EEXIST,     /* already there */
+	WC_EDENIED,    /* not yours */
+	WC_ESTORAGE,   /* the disk or the database refused */
+	WC_EIO,        /* a socket or a file failed; errno says how */
+	WC_ECLOSED,    /* the other side is gone */
+	WC_EFULL,      /* no room: a bound on what is stored, or a full disk */
+	WC_ECONFLICT,  /* the same key with other content, or the wrong offset */
 };
 const char *wc_strerror(int error); /* accepts -WC_E… and WC_E… */
 

@@ -14,8 +14,8 @@
 
 #include <openssl/evp.h>
 
-#include "files/impl.h"
 #include "base/logmsg.h"
+#include "files/impl.h"
 
 #define MEM_CAP_BYTES (256ull << 20)
 
@@ -160,8 +160,8 @@ uint64_t blobs_bytes(struct blobs *b)
 
 static void cause_unreadable(const char *dir, char **cause)
 {
-	wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", dir, strerror(errno),
-	         (unsigned)geteuid());
+	wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", dir,
+	         strerror(errno), (unsigned)geteuid());
 }
 
 static int open_one(int dir_fd, const char *dir, const char *name, int *fd, char **cause)
@@ -209,7 +209,8 @@ int blobs_check(const char *dir, char **cause)
 
 		/* A link to what is not there, such as a disk that is not mounted, is not made anew. */
 		if (fd < 0 && (errno != ENOENT || fstatat(dir_fd, names[i], &link, AT_SYMLINK_NOFOLLOW) == 0)) {
-			wc_cause(cause, "cannot use %s/%s: %s: make it a writable directory, or name another one with --data", dir, names[i], strerror(errno));
+			wc_cause(cause, "cannot use %s/%s: %s: make it a writable directory, or name another one with --data", dir,
+			         names[i], strerror(errno));
 			rc = -WC_ESTORAGE;
 		} else if (i == 0) {
 			b->blobs_fd = fd;
@@ -309,8 +310,8 @@ int blobs_look(struct blobs **out, const char *dir, char **cause)
 	for (size_t i = 0; b->dir_fd >= 0 && i < WC_LEN(names); i++) {
 		*fds[i] = openat(b->dir_fd, names[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (*fds[i] < 0 && errno != ENOENT) {
-			wc_cause(cause, "cannot use %s/%s: %s: make it a writable directory, or name another one with --data", dir, names[i],
-			         strerror(errno));
+			wc_cause(cause, "cannot use %s/%s: %s: make it a writable directory, or name another one with --data", dir,
+			         names[i], strerror(errno));
 			blobs_close(b);
 			return -WC_ESTORAGE;
 		}

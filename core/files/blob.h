@@ -5,8 +5,8 @@
 #ifndef WC_BLOB_H
 #define WC_BLOB_H
 
-#include "store/store.h"
 #include "base/wc.h"
+#include "store/store.h"
 
 struct blobs;
 
@@ -14,7 +14,7 @@ struct blobs;
 int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **cause) WC_MUSTCHECK;
 /* In memory: at most so many files and parts of uploads at once, each of which holds a descriptor (1000 if not called). Thread: main, before others. */
 void blobs_bound_files(struct blobs *b, int max);
-uint64_t blobs_memory_cap(const struct blobs *b); /* in memory: cap_bytes; on disk: 0. Any thread */
+uint64_t blobs_memory_cap(const struct blobs *b);        /* in memory: cap_bytes; on disk: 0. Any thread */
 void blobs_set_cap(struct blobs *b, uint64_t cap_bytes); /* in memory: from the next blob on. Any thread */
 void blobs_close(struct blobs *b);
 /* From now on what is stored counts there, and is refused as that says (-WC_EFULL, -WC_ESTORAGE). Thread: main, before others use b. */
@@ -46,9 +46,9 @@ uint64_t blobs_bytes(struct blobs *b); /* stored in all; kept up to date, cheap 
  * the server included. One writer at a time per upload: a second upload_begin takes over, the first one's next write gets -WC_ECLOSED. */
 struct upload;
 struct upload_state {
-	uint64_t size;    /* announced */
-	uint64_t offset;  /* stored so far; size: complete */
-	char handle[64];  /* when complete: good for its uploader alone, random, terminated; else "" */
+	uint64_t size;   /* announced */
+	uint64_t offset; /* stored so far; size: complete */
+	char handle[64]; /* when complete: good for its uploader alone, random, terminated; else "" */
 };
 /* Starts at `offset`, which must be what is stored (0 starts over); -WC_ECONFLICT and *state says where to go on. Complete already: 0, *out NULL and
  * *state has the handle. size is checked by the caller against the limit; at most WC_UPLOADS_OPEN per identity (-WC_ETOOBIG). All of
@@ -75,10 +75,11 @@ int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle
 
 /* What the database says; asked by the collector. */
 struct blob_rows {
-	int (*refs)(void *arg, const uint8_t sha[WC_SHA_BYTES]); /* messages that stand for it; negative: not known now */
+	int (*refs)(void *arg, const uint8_t sha[WC_SHA_BYTES]);        /* messages that stand for it; negative: not known now */
 	int (*is_released)(void *arg, const uint8_t sha[WC_SHA_BYTES]); /* on the list of blobs_release: 1, 0; negative: not known now */
-	bool (*knows)(void *arg, uint64_t identity_id, int64_t at_ms); /* is there such a person, and was then? In doubt yes */
-	bool (*keeps)(void *arg); /* a backup counts on every blob. Asked after refs: a backup that begins after the answer "no" copies the same "no" */
+	bool (*knows)(void *arg, uint64_t identity_id, int64_t at_ms);  /* is there such a person, and was then? In doubt yes */
+	bool (*keeps)(
+		void *arg); /* a backup counts on every blob. Asked after refs: a backup that begins after the answer "no" copies the same "no" */
 	void *arg;
 };
 
@@ -88,11 +89,11 @@ void blobs_settle(struct blobs *b, const struct blob_rows *rows);
 void blobs_release(struct blobs *b, const struct blob_rows *rows, uint8_t (*sha)[WC_SHA_BYTES], size_t n, bool *is_done);
 
 struct blob_sweep {
-	size_t files;                        /* looked at */
-	size_t unexplained;                  /* of them, no row or handle knows them */
-	size_t moved, returned, removed;     /* to DIR/lost, out of it to be blobs again, and out of it for good */
+	size_t files;                    /* looked at */
+	size_t unexplained;              /* of them, no row or handle knows them */
+	size_t moved, returned, removed; /* to DIR/lost, out of it to be blobs again, and out of it for good */
 	uint64_t moved_bytes, removed_bytes;
-	bool is_stopped;                     /* unexplained was more than a tenth: nothing was moved */
+	bool is_stopped; /* unexplained was more than a tenth: nothing was moved */
 };
 /* Removes dead uploads, moves to DIR/lost what nothing explains, brings back what is needed again and removes what lay there for a day. Logs
  * what it did. accepts: it may move any number. */

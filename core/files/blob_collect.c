@@ -11,13 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "files/impl.h"
 #include "base/logmsg.h"
+#include "files/impl.h"
 
-#define TRIES 20              /* at a moment in which no hold comes or goes */
-#define FEW_FILES 20          /* below it a tenth means nothing */
+#define TRIES 20     /* at a moment in which no hold comes or goes */
+#define FEW_FILES 20 /* below it a tenth means nothing */
 #define JUMP_MS (10 * 60 * 1000)
-#define MTIME_SLACK_MS 2000   /* file times may be that coarse */
+#define MTIME_SLACK_MS 2000 /* file times may be that coarse */
 
 /* --- Sets of hashes. */
 
@@ -285,7 +285,8 @@ static bool move_all(struct sweep *w, const struct sha_set *from)
 
 		w->out->moved += fate == FATE_DONE;
 		if (fate == FATE_FAILED)
-			log_error("lost cannot be used", "error=\"%s\" files=%zu remedy=\"make lost in the data folder a writable directory; the files stay\"",
+			log_error("lost cannot be used",
+			          "error=\"%s\" files=%zu remedy=\"make lost in the data folder a writable directory; the files stay\"",
 			          strerror(errno), from->count);
 		if (fate == FATE_FAILED || (fate == FATE_LATER && w->rows->keeps(w->rows->arg)))
 			return false;
@@ -296,9 +297,11 @@ static bool move_all(struct sweep *w, const struct sha_set *from)
 static void say_stopped(struct blobs *b, const struct blob_sweep *out)
 {
 	if (!b->stop_was_said)
-		log_error("sweep stopped", "files=%zu unexplained=%zu reason=\"no row of the database explains these, more than a tenth of all files\""
-		          " remedy=\"put back the database that knows them (wavechatctl restore FILE DIR), or restart with --accept-orphans to move them to lost\"",
-		          out->files, out->unexplained);
+		log_error(
+			"sweep stopped",
+			"files=%zu unexplained=%zu reason=\"no row of the database explains these, more than a tenth of all files\""
+			" remedy=\"put back the database that knows them (wavechatctl restore FILE DIR), or restart with --accept-orphans to move them to lost\"",
+			out->files, out->unexplained);
 	b->stop_was_said = true;
 }
 
@@ -324,8 +327,11 @@ static void move_out(struct sweep *w, bool accepts)
 		         (unsigned long long)bytes);
 	w->keeps_handles |= !move_all(w, &w->unexplained);
 	if (out->moved > moved)
-		log_warn("files moved", "files=%zu bytes=%llu of=%zu to=lost reason=\"no row explains them\" remedy=\"within a day, put back the database that"
-		         " knows them\"", out->moved - moved, (unsigned long long)(out->moved_bytes - bytes), out->files);
+		log_warn(
+			"files moved",
+			"files=%zu bytes=%llu of=%zu to=lost reason=\"no row explains them\" remedy=\"within a day, put back the database that"
+			" knows them\"",
+			out->moved - moved, (unsigned long long)(out->moved_bytes - bytes), out->files);
 }
 
 static bool is_dead_record(void *arg, const struct upload_record *rec)

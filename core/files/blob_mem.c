@@ -12,8 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "files/impl.h"
 #include "base/logmsg.h"
+#include "files/impl.h"
 
 #define MEM_DONE_MAX 10000
 
@@ -96,7 +96,8 @@ static int make_room(struct blobs *b, uint64_t more, size_t files)
 		}
 		idle = NULL;
 		for (at = &b->mem_uploads; *at; at = &(*at)->next) /* newest first */
-			if ((*at)->part_fd >= 0 && ((*at)->rec.stored || !wants_bytes) && !upload_is_active(b, (*at)->rec.identity_id, (*at)->rec.name))
+			if ((*at)->part_fd >= 0 && ((*at)->rec.stored || !wants_bytes) &&
+			    !upload_is_active(b, (*at)->rec.identity_id, (*at)->rec.name))
 				idle = at;
 		if (unused)
 			drop(b, unused);

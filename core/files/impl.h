@@ -31,10 +31,10 @@ struct upload_record {
 	uint64_t identity_id;
 	uint8_t name[UPLOAD_NAME_BYTES];
 	uint64_t size;
-	uint64_t stored;  /* bytes that are there; not written down, the part's own length says it */
-	int64_t at_ms;    /* is_done: when; else: last written to */
+	uint64_t stored; /* bytes that are there; not written down, the part's own length says it */
+	int64_t at_ms;   /* is_done: when; else: last written to */
 	bool is_done;
-	bool is_used;     /* is_done, and a message was committed with its handle: from then on only messages keep the blob */
+	bool is_used; /* is_done, and a message was committed with its handle: from then on only messages keep the blob */
 	uint8_t sha[WC_SHA_BYTES];
 	char handle[64];
 };
@@ -44,7 +44,7 @@ struct mem_blob {
 	int fd;
 	uint64_t size;
 	int64_t put_ms;
-	bool is_used; /* when last asked */
+	bool is_used;    /* when last asked */
 	bool is_pending; /* as BLOB_MODE_PENDING */
 };
 
@@ -59,8 +59,8 @@ struct blob_hold {
 	LIST_ENTRY(blob_hold) link; /* b->held, then b->ended */
 	struct blobs *b;
 	uint8_t sha[WC_SHA_BYTES];
-	bool is_used;        /* its message was committed */
-	bool is_upload;      /* it named the blob by the handle of this record: */
+	bool is_used;   /* its message was committed */
+	bool is_upload; /* it named the blob by the handle of this record: */
 	uint64_t identity_id;
 	uint8_t name[UPLOAD_NAME_BYTES];
 	char handle[64];
@@ -69,10 +69,10 @@ struct blob_hold {
 
 struct blobs {
 	bool is_memory, is_look; /* is_look: opened by blobs_look, nothing may change */
-	pthread_mutex_t lock; /* names in the directories, `active`, and all of the memory kind. Never held over an fsync */
+	pthread_mutex_t lock;    /* names in the directories, `active`, and all of the memory kind. Never held over an fsync */
 	_Atomic uint64_t bytes;
-	struct space *space; /* NULL: nothing is bounded */
-	uint64_t cost_at_open; /* of blobs and parts, as space_cost has it; until there is a space */
+	struct space *space;         /* NULL: nothing is bounded */
+	uint64_t cost_at_open;       /* of blobs and parts, as space_cost has it; until there is a space */
 	pthread_mutex_t create_lock; /* counting the open uploads of an identity and adding one is one step; taken before `lock` */
 	struct upload *active;
 	/* blob_hold.c. Taken after `lock`, or alone; held for a few instructions */
@@ -82,16 +82,16 @@ struct blobs {
 	uint64_t hold_moves;
 	/* on disk */
 	int dir_fd, blobs_fd, tmp_fd, uploads_fd;
-	int lost_fd;                      /* -1 until there is one; lock */
-	int64_t opened_ms;                /* real */
+	int lost_fd;       /* -1 until there is one; lock */
+	int64_t opened_ms; /* real */
 	_Atomic uint64_t lost_bytes, lost_files;
 	/* the collector's own */
 	bool was_swept, stop_was_said;
 	int64_t purged_real_ms, purged_mono_ms; /* of the last purge of lost/, to see the clock jump; 0: none yet */
 	/* in memory */
 	_Atomic uint64_t cap_bytes;
-	uint64_t part_bytes;            /* also of what is being written before it is a blob */
-	size_t files_max, parts;        /* parts: uploads that are not whole, each with a descriptor */
+	uint64_t part_bytes;     /* also of what is being written before it is a blob */
+	size_t files_max, parts; /* parts: uploads that are not whole, each with a descriptor */
 	struct mem_blob *mem;
 	size_t mem_count;
 	struct mem_upload *mem_uploads;
@@ -135,7 +135,7 @@ void blob_tmp_name(char out[2 * UPLOAD_NAME_BYTES + 1]);
  * counts already (blob_count, space_take) and goes on counting, as the blob. */
 int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size) WC_MUSTCHECK;
 void blob_is_decided(struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
-void blob_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* with the lock held */
+void blob_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);      /* with the lock held */
 /* Is it there? Then it counts as put now. */
 int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
 
@@ -146,7 +146,8 @@ int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SH
 int mem_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
 int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
 void mem_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* with the lock held */
-bool mem_settle(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_stored); /* with the lock held: was it pending? Stored: no longer */
+bool mem_settle(struct blobs *b, const uint8_t sha[WC_SHA_BYTES],
+                bool is_stored); /* with the lock held: was it pending? Stored: no longer */
 int mem_each(struct blobs *b, blob_fn fn, void *arg);
 void mem_mark_used(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_used);
 void mem_close(struct blobs *b);

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "files/impl.h"
 #include "base/logmsg.h"
+#include "files/impl.h"
 
 #define LOST_NAME_BYTES (2 * WC_SHA_BYTES + 1)
 
@@ -39,7 +39,8 @@ void lost_open(struct blobs *b)
 	if (b->lost_fd >= 0)
 		(void)lost_walk(b, count_one, b);
 	else if (errno != ENOENT)
-		log_warn("lost cannot be used", "error=\"%s\" remedy=\"make lost in the data folder a writable directory\"", strerror(errno));
+		log_warn("lost cannot be used", "error=\"%s\" remedy=\"make lost in the data folder a writable directory\"",
+		         strerror(errno));
 }
 
 int lost_walk(struct blobs *b, int (*fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st), void *arg)

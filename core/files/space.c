@@ -22,9 +22,9 @@
 #define LOG_FILE "wavechat.db-wal"
 #define MB (UINT64_C(1) << 20)
 #define LOOK_MS 1000
-#define LOOK_LOW_MS 100     /* when there is little: what chat writes in a second is much then */
-#define FOUND_FULL_MS 1000  /* after the disk refused, for so long nothing is tried */
-#define RETRY_MS 10000      /* after the reserve could not be made */
+#define LOOK_LOW_MS 100    /* when there is little: what chat writes in a second is much then */
+#define FOUND_FULL_MS 1000 /* after the disk refused, for so long nothing is tried */
+#define RETRY_MS 10000     /* after the reserve could not be made */
 #define DEFAULT_BOUND_MAX (10240 * MB)
 #define RESERVE_MIN (200 * MB)
 #define RESERVE_MAX (2048 * MB)
@@ -37,18 +37,18 @@ struct space {
 	int dir_fd; /* -1: in memory */
 	pthread_t thread;
 	pthread_mutex_t lock; /* what follows; never held over a call that may wait for a disk */
-	pthread_cond_t moved;     /* is_stopping, keeps_reserve */
+	pthread_cond_t moved; /* is_stopping, keeps_reserve */
 	bool is_stopping, is_running, keeps_reserve;
 	struct space_state now;
 	uint64_t unwritten_bytes; /* taken, not on the disk yet */
 	uint64_t disk_inodes, free_inodes;
-	uint64_t log_bytes;       /* of the database: it needs that much once more to be worked into it */
+	uint64_t log_bytes; /* of the database: it needs that much once more to be worked into it */
 	bool is_given_up, is_below_floor, is_below_reserve;
-	bool is_unseen;           /* what is full the numbers do not show: a quota. Then the reserve's 32 MB are known by not being had again */
-	int64_t found_full_ms; /* monotonic; 0: not */
+	bool is_unseen; /* what is full the numbers do not show: a quota. Then the reserve's 32 MB are known by not being had again */
+	int64_t found_full_ms;        /* monotonic; 0: not */
 	pthread_mutex_t reserve_lock; /* who makes or gives up the reserve file; taken before `lock` */
 	bool was_told_no_reserve;
-	int64_t reserve_next_ms;  /* monotonic; after it could not be made. The thread's */
+	int64_t reserve_next_ms; /* monotonic; after it could not be made. The thread's */
 	_Atomic bool made_reserve;
 	_Atomic bool is_low, is_full; /* of now, for what runs often */
 };
@@ -92,11 +92,15 @@ static void tell(const struct space *s, bool was_below_floor, bool was_below_res
 	const struct space_state *n = &s->now;
 
 	if (s->is_below_floor && !was_below_floor)
-		log_warn("storage is full", "free_mb=%llu disk_mb=%llu remedy=\"free disk space: messages and files are refused until then; "
-		         "deletions, bans and mutes go on\"", in_mb(n->free_bytes), in_mb(n->disk_bytes));
+		log_warn("storage is full",
+		         "free_mb=%llu disk_mb=%llu remedy=\"free disk space: messages and files are refused until then; "
+		         "deletions, bans and mutes go on\"",
+		         in_mb(n->free_bytes), in_mb(n->disk_bytes));
 	else if (s->is_below_reserve && !was_below_reserve)
-		log_warn("storage is low", "free_mb=%llu reserve_mb=%llu remedy=\"free disk space: files are refused until then; --free-reserve-mb "
-		         "sets the bound\"", in_mb(n->free_bytes), in_mb(n->reserve_bytes));
+		log_warn("storage is low",
+		         "free_mb=%llu reserve_mb=%llu remedy=\"free disk space: files are refused until then; --free-reserve-mb "
+		         "sets the bound\"",
+		         in_mb(n->free_bytes), in_mb(n->reserve_bytes));
 	if ((was_below_floor || was_below_reserve) && !s->is_below_floor && !s->is_below_reserve)
 		log_warn("storage has room again", "free_mb=%llu disk_mb=%llu", in_mb(n->free_bytes), in_mb(n->disk_bytes));
 }
@@ -113,7 +117,8 @@ static void set_flags(struct space *s)
 	set_limits(s);
 	floor = n->floor_bytes + s->log_bytes + (s->is_given_up ? SPACE_RESERVE_BYTES : 0);
 	s->is_below_floor = is_below(n->free_bytes, floor, was_below_floor) || s->free_inodes < inodes_low / 10;
-	s->is_below_reserve = s->is_below_floor || is_below(n->free_bytes, n->reserve_bytes, was_below_reserve) || s->free_inodes < inodes_low;
+	s->is_below_reserve = s->is_below_floor || is_below(n->free_bytes, n->reserve_bytes, was_below_reserve) ||
+	                      s->free_inodes < inodes_low;
 	tell(s, was_below_floor, was_below_reserve);
 	if (s->found_full_ms && mono_ms() - s->found_full_ms >= FOUND_FULL_MS)
 		s->found_full_ms = 0;
@@ -181,7 +186,8 @@ uint64_t space_cost(uint64_t size)
 static void say_bound_reached(struct space_state *n)
 {
 	if (!n->is_bound_reached)
-		log_warn("files reached their bound", "used_mb=%llu bound_mb=%llu remedy=\"%s\"", in_mb(n->used_bytes), in_mb(n->bound_bytes),
+		log_warn("files reached their bound", "used_mb=%llu bound_mb=%llu remedy=\"%s\"", in_mb(n->used_bytes),
+		         in_mb(n->bound_bytes),
 		         n->is_bound_given ? "none if it passes: the oldest are being removed; else give more with --max-storage-mb"
 		                           : "new files are refused: give more with --max-storage-mb, or delete some with wavechatctl");
 	n->is_bound_reached = true;
@@ -302,7 +308,8 @@ static void make_reserve(struct space *s)
 	if (n.free_bytes < wanted_for_reserve(&n)) {
 		set_unseen(s, false);
 		if (!s->was_told_no_reserve)
-			log_info("no reserve file", "free_mb=%llu wanted_mb=%llu made=\"when there is room\"", in_mb(n.free_bytes), in_mb(wanted_for_reserve(&n)));
+			log_info("no reserve file", "free_mb=%llu wanted_mb=%llu made=\"when there is room\"", in_mb(n.free_bytes),
+			         in_mb(wanted_for_reserve(&n)));
 		s->was_told_no_reserve = true;
 		return;
 	}
@@ -317,7 +324,8 @@ static void make_reserve(struct space *s)
 	set_unseen(s, rc != 0 && (err == ENOSPC || err == EDQUOT));
 	if (rc != 0) {
 		if (!s->was_told_no_reserve)
-			log_warn("no reserve file", "error=\"%s\" remedy=\"see that the data folder is writable and below its quota; it is tried again\"",
+			log_warn("no reserve file",
+			         "error=\"%s\" remedy=\"see that the data folder is writable and below its quota; it is tried again\"",
 			         strerror(err));
 		s->was_told_no_reserve = true;
 		s->reserve_next_ms = mono_ms() + RETRY_MS;
@@ -347,7 +355,8 @@ static bool give_up(int dir_fd)
 		is_freed = (ftruncate(fd, 0) == 0 || unlinkat(dir_fd, SPACE_RESERVE_FILE, 0) == 0) && fsync(fd) == 0;
 	close(fd);
 	if (is_freed)
-		log_warn("reserve given up", "storage_mb=%llu remedy=\"free disk space: it is kept for deletions, bans and mutes until then\"",
+		log_warn("reserve given up",
+		         "storage_mb=%llu remedy=\"free disk space: it is kept for deletions, bans and mutes until then\"",
 		         in_mb(SPACE_RESERVE_BYTES));
 	return is_freed;
 }

@@ -5,8 +5,8 @@
 #ifndef WC_SPACE_H
 #define WC_SPACE_H
 
-#include "server/options.h"
 #include "base/wc.h"
+#include "server/options.h"
 
 /* Given up when the disk is full, so that bans, mutes and deletions still commit and the server starts. */
 #define SPACE_RESERVE_FILE "reserve"

@@ -6,10 +6,12 @@
 #include <string.h>
 
 /* Where the fields of a header are. */
+/* clang-format off */
 enum {
 	AT_NAME = 0, AT_MODE = 100, AT_UID = 108, AT_GID = 116, AT_SIZE = 124, AT_MTIME = 136, AT_SUM = 148, AT_TYPE = 156, AT_MAGIC = 257, AT_PREFIX = 345,
 	NAME_LEN = 100, SIZE_LEN = 12, SUM_LEN = 8, PREFIX_LEN = 155,
 };
+/* clang-format on */
 
 static const uint8_t zeros[TAR_BLOCK];
 
@@ -88,20 +90,18 @@ static const char *refusal(uint8_t type)
 {
 	switch (type) {
 	case '1':
-	case '2':
-		return "it is a link";
+	case '2': return "it is a link";
 	case '3':
 	case '4':
-	case '6':
-		return "it is a device or a pipe";
-	default:
-		return "it is of a kind that a backup does not have";
+	case '6': return "it is a device or a pipe";
+	default: return "it is of a kind that a backup does not have";
 	}
 }
 
 int tar_parse(const uint8_t block[TAR_BLOCK], struct tar_entry *out, const char **why)
 {
-	const size_t prefix = block[AT_MAGIC + 5] == '\0' ? strnlen((const char *)block + AT_PREFIX, PREFIX_LEN) : 0; /* GNU's own has other things there */
+	const size_t prefix = block[AT_MAGIC + 5] == '\0' ? strnlen((const char *)block + AT_PREFIX, PREFIX_LEN)
+	                                                  : 0; /* GNU's own has other things there */
 	const size_t name = strnlen((const char *)block + AT_NAME, NAME_LEN);
 	const uint8_t type = block[AT_TYPE];
 	uint64_t sum;

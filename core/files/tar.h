@@ -26,10 +26,10 @@ struct tar_reader {
 	ssize_t (*read)(void *arg, void *to, size_t n); /* 0 at the end; -1: errno says why */
 	void *arg;
 	/* the reader's own; zero at first */
-	uint64_t at;         /* bytes read */
-	uint64_t left;       /* of the entry's bytes */
-	size_t padding;      /* behind them */
-	bool is_cut_short;   /* -WC_EBAD because there is no more */
+	uint64_t at;       /* bytes read */
+	uint64_t left;     /* of the entry's bytes */
+	size_t padding;    /* behind them */
+	bool is_cut_short; /* -WC_EBAD because there is no more */
 	char why[TAR_NAME_BYTES + 128];
 	struct tar_entry entry;
 };

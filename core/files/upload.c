@@ -10,21 +10,21 @@
 
 #include <openssl/evp.h>
 
-#include "files/impl.h"
 #include "base/logmsg.h"
+#include "files/impl.h"
 
 #define HANDLE_RANDOM_BYTES 16
 
 struct upload {
 	struct blobs *b;
-	struct upload *next; /* b->active; b->lock */
-	int refs;            /* its owner, and who is taking it over; b->lock */
-	pthread_mutex_t lock; /* the rest; held while bytes are written, and through begin and finish */
-	bool is_taken;       /* somebody else sends this upload now */
-	bool is_counted;     /* all of its size is set aside (space.h); else what is stored counts */
+	struct upload *next;      /* b->active; b->lock */
+	int refs;                 /* its owner, and who is taking it over; b->lock */
+	pthread_mutex_t lock;     /* the rest; held while bytes are written, and through begin and finish */
+	bool is_taken;            /* somebody else sends this upload now */
+	bool is_counted;          /* all of its size is set aside (space.h); else what is stored counts */
 	struct upload_record rec; /* who and which never change after upload_begin lists it: others compare them under b->lock */
 	int fd;
-	EVP_MD_CTX *md;      /* of all that was written; NULL: some of it was written before, hash at the end */
+	EVP_MD_CTX *md; /* of all that was written; NULL: some of it was written before, hash at the end */
 };
 
 /* --- Who is sending. */

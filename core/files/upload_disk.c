@@ -18,8 +18,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "files/impl.h"
 #include "base/logmsg.h"
+#include "files/impl.h"
 
 #define DIR_NAME_BYTES (16 + 1)
 #define PATH_BYTES (DIR_NAME_BYTES + 2 * UPLOAD_NAME_BYTES + 8)
@@ -60,7 +60,8 @@ static int write_record(struct blobs *b, const struct upload_record *rec, const 
 	fd = openat(b->tmp_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	if (blob_write_all(fd, text, (size_t)n, 0) == 0 && (!rec->is_done || fsync(fd) == 0) && renameat(b->tmp_fd, tmp, b->uploads_fd, path) == 0)
+	if (blob_write_all(fd, text, (size_t)n, 0) == 0 && (!rec->is_done || fsync(fd) == 0) &&
+	    renameat(b->tmp_fd, tmp, b->uploads_fd, path) == 0)
 		rc = 0;
 	n = errno;
 	close(fd);
@@ -70,7 +71,8 @@ static int write_record(struct blobs *b, const struct upload_record *rec, const 
 	return rc;
 }
 
-static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *kind, struct upload_record *rec)
+static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *kind,
+                       struct upload_record *rec)
 {
 	char path[PATH_BYTES], text[256], sha[65] = "", handle[64] = "";
 	unsigned long long identity, size;
@@ -89,7 +91,8 @@ static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name
 	text[n] = '\0';
 	memset(rec, 0, sizeof(*rec));
 	/* One that was damaged counts as absent: the client starts over. */
-	if (sscanf(text, "wavechat-upload 1\nidentity %llu\nsize %llu\nat %lld\nsha %64s\nhandle %63s\n", &identity, &size, &at_ms, sha, handle) != 5 ||
+	if (sscanf(text, "wavechat-upload 1\nidentity %llu\nsize %llu\nat %lld\nsha %64s\nhandle %63s\n", &identity, &size, &at_ms, sha,
+	           handle) != 5 ||
 	    identity != identity_id || wc_unhex(rec->sha, WC_SHA_BYTES, (struct str){ sha, strlen(sha) }) != 0)
 		return -WC_ENOENT;
 	rec->identity_id = identity_id;

@@ -9,16 +9,16 @@
 
 struct inbox {
 	_Alignas(64) _Atomic(struct event *) top;
-	_Atomic size_t bytes;         /* cost of what is queued or being worked on */
+	_Atomic size_t bytes;                      /* cost of what is queued or being worked on */
 	_Alignas(64) _Atomic uint32_t is_sleeping; /* the futex word */
-	_Atomic bool was_full;        /* a producer was turned away since the last inbox_done */
+	_Atomic bool was_full;                     /* a producer was turned away since the last inbox_done */
 	size_t cap_bytes;
-	size_t taken_bytes;           /* the consumer's own: cost of the batch it holds */
+	size_t taken_bytes; /* the consumer's own: cost of the batch it holds */
 };
 
 struct inbox *inbox_new(size_t cap_bytes)
 {
-	struct inbox *in = aligned_alloc(64, (sizeof *in + 63) / 64 * 64);
+	struct inbox *in = aligned_alloc(64, (sizeof(*in) + 63) / 64 * 64);
 	WC_ASSERT(in);
 	*in = (struct inbox){ .cap_bytes = cap_bytes };
 	return in;

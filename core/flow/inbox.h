@@ -14,7 +14,10 @@ void inbox_free(struct inbox *in); /* and the events in it */
 
 /* A chain, newest first (each ->next is the event before it; last is the oldest). Takes the events. Any thread. */
 void inbox_push(struct inbox *in, struct event *newest, struct event *oldest);
-static inline void inbox_push_one(struct inbox *in, struct event *e) { inbox_push(in, e, e); }
+static inline void inbox_push_one(struct inbox *in, struct event *e)
+{
+	inbox_push(in, e, e);
+}
 bool inbox_is_full(const struct inbox *in);
 
 /* Everything pushed so far, oldest first; NULL if nothing came within timeout_ms. Thread: room. */

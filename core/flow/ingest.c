@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "wire/decode.h"
 #include "state/lockdown.h"
 #include "state/tail.h"
+#include "wire/decode.h"
 
 struct ingest {
 	struct inbox *inbox;
@@ -87,7 +87,8 @@ static void run_slow(void *arg, struct store_reader *reader)
 	}
 	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
 	if (e && is_file(e) && !is_refused)
-		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, in->room && room_has_dialect_1(in->room) ? shbuf_large_most() : TAIL_INLINE_BYTES);
+		prepare_file(&e, in->blobs, s->identity, in->max_file_mb,
+		             in->room && room_has_dialect_1(in->room) ? shbuf_large_most() : TAIL_INLINE_BYTES);
 	/* The frame, of which nothing is looked at any more; or what an event on its way was counted with. */
 	free(s->data);
 	ws_budget_give(in->budget, s->reserved);
@@ -105,8 +106,14 @@ static void run_slow(void *arg, struct store_reader *reader)
 
 static bool submit(struct ingest *in, struct conn *c, struct event *e, uint8_t *data, size_t len, size_t reserved)
 {
-	struct slow *s = xcalloc(1, sizeof *s);
-	*s = (struct slow){ .in = in, .conn = c, .identity = conn_identity(c), .data = data, .len = len, .reserved = reserved, .event = e,
+	struct slow *s = xcalloc(1, sizeof(*s));
+	*s = (struct slow){ .in = in,
+		            .conn = c,
+		            .identity = conn_identity(c),
+		            .data = data,
+		            .len = len,
+		            .reserved = reserved,
+		            .event = e,
 		            .is_first = !conn_is_subscribed(c) };
 	helpers_submit(in->helpers, run_slow, s);
 	return true;
@@ -180,12 +187,14 @@ static bool is_full(void *arg)
 
 struct hub_ops ingest_ops(struct ingest *in)
 {
-	return (struct hub_ops){ .message = message, .oversize = oversize, .ending = ending, .closed = closed, .flush = flush, .is_full = is_full, .arg = in };
+	return (struct hub_ops){
+		.message = message, .oversize = oversize, .ending = ending, .closed = closed, .flush = flush, .is_full = is_full, .arg = in
+	};
 }
 
 struct ingest *ingest_new(struct inbox *inbox, struct blobs *blobs, struct helpers *helpers, struct ws_budget *budget, int max_file_mb)
 {
-	struct ingest *in = xcalloc(1, sizeof *in);
+	struct ingest *in = xcalloc(1, sizeof(*in));
 	*in = (struct ingest){ .inbox = inbox, .blobs = blobs, .helpers = helpers, .budget = budget, .max_file_mb = max_file_mb };
 	return in;
 }

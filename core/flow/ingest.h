@@ -4,10 +4,10 @@
 #ifndef WC_INGEST_H
 #define WC_INGEST_H
 
-#include "files/blob.h"
 #include "base/helper.h"
-#include "hub/hub.h"
+#include "files/blob.h"
 #include "flow/inbox.h"
+#include "hub/hub.h"
 #include "room/room.h"
 
 struct ingest;

@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "base/base64.h"
-#include "files/blob.h"
 #include "base/metrics.h"
+#include "files/blob.h"
 
 #define PIECE_BYTES (48 * 1024) /* a multiple of 3, so that pieces of base64 join without padding */
 

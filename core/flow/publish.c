@@ -18,12 +18,12 @@ struct publisher {
 	const uint32_t *readers;
 	bool has_written;
 	uint64_t frames, bytes, inserts, deliveries; /* since the last flush */
-	struct chain chains[BCAST_READERS_MAX]; /* one a hub */
+	struct chain chains[BCAST_READERS_MAX];      /* one a hub */
 };
 
 struct publisher *publisher_new(struct hubs *hubs, const uint32_t readers[DIALECTS])
 {
-	struct publisher *p = xcalloc(1, sizeof *p);
+	struct publisher *p = xcalloc(1, sizeof(*p));
 	p->hubs = hubs;
 	p->readers = readers;
 	for (int d = 0; d < DIALECTS; d++)
@@ -82,7 +82,8 @@ void publish_mail(struct publisher *p, struct mail *m)
 	p->inserts++;
 }
 
-void publish_insert(struct publisher *p, const struct session *s, uint64_t at, size_t skip, struct shbuf *a, struct shbuf *b, struct shbuf *c)
+void publish_insert(struct publisher *p, const struct session *s, uint64_t at, size_t skip, struct shbuf *a, struct shbuf *b,
+                    struct shbuf *c)
 {
 	struct mail *m = mail_new(MAIL_INSERT, s->conn);
 	m->at = at;

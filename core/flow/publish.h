@@ -5,10 +5,10 @@
 #ifndef WC_PUBLISH_H
 #define WC_PUBLISH_H
 
-#include "wire/encode.h"
-#include "hub/hub.h"
 #include "base/metrics.h"
+#include "hub/hub.h"
 #include "state/user.h"
+#include "wire/encode.h"
 
 struct publisher;
 
@@ -28,7 +28,8 @@ size_t publish_frame_max(struct publisher *p, enum dialect d);
 /* Collects a mail. */
 void publish_mail(struct publisher *p, struct mail *m);
 /* Up to three parts, in place of `skip` bytes of the session's log at `at`. References are taken over; NULL parts are left out. */
-void publish_insert(struct publisher *p, const struct session *s, uint64_t at, size_t skip, struct shbuf *a, struct shbuf *b, struct shbuf *c);
+void publish_insert(struct publisher *p, const struct session *s, uint64_t at, size_t skip, struct shbuf *a, struct shbuf *b,
+                    struct shbuf *c);
 /* A close frame, once all that was published before has gone out. why: M_EVICTED_… or M_LEFT_…, for the metrics. */
 void publish_close(struct publisher *p, struct conn *c, enum metric why, int code, const char *reason);
 

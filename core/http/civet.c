@@ -20,8 +20,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "http/httpcheck.h"
 #include "base/logmsg.h"
+#include "http/httpcheck.h"
 
 static ssize_t caught_send(const void *data, size_t n);
 

@@ -141,7 +141,8 @@ static bool is_same_client(const struct chain *a, const struct chain *b)
 {
 	uint8_t one[16], other[16];
 
-	return a->has_found == b->has_found && (!a->has_found || (ip_bytes(&a->found, one) && ip_bytes(&b->found, other) && memcmp(one, other, 16) == 0));
+	return a->has_found == b->has_found &&
+	       (!a->has_found || (ip_bytes(&a->found, one) && ip_bytes(&b->found, other) && memcmp(one, other, 16) == 0));
 }
 
 int forwarded_read(const uint8_t *p, size_t n, const struct ip_nets *proxies, struct sockaddr_storage *peer, bool *is_https)

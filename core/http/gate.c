@@ -14,11 +14,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "http/forwarded.h"
-#include "net/listener.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
+#include "http/forwarded.h"
+#include "net/listener.h"
 #include "net/seats.h"
 #include "net/tls.h"
 
@@ -154,18 +154,13 @@ static void turned_away(struct gate *g, const struct sockaddr_storage *peer, enu
 static int judge_verdict(struct gate *g, const struct sockaddr_storage *peer, enum seats_verdict verdict)
 {
 	switch (verdict) {
-	case SEATS_GIVEN:
-		return 0;
+	case SEATS_GIVEN: return 0;
 	case SEATS_FULL:
 		turned_away(g, peer, M_REFUSED_FULL, "max-connections");
 		g->is_short = true; /* those between two requests make room */
 		return 503;
-	case SEATS_ADDRESS_FULL:
-		turned_away(g, peer, M_REFUSED_ADDRESS_FULL, "max-connections-per-ip");
-		return 429;
-	case SEATS_TOO_FAST:
-		turned_away(g, peer, M_REFUSED_TOO_FAST, "handshake-rate");
-		return 429;
+	case SEATS_ADDRESS_FULL: turned_away(g, peer, M_REFUSED_ADDRESS_FULL, "max-connections-per-ip"); return 429;
+	case SEATS_TOO_FAST: turned_away(g, peer, M_REFUSED_TOO_FAST, "handshake-rate"); return 429;
 	}
 	return 503;
 }
@@ -258,8 +253,10 @@ static void log_host(const struct hconn *c)
 		if (str_is_word(name, "Host") && hosts++ == 0)
 			host = value;
 	if (log_gap_is_over(&gap, HOST_LOG_MS, &missed))
-		log_warn("host refused", "host=%s headers=%d more=%llu remedy=\"let the proxy in front send one Host header, with the name and port that the page has\"",
-		         log_quote(quoted, host), hosts, (unsigned long long)missed);
+		log_warn(
+			"host refused",
+			"host=%s headers=%d more=%llu remedy=\"let the proxy in front send one Host header, with the name and port that the page has\"",
+			log_quote(quoted, host), hosts, (unsigned long long)missed);
 	else
 		log_debug("host refused", "host=%s headers=%d", log_quote(quoted, host), hosts);
 }
@@ -379,7 +376,9 @@ static void admit(struct gate *g, int fd, struct sockaddr_storage *peer, bool is
 		status = 503;
 	if (g->o.seats) {
 		is_proxied = ip_bytes(peer, addr) && ip_in_nets(addr, &g->o.proxies);
-		status = !is_proxied && is_banned(g, peer) ? 403 : judge_verdict(g, peer, seats_take(g->o.seats, is_proxied ? NULL : peer, &seat));
+		status = !is_proxied && is_banned(g, peer)
+		                 ? 403
+		                 : judge_verdict(g, peer, seats_take(g->o.seats, is_proxied ? NULL : peer, &seat));
 	}
 	if (!status)
 		c = calloc(1, sizeof(*c));

@@ -10,19 +10,19 @@
 #include "net/ipban.h"
 #include "net/seats.h"
 
-#define GATE_LISTENERS 32 /* one for each address of the door; and with TLS, if wanted, as many for those who come without */
+#define GATE_LISTENERS 32  /* one for each address of the door; and with TLS, if wanted, as many for those who come without */
 #define GATE_HEAD_MS 5000  /* from accept, or from the first byte of a further request; a phone on a bad line needs about one */
 #define GATE_IDLE_MS 30000 /* browsers drop theirs after minutes, but each one costs a descriptor */
 
 struct gate_opts {
-	int listeners[GATE_LISTENERS]; /* taken, also on failure */
+	int listeners[GATE_LISTENERS];     /* taken, also on failure */
 	int listener_count, redirect_from; /* listeners from redirect_from on send everyone to HTTPS */
-	struct tls *tls;               /* NULL: plain. Else who comes in plain has is_redirect set */
-	int head_ms, idle_ms;          /* deadlines; 0: GATE_HEAD_MS, GATE_IDLE_MS */
-	int head_bytes;                /* of a whole header, at most HTTP_HEAD_BYTES; 0: that many */
-	int max_connections;           /* at this door, WebSockets handed on not among them; 0: no bound of its own */
-	struct seats *seats;           /* borrowed, this gate its one taker; NULL: no limits on who may come in, and no bans */
-	struct ip_nets proxies;        /* borrowed: whose word for an address is taken */
+	struct tls *tls;                   /* NULL: plain. Else who comes in plain has is_redirect set */
+	int head_ms, idle_ms;              /* deadlines; 0: GATE_HEAD_MS, GATE_IDLE_MS */
+	int head_bytes;                    /* of a whole header, at most HTTP_HEAD_BYTES; 0: that many */
+	int max_connections;               /* at this door, WebSockets handed on not among them; 0: no bound of its own */
+	struct seats *seats;               /* borrowed, this gate its one taker; NULL: no limits on who may come in, and no bans */
+	struct ip_nets proxies;            /* borrowed: whose word for an address is taken */
 	void *arg;
 	/* Both take c. Thread: gate. on_head must not wait long: nobody is let in meanwhile. */
 	void (*on_head)(void *arg, struct hconn *c);

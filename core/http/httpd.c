@@ -7,14 +7,14 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "http/impl.h"
-#include "net/listener.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
-#include "http/origin.h"
-#include "net/seats.h"
 #include "base/utf8.h"
+#include "http/impl.h"
+#include "http/origin.h"
 #include "http/xfer.h"
+#include "net/listener.h"
+#include "net/seats.h"
 
 #define ORIGIN_LOG_MS 60000 /* between two lines about refused origins */
 
@@ -453,7 +453,7 @@ int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause)
 		error = xfer_start(&h->xfer, opts->transfer_ms, opts->rate, cause);
 	if (!error)
 		error = civet_start(&h->civet, opts->workers ? opts->workers : default_workers(), opts->on_websocket ? WC_WS_PATH : NULL,
-		                     &ops, cause);
+		                    &ops, cause);
 	/* Last: from here on connections come in. It takes the listener, also if it fails. */
 	if (!error) {
 		error = gate_start(&h->gate, &gate, cause);

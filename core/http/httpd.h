@@ -16,9 +16,9 @@
 
 #include <sys/socket.h>
 
-#include "net/ipban.h"
-#include "http/gate.h"
 #include "base/wc.h"
+#include "http/gate.h"
+#include "net/ipban.h"
 
 struct httpd;
 struct http_req;
@@ -33,7 +33,7 @@ struct taken {
 	struct ssl_st *tls; /* NULL: plain */
 	uint8_t *early;     /* malloc'd; NULL if early_len is 0 */
 	size_t early_len;
-	struct seat *seat; /* left when the socket is closed; NULL: nobody counts */
+	struct seat *seat;            /* left when the socket is closed; NULL: nobody counts */
 	struct sockaddr_storage peer; /* the client, also behind a trusted proxy */
 };
 
@@ -47,25 +47,26 @@ struct http_route {
 };
 
 struct httpd_opts {
-	const char *listen;              /* numeric address, or NULL: every address, IPv6 and IPv4 */
-	int port;                        /* 0: a free one */
+	const char *listen; /* numeric address, or NULL: every address, IPv6 and IPv4 */
+	int port;           /* 0: a free one */
 	/* Instead of listen and port: bound already (listener_bind); taken, also on failure. Those from redirect_from on send everyone to HTTPS. */
 	int sockets[HTTPD_SOCKETS], socket_count, redirect_from;
-	const char *unix_path;           /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
-	struct tls *tls;                 /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
-	bool hsts;                       /* over HTTPS, here or at a trusted proxy: tell browsers to stay with it */
-	int max_connections;             /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
-	struct seats *seats;             /* borrowed: limits by address, over the WebSockets' whole life. NULL: none, and no bans */
-	struct ip_nets proxies;          /* borrowed: trusted to name their clients, and how those came */
-	_Atomic(char *const *) allow_origin; /* borrowed: pages of these origins may talk to this server too, see origin.h; NULL: its own alone */
-	int head_bytes;                  /* of a whole header; 0: HTTP_HEAD_BYTES */
-	int head_ms;                     /* for a whole header; 0: 5,000 */
-	int idle_ms;                     /* between two requests of a connection; 0: 30,000 */
-	int transfer_ms;                 /* without any progress of an answer or a body, 0: 30,000 and 60,000; and the span of `rate` */
-	int rate;                        /* bytes a second that an answer or a body moves at least, over a minute; 0: any */
-	int workers;                     /* civetweb worker threads; 0: a sensible number */
-	const struct http_route *routes; /* ends with a NULL method */
-	void *arg;                       /* passed to routes */
+	const char *unix_path;  /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
+	struct tls *tls;        /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
+	bool hsts;              /* over HTTPS, here or at a trusted proxy: tell browsers to stay with it */
+	int max_connections;    /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
+	struct seats *seats;    /* borrowed: limits by address, over the WebSockets' whole life. NULL: none, and no bans */
+	struct ip_nets proxies; /* borrowed: trusted to name their clients, and how those came */
+	_Atomic(char *const *)
+		allow_origin; /* borrowed: pages of these origins may talk to this server too, see origin.h; NULL: its own alone */
+	int head_bytes;       /* of a whole header; 0: HTTP_HEAD_BYTES */
+	int head_ms;          /* for a whole header; 0: 5,000 */
+	int idle_ms;          /* between two requests of a connection; 0: 30,000 */
+	int transfer_ms;      /* without any progress of an answer or a body, 0: 30,000 and 60,000; and the span of `rate` */
+	int rate;             /* bytes a second that an answer or a body moves at least, over a minute; 0: any */
+	int workers;          /* civetweb worker threads; 0: a sensible number */
+	const struct http_route *routes;                  /* ends with a NULL method */
+	void *arg;                                        /* passed to routes */
 	void (*on_websocket)(void *arg, struct taken *t); /* takes all of *t; a worker's thread. NULL: no WebSockets here */
 };
 

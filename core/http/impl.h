@@ -4,8 +4,8 @@
 
 #include <stdatomic.h>
 
-#include "http/gate.h"
 #include "http/civet.h"
+#include "http/gate.h"
 #include "http/httpd.h"
 #include "http/xfer.h"
 
@@ -33,7 +33,7 @@ struct http_req {
 
 /* Any thread that owns c. Each of these but the first two gives c away: to the peer's further requests, to the transfer thread, or to its end. */
 struct str httpd_field(const struct hconn *c, const char *wanted); /* of the header being answered: a field's value, or an empty one */
-bool httpd_is_https(const struct hconn *c);                         /* by TLS here or at a trusted proxy */
+bool httpd_is_https(const struct hconn *c);                        /* by TLS here or at a trusted proxy */
 void httpd_answer(struct httpd *h, struct hconn *c, const struct http_reply *r, bool keeps_alive);
 void httpd_refuse(struct httpd *h, struct hconn *c, int status); /* what never becomes a request */
 void httpd_redirect(struct httpd *h, struct hconn *c);           /* to HTTPS */

@@ -85,7 +85,9 @@ bool host_is_local(struct str name)
 
 static int port_of_scheme(struct str scheme)
 {
-	return str_is_word(scheme, "https") || str_is_word(scheme, "wss") ? 443 : str_is_word(scheme, "http") || str_is_word(scheme, "ws") ? 80 : -1;
+	return str_is_word(scheme, "https") || str_is_word(scheme, "wss") ? 443
+	       : str_is_word(scheme, "http") || str_is_word(scheme, "ws") ? 80
+	                                                                  : -1;
 }
 
 static bool origin_parse(struct str origin, struct str *scheme, struct host *host)

@@ -17,10 +17,10 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
-#include "http/gate.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
+#include "http/gate.h"
 
 #define TURN_BYTES (256 * 1024)
 #define CHUNK_BYTES (64 * 1024)

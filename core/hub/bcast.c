@@ -56,7 +56,7 @@ struct bcast *bcast_new(size_t size_bytes, int readers)
 {
 	WC_ASSERT(size_bytes >= 65536 && (size_bytes & (size_bytes - 1)) == 0);
 	WC_ASSERT(readers >= 1 && readers <= BCAST_READERS_MAX);
-	struct bcast *b = aligned_alloc(64, (sizeof *b + 63) / 64 * 64);
+	struct bcast *b = aligned_alloc(64, (sizeof(*b) + 63) / 64 * 64);
 	if (!b)
 		return NULL;
 	*b = (struct bcast){ .size = size_bytes, .readers = readers };

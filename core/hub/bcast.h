@@ -45,7 +45,7 @@ size_t bcast_frame_max(const struct bcast *b);
 uint8_t *bcast_reserve(struct bcast *b, size_t len);
 uint64_t bcast_commit(struct bcast *b, size_t len); /* the reserved bytes are a frame; returns its position */
 uint64_t bcast_tail(const struct bcast *b);
-bool bcast_release(struct bcast *b); /* publishes up to tail; true if head moved */
+bool bcast_release(struct bcast *b);                          /* publishes up to tail; true if head moved */
 void bcast_wait(struct bcast *b, size_t len, int timeout_ms); /* until len bytes might fit */
 
 uint64_t bcast_lag(const struct bcast *b); /* bytes released that the slowest sweep has not passed yet. Any thread */

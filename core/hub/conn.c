@@ -3,8 +3,8 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "hub/impl.h"
 #include "base/logmsg.h"
+#include "hub/impl.h"
 #include "net/seats.h"
 
 #define FLUSH_IOVECS 64
@@ -204,7 +204,7 @@ static uint32_t small_bytes(const struct mail *m)
 	for (int i = 0; i < m->nparts; i++)
 		if (!is_large(m->parts[i]))
 			sum += m->parts[i]->len;
-	return (uint32_t)(sum + sizeof *m);
+	return (uint32_t)(sum + sizeof(*m));
 }
 
 /* What takes long waits with those that take long: a thousand inits must not come before the next message to everybody. */
@@ -257,7 +257,7 @@ void conn_fill(struct conn *c, struct mail *fill)
 		m->kind = MAIL_INSERT;
 		count_inserts(c, -(int64_t)small_bytes(m));
 		m->nparts = fill->nparts;
-		memcpy(m->parts, fill->parts, sizeof m->parts);
+		memcpy(m->parts, fill->parts, sizeof(m->parts));
 		count_inserts(c, small_bytes(m));
 		fill->nparts = 0;
 		mark_for_output(c, m);
@@ -517,9 +517,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 		send_control(c, WS_PONG, out->data, out->len);
 		break;
 	case WS_EV_CLOSE: end(c, M_LEFT_CLOSED, out->code, ""); break;
-	case WS_EV_FAIL:
-		end(c, M_EVICTED_PROTOCOL, out->code, out->reason);
-		break;
+	case WS_EV_FAIL: end(c, M_EVICTED_PROTOCOL, out->code, out->reason); break;
 	case WS_EV_BLOCKED:
 		if (!(c->pause & PAUSE_BUDGET)) {
 			c->pause |= PAUSE_BUDGET;

@@ -12,10 +12,10 @@
 #include <unistd.h>
 
 #include "base/fault.h"
-#include "http/httpd.h"
-#include "hub/impl.h"
 #include "base/logmsg.h"
 #include "base/pulse.h"
+#include "http/httpd.h"
+#include "hub/impl.h"
 #include "net/seats.h"
 
 #define BUDGET_RETRY_MS 20
@@ -31,7 +31,7 @@
 
 struct mail *mail_new(enum mail_kind kind, struct conn *c)
 {
-	struct mail *m = xcalloc(1, sizeof *m);
+	struct mail *m = xcalloc(1, sizeof(*m));
 	m->kind = (uint8_t)kind;
 	m->conn = c;
 	return m;
@@ -56,7 +56,7 @@ static void wake(struct hub *h)
 {
 	if (atomic_load(&h->is_sleeping) && atomic_exchange(&h->is_sleeping, false)) {
 		uint64_t one = 1;
-		if (write(h->event, &one, sizeof one) < 0)
+		if (write(h->event, &one, sizeof(one)) < 0)
 			log_error("eventfd", "error=\"%s\"", strerror(errno));
 	}
 }
@@ -177,7 +177,8 @@ static void drain(struct hub *h)
 		if (c->is_dead || c->is_closing) {
 			mail_free(m);
 		} else if (m->kind == MAIL_CLOSE) {
-			conn_start_close_at(c, (enum metric)(M_EVICTED_FIRST + m->why), m->at, (int)m->skip, m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
+			conn_start_close_at(c, (enum metric)(M_EVICTED_FIRST + m->why), m->at, (int)m->skip,
+			                    m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
 			mail_free(m);
 		} else {
 			conn_insert(c, m);
@@ -282,7 +283,7 @@ static void take_events(struct hub *h, const struct epoll_event *evs, int n)
 		struct conn *c = evs[i].data.ptr;
 		if (!c) {
 			uint64_t count;
-			if (read(h->event, &count, sizeof count) < 0 && errno != EAGAIN)
+			if (read(h->event, &count, sizeof(count)) < 0 && errno != EAGAIN)
 				log_error("eventfd", "error=\"%s\"", strerror(errno));
 			continue;
 		}
@@ -327,7 +328,7 @@ static void *hub_main(void *arg)
 {
 	struct hub *h = arg;
 	char name[16];
-	snprintf(name, sizeof name, "io/%d", h->number);
+	snprintf(name, sizeof(name), "io/%d", h->number);
 	wc_thread_is(ROLE_IO, name);
 	struct epoll_event evs[EVENTS];
 	while (!is_done_stopping(h)) {
@@ -383,9 +384,9 @@ static void *hub_main(void *arg)
 
 static struct hub *hub_new(struct hubs *hs, int number)
 {
-	struct hub *h = aligned_alloc(64, (sizeof *h + 63) / 64 * 64);
+	struct hub *h = aligned_alloc(64, (sizeof(*h) + 63) / 64 * 64);
 	WC_ASSERT(h);
-	memset(h, 0, sizeof *h);
+	memset(h, 0, sizeof(*h));
 	h->all = hs;
 	h->number = number;
 	h->now_s = 1;
@@ -405,10 +406,10 @@ static struct hub *hub_new(struct hubs *hs, int number)
 
 struct hubs *hubs_start(const struct hub_opts *opts, char **cause)
 {
-	struct hubs *hs = xcalloc(1, sizeof *hs);
+	struct hubs *hs = xcalloc(1, sizeof(*hs));
 	hs->o = *opts;
 	hs->start_ms = mono_ms();
-	hs->v = xcalloc((size_t)opts->threads, sizeof *hs->v);
+	hs->v = xcalloc((size_t)opts->threads, sizeof(*hs->v));
 	uint8_t ping[WS_HEADER_MAX];
 	size_t n = ws_header(ping, WS_PING, 0);
 	hs->ping = shbuf_copy(ping, n);
@@ -493,7 +494,7 @@ void hubs_free(struct hubs *hs)
 int hubs_adopt(struct hubs *hs, struct taken *t)
 {
 	int rc = -WC_ECLOSED;
-	struct conn *c = atomic_load(&hs->is_stopped) ? NULL : calloc(1, sizeof *c);
+	struct conn *c = atomic_load(&hs->is_stopped) ? NULL : calloc(1, sizeof(*c));
 	if (!c) {
 		struct transport io = { t->fd, t->tls };
 		transport_close(&io);
@@ -564,7 +565,7 @@ struct hub *conn_hub(const struct conn *c)
 
 void conn_peer(const struct conn *c, struct sockaddr_storage *out)
 {
-	memset(out, 0, sizeof *out);
+	memset(out, 0, sizeof(*out));
 	if (c->is_v4) {
 		struct sockaddr_in *a = (void *)out;
 		a->sin_family = AF_INET;

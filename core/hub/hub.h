@@ -11,12 +11,12 @@
 
 #include <sys/socket.h>
 
-#include "hub/bcast.h"
 #include "base/shbuf.h"
 #include "base/wc.h"
+#include "hub/bcast.h"
 #include "hub/wsframe.h"
 
-#define HUB_RINGS 2            /* one a dialect */
+#define HUB_RINGS 2 /* one a dialect */
 #define MAIL_PARTS 3
 #define MAIL_AT_HEAD UINT64_MAX /* after all that is released now, on a frame boundary */
 
@@ -59,7 +59,8 @@ struct hub_ops {
 	 * frees, whose budget share the callee gives back (ws_budget_give). Returns true if the connection must not be read further until
 	 * MAIL_RESUME or MAIL_SUBSCRIBE. Thread: I/O. */
 	bool (*message)(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved);
-	bool (*oversize)(void *arg, struct conn *c, const uint8_t *head, size_t len); /* as message; head: the first bytes of one too long to keep */
+	bool (*oversize)(void *arg, struct conn *c, const uint8_t *head,
+	                 size_t len); /* as message; head: the first bytes of one too long to keep */
 	/* A subscribed connection said goodbye or broke the protocol, and is read no further: MAIL_CLOSE with this code and reason (a literal) is to
 	 * come once all it sent before is answered. Thread: I/O. NULL: closed without waiting for that. */
 	void (*ending)(void *arg, struct conn *c, int code, const char *reason);
@@ -73,12 +74,13 @@ struct hub_opts {
 	int threads;
 	size_t ring_bytes;
 	struct ws_limits limits;
-	int join_timeout_ms;   /* to the first MAIL_SUBSCRIBE */
-	int ping_interval_ms;  /* and a peer silent for twice that is dropped */
+	int join_timeout_ms;     /* to the first MAIL_SUBSCRIBE */
+	int ping_interval_ms;    /* and a peer silent for twice that is dropped */
 	size_t insert_cap_bytes; /* of small inserts waiting on one connection */
-	_Atomic size_t pending_cap_bytes; /* of those in all, before connections that do not read and have more than their share are dropped */
-	_Atomic int message_timeout_s;    /* for a message of up to WS_SMALL, from its first byte; 0: none */
-	_Atomic size_t large_cap_bytes;  /* of living large buffers in all, before slow readers of them are dropped */
+	_Atomic size_t
+		pending_cap_bytes;     /* of those in all, before connections that do not read and have more than their share are dropped */
+	_Atomic int message_timeout_s; /* for a message of up to WS_SMALL, from its first byte; 0: none */
+	_Atomic size_t large_cap_bytes; /* of living large buffers in all, before slow readers of them are dropped */
 	struct hub_ops ops;
 };
 
@@ -95,7 +97,7 @@ int hubs_adopt(struct hubs *hs, struct taken *t);
 void hubs_set_limits(struct hubs *hs, const struct hub_opts *opts);
 struct bcast *hubs_ring(struct hubs *hs, int ring);
 size_t hubs_receiving_bytes(const struct hubs *hs); /* of the frame budget, spent now. Any thread */
-int hubs_count(const struct hubs *hs);           /* I/O threads */
+int hubs_count(const struct hubs *hs);              /* I/O threads */
 int hub_number(const struct hub *h);
 /* Mail, newest first (each ->next the one before it), all for this hub's connections. Takes it. Any thread. */
 void hub_post(struct hub *h, struct mail *newest, struct mail *oldest);
@@ -105,13 +107,13 @@ void hubs_wake(struct hubs *hs); /* after bcast_release, or when the inbox has r
 /* Of a connection. hub, peer: any thread that got it in an event or a call. The rest: whoever is said. */
 struct hub *conn_hub(const struct conn *c);
 void conn_peer(const struct conn *c, struct sockaddr_storage *out);
-uint64_t conn_identity(const struct conn *c); /* Thread: I/O. 0 before MAIL_SUBSCRIBE */
+uint64_t conn_identity(const struct conn *c);  /* Thread: I/O. 0 before MAIL_SUBSCRIBE */
 bool conn_is_subscribed(const struct conn *c); /* Thread: I/O */
 /* Until then (mono_ms) its files are not worth storing: the room would refuse them. Any thread. */
 void conn_refuse_files(struct conn *c, int64_t until_ms);
 bool conn_files_are_refused(const struct conn *c);
-void *conn_session(const struct conn *c);     /* Thread: room; the room's own pointer */
+void *conn_session(const struct conn *c); /* Thread: room; the room's own pointer */
 void conn_set_session(struct conn *c, void *session);
-int conn_count_refusal(struct conn *c);       /* Thread: room. How many of its joins were refused, this one too */
+int conn_count_refusal(struct conn *c); /* Thread: room. How many of its joins were refused, this one too */
 
 #endif

@@ -5,8 +5,8 @@
 
 #include <pthread.h>
 
-#include "hub/hub.h"
 #include "base/metrics.h"
+#include "hub/hub.h"
 #include "net/transport.h"
 
 #define SCRATCH_BYTES (64 * 1024)

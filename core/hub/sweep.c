@@ -4,9 +4,9 @@
 #include "base/fault.h"
 #include "hub/impl.h"
 
-#define SLICE 16            /* connections, before a look at the clock */
-#define SWEEP_TURN_US 250   /* of a long round, before what came in is read */
-#define FRONT 256           /* connections that do not wait for a long round's end */
+#define SLICE 16          /* connections, before a look at the clock */
+#define SWEEP_TURN_US 250 /* of a long round, before what came in is read */
+#define FRONT 256         /* connections that do not wait for a long round's end */
 /* Serving them again may cost as much time as the rounds themselves, */
 #define FRONT_LEAST_US 1000 /* at least that at once, */
 #define FRONT_MOST_US 6000  /* at most that after a pause, */
@@ -19,7 +19,7 @@ void list_add(struct hub *h, struct conn *c, int list)
 	struct list *l = &h->lists[list];
 	if (l->n == l->room) {
 		l->room = l->room ? l->room * 2 : 64;
-		l->v = xrealloc(l->v, l->room * sizeof *l->v);
+		l->v = xrealloc(l->v, l->room * sizeof(*l->v));
 	}
 	c->list = (uint8_t)list;
 	c->slot = l->n;

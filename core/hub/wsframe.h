@@ -12,12 +12,14 @@
 
 enum ws_opcode { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
+/* clang-format off */
 enum ws_close {
 	WS_CLOSE_NORMAL = 1000, WS_CLOSE_GOING_AWAY = 1001, WS_CLOSE_PROTOCOL = 1002, WS_CLOSE_UNSUPPORTED = 1003,
 	WS_CLOSE_NO_STATUS = 1005, WS_CLOSE_BAD_UTF8 = 1007, WS_CLOSE_POLICY = 1008, WS_CLOSE_TOO_BIG = 1009,
 	WS_CLOSE_INTERNAL = 1011, WS_CLOSE_RESTART = 1012, WS_CLOSE_TRY_LATER = 1013,
 	WC_CLOSE_KICKED = 4001, WC_CLOSE_BANNED = 4002, WC_CLOSE_TOO_SLOW = 4008,
 };
+/* clang-format on */
 
 /* Shared by all readers: bytes of unfinished messages over WS_SMALL that may be held in all. */
 struct ws_budget {
@@ -29,11 +31,11 @@ struct ws_budget {
 struct ws_limits {
 	_Atomic size_t soft_bytes; /* a longer message is read to its end and thrown away: WS_EV_OVERSIZE */
 	_Atomic size_t hard_bytes; /* past this: WS_EV_FAIL with 1009, judged from the header where it can be */
-	struct ws_budget *budget; /* may be NULL */
+	struct ws_budget *budget;  /* may be NULL */
 };
 
 #define WS_SMALL (16 * 1024) /* the longest text is smaller, so that talk goes on when large frames have spent the budget */
-#define WS_HEAD_KEPT 256 /* of an oversize message, so that the answer can name what it was */
+#define WS_HEAD_KEPT 256     /* of an oversize message, so that the answer can name what it was */
 
 enum ws_event {
 	WS_EV_MORE,     /* all input used; nothing complete */
@@ -41,25 +43,25 @@ enum ws_event {
 	WS_EV_OVERSIZE, /* a text message over soft_bytes ended, valid UTF-8; data: whole characters of its first WS_HEAD_KEPT bytes */
 	WS_EV_PING,     /* data: up to 125 bytes to echo */
 	WS_EV_PONG,
-	WS_EV_CLOSE,    /* code (WS_CLOSE_NO_STATUS if none was sent), data: reason. Whatever follows is swallowed */
-	WS_EV_BLOCKED,  /* the budget is spent: feed what is left (data + *used, not touched) again later */
-	WS_EV_FAIL,     /* protocol error; code: the close code to answer with, reason: a literal. The reader is dead */
+	WS_EV_CLOSE,   /* code (WS_CLOSE_NO_STATUS if none was sent), data: reason. Whatever follows is swallowed */
+	WS_EV_BLOCKED, /* the budget is spent: feed what is left (data + *used, not touched) again later */
+	WS_EV_FAIL,    /* protocol error; code: the close code to answer with, reason: a literal. The reader is dead */
 };
 
 /* Idle it owns no heap memory, once the feed after the last event has said WS_EV_MORE. Zero-initialise, ws_in_fini to drop. */
 struct ws_in {
-	uint8_t *msg;           /* the unfinished message's bytes so far; NULL when there are none */
+	uint8_t *msg; /* the unfinished message's bytes so far; NULL when there are none */
 	size_t msg_len, msg_room;
-	size_t reserved;        /* what of it is counted in the budget */
-	uint64_t remaining;     /* payload of the current frame still to come */
-	uint64_t discarded;     /* bytes of an oversize message thrown away so far */
+	size_t reserved;    /* what of it is counted in the budget */
+	uint64_t remaining; /* payload of the current frame still to come */
+	uint64_t discarded; /* bytes of an oversize message thrown away so far */
 	uint8_t header[14], header_len;
 	uint8_t mask[4], mask_at;
 	uint8_t opcode, fin;
 	uint8_t in_frame, in_message, is_oversize, is_dead;
 	uint8_t control_len;
 	struct utf8 utf8;
-	uint8_t *control;       /* a control frame's payload when it came in pieces; else NULL */
+	uint8_t *control; /* a control frame's payload when it came in pieces; else NULL */
 };
 
 struct ws_out {

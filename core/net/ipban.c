@@ -17,7 +17,7 @@ static const uint8_t v4_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff 
 bool ip_bytes(const struct sockaddr_storage *a, uint8_t out[16])
 {
 	if (a->ss_family == AF_INET) {
-		memcpy(out, v4_prefix, sizeof v4_prefix);
+		memcpy(out, v4_prefix, sizeof(v4_prefix));
 		memcpy(out + 12, &((const struct sockaddr_in *)(const void *)a)->sin_addr, 4);
 		return true;
 	}
@@ -48,7 +48,7 @@ bool ip_is_loopback(const uint8_t addr[16])
 {
 	static const uint8_t v6[16] = { [15] = 1 };
 
-	return memcmp(addr, v6, sizeof v6) == 0 || (memcmp(addr, v4_prefix, sizeof v4_prefix) == 0 && addr[12] == 127);
+	return memcmp(addr, v6, sizeof(v6)) == 0 || (memcmp(addr, v4_prefix, sizeof(v4_prefix)) == 0 && addr[12] == 127);
 }
 
 bool ip_net_parse(const char *text, uint8_t addr[16], int *bits)
@@ -57,12 +57,12 @@ bool ip_net_parse(const char *text, uint8_t addr[16], int *bits)
 	size_t len = strcspn(text, "/");
 	struct in_addr v4;
 	int most = 128, base = 0, n;
-	if (len == 0 || len >= sizeof host)
+	if (len == 0 || len >= sizeof(host))
 		return false;
 	memcpy(host, text, len);
 	host[len] = 0;
 	if (inet_pton(AF_INET, host, &v4) == 1) {
-		memcpy(addr, v4_prefix, sizeof v4_prefix);
+		memcpy(addr, v4_prefix, sizeof(v4_prefix));
 		memcpy(addr + 12, &v4, 4);
 		most = 32;
 		base = 96;
@@ -81,15 +81,15 @@ bool ip_net_parse(const char *text, uint8_t addr[16], int *bits)
 	}
 	*bits = base + n;
 	for (int i = *bits; i < 128; i++)
-		addr[i / 8] &= (uint8_t)~(0x80 >> (i % 8));
+		addr[i / 8] &= (uint8_t) ~(0x80 >> (i % 8));
 	return true;
 }
 
 void ip_net_text(const uint8_t addr[16], int bits, char out[IP_NET_TEXT])
 {
 	char host[INET6_ADDRSTRLEN];
-	bool is_v4 = bits >= 96 && memcmp(addr, v4_prefix, sizeof v4_prefix) == 0;
-	if (!inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? addr + 12 : addr, host, sizeof host))
+	bool is_v4 = bits >= 96 && memcmp(addr, v4_prefix, sizeof(v4_prefix)) == 0;
+	if (!inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? addr + 12 : addr, host, sizeof(host)))
 		host[0] = 0;
 	if (bits == 128)
 		snprintf(out, IP_NET_TEXT, "%s", host);

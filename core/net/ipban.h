@@ -9,9 +9,9 @@
 struct sockaddr_storage;
 
 struct ip_net {
-	uint8_t addr[16];  /* IPv4 as ::ffff:a.b.c.d */
-	int bits;          /* of 128 */
-	int64_t until_ms;  /* 0: for good */
+	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
+	int bits;         /* of 128 */
+	int64_t until_ms; /* 0: for good */
 };
 
 /* Is this address banned now? A read lock and a walk along the bans. Any thread. */

@@ -11,7 +11,7 @@
 
 struct seat {
 	struct seats *all;
-	atomic_uint count;    /* connections that sit here */
+	atomic_uint count; /* connections that sit here */
 	uint8_t key[16];
 	int64_t milli_tokens; /* handshakes it may make at once, as of filled_ms */
 	int64_t filled_ms;

@@ -22,12 +22,12 @@ struct seats;
 struct seat;
 
 struct seats_opts {
-	int total;       /* connections in all; 0: no bound */
-	int descriptors; /* connections and whatever else `held` counts; 0: no bound */
+	int total;              /* connections in all; 0: no bound */
+	int descriptors;        /* connections and whatever else `held` counts; 0: no bound */
 	int (*held)(void *arg); /* descriptors that transfers hold now; any thread. NULL: none do */
 	void *held_arg;
-	int per_address; /* of them from one address; 0: no bound */
-	int rate;        /* new connections, or WebSockets through a proxy, of one address a second; 0: no bound */
+	int per_address;       /* of them from one address; 0: no bound */
+	int rate;              /* new connections, or WebSockets through a proxy, of one address a second; 0: no bound */
 	struct ip_nets exempt; /* borrowed: addresses that the last two do not meet */
 };
 
@@ -35,7 +35,7 @@ enum seats_verdict { SEATS_GIVEN, SEATS_FULL, SEATS_ADDRESS_FULL, SEATS_TOO_FAST
 
 struct seats *seats_new(const struct seats_opts *opts);
 void seats_set_opts(struct seats *s, const struct seats_opts *opts); /* who sits stays. Thread: as seats_take */
-void seats_free(struct seats *s); /* every seat was left. NULL is ignored */
+void seats_free(struct seats *s);                                    /* every seat was left. NULL is ignored */
 
 /* A new connection from a; NULL: one of a trusted proxy, which counts in all only. Thread: one at a time, as for seats_move. */
 enum seats_verdict seats_take(struct seats *s, const struct sockaddr_storage *a, struct seat **out) WC_MUSTCHECK;
@@ -47,7 +47,7 @@ struct seat *seats_move_back(struct seat *seat);
 void seat_leave(struct seat *seat);
 
 bool seats_has_descriptor(const struct seats *s); /* one more for a transfer? Any thread */
-size_t seats_open(const struct seats *s);  /* connections now. Any thread */
-size_t seats_known(const struct seats *s); /* addresses in the table. Thread: as seats_take */
+size_t seats_open(const struct seats *s);         /* connections now. Any thread */
+size_t seats_known(const struct seats *s);        /* addresses in the table. Thread: as seats_take */
 
 #endif

@@ -102,8 +102,8 @@ static SSL_CTX *context_of_files(const char *cert, const char *key, char **cause
 
 	for (size_t i = 0; i < WC_LEN(files); i++)
 		if (!file_is_plain(files[i], &what)) {
-			wc_cause(cause, "cannot use the %s %s: it is %s; it is read again at SIGHUP, so name a regular file", i ? "key" : "certificate",
-			         files[i], what);
+			wc_cause(cause, "cannot use the %s %s: it is %s; it is read again at SIGHUP, so name a regular file",
+			         i ? "key" : "certificate", files[i], what);
 			return NULL;
 		}
 	ctx = new_context(cause);

@@ -29,7 +29,7 @@ void tls_free(struct tls *t); /* sessions may outlive it; NULL is ignored */
 
 bool tls_is_own(const struct tls *t);
 void tls_fingerprint(struct tls *t, char out[TLS_FINGERPRINT_BYTES]); /* SHA-256 of the certificate */
-int64_t tls_days_left(struct tls *t); /* of the certificate; negative: it has run out */
+int64_t tls_days_left(struct tls *t);                                 /* of the certificate; negative: it has run out */
 int64_t tls_expiry_s(struct tls *t); /* when the certificate runs out, Unix seconds; 0: unknown. Thread: main */
 
 /* A session on this socket, which stays the caller's. NULL: no memory. Any thread. */

@@ -3,8 +3,8 @@
  * Nobody vouches for it, so a browser warns once, and the fingerprint printed at the start is what a person compares. It is therefore made
  * anew as seldom as can be: the names of the old one are taken over into the new, so that a machine that wanders between networks comes
  * to rest at one certificate. */
-#include "net/tls.h"
 #include "net/tls_own.h"
+#include "net/tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -143,7 +143,7 @@ static int read_pair(const char *path, EVP_PKEY **key, X509 **cert, char **cause
 	if (!f && errno == ENOENT)
 		return 0;
 	if (f) {
-		*key = PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t)"");
+		*key = PEM_read_PrivateKey(f, NULL, NULL, (void *)(uintptr_t) "");
 		*cert = PEM_read_X509(f, NULL, NULL, NULL);
 		fclose(f);
 	}
@@ -204,7 +204,8 @@ int tls_check_own(const char *dir, char **cause)
 	char path[PATH_MAX];
 	EVP_PKEY *key = NULL;
 	X509 *cert = NULL;
-	int rc = snprintf(path, sizeof(path), "%s/%s", dir, FILE_NAME) < (int)sizeof(path) ? read_pair(path, &key, &cert, cause) : -WC_ETOOBIG;
+	int rc = snprintf(path, sizeof(path), "%s/%s", dir, FILE_NAME) < (int)sizeof(path) ? read_pair(path, &key, &cert, cause)
+	                                                                                   : -WC_ETOOBIG;
 
 	EVP_PKEY_free(key);
 	X509_free(cert);

@@ -19,17 +19,10 @@
 static int tls_error(const struct transport *t, int rc, bool *wants_write)
 {
 	switch (SSL_get_error(t->tls, rc)) {
-	case SSL_ERROR_WANT_READ:
-		*wants_write = false;
-		return -WC_EAGAIN;
-	case SSL_ERROR_WANT_WRITE:
-		*wants_write = true;
-		return -WC_EAGAIN;
-	case SSL_ERROR_ZERO_RETURN:
-		return 0;
-	default:
-		ERR_clear_error();
-		return -WC_EIO;
+	case SSL_ERROR_WANT_READ: *wants_write = false; return -WC_EAGAIN;
+	case SSL_ERROR_WANT_WRITE: *wants_write = true; return -WC_EAGAIN;
+	case SSL_ERROR_ZERO_RETURN: return 0;
+	default: ERR_clear_error(); return -WC_EIO;
 	}
 }
 

@@ -22,9 +22,9 @@ struct transport {
 int transport_handshake(struct transport *t, bool *wants_write) WC_MUSTCHECK;
 ssize_t transport_recv(struct transport *t, void *buf, size_t n);
 ssize_t transport_sendv(struct transport *t, const struct iovec *iov, int n);
-size_t transport_buffered(const struct transport *t);   /* received, decrypted, and still to be read */
-bool transport_has_more(const struct transport *t);     /* after a short read: the peer's end, or a fault, is to be read yet */
-void transport_shutdown(struct transport *t); /* no more from us */
+size_t transport_buffered(const struct transport *t); /* received, decrypted, and still to be read */
+bool transport_has_more(const struct transport *t);   /* after a short read: the peer's end, or a fault, is to be read yet */
+void transport_shutdown(struct transport *t);         /* no more from us */
 void transport_close(struct transport *t);
 
 /* Where memory is short: of the kernel's, each connection accepted from this socket, which does not listen yet, takes little for what it receives,

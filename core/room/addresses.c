@@ -8,18 +8,18 @@
 #include <string.h>
 
 #include "base/logmsg.h"
+#include "base/utf8.h"
 #include "room/moderate_impl.h"
 #include "store/store_addr.h"
-#include "base/utf8.h"
 
-#define SLICE 200             /* people stored, or removed, in one transaction */
-#define QUEUE_MAX 50000       /* beyond, what comes is not noted */
-#define PEOPLE_MAX 200000     /* kept; beyond, those seen longest ago are forgotten. Some 40 MB */
-#define RETRY_MS 10000        /* when the store refused */
-#define REFRESH_MS DAY_MS     /* of somebody who stays connected */
+#define SLICE 200         /* people stored, or removed, in one transaction */
+#define QUEUE_MAX 50000   /* beyond, what comes is not noted */
+#define PEOPLE_MAX 200000 /* kept; beyond, those seen longest ago are forgotten. Some 40 MB */
+#define RETRY_MS 10000    /* when the store refused */
+#define REFRESH_MS DAY_MS /* of somebody who stays connected */
 #define DAY_MS (24 * 3600 * 1000LL)
 
-#define LINES_BURST 200       /* joins and leaves in the log at once; then so many a second, and the others as a number */
+#define LINES_BURST 200 /* joins and leaves in the log at once; then so many a second, and the others as a number */
 #define LINES_A_SECOND 20
 
 bool conn_address(const struct conn *c, uint8_t addr[16])
@@ -305,7 +305,9 @@ static int add_found(void *arg, const struct address *a)
 	if (f->n == REMEMBERED_MAX)
 		return 1;
 	struct remembered *m = &f->found[f->n++];
-	*m = (struct remembered){ a->user_id, strndup(a->name.p, a->name.len), strndup(a->key.p, a->key.len), a->is_guest, { 0 }, a->at_ms };
+	*m = (struct remembered){
+		a->user_id, strndup(a->name.p, a->name.len), strndup(a->key.p, a->key.len), a->is_guest, { 0 }, a->at_ms
+	};
 	WC_ASSERT(m->name && m->key);
 	memcpy(m->addr, a->addr, sizeof(m->addr));
 	return 0;

@@ -6,9 +6,9 @@
  * each address has only two, and another one every half a minute. Thread: room (main while it loads). */
 #include <string.h>
 
-#include "net/ipban.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
+#include "net/ipban.h"
 #include "room/impl.h"
 
 #define GUESSES_IN_ALL 20 /* times what one address may: from there on it is a storm */
@@ -85,7 +85,7 @@ int admit_password(struct room *r, const struct password *p)
 	d->mark = p->mark;
 	d->since_ms = newest_admission(r) + 1;
 	/* Who is here stays, but lets nobody else in by a link. */
-	memset(r->codes, 0, sizeof r->codes);
+	memset(r->codes, 0, sizeof(r->codes));
 	for (enum dialect k = DIALECT_1; k < DIALECTS; k++)
 		for (uint32_t i = 0; i < r->users.session_count[k]; i++)
 			r->users.sessions[k][i]->is_admitted = false;

@@ -52,7 +52,8 @@ bool ban_caution(const uint8_t addr[16], int bits, const struct ip_nets *proxies
 		int other_bits;
 
 		if (ip_net_parse(special[i].net, other, &other_bits) && nets_meet(addr, bits, other, other_bits)) {
-			snprintf(out, CAUTION_TEXT, "%s %s %s", net, bits == 128 ? "is" : "contains", bits == 128 ? special[i].one : special[i].several);
+			snprintf(out, CAUTION_TEXT, "%s %s %s", net, bits == 128 ? "is" : "contains",
+			         bits == 128 ? special[i].one : special[i].several);
 			return true;
 		}
 	}

@@ -6,21 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "room/collector.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
+#include "room/collector.h"
 #include "room/impl.h"
 
 #define TURN_MS 1000
-#define FULL_TURN_MS 100            /* when a slice of retention was full */
+#define FULL_TURN_MS 100 /* when a slice of retention was full */
 #define SEEN_MS (60 * 1000)
-#define EXPIRE_SLICE 200            /* messages a turn */
-#define MEMORY_MESSAGES 10000       /* kept with :memory:, or as many as a history has; of the longest texts, 160 MB */
+#define EXPIRE_SLICE 200      /* messages a turn */
+#define MEMORY_MESSAGES 10000 /* kept with :memory:, or as many as a history has; of the longest texts, 160 MB */
 #define MEMORY_SLICE 2000
 #define VACUUM_PAGES 64
 #define DAY_MS (24 * 3600 * 1000LL)
 
-#define TRIM_CONNECTS 1000          /* connections come since the heap was last trimmed: a storm leaves holes */
+#define TRIM_CONNECTS 1000 /* connections come since the heap was last trimmed: a storm leaves holes */
 
 struct chore {
 	struct room *room;
@@ -187,7 +187,7 @@ static void note_seen(struct room *r, bool is_last)
 			written++;
 		}
 		if (!u->sessions && !u->is_online && r->now_ms - u->seen_ms > hold_ms && expired_count < 100 && !is_last) {
-			expired = xrealloc(expired, (size_t)(expired_count + 1) * sizeof *expired);
+			expired = xrealloc(expired, (size_t)(expired_count + 1) * sizeof(*expired));
 			expired[expired_count++] = u;
 		}
 	}
@@ -254,7 +254,7 @@ void chores_tick(struct room *r)
 	}
 	r->commits_seen = commits;
 	r->evicted = false;
-	struct chore *c = xmalloc(sizeof *c);
+	struct chore *c = xmalloc(sizeof(*c));
 	*c = (struct chore){ r, trims, is_full, { .state = &r->collect } };
 	r->chores_run = true;
 	helpers_submit(r->o.helpers, run_chore, c);

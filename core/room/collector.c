@@ -10,11 +10,11 @@
 #include "base/metrics.h"
 #include "room/impl.h"
 
-#define RELEASED_SLICE 2000              /* a turn; a turn a second */
-#define STEP_BACK_MS (5 * 60 * 1000)     /* that much a clock may be set back between a first visit and an upload */
+#define RELEASED_SLICE 2000          /* a turn; a turn a second */
+#define STEP_BACK_MS (5 * 60 * 1000) /* that much a clock may be set back between a first visit and an upload */
 #define SWEEP_MIN_MS (60 * 1000)
 #define SWEEP_MAX_MS (10 * 60 * 1000)
-#define SWEEP_SHARE 100                  /* a sweep takes at most one part of so many of the time */
+#define SWEEP_SHARE 100 /* a sweep takes at most one part of so many of the time */
 
 struct asker {
 	const struct room *room;
@@ -54,7 +54,8 @@ static bool is_ours(struct store_reader *r, struct collect_turn *t)
 		return true;
 	}
 	if (!t->state->was_replaced)
-		log_error("database replaced", "remedy=\"restart: the running server still uses the file that was there; until then no file is removed\"");
+		log_error("database replaced",
+		          "remedy=\"restart: the running server still uses the file that was there; until then no file is removed\"");
 	t->state->was_replaced = true;
 	return false;
 }
@@ -62,7 +63,7 @@ static bool is_ours(struct store_reader *r, struct collect_turn *t)
 static void release(const struct room *room, const struct blob_rows *rows, struct store_reader *r, struct collect_turn *t)
 {
 	uint64_t *ids = xmalloc(RELEASED_SLICE * sizeof(*ids));
-	uint8_t (*sha)[WC_SHA_BYTES] = xmalloc(RELEASED_SLICE * sizeof(*sha));
+	uint8_t(*sha)[WC_SHA_BYTES] = xmalloc(RELEASED_SLICE * sizeof(*sha));
 	bool *is_done = xcalloc(RELEASED_SLICE, sizeof(*is_done));
 	struct blobs *b = room->o.blobs;
 	/* First the list, then the ends of messages: each that a deletion on the list was of has ended before it. */

@@ -2,8 +2,8 @@
 #ifndef WC_COLLECT_H
 #define WC_COLLECT_H
 
-#include "store/store.h"
 #include "base/wc.h"
+#include "store/store.h"
 
 struct room;
 

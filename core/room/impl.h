@@ -6,17 +6,17 @@
 
 #include <pthread.h>
 
+#include "flow/publish.h"
 #include "room/collector.h"
-#include "wire/decode.h"
-#include "wire/encode.h"
+#include "room/room.h"
 #include "state/iprate.h"
 #include "state/lockdown.h"
 #include "state/password.h"
-#include "flow/publish.h"
-#include "room/room.h"
-#include "store/store_admin.h"
 #include "state/tail.h"
 #include "state/user.h"
+#include "store/store_admin.h"
+#include "wire/decode.h"
+#include "wire/encode.h"
 
 #define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
 
@@ -39,15 +39,15 @@ struct action {
 	bool is_void;            /* its connection was closed meanwhile: no answer */
 	bool closes;             /* after its error */
 	bool is_stored;
-	bool is_repeat;          /* the cid was there: msg is the first one, strings in `copy` */
-	char *copy;              /* of msg's strings, or of words */
-	struct user *user;       /* EV_JOIN: who it is */
-	bool is_new;             /* made by this batch */
+	bool is_repeat;                   /* the cid was there: msg is the first one, strings in `copy` */
+	char *copy;                       /* of msg's strings, or of words */
+	struct user *user;                /* EV_JOIN: who it is */
+	bool is_new;                      /* made by this batch */
 	struct link_code *code, code_was; /* the code that it used up; NULL: none */
-	bool reserved_ids;       /* wrote the counter of people's ids */
-	bool is_deferred;        /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
-	bool has_token;          /* token: to be told */
-	struct token *admits;    /* EV_JOIN: let in by the password it came with */
+	bool reserved_ids;                /* wrote the counter of people's ids */
+	bool is_deferred;                 /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
+	bool has_token;                   /* token: to be told */
+	struct token *admits;             /* EV_JOIN: let in by the password it came with */
 	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
 };
 
@@ -68,15 +68,15 @@ struct grace {
 struct presence {
 	struct change *lines; /* dialect 1: this tick's, in order */
 	int line_count, line_room;
-	bool list_is_due;     /* dialect 1: the whole list changed */
-	int64_t list_next_ms; /* and may be sent from then on */
-	int64_t tick_next_ms; /* lines and presence frames */
+	bool list_is_due;      /* dialect 1: the whole list changed */
+	int64_t list_next_ms;  /* and may be sent from then on */
+	int64_t tick_next_ms;  /* lines and presence frames */
 	struct change *people; /* dialect 2: joined and left since the last frame */
 	int people_count, people_room;
 	bool count_is_due;
 	int64_t budget_at_ms; /* token bucket of presence bytes a client */
 	double budget_bytes;
-	struct grace *grace;  /* identities whose last session went, by time */
+	struct grace *grace; /* identities whose last session went, by time */
 	int grace_count, grace_room;
 };
 
@@ -85,12 +85,12 @@ struct moderation { /* sanction.c */
 	size_t count, room;
 	uint32_t generation; /* of the list: what users remember of an older one is void */
 	bool has_net_mutes;
-	int64_t slow_ms;     /* between two public messages of one person; 0: off */
+	int64_t slow_ms; /* between two public messages of one person; 0: off */
 };
 
 struct lockdown { /* room/lockdown.c */
 	enum lockdown_level level;
-	int64_t until_ms;    /* Unix; 0: until an admin ends it */
+	int64_t until_ms; /* Unix; 0: until an admin ends it */
 };
 
 struct limits { /* limit.c */
@@ -101,11 +101,11 @@ struct limits { /* limit.c */
 
 struct admission { /* admit.c */
 	struct password password;
-	uint64_t mark;           /* of the password, also of one that is not asked for now */
-	int64_t since_ms;        /* when it became what it is */
+	uint64_t mark;    /* of the password, also of one that is not asked for now */
+	int64_t since_ms; /* when it became what it is */
 	int64_t guess_us, ahead_us;
-	struct iprate *guesses;  /* NULL: not limited */
-	int64_t all_full_us;     /* the bucket of all addresses */
+	struct iprate *guesses; /* NULL: not limited */
+	int64_t all_full_us;    /* the bucket of all addresses */
 };
 
 /* Somebody who left: what was noted at the time. Strings are its own. */
@@ -117,16 +117,16 @@ struct remembered {
 	int64_t at_ms;
 };
 
-struct addresses { /* addresses.c */
+struct addresses {                /* addresses.c */
 	struct remembered *queue; /* people who went, still to be stored, oldest first */
 	size_t count, room;
-	uint64_t *here;           /* the ids of people who came, likewise */
+	uint64_t *here; /* the ids of people who came, likewise */
 	size_t here_count, here_room;
-	int64_t kept;             /* rows of the store */
+	int64_t kept;                    /* rows of the store */
 	int64_t next_ms, expire_next_ms; /* monotonic: when the store is asked again; when old ones are looked for */
 	bool was_keeping, has_old;
-	int64_t lines_us;         /* the bucket of the log's lines */
-	uint64_t unsaid[2];       /* leaves and joins without a line */
+	int64_t lines_us;   /* the bucket of the log's lines */
+	uint64_t unsaid[2]; /* leaves and joins without a line */
 };
 
 struct room {
@@ -145,27 +145,27 @@ struct room {
 	int next_code;
 	struct action *actions;
 	int action_count, action_room;
-	bool group_has_join_1;           /* the group under way makes dialect-1 readers */
+	bool group_has_join_1;            /* the group under way makes dialect-1 readers */
 	struct event *joins, **joins_end; /* waiting for a later batch, in order */
-	struct buf scratch, scratch_2;   /* frames under construction */
-	uint64_t next_id;                /* of the next message */
-	uint64_t applied_id;             /* of the last published one: what a page may show */
+	struct buf scratch, scratch_2;    /* frames under construction */
+	uint64_t next_id;                 /* of the next message */
+	uint64_t applied_id;              /* of the last published one: what a page may show */
 	uint64_t next_user_id, user_id_reserved;
-	uint64_t floor;                  /* a since below it was cut by retention */
-	int64_t now_ms, mono_now_ms;     /* of this batch: Unix, monotonic */
+	uint64_t floor;              /* a since below it was cut by retention */
+	int64_t now_ms, mono_now_ms; /* of this batch: Unix, monotonic */
 	_Atomic uint32_t dialect_1_count;
-	_Atomic bool keeps_blobs;        /* a backup is under way: nothing is collected */
+	_Atomic bool keeps_blobs; /* a backup is under way: nothing is collected */
 	bool is_stopping;
-	bool is_quiet;                   /* helpers get no more work: they are about to end */
-	bool storage_failed;             /* said so in the log; says when it is well again */
-	size_t stored_bytes;             /* with data in memory: of messages, since room was last made for them */
+	bool is_quiet;                                        /* helpers get no more work: they are about to end */
+	bool storage_failed;                                  /* said so in the log; says when it is well again */
+	size_t stored_bytes;                                  /* with data in memory: of messages, since room was last made for them */
 	int64_t chores_next_ms, seen_next_ms, helper_next_ms; /* monotonic */
-	struct collect_state collect;    /* the turn's under way, else the room's */
-	uint64_t commits_seen;           /* at the last checkpoint */
-	uint64_t connects_trimmed, connects_seen; /* at the last trim of the heap; a turn ago */
-	bool chores_run;                 /* a helper is at it */
-	bool evicted;                    /* files went since the last turn of the collector */
-	bool has_free_pages;             /* the database may have some to give back */
+	struct collect_state collect;                         /* the turn's under way, else the room's */
+	uint64_t commits_seen;                                /* at the last checkpoint */
+	uint64_t connects_trimmed, connects_seen;             /* at the last trim of the heap; a turn ago */
+	bool chores_run;                                      /* a helper is at it */
+	bool evicted;                                         /* files went since the last turn of the collector */
+	bool has_free_pages;                                  /* the database may have some to give back */
 };
 
 /* room.c */
@@ -196,15 +196,15 @@ void limits_fini(struct room *r);
 /* Before the store is asked. False: refused, the action says why; with is_over and a cid it may still prove to be a repeat. */
 bool limit_message(struct room *r, struct action *a);
 void limit_give_back(struct room *r, struct action *a); /* the message came to nothing, through no fault of its sender's */
-void limit_repeat(struct room *r, struct action *a); /* the message was there already: it counts as a request */
+void limit_repeat(struct room *r, struct action *a);    /* the message was there already: it counts as a request */
 /* Before a request is worked off. False: refused and answered. */
 bool limit_request(struct room *r, struct action *a);
 bool limit_typing(struct room *r, struct user *u);
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
-void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */
+void limit_new_person_undo(struct room *r, struct action *a);   /* after it passed, and the person did not come to be */
 void limit_say(struct action *a, const char *what, int64_t ms); /* the action's words: this, and how long to wait */
-void limit_close(struct room *r, struct action *a); /* if the action says so: after its error */
+void limit_close(struct room *r, struct action *a);             /* if the action says so: after its error */
 
 /* admit.c: the join password. load: before the thread runs. */
 int admit_load(struct room *r);
@@ -243,12 +243,12 @@ bool lockdown_bars(struct room *r, struct action *a);
 bool lockdown_silences(struct room *r, struct action *a);
 bool lockdown_stops_typing(struct room *r);
 void lockdown_set(struct room *r, struct lockdown l); /* after the store has it: from now on, and clients are told */
-void lockdown_put_init(struct room *r); /* `,"lockdown":{…}` into r->scratch, if there is one */
-void lockdown_tick(struct room *r); /* ends it when its time is over */
-int lockdown_timeout_ms(const struct room *r); /* until then */
+void lockdown_put_init(struct room *r);               /* `,"lockdown":{…}` into r->scratch, if there is one */
+void lockdown_tick(struct room *r);                   /* ends it when its time is over */
+int lockdown_timeout_ms(const struct room *r);        /* until then */
 
 /* addresses.c: where people were last connected from. */
-bool conn_address(const struct conn *c, uint8_t addr[16]); /* false: none, as of a unix socket */
+bool conn_address(const struct conn *c, uint8_t addr[16]);  /* false: none, as of a unix socket */
 void address_came(struct room *r, const struct session *s); /* a session, new in its user's list */
 void address_went(struct room *r, const struct session *s); /* the same, out of it */
 /* Of somebody known, if it is kept and not too old. */
@@ -258,9 +258,9 @@ bool address_of_user(const struct room *r, const struct user *u, uint8_t addr[16
 int addresses_find(const struct room *r, const char *wanted, struct remembered found[REMEMBERED_MAX]);
 void remembered_fini(struct remembered *m);
 size_t addresses_flush(struct room *r); /* stores a slice; returns how many are left */
-int addresses_load(struct room *r); /* after identities, before the thread runs */
-bool addresses_tick(struct room *r); /* a chore. True: there is more to do soon */
-void addresses_stop(struct room *r); /* at the end: stores all. Thread: main */
+int addresses_load(struct room *r);     /* after identities, before the thread runs */
+bool addresses_tick(struct room *r);    /* a chore. True: there is more to do soon */
+void addresses_stop(struct room *r);    /* at the end: stores all. Thread: main */
 void addresses_free(struct room *r);
 
 /* presence.c */
@@ -286,7 +286,7 @@ struct join_page {
 	uint64_t peer_ids[200], peer_last[200];
 	char *peer_names[200];
 	int peer_count;
-	struct buf history; /* "history":[…]} */
+	struct buf history;  /* "history":[…]} */
 	struct shbuf *ready; /* the same, where the tail had it */
 	bool gap, reset;
 	int rc;
@@ -297,8 +297,8 @@ void join_page_ready(void *join_page); /* join.c */
 /* chores.c: retention, checkpoints, vacuum, collecting blobs. */
 void chores_tick(struct room *r);
 void chores_stored(struct room *r, size_t bytes); /* with data in memory: when much was, room is made at once */
-int chores_timeout_ms(const struct room *r); /* until it has something to do */
-void chores_stop(struct room *r); /* what is to be written at the end; the room's thread is gone. Thread: main */
+int chores_timeout_ms(const struct room *r);      /* until it has something to do */
+void chores_stop(struct room *r);                 /* what is to be written at the end; the room's thread is gone. Thread: main */
 /* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */
 struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
 

@@ -5,8 +5,8 @@
 
 #include "base/base64.h"
 #include "base/metrics.h"
-#include "room/impl.h"
 #include "base/sha256.h"
+#include "room/impl.h"
 
 #define JOIN_TRIES 5        /* of one connection */
 #define USER_ID_BLOCK 10000 /* ids reserved in the store at a time: a guest costs no write */
@@ -73,8 +73,11 @@ static void prepare_new(struct room *r, struct action *a)
 	a->user->peers_are_known = true;
 	if (!is_dialect_2(a))
 		return;
-	struct identity who = { .id = id, .name = { a->user->name, a->user->name_len }, .key = { a->user->key, strlen(a->user->key) },
-		                .created_ms = r->now_ms, .seen_ms = r->now_ms };
+	struct identity who = { .id = id,
+		                .name = { a->user->name, a->user->name_len },
+		                .key = { a->user->key, strlen(a->user->key) },
+		                .created_ms = r->now_ms,
+		                .seen_ms = r->now_ms };
 	if (store_put_identity(r->o.store, &who) < 0 || new_token(r, a) < 0)
 		fail(a, ERR_STORAGE);
 	else
@@ -250,7 +253,9 @@ static void refuse(struct room *r, struct action *a)
 		publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn)); /* the join has been dealt with: nothing holds its memory */
 		return;
 	}
-	struct str words = a->words ? (struct str){ a->words, strlen(a->words) } : a->error == ERR_BAD_REQUEST ? STR("already joined") : STR("");
+	struct str words = a->words                      ? (struct str){ a->words, strlen(a->words) }
+	                   : a->error == ERR_BAD_REQUEST ? STR("already joined")
+	                                                 : STR("");
 	room_error_retry(r, a->e->conn, a->error, words, STR(""), a->retry_ms);
 	if (a->session)
 		return;
@@ -308,9 +313,14 @@ void join_apply(struct room *r, struct action *a)
 	struct mail *hold = mail_new(MAIL_HOLD, s->conn);
 	hold->at = publish_position(r->pub, s->dialect);
 	publish_mail(r->pub, hold);
-	struct join_page *p = xcalloc(1, sizeof *p);
-	*p = (struct join_page){ .room = r, .session = s, .since = e->join.since, .upto = r->applied_id, .wants_page = needs_page,
-		                 .reset = in.reset, .is_new_token = a->has_token };
+	struct join_page *p = xcalloc(1, sizeof(*p));
+	*p = (struct join_page){ .room = r,
+		                 .session = s,
+		                 .since = e->join.since,
+		                 .upto = r->applied_id,
+		                 .wants_page = needs_page,
+		                 .reset = in.reset,
+		                 .is_new_token = a->has_token };
 	memcpy(p->token, a->token, WC_TOKEN_BYTES);
 	/* A page that the tail has is taken now: later it may hold what comes live as well. */
 	if (!needs_page)
@@ -329,7 +339,8 @@ void join_page_ready(void *arg)
 		if (!u->peers_are_known && p->rc == 0) {
 			u->peers_are_known = true;
 			for (int i = p->peer_count; i-- > 0;)
-				user_add_peer(u, p->peer_ids[i], (struct str){ p->peer_names[i], strlen(p->peer_names[i]) }, p->peer_last[i]);
+				user_add_peer(u, p->peer_ids[i], (struct str){ p->peer_names[i], strlen(p->peer_names[i]) },
+				              p->peer_last[i]);
 		}
 		struct init in = { .session = s, .token = p->is_new_token ? p->token : NULL, .gap = p->gap, .reset = p->reset };
 		in.history = p->ready;
@@ -404,8 +415,8 @@ void link_apply(struct room *r, struct action *a)
 		l = &r->codes[r->next_code++ % LINK_CODES];
 	static const char alphabet[] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"; /* 32, none that look alike */
 	uint8_t random[16];
-	wc_random(random, sizeof random);
-	for (size_t i = 0; i < sizeof random; i++)
+	wc_random(random, sizeof(random));
+	for (size_t i = 0; i < sizeof(random); i++)
 		l->code[i] = alphabet[random[i] & 31];
 	l->code[16] = 0;
 	l->user_id = s->user->id;

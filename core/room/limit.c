@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "net/ipban.h"
-#include "state/lockdown.h"
 #include "base/metrics.h"
+#include "net/ipban.h"
 #include "room/impl.h"
+#include "state/lockdown.h"
 
 #define REQUEST_BURST_S 10
 #define TYPING_BURST_S 3

@@ -8,10 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "state/lockdown.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "room/impl.h"
+#include "state/lockdown.h"
 
 static bool is_over(const struct lockdown *l, int64_t now_ms)
 {
@@ -31,13 +31,15 @@ static void set(struct room *r, struct lockdown l)
 
 void lockdown_load(struct room *r)
 {
-	struct lockdown l = { (enum lockdown_level)store_counter(r->o.store, "lockdown"), (int64_t)store_counter(r->o.store, "lockdown_until") };
+	struct lockdown l = { (enum lockdown_level)store_counter(r->o.store, "lockdown"),
+		              (int64_t)store_counter(r->o.store, "lockdown_until") };
 
 	if (l.level > LOCKDOWN_READ_ONLY || is_over(&l, real_ms()))
 		l = (struct lockdown){ LOCKDOWN_OFF, 0 };
 	set(r, l);
 	if (l.level)
-		log_warn("lockdown", "level=%s ends=\"%s\" remedy=\"wavechatctl lockdown off ends it\"", l.level == LOCKDOWN_READ_ONLY ? "read_only" : "new_people",
+		log_warn("lockdown", "level=%s ends=\"%s\" remedy=\"wavechatctl lockdown off ends it\"",
+		         l.level == LOCKDOWN_READ_ONLY ? "read_only" : "new_people",
 		         l.until_ms ? "by itself; wavechatctl lockdown says when" : "by an admin alone");
 }
 

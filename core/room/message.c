@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/base64.h"
-#include "files/blob.h"
 #include "base/fault.h"
 #include "base/metrics.h"
+#include "files/blob.h"
 #include "room/impl.h"
 
 static struct str name_of(const struct user *u)
@@ -69,7 +69,9 @@ static void fill_msg(struct room *r, struct action *a)
 	struct msg *m = &a->msg;
 	*m = (struct msg){
 		.at_ms = r->now_ms,
-		.kind = e->kind == EV_FILE ? MSG_FILE : e->kind == EV_VOICE ? MSG_VOICE : MSG_TEXT,
+		.kind = e->kind == EV_FILE    ? MSG_FILE
+		        : e->kind == EV_VOICE ? MSG_VOICE
+		                              : MSG_TEXT,
 		.from_id = a->session->user->id,
 		.from_name = name_of(a->session->user),
 		.is_dm = e->has_to,
@@ -136,7 +138,8 @@ static void run_again(void *arg, struct store_reader *reader)
 bool message_defers(struct room *r, struct action *a)
 {
 	const struct event *e = a->e;
-	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread || BASE64_LEN(e->file.size) > shbuf_large_most() || e->file.is_gone || !a->session || r->is_quiet)
+	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread ||
+	    BASE64_LEN(e->file.size) > shbuf_large_most() || e->file.is_gone || !a->session || r->is_quiet)
 		return false;
 	a->is_deferred = r->users.session_count[DIALECT_1] > 0 || r->group_has_join_1;
 	return a->is_deferred;
@@ -144,7 +147,7 @@ bool message_defers(struct room *r, struct action *a)
 
 static void defer(struct room *r, struct action *a)
 {
-	struct again *g = xmalloc(sizeof *g);
+	struct again *g = xmalloc(sizeof(*g));
 	*g = (struct again){ r, a->e };
 	a->e = NULL;
 	helpers_submit(r->o.helpers, run_again, g);
@@ -273,7 +276,8 @@ static void send_user(struct room *r, const struct user *u, enum dialect d, cons
 }
 
 /* Own echoes in place of the frame that everyone else gets. */
-static void send_own(struct room *r, const struct user *from, enum dialect d, const struct msg *m, struct shbuf *data64, uint64_t at, size_t skip)
+static void send_own(struct room *r, const struct user *from, enum dialect d, const struct msg *m, struct shbuf *data64, uint64_t at,
+                     size_t skip)
 {
 	struct frame_parts p = { 0 };
 	for (const struct session *s = from->sessions; s; s = s->next) {
@@ -360,7 +364,8 @@ void message_apply(struct room *r, struct action *a)
 			limit_give_back(r, a);
 		if (a->error == ERR_LOCKDOWN)
 			metric_add(M_LOCKDOWN_MESSAGES, 1);
-		room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid, a->retry_ms);
+		room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid,
+		                 a->retry_ms);
 		limit_close(r, a);
 		return;
 	}

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/logmsg.h"
-#include "room/moderate_impl.h"
 #include "base/utf8.h"
+#include "room/moderate_impl.h"
 
 #define CANDIDATES 20
 #define CLOSE_REASON_BYTES 123 /* what a close frame can carry */
@@ -113,7 +113,8 @@ void mod_fail_user(struct room *r, struct command *c, const char *wanted, const 
 	buf_reset(&c->out);
 	buf_puts(&c->out, "{");
 	mod_put_str(&c->out, "error", a && b ? "ambiguous" : "no_such_user");
-	mod_put_str(&c->out, "text", a && b ? "this is one person's id and another's name: say id:N or name:NAME" : "nobody known here has this id or name");
+	mod_put_str(&c->out, "text",
+	            a && b ? "this is one person's id and another's name: say id:N or name:NAME" : "nobody known here has this id or name");
 	mod_put_str(&c->out, "wanted", wanted);
 	mod_put_key(&c->out, "candidates");
 	buf_puts(&c->out, "[");
@@ -190,8 +191,13 @@ void moderate_find(struct room *r, struct command *c)
 
 int mod_put_audit(struct room *r, const struct command *c, const struct buf *args)
 {
-	return store_put_audit(r->o.store, &(struct audit){ .at_ms = r->now_ms, .uid = c->uid, .pid = c->pid, .verb = str_of(c->verb),
-	                                                    .args = { args->p, args->len }, .reason = str_of(c->reason), .via = str_of(c->via) });
+	return store_put_audit(r->o.store, &(struct audit){ .at_ms = r->now_ms,
+	                                                    .uid = c->uid,
+	                                                    .pid = c->pid,
+	                                                    .verb = str_of(c->verb),
+	                                                    .args = { args->p, args->len },
+	                                                    .reason = str_of(c->reason),
+	                                                    .via = str_of(c->via) });
 }
 
 void mod_note(const struct command *c, const struct buf *args)
@@ -199,8 +205,8 @@ void mod_note(const struct command *c, const struct buf *args)
 	char quoted[512];
 	/* What is announced is in the audit, and no business of the log. */
 	struct str shown = strcmp(c->verb, "say") == 0 ? STR("{}") : (struct str){ args->p, args->len };
-	log_info("admin", "verb=%s uid=%u%s%s pid=%d args=%s", c->verb, (unsigned)c->uid, c->via ? " via=" : "", c->via ? c->via : "", (int)c->pid,
-	         log_quote(quoted, shown));
+	log_info("admin", "verb=%s uid=%u%s%s pid=%d args=%s", c->verb, (unsigned)c->uid, c->via ? " via=" : "", c->via ? c->via : "",
+	         (int)c->pid, log_quote(quoted, shown));
 }
 
 /* An act that stores nothing but that it was done. True: go on. */

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "room/banguard.h"
 #include "room/moderate_impl.h"
-#include "base/utf8.h"
 
 #define SANCTIONS_MAX 10000 /* each is looked at for every join */
 #define NAMES_SAID 5        /* of those that a ban would hit besides */
@@ -20,7 +20,11 @@ static void put_sanction(struct buf *b, const struct sanction *s, bool is_kept)
 	char net[IP_NET_TEXT];
 	buf_puts(b, "{");
 	mod_put_int(b, "sanction", (int64_t)s->id);
-	mod_put_str(b, "kind", s->kind == SANCTION_IDENTITY ? "identity" : s->kind == SANCTION_NAME ? "name" : s->bits == 128 ? "ip" : "cidr");
+	mod_put_str(b, "kind",
+	            s->kind == SANCTION_IDENTITY ? "identity"
+	            : s->kind == SANCTION_NAME   ? "name"
+	            : s->bits == 128             ? "ip"
+	                                         : "cidr");
 	if (s->kind == SANCTION_IDENTITY)
 		mod_put_int(b, "id", (int64_t)s->user_id);
 	if (s->kind == SANCTION_NET) {
@@ -114,9 +118,10 @@ static struct sanction *of_address(const struct room *r, const struct command *c
 #define TARGETS_MAX 64
 struct targets {
 	struct sanction *v[TARGETS_MAX];
-	struct sanction *longer[TARGETS_MAX]; /* the one of the same target that stands and lasts longer: nothing is done then. NULL: none */
+	struct sanction
+		*longer[TARGETS_MAX]; /* the one of the same target that stands and lasts longer: nothing is done then. NULL: none */
 	int n;
-	const struct user *culprit;           /* who is meant, and no bystander; NULL: nobody who is known by now */
+	const struct user *culprit; /* who is meant, and no bystander; NULL: nobody who is known by now */
 };
 
 static void add_target(struct targets *t, struct sanction *s)
@@ -198,7 +203,8 @@ static bool add_remembered(struct room *r, struct command *c, struct targets *t)
 	else if (n == 0)
 		mod_fail_user(r, c, c->user, NULL, NULL);
 	for (int i = 1; i < n; i++)
-		is_one &= strcmp(found[i].key, found[0].key) == 0 && (!c->with_ip || memcmp(found[i].addr, found[0].addr, sizeof(found[0].addr)) == 0);
+		is_one &= strcmp(found[i].key, found[0].key) == 0 &&
+		          (!c->with_ip || memcmp(found[i].addr, found[0].addr, sizeof(found[0].addr)) == 0);
 	if (n > 0 && !is_one)
 		fail_several(c, found, n);
 	if (is_one) {
@@ -228,7 +234,8 @@ static bool find_targets(struct room *r, struct command *c, struct targets *t)
 	}
 	struct sanction *s = c->name ? of_name(r, c, c->name) : c->net ? of_net(r, c, c->net) : NULL;
 	if (!s) {
-		mod_fail(c, 400, "bad_request", c->net ? "neither an address nor a network such as 10.0.0.0/8" : "no name is left once it is cleaned");
+		mod_fail(c, 400, "bad_request",
+		         c->net ? "neither an address nor a network such as 10.0.0.0/8" : "no name is left once it is cleaned");
 		return false;
 	}
 	add_target(t, s);
@@ -273,8 +280,8 @@ static void put_bystanders(struct buf *b, const struct command *c, const struct 
 		buf_puts(b, t->culprit ? "nobody else is connected from there" : "nobody is connected from there");
 		return;
 	}
-	buf_printf(b, "%zu %s%s connected from there would be %s: ", by->count, t->culprit ? "other " : "", by->count == 1 ? "person" : "people",
-	           is_ban ? "sent out" : "muted");
+	buf_printf(b, "%zu %s%s connected from there would be %s: ", by->count, t->culprit ? "other " : "",
+	           by->count == 1 ? "person" : "people", is_ban ? "sent out" : "muted");
 	for (size_t i = 0; i < WC_MIN(by->count, (size_t)NAMES_SAID); i++) {
 		buf_puts(b, i ? ", " : "");
 		buf_put(b, by->v[i]->name, by->v[i]->name_len);
@@ -421,7 +428,8 @@ static size_t tell_muted(struct room *r, const struct sanction *mute)
 			const struct session *s = r->users.sessions[d][i];
 			if (!sanction_is_of_user(mute, s->user) && !sanction_is_of_conn(mute, s->conn))
 				continue;
-			room_error_retry(r, s->conn, ERR_MUTED, (struct str){ text.p, text.len }, STR(""), mute->until_ms ? mute->until_ms - r->now_ms : 0);
+			room_error_retry(r, s->conn, ERR_MUTED, (struct str){ text.p, text.len }, STR(""),
+			                 mute->until_ms ? mute->until_ms - r->now_ms : 0);
 			n++;
 		}
 	buf_fini(&text);

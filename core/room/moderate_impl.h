@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-#include "room/moderate.h"
 #include "room/impl.h"
+#include "room/moderate.h"
 
 static inline struct str str_of(const char *s)
 {

@@ -3,9 +3,9 @@
  * Owns no state. Never waits but for a commit. Thread: room. */
 #include <stdlib.h>
 
+#include "base/utf8.h"
 #include "net/ipban.h"
 #include "room/moderate_impl.h"
-#include "base/utf8.h"
 
 #define USERS_PAGE 1000
 
@@ -141,7 +141,7 @@ static void put_ids(struct buf *b, const char *key, const struct doomed *v, size
 
 void moderate_delete(struct room *r, struct command *c)
 {
-	struct doomed *v = xcalloc(c->id_count + 1, sizeof *v);
+	struct doomed *v = xcalloc(c->id_count + 1, sizeof(*v));
 	const uint64_t next_id = r->next_id;
 	struct buf args;
 	int rc = store_begin(r->o.store);
@@ -346,7 +346,8 @@ void moderate_users(struct room *r, struct command *c)
 		    (!c->net || is_in_net(r, u, &net)))
 			found[n++] = (struct listed){ u->id, u, NULL };
 	for (size_t i = 0; i < c->people_count; i++)
-		if (c->people[i].id > c->after && c->people[i].id <= upto && !user_get(&r->users, c->people[i].id) && has_key_part(&c->people[i], key))
+		if (c->people[i].id > c->after && c->people[i].id <= upto && !user_get(&r->users, c->people[i].id) &&
+		    has_key_part(&c->people[i], key))
 			found[n++] = (struct listed){ c->people[i].id, NULL, &c->people[i] };
 	qsort(found, n, sizeof(*found), by_listed_id);
 	c->status = 200;

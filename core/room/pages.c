@@ -9,8 +9,8 @@
 #include "base/base64.h"
 #include "room/impl.h"
 
-#define JOBS_MAX 8        /* of one session at once */
-#define PAGE_MAX 1000     /* messages in a dialect-2 page, whatever is asked */
+#define JOBS_MAX 8                   /* of one session at once */
+#define PAGE_MAX 1000                /* messages in a dialect-2 page, whatever is asked */
 #define REPLY_CAP (64 * 1024 * 1024) /* two thousand of the longest texts, escaped; what is longer is refused */
 
 struct page_job {
@@ -25,7 +25,7 @@ struct page_job {
 	/* while it runs */
 	struct buf out;
 	int count;
-	bool is_truncated; /* one more than asked was there */
+	bool is_truncated;    /* one more than asked was there */
 	uint64_t inline_from; /* dialect 1: data of this id and later is inlined */
 	uint64_t *ids;
 	size_t *sizes;
@@ -117,8 +117,8 @@ static int on_size(void *arg, const struct msg *m)
 static int choose_inline(struct page_job *j, struct store_reader *r)
 {
 	struct sizing s = { .j = j };
-	j->ids = xcalloc((size_t)j->limit + 1, sizeof *j->ids);
-	j->sizes = xcalloc((size_t)j->limit + 1, sizeof *j->sizes);
+	j->ids = xcalloc((size_t)j->limit + 1, sizeof(*j->ids));
+	j->sizes = xcalloc((size_t)j->limit + 1, sizeof(*j->sizes));
 	int rc = store_read_history(r, true, j->me, j->peer, 0, j->limit, on_size, &s);
 	size_t sum = 0;
 	j->inline_from = 0;
@@ -242,9 +242,18 @@ void page_apply(struct room *r, struct action *a)
 		return;
 	}
 	int history_limit = r->o.options->history_limit;
-	struct page_job *j = xcalloc(1, sizeof *j);
-	*j = (struct page_job){ .room = r, .session = s, .conn = e->conn, .dialect = s->dialect, .kind = e->kind, .me = s->user->id, .peer = e->to_id,
-		                .is_dm = e->to_id != 0, .since = e->page.since, .before = e->page.before, .upto = r->applied_id };
+	struct page_job *j = xcalloc(1, sizeof(*j));
+	*j = (struct page_job){ .room = r,
+		                .session = s,
+		                .conn = e->conn,
+		                .dialect = s->dialect,
+		                .kind = e->kind,
+		                .me = s->user->id,
+		                .peer = e->to_id,
+		                .is_dm = e->to_id != 0,
+		                .since = e->page.since,
+		                .before = e->page.before,
+		                .upto = r->applied_id };
 	if (e->kind == EV_SYNC)
 		j->limit = PAGE_MAX;
 	else if (e->kind == EV_HISTORY && e->page.limit)

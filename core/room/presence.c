@@ -7,26 +7,26 @@
 #include <string.h>
 
 #include "base/metrics.h"
-#include "room/impl.h"
 #include "base/utf8.h"
+#include "room/impl.h"
 
 #define TICK_MS 200
-#define GRACE_MS 5000          /* an identity's reconnect within it is no leave and no join */
+#define GRACE_MS 5000 /* an identity's reconnect within it is no leave and no join */
 #define EXACT_LINES 5
 #define NAMES_IN_LINE 3
 #define LIST_1_MAX 500
 #define LIST_2_MAX 200
-#define LIST_BYTES_S 65536     /* whole lists cost a dialect-1 client at most this */
-#define PEOPLE_BYTES_S 1024    /* presence frames cost a dialect-2 client at most this */
+#define LIST_BYTES_S 65536  /* whole lists cost a dialect-1 client at most this */
+#define PEOPLE_BYTES_S 1024 /* presence frames cost a dialect-2 client at most this */
 #define PEOPLE_BURST 4096
-#define PEOPLE_QUEUE 20000     /* changes kept for later ticks; beyond, only the count tells */
+#define PEOPLE_QUEUE 20000 /* changes kept for later ticks; beyond, only the count tells */
 #define WHO_MAX 200
 
 static void change_add(struct change **v, int *n, int *room, const struct user *u, bool is_join)
 {
 	if (*n == *room) {
 		*room = *room ? *room * 2 : 32;
-		*v = xrealloc(*v, (size_t)*room * sizeof **v);
+		*v = xrealloc(*v, (size_t)*room * sizeof(**v));
 	}
 	(*v)[(*n)++] = (struct change){ u->id, xstrdup(u->name), is_join };
 }
@@ -37,7 +37,7 @@ static void changes_drop(struct change *v, int *n, int upto)
 		return;
 	for (int i = 0; i < upto; i++)
 		free(v[i].name);
-	memmove(v, v + upto, (size_t)(*n - upto) * sizeof *v);
+	memmove(v, v + upto, (size_t)(*n - upto) * sizeof(*v));
 	*n -= upto;
 }
 
@@ -50,7 +50,7 @@ static bool people_cancel(struct presence *p, uint64_t id, bool is_join)
 		if (p->people[i].is_join == is_join)
 			return true; /* said already */
 		free(p->people[i].name);
-		memmove(&p->people[i], &p->people[i + 1], (size_t)(p->people_count - 1 - i) * sizeof *p->people);
+		memmove(&p->people[i], &p->people[i + 1], (size_t)(p->people_count - 1 - i) * sizeof(*p->people));
 		p->people_count--;
 		return true;
 	}
@@ -104,7 +104,7 @@ void presence_left(struct room *r, struct user *u)
 	u->leave_at_ms = r->mono_now_ms + GRACE_MS;
 	if (p->grace_count == p->grace_room) {
 		p->grace_room = p->grace_room ? p->grace_room * 2 : 32;
-		p->grace = xrealloc(p->grace, (size_t)p->grace_room * sizeof *p->grace);
+		p->grace = xrealloc(p->grace, (size_t)p->grace_room * sizeof(*p->grace));
 	}
 	p->grace[p->grace_count++] = (struct grace){ u->id, u->leave_at_ms };
 }
@@ -123,7 +123,7 @@ static void end_graces(struct room *r)
 	}
 	if (!done)
 		return;
-	memmove(p->grace, p->grace + done, (size_t)(p->grace_count - done) * sizeof *p->grace);
+	memmove(p->grace, p->grace + done, (size_t)(p->grace_count - done) * sizeof(*p->grace));
 	p->grace_count -= done;
 }
 
@@ -181,7 +181,7 @@ static void say_lines(struct room *r)
 			say(r, (struct str){ b.p, b.len }, but, but_count);
 		}
 	} else {
-		uint64_t *joined = xcalloc((size_t)p->line_count, sizeof *joined);
+		uint64_t *joined = xcalloc((size_t)p->line_count, sizeof(*joined));
 		int join_count = 0;
 		for (int i = 0; i < p->line_count; i++)
 			if (p->lines[i].is_join)
@@ -245,11 +245,11 @@ static void send_lists(struct room *r)
 				continue;
 			uint8_t header[WS_HEADER_MAX];
 			static const char head[] = "{\"type\":\"users\",\"users\":[";
-			size_t n = ws_header(header, WS_TEXT, sizeof head - 1 + u->json_len + rest->len);
-			struct shbuf *own = shbuf_new_sure(n + sizeof head - 1 + u->json_len);
+			size_t n = ws_header(header, WS_TEXT, sizeof(head) - 1 + u->json_len + rest->len);
+			struct shbuf *own = shbuf_new_sure(n + sizeof(head) - 1 + u->json_len);
 			memcpy(own->data, header, n);
-			memcpy(own->data + n, head, sizeof head - 1);
-			memcpy(own->data + n + sizeof head - 1, u->json, u->json_len);
+			memcpy(own->data + n, head, sizeof(head) - 1);
+			memcpy(own->data + n + sizeof(head) - 1, u->json, u->json_len);
 			publish_insert(r->pub, s, at, len, own, shbuf_ref(rest), NULL);
 		}
 	shbuf_unref(rest);
@@ -304,7 +304,8 @@ static void send_presence(struct room *r)
 		p->count_is_due = false;
 		return;
 	}
-	p->budget_bytes = WC_MIN((double)PEOPLE_BURST, p->budget_bytes + (double)(r->mono_now_ms - p->budget_at_ms) * PEOPLE_BYTES_S / 1000);
+	p->budget_bytes = WC_MIN((double)PEOPLE_BURST,
+	                         p->budget_bytes + (double)(r->mono_now_ms - p->budget_at_ms) * PEOPLE_BYTES_S / 1000);
 	p->budget_at_ms = r->mono_now_ms;
 	const size_t frame = 64;
 	if (p->budget_bytes < (double)frame)
@@ -426,12 +427,12 @@ void presence_who(struct room *r, struct action *a)
 		return;
 	int limit = e->page.limit ? (int)WC_MIN(e->page.limit, (uint32_t)WHO_MAX) : WHO_MAX;
 	char *key = e->page.q.len ? name_key(e->page.q) : NULL;
-	struct user **found = xmalloc((r->users.online + 1) * sizeof *found);
+	struct user **found = xmalloc((r->users.online + 1) * sizeof(*found));
 	size_t n = 0;
 	for (struct user *u = r->users.newest; u; u = u->older)
 		if (u->id > e->page.after && (!key || strstr(u->key, key)))
 			found[n++] = u;
-	qsort(found, n, sizeof *found, by_id);
+	qsort(found, n, sizeof(*found), by_id);
 	size_t count = WC_MIN(n, (size_t)limit);
 	buf_reset(&r->scratch);
 	buf_puts(&r->scratch, "{\"type\":\"who\"");

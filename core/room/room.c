@@ -13,7 +13,7 @@
 #include "base/pulse.h"
 #include "room/impl.h"
 
-#define GROUP_MAX 4096 /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
+#define GROUP_MAX 4096  /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
 #define JOINS_A_BATCH 4 /* a join costs as much as many messages: when thousands come at once, those who chat do not wait for them all */
 
 struct session *room_session(const struct conn *c)
@@ -26,26 +26,16 @@ static struct str default_words(enum error_code code)
 	switch (code) {
 	case ERR_STORAGE:
 		return STR("The server cannot save messages now: its disk is full or failing. Tell its admin, and send again later");
-	case ERR_BAD_TOKEN:
-		return STR("This sign-in is not known here. Join as new");
-	case ERR_BAD_CODE:
-		return STR("This sign-in link was used already or has expired. Make a new one on the other device");
-	case ERR_PASSWORD_REQUIRED:
-		return STR("This chat has a password. Say it as \"password\" in join");
-	case ERR_BAD_PASSWORD:
-		return STR("That is not this chat's password");
-	case ERR_NO_SUCH_USER:
-		return STR("There is nobody with this id");
-	case ERR_CID_REUSED:
-		return STR("This cid was used for another message; that one stands");
-	case ERR_RATE_LIMITED:
-		return STR("Too much at once. Wait a little");
-	case ERR_LOCKDOWN:
-		return STR("An admin has locked this chat down. Try again later");
-	case ERR_BUSY:
-		return STR("Too many requests at once. Wait for the answers");
-	default:
-		return STR("Bad request");
+	case ERR_BAD_TOKEN: return STR("This sign-in is not known here. Join as new");
+	case ERR_BAD_CODE: return STR("This sign-in link was used already or has expired. Make a new one on the other device");
+	case ERR_PASSWORD_REQUIRED: return STR("This chat has a password. Say it as \"password\" in join");
+	case ERR_BAD_PASSWORD: return STR("That is not this chat's password");
+	case ERR_NO_SUCH_USER: return STR("There is nobody with this id");
+	case ERR_CID_REUSED: return STR("This cid was used for another message; that one stands");
+	case ERR_RATE_LIMITED: return STR("Too much at once. Wait a little");
+	case ERR_LOCKDOWN: return STR("An admin has locked this chat down. Try again later");
+	case ERR_BUSY: return STR("Too many requests at once. Wait for the answers");
+	default: return STR("Bad request");
 	}
 }
 
@@ -81,7 +71,8 @@ bool room_made_room(struct room *r)
 static void storage_result(struct room *r, bool is_well)
 {
 	if (!is_well && !r->storage_failed)
-		log_error("storage failed", "remedy=\"free disk space in the data directory or check its permissions; messages are refused meanwhile\"");
+		log_error("storage failed",
+		          "remedy=\"free disk space in the data directory or check its permissions; messages are refused meanwhile\"");
 	if (is_well && r->storage_failed)
 		log_warn("storage works again", "messages=accepted");
 	r->storage_failed = !is_well;
@@ -220,31 +211,20 @@ static void apply(struct room *r, struct action *a)
 	if ((is_request(e) || e->kind == EV_JOIN) && a->session && !limit_request(r, a))
 		return;
 	switch (e->kind) {
-	case EV_JOIN:
-		join_apply(r, a);
-		break;
+	case EV_JOIN: join_apply(r, a); break;
 	case EV_TEXT:
 	case EV_FILE:
-	case EV_VOICE:
-		message_apply(r, a);
-		break;
-	case EV_TYPING:
-		typing_apply(r, a);
-		break;
+	case EV_VOICE: message_apply(r, a); break;
+	case EV_TYPING: typing_apply(r, a); break;
 	case EV_DM_HISTORY:
 	case EV_SYNC:
-	case EV_HISTORY:
-		page_apply(r, a);
-		break;
-	case EV_WHO:
-		presence_who(r, a);
-		break;
-	case EV_LINK:
-		link_apply(r, a);
-		break;
+	case EV_HISTORY: page_apply(r, a); break;
+	case EV_WHO: presence_who(r, a); break;
+	case EV_LINK: link_apply(r, a); break;
 	case EV_PING:
 		if (a->session && a->session->dialect == DIALECT_2)
-			publish_insert(r->pub, a->session, publish_position(r->pub, DIALECT_2), 0, frame_of("{\"type\":\"pong\"}", 15), NULL, NULL);
+			publish_insert(r->pub, a->session, publish_position(r->pub, DIALECT_2), 0, frame_of("{\"type\":\"pong\"}", 15),
+			               NULL, NULL);
 		break;
 	case EV_BAD:
 		room_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
@@ -254,16 +234,10 @@ static void apply(struct room *r, struct action *a)
 	case EV_ENDING:
 		publish_close(r->pub, e->conn, M_LEFT_CLOSED, e->end.code, e->end.reason); /* counted already, as what it was */
 		break;
-	case EV_CLOSED:
-		leave_apply(r, e->conn);
-		break;
+	case EV_CLOSED: leave_apply(r, e->conn); break;
 	case EV_CALL:
-	case EV_ADMIN: /* run_batch has it run alone */
-		e->call.fn(e->call.arg);
-		break;
-	case EV_STOP:
-		r->is_stopping = true;
-		break;
+	case EV_ADMIN: /* run_batch has it run alone */ e->call.fn(e->call.arg); break;
+	case EV_STOP: r->is_stopping = true; break;
 	}
 }
 
@@ -305,10 +279,10 @@ static void add_action(struct room *r, struct event *e)
 {
 	if (r->action_count == r->action_room) {
 		r->action_room = r->action_room ? r->action_room * 2 : 256;
-		r->actions = xrealloc(r->actions, (size_t)r->action_room * sizeof *r->actions);
+		r->actions = xrealloc(r->actions, (size_t)r->action_room * sizeof(*r->actions));
 	}
 	struct action *a = &r->actions[r->action_count++];
-	memset(a, 0, sizeof *a);
+	memset(a, 0, sizeof(*a));
 	a->e = e;
 	if (e->conn)
 		a->session = room_session(e->conn);
@@ -517,7 +491,7 @@ static void room_free(struct room *r)
 
 int room_start(struct room **out, const struct room_opts *opts, char **cause)
 {
-	struct room *r = xcalloc(1, sizeof *r);
+	struct room *r = xcalloc(1, sizeof(*r));
 	r->o = *opts;
 	r->now_ms = real_ms();
 	r->mono_now_ms = mono_ms();

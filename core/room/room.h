@@ -5,13 +5,13 @@
 #ifndef WC_ROOM_H
 #define WC_ROOM_H
 
-#include "files/blob.h"
 #include "base/helper.h"
-#include "hub/hub.h"
+#include "files/blob.h"
+#include "files/space.h"
 #include "flow/inbox.h"
+#include "hub/hub.h"
 #include "server/options.h"
 #include "state/password.h"
-#include "files/space.h"
 #include "store/store.h"
 
 struct room;
@@ -25,7 +25,7 @@ struct room_opts {
 	struct blobs *blobs;
 	struct space *space;
 	size_t recent_bytes, messages_bytes; /* SIZE_MAX: any; the second with data in memory */
-	const struct password *password; /* that a join needs; NULL: none */
+	const struct password *password;     /* that a join needs; NULL: none */
 };
 
 /* Loads identities and the recent messages, then starts the thread. */

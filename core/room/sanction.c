@@ -6,10 +6,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "room/banguard.h"
-#include "net/ipban.h"
-#include "room/impl.h"
 #include "base/utf8.h"
+#include "net/ipban.h"
+#include "room/banguard.h"
+#include "room/impl.h"
 
 static bool is_over(const struct sanction *s, int64_t now_ms)
 {
@@ -28,8 +28,8 @@ static void list_changed(struct room *r)
 		const struct sanction *s = mod->list[i];
 		if (s->act != SANCTION_BAN || s->kind != SANCTION_NET)
 			continue;
-		nets = xrealloc(nets, (n + 1) * sizeof *nets);
-		memcpy(nets[n].addr, s->addr, sizeof s->addr);
+		nets = xrealloc(nets, (n + 1) * sizeof(*nets));
+		memcpy(nets[n].addr, s->addr, sizeof(s->addr));
 		nets[n].bits = s->bits;
 		nets[n++].until_ms = s->until_ms;
 	}
@@ -41,7 +41,7 @@ static void keep(void *arg, struct sanction *s)
 	struct moderation *mod = arg;
 	if (mod->count == mod->room) {
 		mod->room = mod->room ? mod->room * 2 : 16;
-		mod->list = xrealloc(mod->list, mod->room * sizeof *mod->list);
+		mod->list = xrealloc(mod->list, mod->room * sizeof(*mod->list));
 	}
 	mod->list[mod->count++] = s;
 }
@@ -75,7 +75,7 @@ void sanction_remove(struct room *r, const struct sanction *s)
 	while (mod->list[i] != s)
 		i++;
 	sanction_free(mod->list[i]);
-	memmove(&mod->list[i], &mod->list[i + 1], (--mod->count - i) * sizeof *mod->list);
+	memmove(&mod->list[i], &mod->list[i + 1], (--mod->count - i) * sizeof(*mod->list));
 	list_changed(r);
 }
 
@@ -120,7 +120,7 @@ char *sanction_words(const struct sanction *s, const char *otherwise)
 	time_t t = (time_t)(s->until_ms / 1000);
 	struct tm tm;
 	if (s->until_ms && gmtime_r(&t, &tm))
-		strftime(until, sizeof until, " (until %Y-%m-%d %H:%M UTC)", &tm);
+		strftime(until, sizeof(until), " (until %Y-%m-%d %H:%M UTC)", &tm);
 	if (asprintf(&words, "%s%s", s->reason ? s->reason : otherwise, until) < 0)
 		abort();
 	return words;
@@ -141,7 +141,8 @@ static const struct sanction *ban_of(const struct room *r, const struct conn *c,
 		const struct sanction *s = r->mod.list[i];
 		if (s->act != SANCTION_BAN || is_over(s, r->now_ms))
 			continue;
-		if ((u && sanction_is_of_user(s, u)) || (key && s->kind == SANCTION_NAME && strcmp(s->key, key) == 0) || sanction_is_of_conn(s, c))
+		if ((u && sanction_is_of_user(s, u)) || (key && s->kind == SANCTION_NAME && strcmp(s->key, key) == 0) ||
+		    sanction_is_of_conn(s, c))
 			found = longer(found, s);
 	}
 	return found;

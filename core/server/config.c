@@ -52,7 +52,8 @@ static const char *take_quoted(const struct reader *r, const char *p, const char
 		buf_putc(out, *p);
 	}
 	if (p == end)
-		return refuse(r, quote == '"' ? "a double quote is not closed on its line" : "a single quote is not closed on its line"), NULL;
+		return refuse(r, quote == '"' ? "a double quote is not closed on its line" : "a single quote is not closed on its line"),
+		       NULL;
 	return p + 1;
 }
 
@@ -181,10 +182,11 @@ int config_read(struct config *out, const char *name, char **cause)
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		rc = errno == ENOENT ? -WC_ENOENT : -WC_EIO;
 		if (errno == EACCES || errno == EPERM)
-			wc_cause(cause, "cannot read --config %s: %s: make it readable for user %u (chmod, chown), or name another file", path,
-			         strerror(errno), (unsigned)geteuid());
+			wc_cause(cause, "cannot read --config %s: %s: make it readable for user %u (chmod, chown), or name another file",
+			         path, strerror(errno), (unsigned)geteuid());
 		else
-			wc_cause(cause, "cannot read --config %s: %s: make it, name another file, or leave --config away", path, strerror(errno));
+			wc_cause(cause, "cannot read --config %s: %s: make it, name another file, or leave --config away", path,
+			         strerror(errno));
 		goto out;
 	}
 	if (!S_ISREG(st.st_mode)) {

@@ -9,7 +9,7 @@
 
 /* What the parts open at start and keep, measured; a door is its listener, and the wakers of its three threads. */
 #define OF_DOOR 6
-#define OF_ADMIN (OF_DOOR + 1 + 8)     /* the socket's folder; some at work */
+#define OF_ADMIN (OF_DOOR + 1 + 8) /* the socket's folder; some at work */
 #define OF_METRICS (OF_DOOR + ADMIN_METRICS_CONNECTIONS)
 #define OF_THREAD 2 /* of I/O */
 #define OF_DISK 20  /* the database of a writer and five readers, folders, the lock */
@@ -65,10 +65,11 @@ int descriptors_plan(struct descriptors *out, const struct options *o, int threa
 	const int wanted = o->max_connections ? WC_MIN(o->max_connections, CONNECTIONS_LEAST) : CONNECTIONS_LEAST;
 	out->least = own + TRANSFERS_LEAST + (is_memory ? FILES_LEAST : 0) + wanted;
 	if (out->limit < out->least) {
-		wc_cause(cause,
-		         "too few descriptors: %d are needed to serve anybody, and this process may have %d: raise the limit of open files (ulimit -n %d, "
-		         "LimitNOFILE=%d)",
-		         out->least, out->limit, out->least, out->least);
+		wc_cause(
+			cause,
+			"too few descriptors: %d are needed to serve anybody, and this process may have %d: raise the limit of open files (ulimit -n %d, "
+			"LimitNOFILE=%d)",
+			out->least, out->limit, out->least, out->least);
 		return -WC_EBAD;
 	}
 	/* Shares of what is beyond the least, so that at the least everything has its own. */

@@ -4,8 +4,8 @@
 #ifndef WC_DESCRIPTORS_H
 #define WC_DESCRIPTORS_H
 
-#include "server/options.h"
 #include "base/wc.h"
+#include "server/options.h"
 
 struct descriptors {
 	int limit;           /* what this process may have open */

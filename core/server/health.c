@@ -14,19 +14,19 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "wire/event.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
 #include "store/store_probe.h"
+#include "wire/event.h"
 
 #define TICK_MS 1000
-#define FRESH_MS 1000      /* so old may the probe be that an answer rests on */
-#define PROBE_MS 30000     /* between two that nobody asked for */
-#define PROBE_AGAIN_MS 2000 /* after one that failed: to see when it is over */
+#define FRESH_MS 1000                         /* so old may the probe be that an answer rests on */
+#define PROBE_MS 30000                        /* between two that nobody asked for */
+#define PROBE_AGAIN_MS 2000                   /* after one that failed: to see when it is over */
 #define PROBE_HANGS_MS (HEALTH_WAIT_MS - 100) /* above the 1.5 s that it waits for a lock; who has waited in vain hears why */
-#define SYNC_MS 10000      /* between two files that are written and synced: strangers may ask, disks wear out */
-#define QUEUE_HANGS_MS 10000 /* jobs wait, and no helper takes one */
+#define SYNC_MS 10000                         /* between two files that are written and synced: strangers may ask, disks wear out */
+#define QUEUE_HANGS_MS 10000                  /* jobs wait, and no helper takes one */
 #define PROBE_BYTES 4096
 #define WAITERS_MAX 256
 
@@ -55,8 +55,8 @@ struct health {
 	pthread_mutex_t lock;          /* what follows */
 	pthread_cond_t wake_watcher, wake_prober;
 	bool is_stopping, is_probe_wanted, is_probe_urgent;
-	int64_t probe_since_ms; /* 0: at rest */
-	int64_t probed_ms;      /* the last one ended; 0: none did */
+	int64_t probe_since_ms;    /* 0: at rest */
+	int64_t probed_ms;         /* the last one ended; 0: none did */
 	char found[HEALTH_DETAIL]; /* by it; "": nothing */
 	int64_t synced_ms;         /* the prober's own: a file was written and synced last */
 	struct waiter waiters[WAITERS_MAX];
@@ -96,7 +96,8 @@ void health_say(const struct health_state *state, bool for_admin, struct buf *ou
 static void judge_storage(const struct health *h, int64_t now, char detail[HEALTH_DETAIL])
 {
 	if (h->probe_since_ms && now - h->probe_since_ms >= PROBE_HANGS_MS)
-		snprintf(detail, HEALTH_DETAIL, "the disk of the data folder has not answered for %lld s", (long long)(now - h->probe_since_ms) / 1000);
+		snprintf(detail, HEALTH_DETAIL, "the disk of the data folder has not answered for %lld s",
+		         (long long)(now - h->probe_since_ms) / 1000);
 	else if (h->found[0])
 		memcpy(detail, h->found, HEALTH_DETAIL);
 	else if (store_is_failing(h->o.store))
@@ -108,7 +109,8 @@ static void judge_room(const struct health *h, int64_t now, char detail[HEALTH_D
 	const int64_t asked = atomic_load(&h->room_asked_ms);
 
 	if (asked && now - asked >= HEALTH_ROOM_MS)
-		snprintf(detail, HEALTH_DETAIL, "it has not answered for %lld s: nobody gets a message; a disk that hangs is the usual reason",
+		snprintf(detail, HEALTH_DETAIL,
+		         "it has not answered for %lld s: nobody gets a message; a disk that hangs is the usual reason",
 		         (long long)(now - asked) / 1000);
 }
 
@@ -130,8 +132,9 @@ static void judge_disk(const struct health *h, char detail[HEALTH_DETAIL])
 	if (h->o.space)
 		space_look(h->o.space, &s);
 	if (s.is_low || s.is_full)
-		snprintf(detail, HEALTH_DETAIL, "%llu MB are free, %llu MB are its reserve: %s; free some space", (unsigned long long)(s.free_bytes >> 20),
-		         (unsigned long long)(s.reserve_bytes >> 20), s.is_full ? "messages and files are refused" : "files are refused");
+		snprintf(detail, HEALTH_DETAIL, "%llu MB are free, %llu MB are its reserve: %s; free some space",
+		         (unsigned long long)(s.free_bytes >> 20), (unsigned long long)(s.reserve_bytes >> 20),
+		         s.is_full ? "messages and files are refused" : "files are refused");
 }
 
 static void judge(const struct health *h, struct health_state *out)

@@ -6,13 +6,13 @@
 #define WC_HEALTH_H
 
 #include "base/helper.h"
-#include "flow/inbox.h"
-#include "files/space.h"
-#include "store/store.h"
 #include "base/wc.h"
+#include "files/space.h"
+#include "flow/inbox.h"
+#include "store/store.h"
 
-#define HEALTH_ROOM_MS 3000  /* a room that does not answer for so long hangs */
-#define HEALTH_WAIT_MS 3000  /* for so long at most an answer waits for a probe */
+#define HEALTH_ROOM_MS 3000 /* a room that does not answer for so long hangs */
+#define HEALTH_WAIT_MS 3000 /* for so long at most an answer waits for a probe */
 #define HEALTH_DETAIL 256
 
 enum health_check { HEALTH_STORAGE, HEALTH_ROOM, HEALTH_THREADS, HEALTH_DISK, HEALTH_CHECKS };
@@ -56,7 +56,7 @@ void health_ask(struct health *h, bool for_admin, health_fn fn, void *arg);
 /* --- A deadline for something that the room is to answer. */
 struct health_alarm {
 	struct health_alarm *next;
-	int64_t at_ms; /* monotonic */
+	int64_t at_ms;         /* monotonic */
 	void (*fn)(void *arg); /* on the watcher's thread */
 	void *arg;
 	bool is_set;

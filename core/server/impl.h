@@ -4,13 +4,13 @@
 #define WC_SERVER_IMPL_H
 
 #include "base/budget.h"
-#include "server/descriptors.h"
 #include "http/httpd.h"
 #include "hub/hub.h"
-#include "state/password.h"
+#include "server/descriptors.h"
 #include "server/sandbox.h"
 #include "server/server.h"
 #include "site/site.h"
+#include "state/password.h"
 
 struct snapshot;
 
@@ -22,10 +22,10 @@ struct plan {
 };
 
 struct server {
-	const struct options *o;    /* in force */
+	const struct options *o;      /* in force */
 	const struct options *wanted; /* what a restart would bring; the same, if that is nothing else */
-	struct snapshot *snapshots; /* all that were in force or wanted since the start */
-	const struct plan *plan;    /* of the options in force */
+	struct snapshot *snapshots;   /* all that were in force or wanted since the start */
+	const struct plan *plan;      /* of the options in force */
 	struct plan first_plan;
 	struct ws_budget budget;
 	struct store *store;
@@ -42,19 +42,19 @@ struct server {
 	struct seats *seats;
 	struct httpd *httpd;
 	struct admin *admin;
-	uint64_t password_salt;     /* for the mark of a join password: see password.h */
+	uint64_t password_salt; /* for the mark of a join password: see password.h */
 	struct sandbox sandbox;
 	int sockets[HTTPD_SOCKETS], socket_count, redirect_from; /* bound, until their door takes them over */
-	int metrics_socket;         /* the same; -1: none */
-	_Atomic bool room_answered; /* the last question of server_check_room */
+	int metrics_socket;                                      /* the same; -1: none */
+	_Atomic bool room_answered;                              /* the last question of server_check_room */
 };
 
 /* server.c */
 int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK; /* see plan() */
-struct hub_opts server_hub_opts(struct server *s);       /* sets the budget's cap, too */
+struct hub_opts server_hub_opts(struct server *s); /* sets the budget's cap, too */
 void server_http_limits(struct server *s, struct httpd_limits *out);
 void server_say_certificate(struct server *s);
-void server_say_connections(const struct server *s); /* a warning if they are fewer than was asked for */
+void server_say_connections(const struct server *s);                               /* a warning if they are fewer than was asked for */
 void server_say_complaint(const char *event, const char *cause, const char *kept); /* an error in the log */
 
 int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;

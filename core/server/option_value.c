@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "server/options_impl.h"
 #include "http/origin.h"
+#include "server/options_impl.h"
 
 bool option_parse_int(const char *s, int low, int high, int *out)
 {
@@ -87,27 +87,22 @@ const char *option_range(const struct option_row *row, char *out, size_t room)
 		return out;
 	case KIND_CHOICE:
 		for (size_t i = 0; row->choices[i] && n < room; i++)
-			n += (size_t)snprintf(out + n, room - n, "%s%s", i == 0 ? "" : row->choices[i + 1] ? ", " : " or ", row->choices[i]);
+			n += (size_t)snprintf(out + n, room - n, "%s%s",
+			                      i == 0                ? ""
+			                      : row->choices[i + 1] ? ", "
+			                                            : " or ",
+			                      row->choices[i]);
 		return out;
-	case KIND_ADDRESSES:
-		return "numeric addresses such as 127.0.0.1 or ::1";
-	case KIND_ENDPOINT:
-		return "a numeric address and a port such as 127.0.0.1:9100 or [::1]:9100";
-	case KIND_PATH:
-		return "a file's path, or none";
-	case KIND_DIR:
-		return "a folder, or :memory:";
+	case KIND_ADDRESSES: return "numeric addresses such as 127.0.0.1 or ::1";
+	case KIND_ENDPOINT: return "a numeric address and a port such as 127.0.0.1:9100 or [::1]:9100";
+	case KIND_PATH: return "a file's path, or none";
+	case KIND_DIR: return "a folder, or :memory:";
 	case KIND_FILE:
-	case KIND_CONFIG:
-		return "a file's path";
-	case KIND_NETS:
-		return "addresses or networks such as 10.0.0.0/8 or ::1";
-	case KIND_FLAG:
-		return "yes or no";
-	case KIND_ORIGINS:
-		return "origins such as https://chat.example.com, without a path";
-	default:
-		return "";
+	case KIND_CONFIG: return "a file's path";
+	case KIND_NETS: return "addresses or networks such as 10.0.0.0/8 or ::1";
+	case KIND_FLAG: return "yes or no";
+	case KIND_ORIGINS: return "origins such as https://chat.example.com, without a path";
+	default: return "";
 	}
 }
 
@@ -194,8 +189,7 @@ bool option_set(struct options *o, const struct option_row *row, const char *val
 	char *text;
 
 	switch (row->kind) {
-	case KIND_INT:
-		return option_parse_int(value, row->low, row->high, field);
+	case KIND_INT: return option_parse_int(value, row->low, row->high, field);
 	case KIND_CHOICE:
 		for (int i = 0; row->choices[i]; i++)
 			if (strcmp(row->choices[i], value) == 0) {
@@ -216,16 +210,11 @@ bool option_set(struct options *o, const struct option_row *row, const char *val
 		free(*(char **)field);
 		*(char **)field = text;
 		return true;
-	case KIND_FLAG:
-		return parse_flag(value, field);
-	case KIND_ADDRESSES:
-		return add_addresses(field, value);
-	case KIND_NETS:
-		return option_add_nets(field, value);
-	case KIND_ORIGINS:
-		return add_origins(field, value);
-	default:
-		return false;
+	case KIND_FLAG: return parse_flag(value, field);
+	case KIND_ADDRESSES: return add_addresses(field, value);
+	case KIND_NETS: return option_add_nets(field, value);
+	case KIND_ORIGINS: return add_origins(field, value);
+	default: return false;
 	}
 }
 

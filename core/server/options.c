@@ -11,6 +11,7 @@
 #include "http/httpcheck.h"
 #include "server/options_impl.h"
 
+/* clang-format off */
 const struct option_row option_table[] = {
 #define AT(field) .offset = offsetof(struct options, field)
 #define LIVE .is_live = true
@@ -150,6 +151,7 @@ const struct option_row option_table[] = {
 #undef AT
 #undef LIVE
 };
+/* clang-format on */
 
 const size_t option_count = WC_LEN(option_table);
 

@@ -10,12 +10,12 @@
 #define DATA_DEFAULT "./wavechat-data"
 
 enum kind {
-	KIND_INT,     /* int, low..high */
-	KIND_CHOICE,  /* an enum, by the words in `choices`, in the enum's order */
-	KIND_DIR,     /* char *, any text but the empty one */
-	KIND_FILE,    /* the same, a file's path */
-	KIND_CONFIG,  /* the same; a - before it: there need not be one */
-	KIND_PATH,    /* char *, any text but the empty one */
+	KIND_INT,      /* int, low..high */
+	KIND_CHOICE,   /* an enum, by the words in `choices`, in the enum's order */
+	KIND_DIR,      /* char *, any text but the empty one */
+	KIND_FILE,     /* the same, a file's path */
+	KIND_CONFIG,   /* the same; a - before it: there need not be one */
+	KIND_PATH,     /* char *, any text but the empty one */
 	KIND_ENDPOINT, /* char *, a numeric address, a colon, a port; IPv6 in brackets */
 	KIND_ADDRESSES, /* char **, numeric IPv4 or IPv6, without brackets; a value of this kind and the next two may have several, each value adds */
 	KIND_NETS,    /* struct ip_nets */
@@ -27,12 +27,12 @@ enum kind {
 };
 
 struct option_row {
-	const char *group;      /* heading in --help; rows of a group stand together */
+	const char *group; /* heading in --help; rows of a group stand together */
 	const char *name;
-	const char *env;        /* variable, or NULL */
-	const char *value;      /* what --help calls the value */
-	const char *help;       /* NULL: not in --help */
-	const char *unset;      /* how --help names the default, where the value does not say it */
+	const char *env;   /* variable, or NULL */
+	const char *value; /* what --help calls the value */
+	const char *help;  /* NULL: not in --help */
+	const char *unset; /* how --help names the default, where the value does not say it */
 	enum kind kind;
 	size_t offset;          /* in struct options */
 	int low, high;          /* KIND_INT */
@@ -49,8 +49,9 @@ bool option_takes_value(const struct option_row *row);              /* on the co
 bool option_is_setting(const struct option_row *row);               /* it has a value at all */
 
 /* option_value.c. Pure. */
-bool option_set(struct options *o, const struct option_row *row, const char *value); /* false: not in its range; a list may have part of it */
-void option_clear(struct options *o, const struct option_row *row);                  /* frees what the field owns; zero */
+bool option_set(struct options *o, const struct option_row *row,
+                const char *value);                                 /* false: not in its range; a list may have part of it */
+void option_clear(struct options *o, const struct option_row *row); /* frees what the field owns; zero */
 void option_copy(struct options *to, const struct options *from, const struct option_row *row);
 /* As it could be given again. False: it has no value, and nothing was appended. */
 bool option_text(const struct options *o, const struct option_row *row, struct buf *out);

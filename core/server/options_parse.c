@@ -137,7 +137,8 @@ static void print_help(void)
 		if (!option_takes_value(row))
 			continue;
 		describe_default(row, fallback, sizeof(fallback));
-		printf("  %-24s   [%s%s", "", row->kind == KIND_INT || row->kind == KIND_CHOICE ? option_range(row, range, sizeof(range)) : "",
+		printf("  %-24s   [%s%s", "",
+		       row->kind == KIND_INT || row->kind == KIND_CHOICE ? option_range(row, range, sizeof(range)) : "",
 		       row->kind == KIND_INT || row->kind == KIND_CHOICE ? "; " : "");
 		printf("default %s%s%s]\n", fallback, row->env ? "; $" : "", row->env ? row->env : "");
 	}
@@ -150,8 +151,9 @@ void options_print_table(void)
 {
 	for (size_t i = 0; i < option_count; i++)
 		if (option_table[i].help)
-			printf("--%s%s%s%s%s\n", option_table[i].name, option_table[i].value ? " " : "", option_table[i].value ? option_table[i].value : "",
-			       option_table[i].env ? " " : "", option_table[i].env ? option_table[i].env : "");
+			printf("--%s%s%s%s%s\n", option_table[i].name, option_table[i].value ? " " : "",
+			       option_table[i].value ? option_table[i].value : "", option_table[i].env ? " " : "",
+			       option_table[i].env ? option_table[i].env : "");
 }
 
 /* --- The command line */
@@ -259,7 +261,8 @@ static enum options_result refuse_name(const struct config_line *line, const cha
 
 	log_quote(quoted, (struct str){ line->name, strlen(line->name) });
 	if (strcmp(line->name, "OPTIONS") == 0)
-		wc_cause(cause, "%s:%d: no setting %s: give each option its variable, such as WAVECHAT_RETAIN_DAYS=365", path, line->line, quoted);
+		wc_cause(cause, "%s:%d: no setting %s: give each option its variable, such as WAVECHAT_RETAIN_DAYS=365", path, line->line,
+		         quoted);
 	else if (nearest)
 		wc_cause(cause, "%s:%d: no setting %s; did you mean %s?", path, line->line, quoted, nearest);
 	else
@@ -396,10 +399,11 @@ static bool ports_agree(const struct options *o, char **cause)
 		return true;
 	const bool is_v6 = o->metrics[0] == '[', is_any = strncmp(o->metrics, "[::]:", 5) == 0 || strncmp(o->metrics, "0.0.0.0:", 8) == 0;
 	for (char *const *a = o->listen; a && *a; a++)
-		is_shared |= (strchr(*a, ':') != NULL) == is_v6 && (is_any || strcmp(*a, "::") == 0 || strcmp(*a, "0.0.0.0") == 0 ||
-		                                                   (strncmp(o->metrics + is_v6, *a, strlen(*a)) == 0 &&
-		                                                    strchr(":]", o->metrics[is_v6 + strlen(*a)])));
-	return !is_shared || disagree(o, "metrics", cause, "--metrics has a port that the chat listens on at the same address: give it one of its own");
+		is_shared |= (strchr(*a, ':') != NULL) == is_v6 &&
+		             (is_any || strcmp(*a, "::") == 0 || strcmp(*a, "0.0.0.0") == 0 ||
+		              (strncmp(o->metrics + is_v6, *a, strlen(*a)) == 0 && strchr(":]", o->metrics[is_v6 + strlen(*a)])));
+	return !is_shared ||
+	       disagree(o, "metrics", cause, "--metrics has a port that the chat listens on at the same address: give it one of its own");
 }
 
 /* Those that make sense together only. False: *cause says what is wrong. */

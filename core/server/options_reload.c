@@ -75,8 +75,11 @@ void options_each(const struct options *a, const struct options *b, void (*fn)(v
 	buf_init_sure(&texts[1], SIZE_MAX / 4);
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_row *row = &option_table[i];
-		struct option_view view = { .name = row->name, .variable = row->env, .unset = row->unset ? row->unset : "none",
-			                    .is_live = may_change(row, a, b), .origin = { a->origin[i], b->origin[i] } };
+		struct option_view view = { .name = row->name,
+			                    .variable = row->env,
+			                    .unset = row->unset ? row->unset : "none",
+			                    .is_live = may_change(row, a, b),
+			                    .origin = { a->origin[i], b->origin[i] } };
 
 		if (!option_is_setting(row) || !row->env)
 			continue;
@@ -97,16 +100,10 @@ void options_each(const struct options *a, const struct options *b, void (*fn)(v
 const char *option_origin_text(const struct options *o, const struct option_origin *origin, const char *variable, char *out, size_t room)
 {
 	switch (origin->from) {
-	case FROM_OPTION:
-		return "command line";
-	case FROM_ENVIRONMENT:
-		snprintf(out, room, "$%s", variable);
-		return out;
-	case FROM_FILE:
-		snprintf(out, room, "%s:%d", options_config_path(o), origin->line);
-		return out;
-	case FROM_DEFAULT:
-		break;
+	case FROM_OPTION: return "command line";
+	case FROM_ENVIRONMENT: snprintf(out, room, "$%s", variable); return out;
+	case FROM_FILE: snprintf(out, room, "%s:%d", options_config_path(o), origin->line); return out;
+	case FROM_DEFAULT: break;
 	}
 	return "default";
 }

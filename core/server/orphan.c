@@ -15,8 +15,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "files/impl.h"
 #include "base/logmsg.h"
+#include "files/impl.h"
 
 #define HANDFUL 5                    /* from so many unexplained files on, more of them than explained ones are too many; */
 #define FEW 3                        /* from so many on, more than twice as many */
@@ -103,8 +103,8 @@ static int gather(struct files *f, const struct orphan_look *o, char **cause)
 	if (rc)
 		return rc;
 	if (b->blobs_fd >= 0 && blob_walk(b, add_blob, f) != 0) {
-		wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data", o->dir,
-		         strerror(errno), (unsigned)geteuid());
+		wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data",
+		         o->dir, strerror(errno), (unsigned)geteuid());
 		rc = -WC_ESTORAGE;
 	}
 	(void)lost_walk(b, add_lost, f);
@@ -163,7 +163,8 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 	if (!f->look || (pending >= HANDFUL && !has_log(o->dir)))
 		orphans += pending;
 	if (o->logs && f->missing)
-		log_warn("files missing", "files=%zu of=%zu remedy=\"wavechatctl verify names them; wavechatctl restore brings them back from a backup\"",
+		log_warn("files missing",
+		         "files=%zu of=%zu remedy=\"wavechatctl verify names them; wavechatctl restore brings them back from a backup\"",
 		         f->missing, f->rows);
 	if (orphans == 0 || !is_far_from(explained, orphans))
 		return 0;
@@ -173,13 +174,18 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 		return 0;
 	}
 	if (!f->look)
-		wc_cause(cause, "%s/blobs holds %zu files, but %s/wavechat.db is missing or empty: put it back beside them, or bring a backup back with "
-		         "`wavechatctl restore FILE DIR`; --accept-orphans starts without and moves the files to %s/lost for a day",
-		         o->dir, orphans, o->dir, o->dir);
+		wc_cause(
+			cause,
+			"%s/blobs holds %zu files, but %s/wavechat.db is missing or empty: put it back beside them, or bring a backup back with "
+			"`wavechatctl restore FILE DIR`; --accept-orphans starts without and moves the files to %s/lost for a day",
+			o->dir, orphans, o->dir, o->dir);
 	else
-		wc_cause(cause, "%s/wavechat.db explains %zu of the %zu files in %s/blobs: it is older than they are, or another chat's: put the right one back "
-		         "beside them, or bring a backup back with `wavechatctl restore FILE DIR`; --accept-orphans starts all the same and moves the other %zu to "
-		         "%s/lost for a day", o->dir, explained, explained + orphans, o->dir, orphans, o->dir);
+		wc_cause(
+			cause,
+			"%s/wavechat.db explains %zu of the %zu files in %s/blobs: it is older than they are, or another chat's: put the right one back "
+			"beside them, or bring a backup back with `wavechatctl restore FILE DIR`; --accept-orphans starts all the same and moves the other %zu to "
+			"%s/lost for a day",
+			o->dir, explained, explained + orphans, o->dir, orphans, o->dir);
 	return -WC_ESTORAGE;
 }
 
@@ -198,7 +204,8 @@ static int set_aside(const char *log, uint64_t bytes, char **cause)
 		abort();
 	rc = access(aside, F_OK) == 0 ? -1 : rename(log, aside);
 	if (rc == 0)
-		log_warn("log set aside", "file=%s bytes=%llu reason=\"wavechat.db is missing or empty\"", aside, (unsigned long long)bytes);
+		log_warn("log set aside", "file=%s bytes=%llu reason=\"wavechat.db is missing or empty\"", aside,
+		         (unsigned long long)bytes);
 	else
 		wc_cause(cause, "cannot move %s aside: move it yourself, or put wavechat.db back beside it", log);
 	free(aside);
@@ -213,9 +220,11 @@ static int judge_log(const struct orphan_look *o, char **cause)
 
 	if ((stat(database, &st) == 0 ? st.st_size == 0 : errno == ENOENT) && stat(log, &st) == 0 && st.st_size > 0) {
 		if (!o->accepts) {
-			wc_cause(cause, "%s is missing or empty, but %s-wal holds %lld bytes of what was written to it last: put it back beside the log, or bring a "
-			         "backup back with `wavechatctl restore FILE DIR`; --accept-orphans begins anew and keeps the log under another name",
-			         database, database, (long long)st.st_size);
+			wc_cause(
+				cause,
+				"%s is missing or empty, but %s-wal holds %lld bytes of what was written to it last: put it back beside the log, or bring a "
+				"backup back with `wavechatctl restore FILE DIR`; --accept-orphans begins anew and keeps the log under another name",
+				database, database, (long long)st.st_size);
 			rc = -WC_ESTORAGE;
 		} else if (o->logs) {
 			rc = set_aside(log, (uint64_t)st.st_size, cause);

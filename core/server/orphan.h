@@ -2,8 +2,8 @@
 #ifndef WC_ORPHAN_H
 #define WC_ORPHAN_H
 
-#include "store/store.h"
 #include "base/wc.h"
+#include "store/store.h"
 
 struct orphan_look {
 	const char *dir;

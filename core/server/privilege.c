@@ -98,14 +98,16 @@ int runner_find(struct runner *out, const char *spec, const char *files, char **
 	snprintf(user, sizeof(user), "%.*s", (int)user_len, spec);
 	if (!look_up(files, "passwd", user, out->name, &uid, &gid)) {
 		if (!parse_id(user, &uid)) {
-			wc_cause(cause, "--user %s: no user %s in %s/passwd; make one (useradd --system %s), or give a number", spec, user, files, user);
+			wc_cause(cause, "--user %s: no user %s in %s/passwd; make one (useradd --system %s), or give a number", spec, user,
+			         files, user);
 			return -WC_ENOENT;
 		}
 		gid = uid;
 		snprintf(out->name, sizeof(out->name), "%s", user);
 	}
 	if (group && !look_up(files, "group", group, NULL, &gid, NULL) && !parse_id(group, &gid)) {
-		wc_cause(cause, "--user %s: no group %s in %s/group; make one (groupadd --system %s), or give a number", spec, group, files, group);
+		wc_cause(cause, "--user %s: no group %s in %s/group; make one (groupadd --system %s), or give a number", spec, group, files,
+		         group);
 		return -WC_ENOENT;
 	}
 	if (uid == 0) {
@@ -154,8 +156,10 @@ static int claim_dir(const char *dir, const struct runner *who, bool makes, bool
 			rc = -WC_ESTORAGE;
 		}
 	} else if (st.st_uid != who->uid) {
-		wc_cause(cause, "%s belongs to user %u, and the server is to run as %s (%u): chown -R %u:%u %s, or name another directory with --data", dir,
-		         (unsigned)st.st_uid, who->name, (unsigned)who->uid, (unsigned)who->uid, (unsigned)who->gid, dir);
+		wc_cause(
+			cause,
+			"%s belongs to user %u, and the server is to run as %s (%u): chown -R %u:%u %s, or name another directory with --data",
+			dir, (unsigned)st.st_uid, who->name, (unsigned)who->uid, (unsigned)who->uid, (unsigned)who->gid, dir);
 		rc = -WC_EDENIED;
 	}
 	if (fd >= 0)
@@ -245,13 +249,16 @@ int privilege_drop(const struct runner *who, char **cause)
 			drop_capabilities();
 			return 0;
 		}
-		wc_cause(cause, "--user %s: only root can become somebody else, and this is user %u: start it as root, or leave --user away", who->name,
-		         (unsigned)geteuid());
+		wc_cause(cause,
+		         "--user %s: only root can become somebody else, and this is user %u: start it as root, or leave --user away",
+		         who->name, (unsigned)geteuid());
 		return -WC_EDENIED;
 	}
 	if (setgroups(0, NULL) < 0 || setresgid(who->gid, who->gid, who->gid) < 0 || setresuid(who->uid, who->uid, who->uid) < 0) {
-		wc_cause(cause, "cannot become %s (%u:%u): %s: the user namespace may not know that number, or CAP_SETUID and CAP_SETGID are missing",
-		         who->name, (unsigned)who->uid, (unsigned)who->gid, strerror(errno));
+		wc_cause(
+			cause,
+			"cannot become %s (%u:%u): %s: the user namespace may not know that number, or CAP_SETUID and CAP_SETGID are missing",
+			who->name, (unsigned)who->uid, (unsigned)who->gid, strerror(errno));
 		return -WC_EDENIED;
 	}
 	drop_capabilities();

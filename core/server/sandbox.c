@@ -52,7 +52,7 @@ enum {
 	FS_IOCTL_DEV = 1 << 15, /* 5 */
 };
 #define FS_OF_FILES (FS_EXECUTE | FS_WRITE_FILE | FS_READ_FILE | FS_TRUNCATE | FS_IOCTL_DEV)
-#define NET_CONNECT_TCP (1u << 1) /* 4 */
+#define NET_CONNECT_TCP (1u << 1)     /* 4 */
 #define SCOPE_ABSTRACT_UNIX (1u << 0) /* 6 */
 #define SCOPE_SIGNAL (1u << 1)
 
@@ -121,8 +121,8 @@ static bool allow_all(const struct files *f, const struct sandbox_paths *paths)
 	ok = ok && allow(f, "/proc/self/fd", FS_READ_DIR); /* older kernels tell the number of descriptors in no other way */
 	if (paths->data)
 		ok = ok && allow(f, paths->data,
-		                 FS_READ_FILE | FS_WRITE_FILE | FS_READ_DIR | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SOCK |
-		                         FS_REFER | FS_TRUNCATE);
+		                 FS_READ_FILE | FS_WRITE_FILE | FS_READ_DIR | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG |
+		                         FS_MAKE_SOCK | FS_REFER | FS_TRUNCATE);
 	if (paths->socket_dir)
 		ok = ok && allow(f, paths->socket_dir, FS_MAKE_SOCK | FS_REMOVE_FILE);
 	return ok && options_each_file(paths->o, allow_again, (void *)(uintptr_t)f);
@@ -166,7 +166,11 @@ int sandbox_enter(enum sandbox_mode mode, const struct sandbox_paths *paths, str
 	}
 	if (mode != SANDBOX_REQUIRE || (out->no_new_privs && out->landlock && out->seccomp))
 		return 0;
-	wc_cause(cause, "--sandbox require: this kernel, or the container, has no %s; a newer kernel has it (Linux 5.19), --sandbox on does without",
-	         !out->landlock ? "Landlock of version 2" : !out->seccomp ? "seccomp filters" : "no_new_privs");
+	wc_cause(
+		cause,
+		"--sandbox require: this kernel, or the container, has no %s; a newer kernel has it (Linux 5.19), --sandbox on does without",
+		!out->landlock  ? "Landlock of version 2"
+		: !out->seccomp ? "seccomp filters"
+				: "no_new_privs");
 	return -WC_EDENIED;
 }

@@ -5,8 +5,8 @@
 #ifndef WC_SANDBOX_H
 #define WC_SANDBOX_H
 
-#include "server/options.h"
 #include "base/wc.h"
+#include "server/options.h"
 
 struct sandbox_paths {
 	const char *data;        /* may be read and written, all of it; NULL: nothing is kept */

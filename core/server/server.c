@@ -9,38 +9,37 @@
 
 #include "admin/admin.h"
 #include "base/base64.h"
-#include "files/blob.h"
 #include "base/budget.h"
 #include "base/buf.h"
-#include "files/claims.h"
-#include "room/collector.h"
-#include "wire/decode.h"
-#include "server/descriptors.h"
-#include "server/health.h"
 #include "base/helper.h"
+#include "base/logmsg.h"
+#include "base/metrics.h"
+#include "files/blob.h"
+#include "files/claims.h"
+#include "files/space.h"
 #include "flow/inbox.h"
 #include "flow/ingest.h"
 #include "net/listener.h"
-#include "base/logmsg.h"
-#include "base/metrics.h"
-#include "server/orphan.h"
-#include "server/privilege.h"
-#include "room/room.h"
 #include "net/seats.h"
-#include "files/space.h"
-#include "store/store.h"
 #include "net/tls.h"
 #include "net/transport.h"
+#include "room/collector.h"
+#include "room/room.h"
+#include "server/descriptors.h"
+#include "server/health.h"
+#include "server/orphan.h"
+#include "server/privilege.h"
+#include "store/store.h"
+#include "wire/decode.h"
 
-#define RING_BYTES (8u * 1024 * 1024)       /* a dialect */
+#define RING_BYTES (8u * 1024 * 1024) /* a dialect */
 #define JOIN_TIMEOUT_MS 15000
 #define PING_MS 30000
-#define INSERT_CAP_BYTES (1024u * 1024)     /* small private output waiting on one connection */
+#define INSERT_CAP_BYTES (1024u * 1024) /* small private output waiting on one connection */
 #define HELPERS 2
-#define FRAME_REST ((size_t)1024 * 1024)    /* of a message beside its file, where memory is short: far more than any needs */
-#define FRAME_SLACK (64u * 1024)            /* JSON around a file's base64 */
-#define STOP_MS 3000                        /* for clients to take their close frame */
-
+#define FRAME_REST ((size_t)1024 * 1024) /* of a message beside its file, where memory is short: far more than any needs */
+#define FRAME_SLACK (64u * 1024)         /* JSON around a file's base64 */
+#define STOP_MS 3000                     /* for clients to take their close frame */
 
 static void on_websocket(void *arg, struct taken *t)
 {
@@ -99,7 +98,7 @@ static int load_password_salt(struct server *s)
 	s->password_salt = store_counter(s->store, "join_password_salt");
 	if (s->password_salt)
 		return 0;
-	wc_random(&s->password_salt, sizeof s->password_salt);
+	wc_random(&s->password_salt, sizeof(s->password_salt));
 	s->password_salt = (s->password_salt & INT64_MAX) | 1;
 	if (store_begin(s->store) < 0)
 		return -WC_ESTORAGE;
@@ -135,7 +134,8 @@ void server_say_connections(const struct server *s)
 {
 	const struct descriptors *d = &s->plan->descriptors;
 	if (s->o->max_connections > d->connections_max)
-		log_warn("max-connections lowered", "asked=%d allowed=%d descriptors=%d remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
+		log_warn("max-connections lowered",
+		         "asked=%d allowed=%d descriptors=%d remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
 		         s->o->max_connections, d->connections_max, d->limit);
 }
 
@@ -175,9 +175,9 @@ static void say_room(struct space *space)
 
 	space_look(space, &n);
 	if (n.disk_bytes)
-		log_info("room for files", "bound_mb=%llu given=%s used_mb=%llu free_mb=%llu reserve_mb=%llu", (unsigned long long)n.bound_bytes >> 20,
-		         n.is_bound_given ? "yes" : "no", (unsigned long long)n.used_bytes >> 20, (unsigned long long)n.free_bytes >> 20,
-		         (unsigned long long)n.reserve_bytes >> 20);
+		log_info("room for files", "bound_mb=%llu given=%s used_mb=%llu free_mb=%llu reserve_mb=%llu",
+		         (unsigned long long)n.bound_bytes >> 20, n.is_bound_given ? "yes" : "no", (unsigned long long)n.used_bytes >> 20,
+		         (unsigned long long)n.free_bytes >> 20, (unsigned long long)n.reserve_bytes >> 20);
 }
 
 struct hub_opts server_hub_opts(struct server *s)
@@ -210,7 +210,9 @@ void server_http_limits(struct server *s, struct httpd_limits *out)
 	const struct options *o = s->o;
 
 	*out = (struct httpd_limits){
-		.gate = { .head_ms = o->header_timeout * 1000, .head_bytes = o->max_header_bytes, .proxies = o->trust_proxy,
+		.gate = { .head_ms = o->header_timeout * 1000,
+		          .head_bytes = o->max_header_bytes,
+		          .proxies = o->trust_proxy,
 		          .seats = { .total = s->plan->connections_max,
 		                     .descriptors = s->plan->descriptors.for_peers,
 		                     .held = held_by_transfers,
@@ -248,7 +250,8 @@ static int open_privileged(struct server *s, char **cause)
 static bool can_read_again(void *user, const char *path)
 {
 	if (access(path, R_OK) < 0 && errno != ENOENT) /* a file of settings need not be there */
-		log_warn("cannot be read again", "file=%s error=\"%s\" remedy=\"make it and its directories readable for %s, or restart instead of SIGHUP\"", path,
+		log_warn("cannot be read again",
+		         "file=%s error=\"%s\" remedy=\"make it and its directories readable for %s, or restart instead of SIGHUP\"", path,
 		         strerror(errno), (const char *)user);
 	return true;
 }
@@ -263,7 +266,8 @@ int server_give_up_privileges(struct server *s, const char *dir, bool *is_given,
 
 	if (to && runner_find(to, o->user, "/etc", cause) < 0)
 		goto out;
-	if ((dir && (is_given ? privilege_check_dir(dir, to, is_given, cause) : privilege_make_dir(dir, to, cause)) < 0) || privilege_drop(to, cause) < 0)
+	if ((dir && (is_given ? privilege_check_dir(dir, to, is_given, cause) : privilege_make_dir(dir, to, cause)) < 0) ||
+	    privilege_drop(to, cause) < 0)
 		goto out;
 	privilege_no_core();
 	if (to && !is_given)
@@ -332,19 +336,30 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
 			return -WC_EIO;
 	}
-	struct room_opts room = { s->o, s->hubs, s->inbox, s->helpers, s->store, s->blobs, s->space, s->plan->budgets.recent, s->plan->budgets.messages,
-	                          password.is_set ? &password : NULL };
+	struct room_opts room = { s->o,
+		                  s->hubs,
+		                  s->inbox,
+		                  s->helpers,
+		                  s->store,
+		                  s->blobs,
+		                  s->space,
+		                  s->plan->budgets.recent,
+		                  s->plan->budgets.messages,
+		                  password.is_set ? &password : NULL };
 	if (room_start(&s->room, &room, cause) < 0)
 		return -WC_EIO;
 	ingest_set_room(s->ingest, s->room);
-	return health_start(&s->health, &(struct health_opts){ dir, s->store, s->space, s->inbox, s->helpers, room_try_store, s->room }, cause);
+	return health_start(&s->health, &(struct health_opts){ dir, s->store, s->space, s->inbox, s->helpers, room_try_store, s->room },
+	                    cause);
 }
 
 static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
 	int rc;
-	s->site = (struct site){ .options = s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers, .health = s->health };
+	s->site = (struct site){
+		.options = s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers, .health = s->health
+	};
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
 	struct httpd_limits limits;
@@ -369,8 +384,18 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	s->socket_count = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		return -WC_EIO;
-	struct admin_opts admin = { s->o, s->room, s->store, s->blobs, s->space, s->health, s->hubs, httpd_port(s->httpd), &s->plan->budgets, &s->plan->descriptors,
-	                            s->plan->connections_max, s->metrics_socket };
+	struct admin_opts admin = { s->o,
+		                    s->room,
+		                    s->store,
+		                    s->blobs,
+		                    s->space,
+		                    s->health,
+		                    s->hubs,
+		                    httpd_port(s->httpd),
+		                    &s->plan->budgets,
+		                    &s->plan->descriptors,
+		                    s->plan->connections_max,
+		                    s->metrics_socket };
 	s->metrics_socket = -1;
 	rc = admin_start(&s->admin, &admin, cause);
 	if (rc == 0 && s->tls)
@@ -407,7 +432,7 @@ static void claim(struct server *s)
 
 int server_start(struct server **out, const struct options *o, char **cause)
 {
-	struct server *s = xcalloc(1, sizeof *s);
+	struct server *s = xcalloc(1, sizeof(*s));
 	const char *dir = strcmp(o->data, ":memory:") == 0 ? NULL : o->data;
 	s->o = s->wanted = o;
 	s->metrics_socket = -1;
@@ -416,8 +441,8 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	metric_set(M_CERTIFICATE_EXPIRY, METRIC_ABSENT);
 	metric_set(M_BACKUP, METRIC_ABSENT);
 	metric_set(M_PROCESS_START, (uint64_t)real_ms());
-	if (server_plan_limits(s, cause) < 0 || open_privileged(s, cause) < 0 || server_give_up_privileges(s, dir, NULL, cause) < 0 || open_chat(s, dir, cause) < 0 ||
-	    open_doors(s, dir, cause) < 0) {
+	if (server_plan_limits(s, cause) < 0 || open_privileged(s, cause) < 0 || server_give_up_privileges(s, dir, NULL, cause) < 0 ||
+	    open_chat(s, dir, cause) < 0 || open_doors(s, dir, cause) < 0) {
 		server_stop(s);
 		return -WC_EIO;
 	}

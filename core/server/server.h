@@ -2,8 +2,8 @@
 #ifndef WC_SERVER_H
 #define WC_SERVER_H
 
-#include "server/options.h"
 #include "files/space.h"
+#include "server/options.h"
 
 struct server;
 

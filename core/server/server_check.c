@@ -14,14 +14,14 @@
 #include "admin/admin.h"
 #include "files/blob.h"
 #include "files/claims.h"
-#include "net/listener.h"
-#include "server/orphan.h"
-#include "state/password.h"
-#include "server/privilege.h"
-#include "server/impl.h"
 #include "files/space.h"
-#include "store/store.h"
+#include "net/listener.h"
 #include "net/tls.h"
+#include "server/impl.h"
+#include "server/orphan.h"
+#include "server/privilege.h"
+#include "state/password.h"
+#include "store/store.h"
 
 static void forget(char **cause)
 {
@@ -70,8 +70,8 @@ static int check_file(const char *dir, const char *name, char **cause)
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | (strcmp(name, "lock") == 0 ? O_NOFOLLOW : 0));
 	/* What is missing is made, but not what a link names. */
 	if (fd < 0 && (errno != ENOENT || lstat(path, &st) == 0)) {
-		wc_cause(cause, "cannot write %s: %s: make it writable for user %u, or name another directory with --data", path, strerror(errno),
-		         (unsigned)geteuid());
+		wc_cause(cause, "cannot write %s: %s: make it writable for user %u, or name another directory with --data", path,
+		         strerror(errno), (unsigned)geteuid());
 		rc = -WC_ESTORAGE;
 	}
 	if (fd >= 0)
@@ -102,7 +102,8 @@ static bool has_file(const char *dir, const char *name)
 static int check_room(const char *dir, char **cause)
 {
 	const bool is_new = !has_file(dir, "wavechat.db"), is_root = geteuid() == 0;
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0; /* one that is missing is on the disk of its parent, of which no more is asked */
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+	    rc = 0; /* one that is missing is on the disk of its parent, of which no more is asked */
 	struct statvfs v;
 
 	/* With a log in place opening the database has shown it. */
@@ -110,7 +111,8 @@ static int check_room(const char *dir, char **cause)
 		const uint64_t bytes = (uint64_t)(is_root ? v.f_bfree : v.f_bavail) * v.f_frsize, files = is_root ? v.f_ffree : v.f_favail;
 
 		if (bytes < (is_new ? ROOM_BYTES_NEW : ROOM_BYTES) || (v.f_files && files < (is_new ? ROOM_FILES_NEW : ROOM_FILES))) {
-			wc_cause(cause, "cannot write %s/wavechat.db: %s: free some space, or name a directory on another disk with --data", dir, strerror(ENOSPC));
+			wc_cause(cause, "cannot write %s/wavechat.db: %s: free some space, or name a directory on another disk with --data",
+			         dir, strerror(ENOSPC));
 			rc = -WC_ESTORAGE;
 		}
 	}
@@ -143,8 +145,8 @@ static int check_way(const char *dir, char **cause)
 	int rc = 0;
 
 	if (access(parent, X_OK) < 0) {
-		wc_cause(cause, "cannot use %s: %s: let user %u pass through %s, or name another directory with --data", dir, strerror(errno),
-		         (unsigned)geteuid(), parent);
+		wc_cause(cause, "cannot use %s: %s: let user %u pass through %s, or name another directory with --data", dir,
+		         strerror(errno), (unsigned)geteuid(), parent);
 		rc = -WC_ESTORAGE;
 	}
 	free(parent);
@@ -174,7 +176,8 @@ int server_check(const struct options *o, char **cause)
 	s->o = o;
 	claims_read(mine, dir);
 	if (server_plan_limits(s, cause) < 0 || check_ports(o, mine, cause) < 0 ||
-	    (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0) || server_give_up_privileges(s, dir, &is_given, cause) < 0)
+	    (o->tls_cert && tls_open(&s->tls, o->tls_cert, o->tls_key, cause) < 0) ||
+	    server_give_up_privileges(s, dir, &is_given, cause) < 0)
 		goto out;
 	if (dir && ((is_given ? check_way(dir, cause) : check_data(o, dir, is_given, cause)) < 0 || check_room(dir, cause) < 0))
 		goto out;

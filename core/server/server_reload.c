@@ -6,13 +6,13 @@
 #include <string.h>
 
 #include "admin/admin.h"
-#include "files/blob.h"
-#include "flow/ingest.h"
 #include "base/logmsg.h"
+#include "files/blob.h"
+#include "files/space.h"
+#include "flow/ingest.h"
+#include "net/tls.h"
 #include "room/room.h"
 #include "server/impl.h"
-#include "files/space.h"
-#include "net/tls.h"
 
 #define LOOK_BACK 16
 
@@ -52,9 +52,9 @@ void snapshots_free(struct server *s)
 
 struct staged {
 	struct options *wanted, *in_force;
-	bool has_password;        /* password is another one, or not set: none any more */
+	bool has_password; /* password is another one, or not set: none any more */
 	struct password password;
-	struct tls *tls;          /* of other files; NULL: of the same */
+	struct tls *tls; /* of other files; NULL: of the same */
 	struct plan plan;
 };
 
@@ -67,8 +67,10 @@ static bool same_text(const char *a, const char *b)
 static void say_complaint(const char *event, const struct server *s, char **cause, const char *kept)
 {
 	if (s->sandbox.landlock && *cause && strstr(*cause, "Permission denied"))
-		wc_cause(cause, "%s; while it runs, the server reads only in the data folder and beside files that were named at the start: put it there, or restart",
-		         *cause);
+		wc_cause(
+			cause,
+			"%s; while it runs, the server reads only in the data folder and beside files that were named at the start: put it there, or restart",
+			*cause);
 	server_say_complaint(event, *cause, kept);
 }
 

@@ -33,6 +33,7 @@ bool syscalls_restrict(void)
 
 #define X32_BIT 0x40000000u /* another table of numbers, under the same architecture */
 
+/* clang-format off */
 static const uint16_t allowed[] = {
 	/* of every message */
 	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_epoll_pwait, SYS_epoll_ctl, SYS_futex, SYS_read, SYS_write, SYS_pwrite64, SYS_pread64,
@@ -66,6 +67,7 @@ static const uint16_t allowed[] = {
 	SYS_getpid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname, SYS_sysinfo, SYS_getrusage, SYS_prlimit64, SYS_getrandom,
 	SYS_clock_getres, SYS_gettimeofday, SYS_times,
 };
+/* clang-format on */
 
 /* Asked for by nothing in this program. */
 static const uint16_t deadly[] = { SYS_execve, SYS_execveat, SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev };
@@ -75,6 +77,7 @@ static const uint16_t deadly[] = { SYS_execve, SYS_execveat, SYS_ptrace, SYS_pro
 
 /* Allowed if the low half of an argument is one of the values; or, with a mask, has all of its bits, or none. */
 enum test { TEST_IS, TEST_HAS, TEST_LACKS };
+/* clang-format off */
 static const struct guarded {
 	uint16_t nr;
 	uint8_t arg, test, count;
@@ -88,6 +91,7 @@ static const struct guarded {
 	{ SYS_prctl, 0, TEST_IS, 2, { PR_SET_NAME, PR_GET_NAME } },
 	{ SYS_ioctl, 1, TEST_IS, 3, { TCGETS, FIONREAD, FIONBIO } },
 };
+/* clang-format on */
 
 /* --- The program */
 

@@ -9,8 +9,8 @@
 #include <utf8proc.h>
 #include <zlib.h>
 
-#include "store/store.h"
 #include "base/wc.h"
+#include "store/store.h"
 
 void version_print(const char *program)
 {

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "site/assets.h"
 #include "base/buf.h"
+#include "site/assets.h"
 #include "site/impl.h"
 
 #define ETAG_BYTES 96

@@ -12,8 +12,8 @@
 
 #include "base/metrics.h"
 #include "base/sha256.h"
-#include "site/impl.h"
 #include "base/utf8.h"
+#include "site/impl.h"
 
 #define URL_NAME_BYTES 2048 /* decoded; the longest name there can be has 800 */
 #define ETAG_HEX 16
@@ -295,10 +295,11 @@ static void find_file(void *arg, struct store_reader *reader)
 	else if (job->site->seats && !seats_has_descriptor(job->site->seats)) {
 		close(fd);
 		metric_add(M_REFUSED_DOWNLOADS, 1);
-		http_reply(job->r, &(struct http_reply){ .status = 503, .headers = "Cache-Control: no-store\r\nRetry-After: 5\r\n",
-		                                         .body = "Service Unavailable", .body_len = 19 });
-	}
-	else
+		http_reply(job->r, &(struct http_reply){ .status = 503,
+		                                         .headers = "Cache-Control: no-store\r\nRetry-After: 5\r\n",
+		                                         .body = "Service Unavailable",
+		                                         .body_len = 19 });
+	} else
 		send_file(job->r, job->secret, &f, fd, size);
 	free(job);
 }

@@ -14,12 +14,12 @@
 #include <string.h>
 #include <strings.h>
 
-#include "http/httpcheck.h"
-#include "state/lockdown.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/sha256.h"
+#include "http/httpcheck.h"
 #include "site/impl.h"
+#include "state/lockdown.h"
 
 #define KEY_BYTES 64
 #define TOKEN_TEXT_BYTES 256 /* 256 bits in hex are 64; longer than this is no token */
@@ -31,7 +31,7 @@ struct upload_job {
 	uint8_t token[WC_SHA_BYTES]; /* its hash */
 	char key[KEY_BYTES + 1];
 	uint64_t identity_id, size, offset, length;
-	int error; /* of upload_write */
+	int error;               /* of upload_write */
 	struct upload_job *next; /* in site->uploads */
 };
 
@@ -52,7 +52,8 @@ static int count_upload(struct upload_job *job)
 			own += strcmp(other->key, job->key) != 0 || same++ > 0;
 	if (o->max_uploads_per_user && own >= o->max_uploads_per_user)
 		status = 429;
-	else if ((o->max_uploads && job->site->upload_count >= o->max_uploads) || (job->site->seats && !seats_has_descriptor(job->site->seats)))
+	else if ((o->max_uploads && job->site->upload_count >= o->max_uploads) ||
+	         (job->site->seats && !seats_has_descriptor(job->site->seats)))
 		status = 503;
 	if (!status) {
 		job->next = job->site->uploads;
@@ -142,11 +143,13 @@ static void answer_error(struct http_req *r, int error, const struct upload_stat
 	case WC_EDENIED: answer_lockdown(r); break;
 	case WC_EFULL:
 		metric_add(M_REFUSED_STORAGE, 1);
-		answer(r, 507, NULL, "{\"error\":\"storage\",\"text\":\"The server's room for files is used up. Its admin can give more or delete some\"}");
+		answer(r, 507, NULL,
+		       "{\"error\":\"storage\",\"text\":\"The server's room for files is used up. Its admin can give more or delete some\"}");
 		break;
 	case WC_ESTORAGE:
 		metric_add(M_REFUSED_STORAGE, 1);
-		answer(r, 507, NULL, "{\"error\":\"storage\",\"text\":\"The server takes no files now: its disk is full or failing. Tell its admin\"}");
+		answer(r, 507, NULL,
+		       "{\"error\":\"storage\",\"text\":\"The server takes no files now: its disk is full or failing. Tell its admin\"}");
 		break;
 	default: answer(r, 503, "Cache-Control: no-store\r\nRetry-After: 5\r\n", "{\"error\":\"busy\"}"); break;
 	}

@@ -19,8 +19,8 @@ struct iprate {
 
 struct iprate *iprate_new(void)
 {
-	struct iprate *t = xcalloc(1, sizeof *t);
-	wc_random(&t->seed, sizeof t->seed);
+	struct iprate *t = xcalloc(1, sizeof(*t));
+	wc_random(&t->seed, sizeof(t->seed));
 	return t;
 }
 
@@ -33,7 +33,7 @@ static void net_of(const uint8_t addr[16], uint64_t net[2])
 {
 	static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
 	memcpy(net, addr, 16);
-	if (memcmp(addr, v4_prefix, sizeof v4_prefix) != 0)
+	if (memcmp(addr, v4_prefix, sizeof(v4_prefix)) != 0)
 		net[1] = 0;
 }
 

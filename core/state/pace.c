@@ -35,7 +35,8 @@ static enum pace_verdict strike(struct pace *p, const struct pace_limits *l, int
 	return is_end ? PACE_CLOSE : PACE_MUTED;
 }
 
-enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_t now_us, enum pace_kind kind, uint64_t bytes, int64_t *wait_us)
+enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_t now_us, enum pace_kind kind, uint64_t bytes,
+                             int64_t *wait_us)
 {
 	const struct pace_rate *rate = kind == PACE_MESSAGE ? &l->message : &l->request;
 	int64_t *full_us = kind == PACE_MESSAGE ? &p->message_us : &p->request_us;

@@ -42,7 +42,8 @@ enum pace_kind { PACE_MESSAGE, PACE_REQUEST };
 #define PACE_STRIKE_BYTES (1024 * 1024)
 
 /* One message with so many bytes of text or file, or one request (bytes: 0). */
-enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_t now_us, enum pace_kind kind, uint64_t bytes, int64_t *wait_us);
+enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_t now_us, enum pace_kind kind, uint64_t bytes,
+                             int64_t *wait_us);
 /* The message that had passed was there already: it is given back. */
 void pace_give_back(struct pace *p, const struct pace_limits *l, uint64_t bytes);
 /* May this one's typing be passed on? There is no punishment in it. */

@@ -20,13 +20,13 @@ static void digest_of(const uint8_t salt[PASSWORD_DIGEST_BYTES], struct str text
 	memcpy(both, salt, PASSWORD_DIGEST_BYTES);
 	memcpy(both + PASSWORD_DIGEST_BYTES, text.p, text.len);
 	sha256(out, both, PASSWORD_DIGEST_BYTES + text.len);
-	OPENSSL_cleanse(both, sizeof both);
+	OPENSSL_cleanse(both, sizeof(both));
 }
 
 static uint64_t mark_of(struct str text, uint64_t salt)
 {
 	uint64_t mark = 0;
-	WC_ASSERT(PKCS5_PBKDF2_HMAC(text.p, (int)text.len, (const uint8_t *)&salt, sizeof salt, MARK_ROUNDS, EVP_sha256(), sizeof mark,
+	WC_ASSERT(PKCS5_PBKDF2_HMAC(text.p, (int)text.len, (const uint8_t *)&salt, sizeof(salt), MARK_ROUNDS, EVP_sha256(), sizeof(mark),
 	                            (uint8_t *)&mark) == 1);
 	return (mark & INT64_MAX) | 1; /* never 0, which says that there was none */
 }
@@ -52,10 +52,11 @@ int password_read(struct password *p, const char *path, uint64_t mark_salt, char
 	char buf[3 + PASSWORD_BYTES + 3]; /* how a text may begin, the longest, and how its line may end */
 	const char *what;
 	if (!file_is_plain(path, &what)) {
-		wc_cause(cause, "cannot read the join password from %s: it is %s; it is read again at SIGHUP, so name a regular file", path, what);
+		wc_cause(cause, "cannot read the join password from %s: it is %s; it is read again at SIGHUP, so name a regular file", path,
+		         what);
 		return -WC_EIO;
 	}
-	ssize_t have = read_head(path, buf, sizeof buf);
+	ssize_t have = read_head(path, buf, sizeof(buf));
 	if (have < 0) {
 		wc_cause(cause, "cannot read the join password from %s: %s", path, strerror(errno));
 		return -WC_EIO;
@@ -75,12 +76,12 @@ int password_read(struct password *p, const char *path, uint64_t mark_salt, char
 		wc_cause(cause, "the join password in %s must be text, in UTF-8, of at most %d bytes", path, PASSWORD_BYTES);
 	} else {
 		p->is_set = true;
-		wc_random(p->salt, sizeof p->salt);
+		wc_random(p->salt, sizeof(p->salt));
 		digest_of(p->salt, text, p->digest);
 		p->mark = mark_of(text, mark_salt);
 		rc = 0;
 	}
-	OPENSSL_cleanse(buf, sizeof buf);
+	OPENSSL_cleanse(buf, sizeof(buf));
 	return rc;
 }
 
@@ -90,5 +91,5 @@ bool password_matches(const struct password *p, struct str given)
 	if (!p->is_set || given.len > PASSWORD_BYTES)
 		return false;
 	digest_of(p->salt, given, digest);
-	return wc_equal_ct(digest, p->digest, sizeof digest);
+	return wc_equal_ct(digest, p->digest, sizeof(digest));
 }

@@ -12,7 +12,7 @@
 struct password {
 	bool is_set;
 	uint8_t salt[PASSWORD_DIGEST_BYTES], digest[PASSWORD_DIGEST_BYTES]; /* of this process: nobody else sees them */
-	uint64_t mark;   /* the same for the same password and `mark_salt`, below 2^63: tells across restarts whether it was changed */
+	uint64_t mark; /* the same for the same password and `mark_salt`, below 2^63: tells across restarts whether it was changed */
 };
 
 /* The first line of the file. On failure *cause says what to do, and *p is as it was. Takes a tenth of a second: guessing from a stolen mark must be

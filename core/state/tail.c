@@ -7,10 +7,10 @@
 #define PAGE_CACHE 4 /* sinces remembered: after a restart nearly all have the same one */
 
 struct entry {
-	struct msg m;         /* strings lie in `text` */
+	struct msg m; /* strings lie in `text` */
 	char *text;
 	size_t text_len;
-	char *json2;          /* dialect 2, without self and cid */
+	char *json2; /* dialect 2, without self and cid */
 	size_t json2_len;
 	struct shbuf *data64; /* kept while it may be inlined */
 };
@@ -28,13 +28,13 @@ struct deletion {
 struct tail {
 	struct deletion *deletions; /* a ring of TAIL_PAGE, made with the first */
 	size_t deletion_first, deletion_count;
-	uint64_t deletions_before;  /* the highest id that is no longer in it */
+	uint64_t deletions_before; /* the highest id that is no longer in it */
 	struct entry *v;
 	size_t room, first, n; /* first: slot of the oldest */
 	int history_limit;
 	bool is_complete;
 	size_t bytes, bound_bytes; /* of all entries */
-	uint64_t version;      /* changes with the content */
+	uint64_t version;          /* changes with the content */
 	struct page history[DIALECTS];
 	struct page pages[PAGE_CACHE];
 	int next_page;
@@ -42,10 +42,10 @@ struct tail {
 
 struct tail *tail_new(int history_limit)
 {
-	struct tail *t = xcalloc(1, sizeof *t);
+	struct tail *t = xcalloc(1, sizeof(*t));
 	t->history_limit = history_limit;
 	t->room = (size_t)WC_MAX(history_limit, TAIL_PAGE);
-	t->v = xcalloc(t->room, sizeof *t->v);
+	t->v = xcalloc(t->room, sizeof(*t->v));
 	t->version = 1;
 	t->bound_bytes = SIZE_MAX;
 	return t;
@@ -222,7 +222,7 @@ static const struct deletion *deletion_at(const struct tail *t, size_t i) /* 0: 
 void tail_add_deletion(struct tail *t, uint64_t id, int64_t at_ms, uint64_t target)
 {
 	if (!t->deletions)
-		t->deletions = xcalloc(TAIL_PAGE, sizeof *t->deletions);
+		t->deletions = xcalloc(TAIL_PAGE, sizeof(*t->deletions));
 	if (t->deletion_count == TAIL_PAGE) {
 		t->deletions_before = deletion_at(t, 0)->id;
 		t->deletion_first = (t->deletion_first + 1) % TAIL_PAGE;

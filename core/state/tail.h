@@ -4,11 +4,11 @@
 #ifndef WC_TAIL_H
 #define WC_TAIL_H
 
-#include "wire/encode.h"
 #include "base/shbuf.h"
+#include "wire/encode.h"
 
-#define TAIL_PAGE 1000                  /* events a resume page holds; the tail keeps at least as many */
-#define TAIL_INLINE_BYTES (256 * 1024)  /* of base64 in a dialect-1 history */
+#define TAIL_PAGE 1000                 /* events a resume page holds; the tail keeps at least as many */
+#define TAIL_INLINE_BYTES (256 * 1024) /* of base64 in a dialect-1 history */
 
 struct tail;
 

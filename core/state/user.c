@@ -56,7 +56,7 @@ struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_id
 	size_t json_at = b.len;
 	encode_user(&b, id, name);
 	WC_ASSERT(!b.failed);
-	struct user *u = xcalloc(1, sizeof *u + b.len + 1);
+	struct user *u = xcalloc(1, sizeof(*u) + b.len + 1);
 	memcpy(u->text, b.p, b.len);
 	u->id = id;
 	u->is_identity = is_identity;
@@ -67,21 +67,21 @@ struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_id
 	u->json_len = (uint32_t)(b.len - json_at);
 	buf_fini(&b);
 	free(key);
-	map_put(&us->by_id, &u->id, sizeof u->id, u);
+	map_put(&us->by_id, &u->id, sizeof(u->id), u);
 	map_put(&us->by_key, u->key, strlen(u->key), u);
 	return u;
 }
 
 struct user *user_get(const struct users *us, uint64_t id)
 {
-	return map_get(&us->by_id, &id, sizeof id);
+	return map_get(&us->by_id, &id, sizeof(id));
 }
 
 void user_remove(struct users *us, struct user *u)
 {
 	WC_ASSERT(!u->sessions);
 	user_set_online(us, u, false);
-	map_del(&us->by_id, &u->id, sizeof u->id);
+	map_del(&us->by_id, &u->id, sizeof(u->id));
 	map_del(&us->by_key, u->key, strlen(u->key));
 	us->suffix_hint = 0;
 	u->next_gone = us->gone;
@@ -123,7 +123,7 @@ void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[W
 	char base[WC_NAME_BYTES + 1];
 	size_t base_len = name_clean(base, wanted);
 	if (base_len == 0)
-		base_len = (size_t)snprintf(base, sizeof base, "User%llu", (unsigned long long)id);
+		base_len = (size_t)snprintf(base, sizeof(base), "User%llu", (unsigned long long)id);
 	memcpy(out, base, base_len + 1);
 	if (is_free(us, out, base_len))
 		return;
@@ -131,7 +131,7 @@ void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[W
 		if (n == SUFFIXES_TRIED + 1 && us->suffix_hint > n)
 			n = us->suffix_hint;
 		char suffix[16];
-		int suffix_len = snprintf(suffix, sizeof suffix, " %u", n);
+		int suffix_len = snprintf(suffix, sizeof(suffix), " %u", n);
 		/* The suffix is never what gets cut. */
 		struct str head = utf8_trim(utf8_prefix((struct str){ base, base_len }, WC_NAME_POINTS - (size_t)suffix_len));
 		size_t head_len = WC_MIN(head.len, (size_t)(WC_NAME_BYTES - suffix_len));
@@ -191,13 +191,13 @@ void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint6
 	while (i < u->peer_count && u->peers[i].id != peer_id)
 		i++;
 	if (i == u->peer_count && i < USER_PEERS) {
-		u->peers = xrealloc(u->peers, (size_t)(i + 1) * sizeof *u->peers);
+		u->peers = xrealloc(u->peers, (size_t)(i + 1) * sizeof(*u->peers));
 		u->peers[u->peer_count++] = (struct peer){ 0 };
 	}
 	if (i == USER_PEERS)
 		i = 0; /* the one unheard of the longest makes room */
 	free(u->peers[i].name);
-	memmove(&u->peers[i], &u->peers[i + 1], (size_t)(u->peer_count - 1 - i) * sizeof *u->peers);
+	memmove(&u->peers[i], &u->peers[i + 1], (size_t)(u->peer_count - 1 - i) * sizeof(*u->peers));
 	struct peer *p = &u->peers[u->peer_count - 1];
 	*p = (struct peer){ peer_id, last_id, xmalloc(peer_name.len + 1) };
 	memcpy(p->name, peer_name.p, peer_name.len);
@@ -214,7 +214,7 @@ void user_active(struct users *us, struct user *u)
 
 void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms)
 {
-	struct token *t = xmalloc(sizeof *t);
+	struct token *t = xmalloc(sizeof(*t));
 	t->admitted_ms = admitted_ms;
 	memcpy(t->hash, hash, WC_SHA_BYTES);
 	t->user = u;
@@ -230,7 +230,7 @@ struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES
 
 struct session *session_new(struct users *us, struct user *u, struct conn *c, enum dialect d)
 {
-	struct session *s = xcalloc(1, sizeof *s);
+	struct session *s = xcalloc(1, sizeof(*s));
 	s->conn = c;
 	s->user = u;
 	s->dialect = d;
@@ -238,7 +238,7 @@ struct session *session_new(struct users *us, struct user *u, struct conn *c, en
 	u->sessions = s;
 	if (us->session_count[d] == us->session_room[d]) {
 		us->session_room[d] = us->session_room[d] ? us->session_room[d] * 2 : 64;
-		us->sessions[d] = xrealloc(us->sessions[d], us->session_room[d] * sizeof *us->sessions[d]);
+		us->sessions[d] = xrealloc(us->sessions[d], us->session_room[d] * sizeof(*us->sessions[d]));
 	}
 	s->slot = us->session_count[d]++;
 	us->sessions[d][s->slot] = s;

@@ -4,21 +4,21 @@
 #ifndef WC_USER_H
 #define WC_USER_H
 
-#include "wire/encode.h"
 #include "base/map.h"
-#include "state/pace.h"
 #include "base/wc.h"
+#include "state/pace.h"
+#include "wire/encode.h"
 
 struct session {
 	struct conn *conn;
 	struct user *user;
 	enum dialect dialect;
-	uint32_t slot;                /* in users.sessions[dialect] */
-	struct session *next;         /* of the same user */
-	int jobs;                     /* helpers' jobs that still name this session */
-	bool is_closed;               /* the connection is gone; freed when jobs is 0 */
-	bool is_admitted;             /* since the join password is what it is: may make links */
-	bool is_sent_away;            /* kicked, banned or flooding: its close frame is on the way, what it sends counts no more */
+	uint32_t slot;        /* in users.sessions[dialect] */
+	struct session *next; /* of the same user */
+	int jobs;             /* helpers' jobs that still name this session */
+	bool is_closed;       /* the connection is gone; freed when jobs is 0 */
+	bool is_admitted;     /* since the join password is what it is: may make links */
+	bool is_sent_away;    /* kicked, banned or flooding: its close frame is on the way, what it sends counts no more */
 };
 
 struct peer;
@@ -26,29 +26,29 @@ struct token;
 
 struct user {
 	uint64_t id;
-	char *name, *key, *json;      /* terminated, within text. key: name_key(); json: {"id":…,"name":…} */
+	char *name, *key, *json; /* terminated, within text. key: name_key(); json: {"id":…,"name":…} */
 	uint32_t name_len, json_len;
-	bool is_identity;             /* has a token, is stored */
-	bool is_online;               /* as others see it: stays so for a few seconds after the last session of an identity */
-	bool is_listed;               /* scratch of a list under construction */
-	bool is_told;                 /* some dialect-2 client was told of this person */
-	bool has_dms;                 /* the store may have DMs of this identity */
-	bool is_tentative;            /* made by a batch that is not committed yet */
+	bool is_identity;  /* has a token, is stored */
+	bool is_online;    /* as others see it: stays so for a few seconds after the last session of an identity */
+	bool is_listed;    /* scratch of a list under construction */
+	bool is_told;      /* some dialect-2 client was told of this person */
+	bool has_dms;      /* the store may have DMs of this identity */
+	bool is_tentative; /* made by a batch that is not committed yet */
 	struct session *sessions;
-	struct user *newer, *older;   /* online people by activity */
-	struct user *next_gone;       /* the graveyard of this batch */
+	struct user *newer, *older; /* online people by activity */
+	struct user *next_gone;     /* the graveyard of this batch */
 	int64_t seen_ms, stored_seen_ms, created_ms;
 	struct token *tokens;
-	const struct sanction *mute;  /* as of mute_generation (sanction.c) */
+	const struct sanction *mute; /* as of mute_generation (sanction.c) */
 	uint32_t mute_generation;
 	struct pace pace;
-	int64_t spoke_ms;             /* slow mode: the last public message, monotonic; 0: none */
-	uint8_t addr[16];             /* where they last came from or went (addresses.c); IPv4 as ::ffff:a.b.c.d */
-	int64_t addr_at_ms;           /* Unix; 0: not kept */
-	int64_t leave_at_ms;          /* when the grace ends; 0: not waiting */
-	struct peer *peers;           /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
+	int64_t spoke_ms;    /* slow mode: the last public message, monotonic; 0: none */
+	uint8_t addr[16];    /* where they last came from or went (addresses.c); IPv4 as ::ffff:a.b.c.d */
+	int64_t addr_at_ms;  /* Unix; 0: not kept */
+	int64_t leave_at_ms; /* when the grace ends; 0: not waiting */
+	struct peer *peers;  /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
 	int peer_count;
-	bool peers_are_known;         /* read from the store, or there is nothing to read */
+	bool peers_are_known; /* read from the store, or there is nothing to read */
 	char text[];
 };
 
@@ -60,7 +60,7 @@ struct peer {
 
 struct token {
 	uint8_t hash[WC_SHA_BYTES];
-	int64_t admitted_ms;          /* when it was made, or last let in by a password (admit.c) */
+	int64_t admitted_ms; /* when it was made, or last let in by a password (admit.c) */
 	struct user *user;
 	struct token *next; /* of the same user */
 };
@@ -72,7 +72,7 @@ struct users {
 	struct session **sessions[DIALECTS];
 	uint32_t session_count[DIALECTS], session_room[DIALECTS];
 	struct user *gone;
-	uint32_t suffix_hint;             /* where the search for a free "name N" goes on in a crowd */
+	uint32_t suffix_hint; /* where the search for a free "name N" goes on in a crowd */
 };
 
 void users_init(struct users *us);
@@ -84,7 +84,7 @@ struct user *user_get(const struct users *us, uint64_t id);
 /* Out of every map; the memory goes at users_bury. Must have no sessions. */
 void user_remove(struct users *us, struct user *u);
 void user_forget(struct users *us, struct user *u); /* the same for an identity whose hold is over: its tokens go, too */
-void users_bury(struct users *us); /* end of a batch: nothing refers to removed users any more */
+void users_bury(struct users *us);                  /* end of a batch: nothing refers to removed users any more */
 
 /* The name this person gets: `wanted` cleaned, "User<id>" if nothing is left, with " 2", " 3" … if it is taken. */
 void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1]);

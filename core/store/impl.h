@@ -29,6 +29,7 @@ struct store_turns {
 	uint64_t phase; /* counts the writer's turns */
 };
 
+/* clang-format off */
 enum writer_stmt {
 	W_BEGIN, W_COMMIT, W_ROLLBACK, W_SAVEPOINT, W_RELEASE, W_ROLLBACK_TO,
 	W_PUT_MSG, W_PUT_FILE, W_PUT_PEER, W_FIND_CID,
@@ -44,6 +45,7 @@ enum reader_stmt {
 	R_SINCE_PUBLIC, R_SINCE_ALL, R_SINCE_FROM, R_SINCE_TO, R_LOW_PUBLIC, R_PAGE_PUBLIC, R_LOW_PAIR, R_PAGE_PAIR,
 	R_LAST,
 };
+/* clang-format on */
 
 struct store {
 	sqlite3 *db;
@@ -56,12 +58,13 @@ struct store {
 	 * accepted. SQLite itself ends a transaction on some errors; without this what follows would be stored outside any. */
 	bool in_txn, is_poisoned;
 	bool was_full; /* a step failed for want of room, since the last store_begin */
-	int64_t rows, rows_at_begin, rows_at_savepoint; /* by how many messages there are more than at the start, this transaction's included */
-	_Atomic int64_t rows_at_start;                  /* -1: not counted yet (store_count.c) */
-	_Atomic int64_t rows_committed;                 /* of rows, what is committed */
-	sqlite3 *counter;                               /* store_count.c's */
+	int64_t rows, rows_at_begin,
+		rows_at_savepoint;      /* by how many messages there are more than at the start, this transaction's included */
+	_Atomic int64_t rows_at_start;  /* -1: not counted yet (store_count.c) */
+	_Atomic int64_t rows_committed; /* of rows, what is committed */
+	sqlite3 *counter;               /* store_count.c's */
 	pthread_t count_thread;
-	_Atomic bool is_failing;                        /* see store_is_failing */
+	_Atomic bool is_failing; /* see store_is_failing */
 	int64_t logged_ms;
 	int fail_after, fail_rc; /* store_test_fail_after */
 	struct store_turns turns;
@@ -101,7 +104,8 @@ void store_row_address(sqlite3_stmt *stmt, struct address *a);
 struct store_dump;
 int store_dump_enter(struct store_dump *d, sqlite3 **db);
 void store_dump_leave(struct store_dump *d);
-int store_dump_skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after); /* within enter and leave: *after moves to where such a time may begin */
+int store_dump_skip_older(struct store_dump *d, int64_t at_ms,
+                          uint64_t *after); /* within enter and leave: *after moves to where such a time may begin */
 
 /* Opens a connection of the process's own kind and sets what every connection has set. Returns an SQLite code; *out is closed on error. */
 int store_connect(const char *path, int flags, sqlite3 **out);
@@ -134,7 +138,7 @@ void store_look_close(struct store_look *k);
 /* store_keep.c. If a migration is ahead: copies it beside itself, whole and synced, or says why it cannot. */
 int store_keep_copy(const struct store_look *look, char **cause) WC_MUSTCHECK;
 int store_keep_check(const struct store_look *look, char **cause) WC_MUSTCHECK; /* would there be room for it? */
-void store_keep_clean(const char *path, int64_t keep); /* removes older copies; keep 0: only what is unfinished */
+void store_keep_clean(const char *path, int64_t keep);                          /* removes older copies; keep 0: only what is unfinished */
 
 /* Brings db from its user_version to n; one transaction for all steps. -WC_ESTORAGE and *cause on failure, then nothing has changed. */
 int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path, char **cause) WC_MUSTCHECK;

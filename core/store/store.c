@@ -72,7 +72,8 @@ static int get_int(sqlite3 *db, const char *sql, int64_t *out)
 bool store_is_full_code(int rc, int err)
 {
 	/* A quota is an I/O error to SQLite; and the index of the log, of which each page is written once so that touching it cannot fail later. */
-	return (rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE || ((rc & 0xff) == SQLITE_IOERR && (err == ENOSPC || err == EDQUOT));
+	return (rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE ||
+	       ((rc & 0xff) == SQLITE_IOERR && (err == ENOSPC || err == EDQUOT));
 }
 
 /* --- Why it does not start, in one line that says what to do. */
@@ -89,7 +90,8 @@ static void cause_corrupt(char **cause, const char *path, const char *what)
 
 static void cause_newer(char **cause, const char *path, int64_t version)
 {
-	wc_cause(cause, "%s was written by a newer wavechatd (schema %lld, this one knows %d): run that version, or name another --data directory",
+	wc_cause(cause,
+	         "%s was written by a newer wavechatd (schema %lld, this one knows %d): run that version, or name another --data directory",
 	         path, (long long)version, store_version);
 }
 
@@ -104,7 +106,8 @@ static void cause_errno(char **cause, const char *what, const char *path, int er
 	else if (err == ENOSPC || err == EDQUOT)
 		wc_cause(cause, "%s %s: %s: free some space, or name a directory on another disk with --data", what, path, strerror(err));
 	else if (err == ENOENT)
-		wc_cause(cause, "%s %s: its parent directory does not exist: make it first, or name another directory with --data", what, path);
+		wc_cause(cause, "%s %s: its parent directory does not exist: make it first, or name another directory with --data", what,
+		         path);
 	else
 		wc_cause(cause, "%s %s: %s: name another directory with --data", what, path, strerror(err));
 }
@@ -119,13 +122,9 @@ static void cause_sqlite(char **cause, sqlite3 *db, const char *path, int rc)
 	}
 	switch (rc & 0xff) {
 	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-		cause_corrupt(cause, path, sqlite3_errstr(rc));
-		break;
+	case SQLITE_NOTADB: cause_corrupt(cause, path, sqlite3_errstr(rc)); break;
 	case SQLITE_READONLY:
-	case SQLITE_PERM:
-		cause_errno(cause, "cannot write", path, err == EROFS ? EROFS : EACCES);
-		break;
+	case SQLITE_PERM: cause_errno(cause, "cannot write", path, err == EROFS ? EROFS : EACCES); break;
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
 		wc_cause(cause, "%s is locked by another program: end it (fuser %s names it) and start again", path, path);
@@ -138,8 +137,8 @@ static void cause_sqlite(char **cause, sqlite3 *db, const char *path, int rc)
 		}
 		/* fall through */
 	default:
-		wc_cause(cause, "cannot use %s: %s (%s): run wavechatd --check, or name another directory with --data", path, sqlite3_errstr(rc),
-		         db ? sqlite3_errmsg(db) : "no connection");
+		wc_cause(cause, "cannot use %s: %s (%s): run wavechatd --check, or name another directory with --data", path,
+		         sqlite3_errstr(rc), db ? sqlite3_errmsg(db) : "no connection");
 	}
 }
 
@@ -227,7 +226,9 @@ static int check_header(const char *path, bool make, int64_t *bytes, char **caus
 		return -WC_ENOENT; /* also no link to a place that is not there */
 	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
 		close(fd);
-		wc_cause(cause, "%s is no regular file: move it aside and put the database in its place, or name another directory with --data", path);
+		wc_cause(cause,
+		         "%s is no regular file: move it aside and put the database in its place, or name another directory with --data",
+		         path);
 		return -WC_ESTORAGE;
 	}
 	if (fd >= 0 && fstat(fd, &st) == 0)
@@ -243,17 +244,12 @@ static int check_header(const char *path, bool make, int64_t *bytes, char **caus
 	if (n == 0)
 		return 0;
 	switch (store_judge_header(head, (size_t)n, &version)) {
-	case STORE_HEADER_NONE:
-		cause_corrupt(cause, path, "not a database");
-		return -WC_ESTORAGE;
+	case STORE_HEADER_NONE: cause_corrupt(cause, path, "not a database"); return -WC_ESTORAGE;
 	case STORE_HEADER_FOREIGN:
 		wc_cause(cause, "%s is an SQLite database of another program: name another directory with --data", path);
 		return -WC_ESTORAGE;
-	case STORE_HEADER_NEWER:
-		cause_newer(cause, path, version);
-		return -WC_ESTORAGE;
-	case STORE_HEADER_OURS:
-		break;
+	case STORE_HEADER_NEWER: cause_newer(cause, path, version); return -WC_ESTORAGE;
+	case STORE_HEADER_OURS: break;
 	}
 	return 0;
 }
@@ -400,7 +396,11 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 	snprintf(pragmas, sizeof(pragmas),
 	         "PRAGMA cache_size=-4096; PRAGMA journal_mode=%s; PRAGMA synchronous=%s;"
 	         "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=%d",
-	         s->is_memory ? "MEMORY" : "WAL", s->is_memory ? "OFF" : durability == DURABILITY_FULL ? "FULL" : "NORMAL", STORE_WAL_RESTART_BYTES);
+	         s->is_memory ? "MEMORY" : "WAL",
+	         s->is_memory                    ? "OFF"
+	         : durability == DURABILITY_FULL ? "FULL"
+	                                         : "NORMAL",
+	         STORE_WAL_RESTART_BYTES);
 	if (rc == SQLITE_OK)
 		rc = store_exec(s->db, pragmas);
 	if (rc != SQLITE_OK) {
@@ -418,7 +418,8 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 		rc = store_prepare_all(s->db, store_writer_sql, W_LAST, s->stmt);
 	/* Two subqueries: one with both ends in it would walk from one to the other. */
 	if (rc == SQLITE_OK)
-		rc = get_int(s->db, "SELECT (SELECT max(id) FROM messages) + (SELECT min(id) FROM messages) + (SELECT count(*) FROM meta)", &ids);
+		rc = get_int(s->db, "SELECT (SELECT max(id) FROM messages) + (SELECT min(id) FROM messages) + (SELECT count(*) FROM meta)",
+		             &ids);
 	if (rc != SQLITE_OK) {
 		cause_sqlite(cause, s->db, s->path, rc);
 		return -WC_ESTORAGE;
@@ -722,7 +723,10 @@ static int connect_with_log(const char *path, sqlite3 **db)
 		rc = sqlite3_db_config(*db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	if (rc == SQLITE_OK)
 		rc = sqlite3_db_config(*db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	return rc == SQLITE_OK ? store_exec(*db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA query_only=ON") : rc;
+	return rc == SQLITE_OK
+	               ? store_exec(*db,
+	                            "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA query_only=ON")
+	               : rc;
 }
 
 int store_connect_alone(const char *path, sqlite3 **db)

@@ -5,10 +5,15 @@
 #ifndef WC_STORE_H
 #define WC_STORE_H
 
-#include "server/options.h"
 #include "base/wc.h"
+#include "server/options.h"
 
-enum msg_kind { MSG_TEXT = 1, MSG_FILE = 2, MSG_VOICE = 3, MSG_DELETE = 5 /* 4 edit, 6 react … take their ids from the same order, later */ };
+enum msg_kind {
+	MSG_TEXT = 1,
+	MSG_FILE = 2,
+	MSG_VOICE = 3,
+	MSG_DELETE = 5 /* 4 edit, 6 react … take their ids from the same order, later */
+};
 enum { MSG_GONE = 1 /* the blob was removed by retention */, MSG_DELETED = 2 /* by a moderator or its author */ };
 
 #define WC_CID_BYTES 64
@@ -18,21 +23,21 @@ enum { MSG_GONE = 1 /* the blob was removed by retention */, MSG_DELETED = 2 /* 
 
 /* One message, as it is stored and as it is published. */
 struct msg {
-	uint64_t id;        /* the total order; 0 until the room gives one */
-	int64_t at_ms;      /* Unix time */
+	uint64_t id;   /* the total order; 0 until the room gives one */
+	int64_t at_ms; /* Unix time */
 	enum msg_kind kind;
 	uint32_t flags;
 	uint64_t from_id;
 	struct str from_name;
-	uint64_t to_id;     /* meaningful if is_dm */
+	uint64_t to_id; /* meaningful if is_dm */
 	struct str to_name;
 	bool is_dm;
-	struct str cid;     /* empty: none */
-	struct str text;    /* MSG_TEXT */
+	struct str cid;  /* empty: none */
+	struct str text; /* MSG_TEXT */
 	/* MSG_FILE, MSG_VOICE */
 	struct str filename, mime, waveform;
-	uint64_t size;      /* bytes, decoded */
-	double duration;    /* seconds */
+	uint64_t size;   /* bytes, decoded */
+	double duration; /* seconds */
 	uint32_t width, height;
 	uint8_t sha[WC_SHA_BYTES];
 	uint8_t secret[WC_SECRET_BYTES];
@@ -60,7 +65,8 @@ int store_open(struct store **out, const char *dir, enum durability durability, 
  * database, or none with anything in it. */
 struct store_look;
 typedef int (*store_look_at_fn)(void *arg, struct store_look *look, char **cause);
-int store_open_after(struct store **out, const char *dir, enum durability durability, store_look_at_fn fn, void *arg, char **cause) WC_MUSTCHECK;
+int store_open_after(struct store **out, const char *dir, enum durability durability, store_look_at_fn fn, void *arg,
+                     char **cause) WC_MUSTCHECK;
 /* For --check: the same look at a folder that somebody may be using; nothing is locked or made. */
 int store_look_at(const char *dir, store_look_at_fn fn, void *arg, char **cause) WC_MUSTCHECK;
 /* Blobs by what rows say of them: messages stand for them; their messages went, and a row remains; on the list of those to be unlinked. */
@@ -71,25 +77,25 @@ int store_look_identity(struct store_look *k, uint64_t identity_id, int64_t *cre
 void store_close(struct store *s); /* commits nothing; checkpoints. Readers are closed before */
 const char *store_sqlite_version(void);
 void store_claim(struct store *s, const char *text, size_t len); /* into the lock file (claims.h); best effort, no wait */
-int store_check(const char *dir, char **cause) WC_MUSTCHECK; /* --check: opens read-only, quick_check, says what is wrong */
-const char *store_sqlite_version(void); /* of the library linked, for --version */
+int store_check(const char *dir, char **cause) WC_MUSTCHECK;     /* --check: opens read-only, quick_check, says what is wrong */
+const char *store_sqlite_version(void);                          /* of the library linked, for --version */
 
 /* --- Writer. Thread: room (or main before it starts). -WC_ESTORAGE: nothing of the failed step is kept; the caller answers `storage`.
  * After it, within a transaction, every further step fails the same way until store_rollback_to or the end: SQLite itself ends a
  * transaction on some errors (a full disk), and then store_rollback_to cannot save the batch and store_commit fails. The next store_begin
  * starts afresh and works as soon as the disk does. -WC_EEXIST and -WC_ENOENT are answers, not failures: the transaction goes on. */
 int store_begin(struct store *s) WC_MUSTCHECK;
-int store_commit(struct store *s) WC_MUSTCHECK;   /* on failure the transaction is rolled back */
+int store_commit(struct store *s) WC_MUSTCHECK; /* on failure the transaction is rolled back */
 /* The last attempt to write failed for the sake of the disk, the file or a lock, and none has passed since. Any thread. */
 bool store_is_failing(const struct store *s);
 int64_t store_rows(const struct store *s); /* messages stored, deletions' marks included; -1: not counted yet. Any thread */
 void store_count_start(struct store *s);   /* counts them, on a thread. Thread: main, before anybody else writes */
 void store_count_stop(struct store *s);    /* store_close does it, too */
 void store_rollback(struct store *s);
-bool store_was_full(const struct store *s); /* something failed since the last store_begin because the disk is full */
-int store_savepoint(struct store *s) WC_MUSTCHECK;        /* one an event */
+bool store_was_full(const struct store *s);        /* something failed since the last store_begin because the disk is full */
+int store_savepoint(struct store *s) WC_MUSTCHECK; /* one an event */
 int store_release(struct store *s) WC_MUSTCHECK;
-void store_rollback_to(struct store *s);                  /* back to the savepoint, and drops it */
+void store_rollback_to(struct store *s); /* back to the savepoint, and drops it */
 
 /* m->id is set. -WC_EEXIST: (from_id, cid) is there already; look with store_find_cid. */
 int store_put_msg(struct store *s, const struct msg *m) WC_MUSTCHECK;
@@ -103,7 +109,7 @@ int store_put_token(struct store *s, uint64_t identity_id, const uint8_t hash[WC
 /* A token is as good as if it had been made at that time. */
 int store_admit_token(struct store *s, const uint8_t hash[WC_SHA_BYTES], int64_t at_ms) WC_MUSTCHECK;
 int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms) WC_MUSTCHECK; /* last seen */
-int store_drop_identity(struct store *s, uint64_t identity_id) WC_MUSTCHECK; /* name hold over; its messages stay */
+int store_drop_identity(struct store *s, uint64_t identity_id) WC_MUSTCHECK;         /* name hold over; its messages stay */
 /* Counters that outlive a restart: the next message id, the next user id. 0 if never set. */
 uint64_t store_counter(struct store *s, const char *name);
 int store_set_counter(struct store *s, const char *name, uint64_t value) WC_MUSTCHECK;
@@ -124,8 +130,9 @@ int store_forget_released(struct store *s, const uint64_t *ids, size_t n) WC_MUS
 int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit) WC_MUSTCHECK;
 /* With data in memory: beyond this the database takes nothing more (-WC_ESTORAGE). Thread: main, before others. */
 void store_bound_memory(struct store *s, uint64_t bytes);
-int store_vacuum_some(struct store *s, int pages) WC_MUSTCHECK; /* incremental vacuum, outside a transaction. Returns how many pages are still free */
-void store_release_memory(struct store *s); /* cached pages that a crowd left; what is needed again is read from the system's cache */
+int store_vacuum_some(struct store *s,
+                      int pages) WC_MUSTCHECK; /* incremental vacuum, outside a transaction. Returns how many pages are still free */
+void store_release_memory(struct store *s);    /* cached pages that a crowd left; what is needed again is read from the system's cache */
 /* Tests: the nth step from now fails with this SQLite code, as if SQLite had said so; FULL, IOERR and NOMEM also end the transaction. */
 void store_test_fail_after(struct store *s, int nth, int rc);
 
@@ -143,7 +150,8 @@ void store_reader_close(struct store_reader *r);
 
 /* Everything `me` may see with since < id <= upto, public and own DMs, in id order, at most limit (me 0: public alone).
  * Cost: proportional to limit, whatever is stored. Returns the number of messages. */
-int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
+int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn,
+                     void *arg) WC_MUSTCHECK;
 /* The last `limit` before id `before` (0: from the end), oldest first. peer 0 with is_dm false: public; else the DMs between me and peer. */
 int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t peer, uint64_t before, int limit, store_msg_fn fn,
                        void *arg) WC_MUSTCHECK;

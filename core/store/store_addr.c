@@ -63,9 +63,11 @@ int store_put_addresses(struct store *s, const struct address *v, size_t n)
 	WC_ASSERT(s->in_txn);
 	if (!is_usable(s))
 		return -WC_ESTORAGE;
-	rc = sqlite3_prepare_v2(s->db, "UPDATE addresses SET name = ?2, key = ?3, is_guest = ?4, addr = ?5, at = ?6 WHERE user_id = ?1", -1, &change, NULL);
+	rc = sqlite3_prepare_v2(s->db, "UPDATE addresses SET name = ?2, key = ?3, is_guest = ?4, addr = ?5, at = ?6 WHERE user_id = ?1", -1,
+	                        &change, NULL);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(s->db, "INSERT INTO addresses (user_id, name, key, is_guest, addr, at) VALUES (?1,?2,?3,?4,?5,?6)", -1, &add, NULL);
+		rc = sqlite3_prepare_v2(s->db, "INSERT INTO addresses (user_id, name, key, is_guest, addr, at) VALUES (?1,?2,?3,?4,?5,?6)",
+		                        -1, &add, NULL);
 	for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
 		rc = run(change, &v[i]);
 		if (rc == SQLITE_OK && sqlite3_changes(s->db) == 0) {
@@ -89,8 +91,10 @@ int store_expire_addresses(struct store *s, int64_t before_ms, int limit)
 	/* What SQLite deletes it leaves in the file until something else is written there, unless it is told to overwrite it. */
 	rc = store_exec(s->db, "PRAGMA secure_delete=1");
 	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(s->db, "DELETE FROM addresses WHERE user_id IN (SELECT user_id FROM addresses INDEXED BY addresses_at"
-		                               " WHERE at < ?1 ORDER BY at LIMIT ?2)", -1, &stmt, NULL);
+		rc = sqlite3_prepare_v2(s->db,
+		                        "DELETE FROM addresses WHERE user_id IN (SELECT user_id FROM addresses INDEXED BY addresses_at"
+		                        " WHERE at < ?1 ORDER BY at LIMIT ?2)",
+		                        -1, &stmt, NULL);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 
@@ -148,8 +152,10 @@ int store_find_addresses(struct store *s, uint64_t id, struct str key, int limit
 	int rc = is_usable(s) ? SQLITE_OK : SQLITE_ABORT;
 
 	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(s->db, id ? "SELECT " ADDRESS_COLUMNS " FROM addresses WHERE user_id = ?1 LIMIT ?2"
-		                                  : "SELECT " ADDRESS_COLUMNS " FROM addresses WHERE key = ?1 ORDER BY at DESC LIMIT ?2", -1, &stmt, NULL);
+		rc = sqlite3_prepare_v2(s->db,
+		                        id ? "SELECT " ADDRESS_COLUMNS " FROM addresses WHERE user_id = ?1 LIMIT ?2"
+		                           : "SELECT " ADDRESS_COLUMNS " FROM addresses WHERE key = ?1 ORDER BY at DESC LIMIT ?2",
+		                        -1, &stmt, NULL);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 

@@ -74,8 +74,10 @@ static struct str str_of(const char *s)
 int store_put_sanction(struct store *s, struct sanction *t)
 {
 	int result;
-	sqlite3_stmt *stmt = prepare(s, "put_sanction", "INSERT INTO sanctions (act, kind, user_id, name, key, addr, bits, at, until, reason, uid)"
-	                                                " VALUES (?,?,?,?,?,?,?,?,?,?,?)", &result);
+	sqlite3_stmt *stmt = prepare(s, "put_sanction",
+	                             "INSERT INTO sanctions (act, kind, user_id, name, key, addr, bits, at, until, reason, uid)"
+	                             " VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+	                             &result);
 	struct binder b = bind_to(stmt);
 
 	if (!stmt)
@@ -141,8 +143,10 @@ static char *column_copy(sqlite3_stmt *stmt, int column)
 int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg)
 {
 	int result, rc;
-	sqlite3_stmt *stmt = prepare(s, "each_sanction", "SELECT id, act, kind, user_id, name, key, addr, bits, at, until, reason, uid FROM sanctions"
-	                                                 " ORDER BY id", &result);
+	sqlite3_stmt *stmt = prepare(s, "each_sanction",
+	                             "SELECT id, act, kind, user_id, name, key, addr, bits, at, until, reason, uid FROM sanctions"
+	                             " ORDER BY id",
+	                             &result);
 
 	if (!stmt)
 		return result;
@@ -174,7 +178,8 @@ int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg)
 int store_put_audit(struct store *s, const struct audit *a)
 {
 	int result;
-	sqlite3_stmt *stmt = prepare(s, "put_audit", "INSERT INTO audit (at, uid, pid, verb, args, reason, via) VALUES (?,?,?,?,?,?,?)", &result);
+	sqlite3_stmt *stmt = prepare(s, "put_audit", "INSERT INTO audit (at, uid, pid, verb, args, reason, via) VALUES (?,?,?,?,?,?,?)",
+	                             &result);
 	struct binder b = bind_to(stmt);
 
 	if (!stmt)
@@ -219,15 +224,18 @@ int store_delete_msg(struct store *s, uint64_t id)
 	_Static_assert(MSG_DELETED == 2, "the number in the statement");
 	/* What the file was called is content too. The row stays: it knows the hash by which a repeated send is recognised. */
 	if (rc == 0)
-		rc = run_with_int(s, "delete_msg", "UPDATE files SET is_live = 0, filename = NULL, waveform = NULL WHERE msg_id = ?", (int64_t)id);
+		rc = run_with_int(s, "delete_msg", "UPDATE files SET is_live = 0, filename = NULL, waveform = NULL WHERE msg_id = ?",
+		                  (int64_t)id);
 	return rc;
 }
 
 int store_put_deletion(struct store *s, uint64_t id, int64_t at_ms, uint64_t target, uint64_t viewer)
 {
 	int result;
-	sqlite3_stmt *stmt = prepare(s, "put_deletion", "INSERT INTO messages (id, at, kind, flags, from_id, from_name, to_id, to_name, text)"
-	                                                " VALUES (?,?,?,0,0,'',?,'',?)", &result);
+	sqlite3_stmt *stmt = prepare(s, "put_deletion",
+	                             "INSERT INTO messages (id, at, kind, flags, from_id, from_name, to_id, to_name, text)"
+	                             " VALUES (?,?,?,0,0,'',?,'',?)",
+	                             &result);
 	struct binder b = bind_to(stmt);
 
 	if (!stmt)
@@ -247,10 +255,15 @@ int store_put_deletion(struct store *s, uint64_t id, int64_t at_ms, uint64_t tar
 int store_recent_deletions(struct store *s, int limit, uint64_t *before, store_deletion_fn fn, void *arg)
 {
 	int result, rc, n = 0;
-	sqlite3_stmt *stmt = prepare(s, "recent_deletions", "SELECT id, at, text FROM messages INDEXED BY messages_dm_to"
-	                                                    " WHERE to_id IS NOT NULL AND to_id = 0 ORDER BY id DESC LIMIT ?", &result);
+	sqlite3_stmt *stmt = prepare(s, "recent_deletions",
+	                             "SELECT id, at, text FROM messages INDEXED BY messages_dm_to"
+	                             " WHERE to_id IS NOT NULL AND to_id = 0 ORDER BY id DESC LIMIT ?",
+	                             &result);
 	struct binder b = bind_to(stmt);
-	struct { uint64_t id, target; int64_t at_ms; } *found;
+	struct {
+		uint64_t id, target;
+		int64_t at_ms;
+	} * found;
 
 	*before = 0;
 	if (!stmt)

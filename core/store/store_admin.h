@@ -12,23 +12,23 @@ enum sanction_act { SANCTION_BAN = 1, SANCTION_MUTE = 2 };
 enum sanction_kind { SANCTION_IDENTITY = 1, SANCTION_NAME = 2, SANCTION_NET = 3 };
 
 struct sanction {
-	uint64_t id;              /* 0: not stored yet */
+	uint64_t id; /* 0: not stored yet */
 	enum sanction_act act;
 	enum sanction_kind kind;
-	uint64_t user_id;         /* SANCTION_IDENTITY */
-	char *name, *key;         /* of the person or the name; key: name_key(). NULL for a network */
-	uint8_t addr[16];         /* SANCTION_NET; IPv4 as ::ffff:a.b.c.d */
-	int bits;                 /* of 128 */
-	int64_t at_ms, until_ms;  /* until_ms 0: for good */
-	char *reason;             /* NULL: none given */
-	uint32_t uid;             /* who did it */
+	uint64_t user_id;        /* SANCTION_IDENTITY */
+	char *name, *key;        /* of the person or the name; key: name_key(). NULL for a network */
+	uint8_t addr[16];        /* SANCTION_NET; IPv4 as ::ffff:a.b.c.d */
+	int bits;                /* of 128 */
+	int64_t at_ms, until_ms; /* until_ms 0: for good */
+	char *reason;            /* NULL: none given */
+	uint32_t uid;            /* who did it */
 };
 void sanction_free(struct sanction *s); /* and its strings; NULL-safe */
 
 int store_put_sanction(struct store *s, struct sanction *sanction) WC_MUSTCHECK; /* sets its id */
 int store_drop_sanction(struct store *s, uint64_t id) WC_MUSTCHECK;
 int store_drop_expired_sanctions(struct store *s, int64_t now_ms) WC_MUSTCHECK;
-typedef void (*store_sanction_fn)(void *arg, struct sanction *taken); /* the callee owns it */
+typedef void (*store_sanction_fn)(void *arg, struct sanction *taken);                   /* the callee owns it */
 int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg) WC_MUSTCHECK; /* Thread: main or room; no transaction needed */
 
 /* --- The audit: rows are added and never changed; the database itself refuses. */
@@ -59,16 +59,16 @@ int store_dump_open(struct store *s, struct store_dump **out) WC_MUSTCHECK;
 void store_dump_close(struct store_dump *d);
 
 struct dump_filter {
-	uint64_t after;            /* ids above it */
+	uint64_t after;             /* ids above it */
 	int64_t since_ms, until_ms; /* 0: no bound; until is exclusive */
-	bool is_dm;                /* the DMs between a and b; else what is public */
+	bool is_dm;                 /* the DMs between a and b; else what is public */
 	uint64_t a, b;
-	uint64_t user_id;          /* 0: anybody's */
-	struct str user_name;      /* empty: anybody's. Compared as written, ASCII case apart */
-	struct str grep;           /* empty: all; else text or file name contains it, ASCII case apart */
+	uint64_t user_id;     /* 0: anybody's */
+	struct str user_name; /* empty: anybody's. Compared as written, ASCII case apart */
+	struct str grep;      /* empty: all; else text or file name contains it, ASCII case apart */
 	bool files_only;
-	int limit;                 /* messages handed out */
-	int scan_limit;            /* messages looked at */
+	int limit;      /* messages handed out */
+	int scan_limit; /* messages looked at */
 };
 /* Returns the number handed out; *upto is the id that was looked at last, to go on after, and *more whether something lies behind it.
  * fn non-zero ends the page behind that message. */
@@ -87,8 +87,8 @@ struct sent {
 	bool has_file; /* whose bytes are kept */
 };
 typedef void (*store_sent_fn)(void *arg, const struct sent *m);
-int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn, void *arg,
-                    bool *more) WC_MUSTCHECK;
+int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn,
+                    void *arg, bool *more) WC_MUSTCHECK;
 /* Who wrote under this name (as written, ASCII case apart), people unknown by now included; at most limit. */
 typedef int (*store_author_fn)(void *arg, uint64_t id, struct str name);
 int store_dump_authors(struct store_dump *d, struct str name, int limit, store_author_fn fn, void *arg) WC_MUSTCHECK;

@@ -16,7 +16,8 @@ static void look_for_backup(sqlite3 *db)
 {
 	sqlite3_stmt *stmt = NULL;
 
-	if (sqlite3_prepare_v2(db, BACKUP_SQL, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW && metric_get(M_BACKUP) == METRIC_ABSENT)
+	if (sqlite3_prepare_v2(db, BACKUP_SQL, -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
+	    metric_get(M_BACKUP) == METRIC_ABSENT)
 		metric_set(M_BACKUP, (uint64_t)sqlite3_column_int64(stmt, 0));
 	sqlite3_finalize(stmt);
 }

@@ -179,13 +179,14 @@ int store_dump_skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after)
 static const char *page_sql(const struct dump_filter *f)
 {
 	if (f->files_only)
-		return f->is_dm ? "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_pair") "WHERE" PAIR
-		                  "AND f.msg_id IS NOT NULL AND m.id > ?1 ORDER BY m.id LIMIT ?4"
+		return f->is_dm ? "SELECT " MSG_COLUMNS MSG_FROM(
+					  "INDEXED BY messages_pair") "WHERE" PAIR
+		                                                      "AND f.msg_id IS NOT NULL AND m.id > ?1 ORDER BY m.id LIMIT ?4"
 		                : "SELECT " MSG_COLUMNS " FROM files f JOIN messages m ON m.id = f.msg_id"
 		                  " WHERE f.msg_id > ?1 AND m.to_id IS NULL" NOT_PAIR "ORDER BY f.msg_id LIMIT ?4";
 	return f->is_dm ? "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_pair") "WHERE" PAIR "AND m.id > ?1 ORDER BY m.id LIMIT ?4"
 	                : "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id > ?1" NOT_PAIR
-	                  "ORDER BY m.id LIMIT ?4";
+	                                                                               "ORDER BY m.id LIMIT ?4";
 }
 
 static void bind_page(struct binder *b, const struct dump_filter *f, uint64_t after)
@@ -241,9 +242,9 @@ int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg
 int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, uint64_t *after)
 {
 	static const char public_sql[] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_public"
-	                                 " WHERE m.to_id IS NULL AND m.id > ?1" NOT_PAIR "ORDER BY m.id DESC LIMIT ?4)";
+					 " WHERE m.to_id IS NULL AND m.id > ?1" NOT_PAIR "ORDER BY m.id DESC LIMIT ?4)";
 	static const char pair_sql[] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_pair WHERE" PAIR
-	                               "AND m.id > ?1 ORDER BY m.id DESC LIMIT ?4)";
+				       "AND m.id > ?1 ORDER BY m.id DESC LIMIT ?4)";
 	struct dump_filter range = *f;
 	sqlite3_stmt *stmt = NULL;
 	struct binder b;
@@ -277,8 +278,11 @@ int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, 
 
 	if (rc != SQLITE_OK)
 		return failed(d, "dump_audit", rc);
-	rc = prepare(d, "SELECT id, at, uid, pid, verb, args, reason, via FROM audit WHERE id > max(?1, (SELECT coalesce(max(id), 0) FROM audit) - ?2)"
-	                " ORDER BY id LIMIT ?3", &stmt);
+	rc = prepare(
+		d,
+		"SELECT id, at, uid, pid, verb, args, reason, via FROM audit WHERE id > max(?1, (SELECT coalesce(max(id), 0) FROM audit) - ?2)"
+		" ORDER BY id LIMIT ?3",
+		&stmt);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 
@@ -371,7 +375,8 @@ static int copy_pages(struct store_dump *d, sqlite3 *to, store_progress_fn progr
 	while (b && !is_ended && (rc = sqlite3_backup_step(b, COPY_STEP_PAGES)) == SQLITE_OK) {
 		int total = sqlite3_backup_pagecount(b);
 
-		is_ended = progress && progress(arg, (uint64_t)(total - sqlite3_backup_remaining(b)) * STORE_PAGE_BYTES, (uint64_t)total * STORE_PAGE_BYTES);
+		is_ended = progress && progress(arg, (uint64_t)(total - sqlite3_backup_remaining(b)) * STORE_PAGE_BYTES,
+		                                (uint64_t)total * STORE_PAGE_BYTES);
 	}
 	if (b)
 		sqlite3_backup_finish(b);
@@ -381,7 +386,8 @@ static int copy_pages(struct store_dump *d, sqlite3 *to, store_progress_fn progr
 	}
 	if (rc == SQLITE_DONE)
 		return 0;
-	wc_cause(cause, "cannot copy the database: %s%s", sqlite3_errstr(rc), (rc & 0xff) == SQLITE_FULL ? ": the data directory's disk has no room for a second one" : "");
+	wc_cause(cause, "cannot copy the database: %s%s", sqlite3_errstr(rc),
+	         (rc & 0xff) == SQLITE_FULL ? ": the data directory's disk has no room for a second one" : "");
 	return -WC_ESTORAGE;
 }
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "base/logmsg.h"
-#include "store/store_addr.h"
 #include "store/impl.h"
+#include "store/store_addr.h"
 #include "store/store_admin.h"
 
 static int failed(const char *what, int rc)
@@ -24,8 +24,8 @@ static int by_id(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn, void *arg,
-                    bool *more)
+int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn,
+                    void *arg, bool *more)
 {
 	sqlite3_stmt *stmt = NULL;
 	sqlite3 *db;
@@ -36,7 +36,8 @@ int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t 
 		return failed("dump_sent", rc);
 	rc = store_dump_skip_older(d, f->since_ms, after);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(db, "SELECT id, from_id, flags, kind, at FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2", -1, &stmt, NULL);
+		rc = sqlite3_prepare_v2(db, "SELECT id, from_id, flags, kind, at FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2", -1,
+		                        &stmt, NULL);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 
@@ -76,8 +77,9 @@ int store_dump_authors(struct store_dump *d, struct str name, int limit, store_a
 
 	if (rc != SQLITE_OK)
 		return failed("dump_authors", rc);
-	rc = sqlite3_prepare_v2(db, "SELECT from_id, from_name FROM messages WHERE from_name = ?1 COLLATE NOCASE AND from_id > 0 GROUP BY from_id LIMIT ?2",
-	                        -1, &stmt, NULL);
+	rc = sqlite3_prepare_v2(
+		db, "SELECT from_id, from_name FROM messages WHERE from_name = ?1 COLLATE NOCASE AND from_id > 0 GROUP BY from_id LIMIT ?2",
+		-1, &stmt, NULL);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 
@@ -130,8 +132,11 @@ int store_dump_has_dms(struct store_dump *d, uint64_t id)
 
 	if (rc != SQLITE_OK)
 		return failed("dump_has_dms", rc);
-	rc = first_row(db, "SELECT 1 WHERE EXISTS (SELECT 1 FROM messages INDEXED BY messages_dm_from WHERE to_id IS NOT NULL AND from_id = ?1)"
-	                   " OR EXISTS (SELECT 1 FROM messages INDEXED BY messages_dm_to WHERE to_id IS NOT NULL AND to_id = ?1 AND from_id > 0)", id, &stmt);
+	rc = first_row(
+		db,
+		"SELECT 1 WHERE EXISTS (SELECT 1 FROM messages INDEXED BY messages_dm_from WHERE to_id IS NOT NULL AND from_id = ?1)"
+		" OR EXISTS (SELECT 1 FROM messages INDEXED BY messages_dm_to WHERE to_id IS NOT NULL AND to_id = ?1 AND from_id > 0)",
+		id, &stmt);
 	sqlite3_finalize(stmt);
 	store_dump_leave(d);
 	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : failed("dump_has_dms", rc);
@@ -148,11 +153,13 @@ static const char *addresses_sql(const struct ip_net *net)
 	if (net->bits < WIDE_BITS)
 		return "SELECT " ADDRESS_COLUMNS " FROM addresses NOT INDEXED WHERE user_id > ?1 AND at >= ?2 AND addr BETWEEN ?4 AND ?5"
 		       " ORDER BY user_id LIMIT ?3";
-	return "SELECT " ADDRESS_COLUMNS " FROM addresses INDEXED BY addresses_addr WHERE user_id > ?1 AND at >= ?2 AND addr BETWEEN ?4 AND ?5"
+	return "SELECT " ADDRESS_COLUMNS
+	       " FROM addresses INDEXED BY addresses_addr WHERE user_id > ?1 AND at >= ?2 AND addr BETWEEN ?4 AND ?5"
 	       " ORDER BY user_id LIMIT ?3";
 }
 
-int store_dump_addresses(struct store_dump *d, uint64_t after, int64_t since_ms, const struct ip_net *net, int limit, store_address_fn fn, void *arg)
+int store_dump_addresses(struct store_dump *d, uint64_t after, int64_t since_ms, const struct ip_net *net, int limit, store_address_fn fn,
+                         void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
 	sqlite3 *db;

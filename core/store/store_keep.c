@@ -100,9 +100,11 @@ int store_keep_check(const struct store_look *look, char **cause)
 		close(fd);
 	have = rc == 0 ? (uint64_t)v.f_bavail * v.f_frsize : UINT64_MAX;
 	if (have < needed)
-		wc_cause(cause, "no room for the copy of %s that is kept before its schema goes from %lld to %d: %llu bytes are needed, %llu are free in %s: "
-		         "free some space and start again; nothing was changed", look->path, (long long)look->version, store_version,
-		         (unsigned long long)needed, (unsigned long long)have, folder);
+		wc_cause(
+			cause,
+			"no room for the copy of %s that is kept before its schema goes from %lld to %d: %llu bytes are needed, %llu are free in %s: "
+			"free some space and start again; nothing was changed",
+			look->path, (long long)look->version, store_version, (unsigned long long)needed, (unsigned long long)have, folder);
 	free(folder);
 	return have < needed ? -WC_ESTORAGE : 0;
 }
@@ -153,11 +155,14 @@ static int copy_to(sqlite3 *from, const char *tmp, char **cause)
 	if (rc == SQLITE_OK)
 		rc = store_exec(to, "PRAGMA journal_mode=DELETE");
 	if (rc != SQLITE_OK)
-		wc_cause(cause, "cannot copy the database to %s before its schema changes: %s: nothing was changed", tmp, sqlite3_errstr(rc));
+		wc_cause(cause, "cannot copy the database to %s before its schema changes: %s: nothing was changed", tmp,
+		         sqlite3_errstr(rc));
 	else if (!is_sound(to))
 		rc = SQLITE_CORRUPT;
 	if (rc == SQLITE_CORRUPT)
-		wc_cause(cause, "the copy %s, made before the schema changes, is not sound: the database may be damaged; run wavechatd --check", tmp);
+		wc_cause(cause,
+		         "the copy %s, made before the schema changes, is not sound: the database may be damaged; run wavechatd --check",
+		         tmp);
 	sqlite3_close(to);
 	if (rc == SQLITE_OK && sync_path(tmp, 0) != 0) {
 		wc_cause(cause, "cannot write %s to the disk: %s: nothing was changed", tmp, strerror(errno));

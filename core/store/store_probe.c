@@ -53,8 +53,8 @@ static int check_files(struct store_probe *p, char why[STORE_PROBE_TEXT])
 
 			if (err == ENOENT && !p->files[i].is_known)
 				continue; /* not made yet */
-			snprintf(why, STORE_PROBE_TEXT, "%s%s %s: stop the server, put the file back or restore a backup, start it", STORE_FILE, suffixes[i],
-			         err == ENOENT ? "was removed under the server" : strerror(err));
+			snprintf(why, STORE_PROBE_TEXT, "%s%s %s: stop the server, put the file back or restore a backup, start it",
+			         STORE_FILE, suffixes[i], err == ENOENT ? "was removed under the server" : strerror(err));
 			return -WC_ESTORAGE;
 		}
 		if (!p->files[i].is_known) {
@@ -62,7 +62,8 @@ static int check_files(struct store_probe *p, char why[STORE_PROBE_TEXT])
 			p->files[i].ino = st.st_ino;
 			p->files[i].is_known = true;
 		} else if (p->files[i].dev != st.st_dev || p->files[i].ino != st.st_ino) {
-			snprintf(why, STORE_PROBE_TEXT, "%s%s was replaced under the server: what it stores goes into the old file; restart it", STORE_FILE,
+			snprintf(why, STORE_PROBE_TEXT,
+			         "%s%s was replaced under the server: what it stores goes into the old file; restart it", STORE_FILE,
 			         suffixes[i]);
 			return -WC_ESTORAGE;
 		}
@@ -74,7 +75,8 @@ static int complain(struct store_probe *p, char why[STORE_PROBE_TEXT], const cha
 {
 	const int err = sqlite3_system_errno(p->db);
 
-	snprintf(why, STORE_PROBE_TEXT, "%s: %s%s%s%s", what, sqlite3_errstr(rc), err ? " (" : "", err ? strerror(err) : "", err ? ")" : "");
+	snprintf(why, STORE_PROBE_TEXT, "%s: %s%s%s%s", what, sqlite3_errstr(rc), err ? " (" : "", err ? strerror(err) : "",
+	         err ? ")" : "");
 	return -WC_ESTORAGE;
 }
 

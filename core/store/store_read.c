@@ -19,31 +19,31 @@ const char *const store_reader_sql[R_LAST] = {
 	[R_BEGIN] = "BEGIN",
 	[R_END] = "COMMIT",
 	[R_PEERS] = "SELECT p.peer_id, coalesce(i.name, p.peer_name), p.last_id FROM dm_peers p INDEXED BY dm_peers_last "
-	            "LEFT JOIN identities i ON i.id = p.peer_id WHERE p.owner_id = ?1 ORDER BY p.last_id DESC LIMIT ?2",
+		    "LEFT JOIN identities i ON i.id = p.peer_id WHERE p.owner_id = ?1 ORDER BY p.last_id DESC LIMIT ?2",
 	[R_TOKEN] = "SELECT identity_id FROM tokens WHERE hash = ?1",
 	[R_FILE] = "SELECT " MSG_COLUMNS " FROM files f JOIN messages m ON m.id = f.msg_id WHERE f.secret = ?1 AND f.is_live = 1",
 	[R_BLOB_REFS] = "SELECT refs FROM blob_refs WHERE sha = ?1",
 	[R_RELEASED] = "SELECT id, sha FROM released WHERE id > ?1 ORDER BY id LIMIT ?2",
 	[R_IS_RELEASED] = "SELECT id FROM released WHERE sha = ?1",
 	[R_IDENTITY_CREATED] = "SELECT created FROM identities WHERE id = ?1",
-	[R_SINCE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public")
-	                   "WHERE m.to_id IS NULL AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
-	[R_SINCE_ALL] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_dm_to")
-	                "WHERE m.to_id IS NOT NULL AND m.to_id = 0 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
-	[R_SINCE_FROM] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_dm_from")
-	                 "WHERE m.to_id IS NOT NULL AND m.from_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
-	[R_SINCE_TO] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_dm_to")
-	               "WHERE m.to_id IS NOT NULL AND m.to_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
+	[R_SINCE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM(
+		"INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
+	[R_SINCE_ALL] = "SELECT " MSG_COLUMNS MSG_FROM(
+		"INDEXED BY messages_dm_to") "WHERE m.to_id IS NOT NULL AND m.to_id = 0 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
+	[R_SINCE_FROM] = "SELECT " MSG_COLUMNS MSG_FROM(
+		"INDEXED BY messages_dm_from") "WHERE m.to_id IS NOT NULL AND m.from_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
+	[R_SINCE_TO] = "SELECT " MSG_COLUMNS MSG_FROM(
+		"INDEXED BY messages_dm_to") "WHERE m.to_id IS NOT NULL AND m.to_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
 	/* A page is found from its end and told from its start: first how far back it reaches (ids alone, out of the index), then the
 	 * rows. Nothing has to be sorted or held. */
 	[R_LOW_PUBLIC] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_public "
-	                 "WHERE m.to_id IS NULL AND m.id < ?1 ORDER BY m.id DESC LIMIT ?2)",
-	[R_PAGE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public")
-	                  "WHERE m.to_id IS NULL AND m.id >= ?1 AND m.id < ?2 ORDER BY m.id LIMIT ?3",
+			 "WHERE m.to_id IS NULL AND m.id < ?1 ORDER BY m.id DESC LIMIT ?2)",
+	[R_PAGE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM(
+		"INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id >= ?1 AND m.id < ?2 ORDER BY m.id LIMIT ?3",
 	[R_LOW_PAIR] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_pair "
-	               "WHERE" PAIR "AND m.id < ?3 ORDER BY m.id DESC LIMIT ?4)",
-	[R_PAGE_PAIR] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_pair")
-	                "WHERE" PAIR "AND m.id >= ?3 AND m.id < ?4 ORDER BY m.id LIMIT ?5",
+		       "WHERE" PAIR "AND m.id < ?3 ORDER BY m.id DESC LIMIT ?4)",
+	[R_PAGE_PAIR] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_pair") "WHERE" PAIR
+										   "AND m.id >= ?3 AND m.id < ?4 ORDER BY m.id LIMIT ?5",
 };
 
 struct store_reader {
@@ -284,7 +284,9 @@ static int merge(struct lane *lanes, int n, int limit, store_msg_fn fn, void *ar
 int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn, void *arg)
 {
 	/* Deletions that everyone is told of lie apart from the messages (store_admin.c). */
-	struct lane lanes[] = { { r->stmt[R_SINCE_PUBLIC], 0 }, { r->stmt[R_SINCE_ALL], 0 }, { r->stmt[R_SINCE_FROM], 0 }, { r->stmt[R_SINCE_TO], 0 } };
+	struct lane lanes[] = {
+		{ r->stmt[R_SINCE_PUBLIC], 0 }, { r->stmt[R_SINCE_ALL], 0 }, { r->stmt[R_SINCE_FROM], 0 }, { r->stmt[R_SINCE_TO], 0 }
+	};
 	int n = me ? 4 : 2, count = 0, rc;
 
 	since = WC_MIN(since, (uint64_t)INT64_MAX);
@@ -309,7 +311,8 @@ int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64
 	return rc == SQLITE_OK ? count : failed(r, "read_since", rc);
 }
 
-int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t peer, uint64_t before, int limit, store_msg_fn fn, void *arg)
+int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t peer, uint64_t before, int limit, store_msg_fn fn,
+                       void *arg)
 {
 	sqlite3_stmt *low = r->stmt[is_dm ? R_LOW_PAIR : R_LOW_PUBLIC], *page = r->stmt[is_dm ? R_PAGE_PAIR : R_PAGE_PUBLIC];
 	int64_t end = before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before;

@@ -124,10 +124,9 @@ static int each_fault(struct store_verify *v, const char *sql, bool tells_ok, st
 int store_verify_database(struct store_verify *v, bool (*is_wanted)(void *arg), store_fault_fn fn, void *arg)
 {
 	/* What the triggers keep in step, by the sums: one pass over the rows each. */
-	static const char agree[] =
-		"SELECT 'messages stand for ' || a || ' files (different/all), the table of files says ' || b FROM"
-		" (SELECT count(DISTINCT sha) || '/' || count(*) a FROM files WHERE is_live = 1),"
-		" (SELECT count(*) || '/' || coalesce(sum(refs), 0) b FROM blob_refs) WHERE a <> b";
+	static const char agree[] = "SELECT 'messages stand for ' || a || ' files (different/all), the table of files says ' || b FROM"
+				    " (SELECT count(DISTINCT sha) || '/' || count(*) a FROM files WHERE is_live = 1),"
+				    " (SELECT count(*) || '/' || coalesce(sum(refs), 0) b FROM blob_refs) WHERE a <> b";
 	int count, more;
 
 	v->is_wanted = is_wanted;
@@ -148,7 +147,8 @@ int store_verify_database(struct store_verify *v, bool (*is_wanted)(void *arg), 
 int store_verify_blobs(struct store_verify *v, const uint8_t *after, int limit, store_verify_blob_fn fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	int count = 0, rc = sqlite3_prepare_v2(v->db, "SELECT sha, size FROM blob_refs WHERE sha > ?1 ORDER BY sha LIMIT ?2", -1, &stmt, NULL);
+	int count = 0,
+	    rc = sqlite3_prepare_v2(v->db, "SELECT sha, size FROM blob_refs WHERE sha > ?1 ORDER BY sha LIMIT ?2", -1, &stmt, NULL);
 
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
@@ -198,15 +198,18 @@ int store_verify_explains(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES
 	int has = store_verify_has_blob(v, sha);
 
 	if (v->has_released == 0)
-		v->has_released = sqlite3_table_column_metadata(v->db, NULL, "released", "sha", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK ? 1 : -1;
+		v->has_released = sqlite3_table_column_metadata(v->db, NULL, "released", "sha", NULL, NULL, NULL, NULL, NULL) == SQLITE_OK
+		                          ? 1
+		                          : -1;
 	return has == 0 && v->has_released > 0 ? look_up(v, "SELECT 1 FROM released WHERE sha = ?1", sha) : has;
 }
 
 int store_verify_files(struct store_verify *v, uint64_t after, int limit, store_verify_file_fn fn, void *arg, uint64_t *upto)
 {
 	sqlite3_stmt *stmt = NULL;
-	int count = 0,
-	    rc = sqlite3_prepare_v2(v->db, "SELECT msg_id, sha, filename FROM files WHERE is_live = 1 AND msg_id > ?1 ORDER BY msg_id LIMIT ?2", -1, &stmt, NULL);
+	int count = 0, rc = sqlite3_prepare_v2(
+			       v->db, "SELECT msg_id, sha, filename FROM files WHERE is_live = 1 AND msg_id > ?1 ORDER BY msg_id LIMIT ?2",
+			       -1, &stmt, NULL);
 
 	*upto = after;
 	if (rc == SQLITE_OK) {
@@ -232,8 +235,8 @@ int store_verify_files(struct store_verify *v, uint64_t after, int limit, store_
 int store_verify_totals(struct store_verify *v, struct store_totals *out)
 {
 	static const char sql[] = "SELECT (SELECT count(*) FROM messages WHERE kind <= 3), (SELECT count(*) FROM identities),"
-	                          " (SELECT count(*) FROM blob_refs), (SELECT coalesce(sum(size), 0) FROM blob_refs),"
-	                          " (SELECT at FROM messages WHERE kind <= 3 ORDER BY id DESC LIMIT 1)";
+				  " (SELECT count(*) FROM blob_refs), (SELECT coalesce(sum(size), 0) FROM blob_refs),"
+				  " (SELECT at FROM messages WHERE kind <= 3 ORDER BY id DESC LIMIT 1)";
 	sqlite3_stmt *stmt = NULL;
 	int rc = sqlite3_prepare_v2(v->db, sql, -1, &stmt, NULL);
 

@@ -20,7 +20,7 @@ int store_verify_live(struct store *s, struct store_verify **out) WC_MUSTCHECK;
 int store_verify_rest(const char *dir, struct store_verify **out, char **cause) WC_MUSTCHECK;
 /* The same of a folder that another process serves. */
 int store_verify_in_use(const char *dir, struct store_verify **out) WC_MUSTCHECK;
-void store_verify_close(struct store_verify *v); /* NULL is ignored */
+void store_verify_close(struct store_verify *v);        /* NULL is ignored */
 const char *store_verify_error(struct store_verify *v); /* what SQLite said last */
 
 /* Every page, row and index, and the tables' agreement on which files there are. fn gets each fault in words, a hundred at most. is_wanted is asked

@@ -13,7 +13,8 @@ static int open_to_read(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, 
 	(void)vfs;
 	/* As if it were a database: of a log it would set the owner. */
 	if (flags & SQLITE_OPEN_WAL)
-		flags = (flags & ~(SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_MAIN_DB | SQLITE_OPEN_READONLY;
+		flags = (flags & ~(SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_MAIN_DB |
+		        SQLITE_OPEN_READONLY;
 	return below->xOpen(below, path, file, flags, out_flags);
 }
 

@@ -16,6 +16,7 @@
 
 /* --- The writer's statements. */
 
+/* clang-format off */
 const char *const store_writer_sql[W_LAST] = {
 	[W_BEGIN] = "BEGIN IMMEDIATE",
 	[W_COMMIT] = "COMMIT",
@@ -55,6 +56,7 @@ const char *const store_writer_sql[W_LAST] = {
 	               " ORDER BY m.id DESC LIMIT ?)",
 	[W_TAIL] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id >= ? ORDER BY m.id",
 };
+/* clang-format on */
 
 /* --- Steps of the writer. */
 
@@ -89,10 +91,8 @@ static bool is_of_the_disk(int rc)
 	case SQLITE_NOTADB:
 	case SQLITE_CANTOPEN:
 	case SQLITE_BUSY:
-	case SQLITE_PROTOCOL:
-		return true;
-	default:
-		return false;
+	case SQLITE_PROTOCOL: return true;
+	default: return false;
 	}
 }
 

@@ -18,14 +18,14 @@
 #include <string.h>
 
 #include "base/fault.h"
+#include "base/utf8.h"
+#include "state/password.h"
 #include "wire/filefield.h"
 #include "wire/jsonscan.h"
-#include "state/password.h"
-#include "base/utf8.h"
 
-#define ID_MAX ((uint64_t)1 << 53)          /* what a JavaScript number holds exactly */
+#define ID_MAX ((uint64_t)1 << 53) /* what a JavaScript number holds exactly */
 #define LIMIT_MAX ((uint64_t)1 << 31)
-#define SECRET_BYTES 128                    /* of a token, code or handle; real ones are shorter */
+#define SECRET_BYTES 128 /* of a token, code or handle; real ones are shorter */
 #define QUERY_BYTES 64
 #define PIXELS_MAX 100000
 #define DURATION_MAX_S (24 * 60 * 60.0)
@@ -34,11 +34,11 @@
 struct in {
 	struct json_object *o;
 	struct conn *conn;
-	struct str data;           /* in the frame, escaped; p NULL: none, or json-c has it */
+	struct str data; /* in the frame, escaped; p NULL: none, or json-c has it */
 	struct str cid;
 	struct event *event;
 	int rc;
-	bool is_ours;              /* the frame is the caller's to write to, and outlives the event's data */
+	bool is_ours; /* the frame is the caller's to write to, and outlives the event's data */
 };
 
 static _Atomic size_t rest_most = SIZE_MAX;
@@ -446,9 +446,10 @@ static const struct {
 	const char *type;
 	enum event_kind kind;
 } types[] = {
-	{ "text", EV_TEXT }, { "typing", EV_TYPING }, { "file", EV_FILE }, { "voice", EV_VOICE }, { "join", EV_JOIN },
-	{ "dm_history", EV_DM_HISTORY }, { "history", EV_HISTORY }, { "sync", EV_SYNC }, { "who", EV_WHO }, { "link", EV_LINK },
-	{ "ping", EV_PING },
+	{ "text", EV_TEXT },       { "typing", EV_TYPING }, { "file", EV_FILE },
+	{ "voice", EV_VOICE },     { "join", EV_JOIN },     { "dm_history", EV_DM_HISTORY },
+	{ "history", EV_HISTORY }, { "sync", EV_SYNC },     { "who", EV_WHO },
+	{ "link", EV_LINK },       { "ping", EV_PING },
 };
 
 static void decode_object(struct in *in)
@@ -470,9 +471,13 @@ static void decode_object(struct in *in)
 		switch (kind) {
 		case EV_JOIN: decode_join(in); return;
 		case EV_TEXT: decode_text(in); return;
-		case EV_FILE: case EV_VOICE: decode_file(in, kind); return;
+		case EV_FILE:
+		case EV_VOICE: decode_file(in, kind); return;
 		case EV_TYPING: decode_typing(in); return;
-		case EV_DM_HISTORY: case EV_HISTORY: case EV_SYNC: case EV_WHO: decode_page(in, kind); return;
+		case EV_DM_HISTORY:
+		case EV_HISTORY:
+		case EV_SYNC:
+		case EV_WHO: decode_page(in, kind); return;
 		default: decode_bare(in, kind); return;
 		}
 	}
@@ -481,7 +486,7 @@ static void decode_object(struct in *in)
 /* --- json-c. */
 
 static pthread_once_t tokener_once = PTHREAD_ONCE_INIT;
-static pthread_key_t tokener_key;      /* only so that a thread's end frees its tokener */
+static pthread_key_t tokener_key; /* only so that a thread's end frees its tokener */
 static _Thread_local struct json_tokener *thread_tokener;
 
 static void tokener_free(void *tok)

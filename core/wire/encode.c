@@ -17,8 +17,8 @@ static void put_local_time(struct buf *b, int64_t at_ms, bool with_iso)
 	}
 	buf_printf(b, ",\"ts\":\"%02d:%02d\"", tm.tm_hour, tm.tm_min);
 	if (with_iso)
-		buf_printf(b, ",\"iso\":\"%04d-%02d-%02dT%02d:%02d:%02d\"", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min,
-		           (int)(s % 60));
+		buf_printf(b, ",\"iso\":\"%04d-%02d-%02dT%02d:%02d:%02d\"", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour,
+		           tm.tm_min, (int)(s % 60));
 }
 
 static void put_key(struct buf *b, const char *key)
@@ -60,14 +60,10 @@ static void put_ends(struct buf *b, const struct msg *m)
 static const char *kind_name(enum msg_kind kind)
 {
 	switch (kind) {
-	case MSG_FILE:
-		return "{\"type\":\"file\"";
-	case MSG_VOICE:
-		return "{\"type\":\"voice\"";
-	case MSG_DELETE:
-		return "{\"type\":\"delete\"";
-	case MSG_TEXT:
-		break;
+	case MSG_FILE: return "{\"type\":\"file\"";
+	case MSG_VOICE: return "{\"type\":\"voice\"";
+	case MSG_DELETE: return "{\"type\":\"delete\"";
+	case MSG_TEXT: break;
 	}
 	return "{\"type\":\"text\"";
 }

@@ -3,9 +3,9 @@
 #define WC_ENCODE_H
 
 #include "base/buf.h"
-#include "wire/event.h"
-#include "store/store.h"
 #include "hub/wsframe.h"
+#include "store/store.h"
+#include "wire/event.h"
 
 enum dialect { DIALECT_1, DIALECT_2, DIALECTS }; /* also the number of the ring */
 

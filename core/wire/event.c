@@ -9,20 +9,13 @@
 #include "files/blob.h"
 
 static const char *const code_names[ERR_COUNT] = {
-	[ERR_BAD_REQUEST] = "bad_request",
-	[ERR_TOO_LONG] = "too_long",
-	[ERR_TOO_LARGE] = "too_large",
-	[ERR_BAD_TOKEN] = "bad_token",
-	[ERR_BAD_CODE] = "bad_code",
-	[ERR_PASSWORD_REQUIRED] = "password_required",
-	[ERR_BAD_PASSWORD] = "bad_password",
-	[ERR_NO_SUCH_USER] = "no_such_user",
-	[ERR_CID_REUSED] = "cid_reused",
-	[ERR_STORAGE] = "storage",
-	[ERR_RATE_LIMITED] = "rate_limited",
-	[ERR_MUTED] = "muted",
-	[ERR_LOCKDOWN] = "lockdown",
-	[ERR_BUSY] = "busy",
+	[ERR_BAD_REQUEST] = "bad_request",   [ERR_TOO_LONG] = "too_long",
+	[ERR_TOO_LARGE] = "too_large",       [ERR_BAD_TOKEN] = "bad_token",
+	[ERR_BAD_CODE] = "bad_code",         [ERR_PASSWORD_REQUIRED] = "password_required",
+	[ERR_BAD_PASSWORD] = "bad_password", [ERR_NO_SUCH_USER] = "no_such_user",
+	[ERR_CID_REUSED] = "cid_reused",     [ERR_STORAGE] = "storage",
+	[ERR_RATE_LIMITED] = "rate_limited", [ERR_MUTED] = "muted",
+	[ERR_LOCKDOWN] = "lockdown",         [ERR_BUSY] = "busy",
 };
 
 const char *error_code_name(enum error_code code)

@@ -121,8 +121,9 @@ size_t base64_unescape(char *out, struct str s)
 		case 'u': {
 			uint8_t code[2];
 
-			*at++ = wc_unhex(code, 2, (struct str){ p + 2, 4 }) == 0 && code[0] == 0 && code[1] > 0 && code[1] < 0x80 ?
-			        (char)code[1] : '*';
+			*at++ = wc_unhex(code, 2, (struct str){ p + 2, 4 }) == 0 && code[0] == 0 && code[1] > 0 && code[1] < 0x80
+			                ? (char)code[1]
+			                : '*';
 			p += 4;
 			break;
 		}

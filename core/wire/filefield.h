@@ -2,8 +2,8 @@
 #ifndef WC_FILEFIELD_H
 #define WC_FILEFIELD_H
 
-#include "wire/decode.h"
 #include "base/wc.h"
+#include "wire/decode.h"
 
 #define WC_FILENAME_BYTES (WC_FILENAME_POINTS * 4)
 

@@ -11,8 +11,8 @@
 struct scan {
 	const char *p, *end;
 	int depth, values;
-	const char *wrong;     /* the first thing that was */
-	bool has_nul;          /* the string just read has \u0000 */
+	const char *wrong; /* the first thing that was */
+	bool has_nul;      /* the string just read has \u0000 */
 	struct str data;
 };
 
@@ -73,8 +73,14 @@ static bool scan_escape(struct scan *s)
 	if (s->p == s->end)
 		return malformed(s);
 	switch (*s->p++) {
-	case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
-		return true;
+	case '"':
+	case '\\':
+	case '/':
+	case 'b':
+	case 'f':
+	case 'n':
+	case 'r':
+	case 't': return true;
 	case 'u':
 		if (s->end - s->p < 4 || !is_hex(s->p[0]) || !is_hex(s->p[1]) || !is_hex(s->p[2]) || !is_hex(s->p[3]))
 			return malformed(s);
@@ -82,8 +88,7 @@ static bool scan_escape(struct scan *s)
 			s->has_nul = true;
 		s->p += 4;
 		return true;
-	default:
-		return malformed(s);
+	default: return malformed(s);
 	}
 }
 
@@ -215,25 +220,29 @@ static bool scan_value(struct scan *s)
 	if (s->p == s->end)
 		return malformed(s);
 	switch (*s->p) {
-	case '{': case '[':
+	case '{':
+	case '[':
 		if (++s->depth > JSON_DEPTH)
 			return refuse(s, "nested too deeply");
 		is_good = *s->p++ == '{' ? scan_object(s) : scan_array(s);
 		s->depth--;
 		return is_good;
-	case '"':
-		s->p++;
-		return scan_string(s, &raw);
-	case 't':
-		return scan_word(s, "true", 4);
-	case 'f':
-		return scan_word(s, "false", 5);
-	case 'n':
-		return scan_word(s, "null", 4);
-	case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-		return scan_number(s);
-	default:
-		return malformed(s);
+	case '"': s->p++; return scan_string(s, &raw);
+	case 't': return scan_word(s, "true", 4);
+	case 'f': return scan_word(s, "false", 5);
+	case 'n': return scan_word(s, "null", 4);
+	case '-':
+	case '0':
+	case '1':
+	case '2':
+	case '3':
+	case '4':
+	case '5':
+	case '6':
+	case '7':
+	case '8':
+	case '9': return scan_number(s);
+	default: return malformed(s);
 	}
 }
 

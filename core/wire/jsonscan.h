@@ -8,9 +8,9 @@
 
 #include "base/wc.h"
 
-#define JSON_DEPTH 8           /* objects and arrays within each other; the wire needs one */
-#define JSON_VALUES 256        /* values in all; the wire needs a dozen */
-#define JSON_NUMBER_BYTES 63   /* longer ones say nothing a double can hold */
+#define JSON_DEPTH 8         /* objects and arrays within each other; the wire needs one */
+#define JSON_VALUES 256      /* values in all; the wire needs a dozen */
+#define JSON_NUMBER_BYTES 63 /* longer ones say nothing a double can hold */
 
 /* NULL: json is exactly one JSON object (and white space), within the limits. Else what is wrong, for a person to read.
  * *data is what stands between the quotes of the top-level member "data", still escaped; p NULL if there is none or it is no string.

@@ -24,7 +24,7 @@ static void *reader(void *arg)
 	struct epoll_event evs[512];
 	for (;;)
 		for (int n = epoll_wait(epoll, evs, 512, 100), i = 0; i < n; i++)
-			if (recv(evs[i].data.fd, chunk, sizeof chunk, MSG_DONTWAIT) < 0 && errno != EAGAIN)
+			if (recv(evs[i].data.fd, chunk, sizeof(chunk), MSG_DONTWAIT) < 0 && errno != EAGAIN)
 				return arg;
 }
 
@@ -48,16 +48,16 @@ int main(int argc, char **argv)
 	setrlimit(RLIMIT_NOFILE, &rl);
 	int listener = socket(AF_INET, SOCK_STREAM, 0), one = 1;
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
+	socklen_t len = sizeof(a);
 	if (bind(listener, (void *)&a, len) < 0 || listen(listener, 1024) < 0 || getsockname(listener, (void *)&a, &len) < 0)
 		return perror("floor"), 1;
 	epoll = epoll_create1(0);
-	int *fd = calloc((size_t)clients, sizeof *fd);
+	int *fd = calloc((size_t)clients, sizeof(*fd));
 	for (int i = 0; i < clients; i++) {
 		int c = socket(AF_INET, SOCK_STREAM, 0);
 		if (c < 0 || connect(c, (void *)&a, len) < 0 || (fd[i] = accept(listener, NULL, NULL)) < 0)
 			return perror("floor"), 1;
-		setsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		setsockopt(fd[i], IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		epoll_ctl(epoll, EPOLL_CTL_ADD, c, &(struct epoll_event){ .events = EPOLLIN | EPOLLET, .data.fd = c });
 	}
 	char *bytes = calloc(1, size);

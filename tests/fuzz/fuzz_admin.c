@@ -5,8 +5,8 @@
 #include <json-c/json.h>
 
 #include "base/logmsg.h"
-#include "server/server.h"
 #include "fuzz_door.h"
+#include "server/server.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -21,8 +21,9 @@ static void start(void)
 {
 	static struct options o;
 	static char data[80];
-	char *argv[] = { (char *)"wavechatd", (char *)"--port", (char *)"0", (char *)"--listen", (char *)"127.0.0.1", (char *)"--data", data,
-		         (char *)"--threads", (char *)"1", (char *)"--sandbox", (char *)"off" };
+	char *argv[] = { (char *)"wavechatd", (char *)"--port",    (char *)"0",  (char *)"--listen",
+		         (char *)"127.0.0.1", (char *)"--data",    data,         (char *)"--threads",
+		         (char *)"1",         (char *)"--sandbox", (char *)"off" };
 	char *cause = NULL;
 
 	door_make_dir();

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "server/config.h"
 #include "base/utf8.h"
+#include "server/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

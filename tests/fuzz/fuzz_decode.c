@@ -8,9 +8,9 @@
 #include <json-c/json.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "wire/decode.h"
 #include "wire/jsonscan.h"
-#include "base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -54,7 +54,8 @@ static void check_event(const struct event *e, const char *json, size_t len)
 		check_str(e->text, WC_TEXT_POINTS * 4);
 		WC_ASSERT(e->text.len > 0 && utf8_count(e->text) <= WC_TEXT_POINTS);
 		break;
-	case EV_FILE: case EV_VOICE:
+	case EV_FILE:
+	case EV_VOICE:
 		check_str(e->file.filename, WC_FILENAME_POINTS * 4);
 		WC_ASSERT(utf8_count(e->file.filename) <= WC_FILENAME_POINTS && (e->kind == EV_VOICE || e->file.filename.len > 0));
 		WC_ASSERT(!memchr(e->file.filename.p, '/', e->file.filename.len));
@@ -66,7 +67,10 @@ static void check_event(const struct event *e, const char *json, size_t len)
 		if (e->file.blob.len == 0)
 			check_data(json, len, e->file.data);
 		break;
-	case EV_SYNC: case EV_HISTORY: case EV_WHO: case EV_DM_HISTORY:
+	case EV_SYNC:
+	case EV_HISTORY:
+	case EV_WHO:
+	case EV_DM_HISTORY:
 		check_str(e->page.q, 64);
 		WC_ASSERT(e->page.since <= id_max && e->page.before <= id_max && e->page.after <= id_max);
 		break;
@@ -74,8 +78,7 @@ static void check_event(const struct event *e, const char *json, size_t len)
 		check_str(e->bad.text, 200);
 		WC_ASSERT(e->bad.text.len > 0);
 		break;
-	default:
-		WC_ASSERT(e->kind == EV_TYPING || e->kind == EV_LINK || e->kind == EV_PING);
+	default: WC_ASSERT(e->kind == EV_TYPING || e->kind == EV_LINK || e->kind == EV_PING);
 	}
 }
 

@@ -66,10 +66,28 @@ static size_t door_ask(const char *path, const uint8_t *data, size_t n, char *ou
  * somebody who smuggled a line end into one would have made. Returns the status; 0: none came. *body is what follows the head. */
 static int door_judge(char *answer, size_t len, const char **body)
 {
-	static const char *const known[] = { "Date", "X-Content-Type-Options", "Content-Type", "Content-Length", "Content-Security-Policy",
-		"Referrer-Policy", "Permissions-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy", "Cache-Control", "Connection",
-		"Retry-After", "ETag", "Vary", "Content-Encoding", "Accept-Ranges", "Content-Range", "Content-Disposition", "WWW-Authenticate",
-		"Allow", "Upgrade", "Sec-WebSocket-Version" };
+	static const char *const known[] = { "Date",
+		                             "X-Content-Type-Options",
+		                             "Content-Type",
+		                             "Content-Length",
+		                             "Content-Security-Policy",
+		                             "Referrer-Policy",
+		                             "Permissions-Policy",
+		                             "Cross-Origin-Opener-Policy",
+		                             "Cross-Origin-Resource-Policy",
+		                             "Cache-Control",
+		                             "Connection",
+		                             "Retry-After",
+		                             "ETag",
+		                             "Vary",
+		                             "Content-Encoding",
+		                             "Accept-Ranges",
+		                             "Content-Range",
+		                             "Content-Disposition",
+		                             "WWW-Authenticate",
+		                             "Allow",
+		                             "Upgrade",
+		                             "Sec-WebSocket-Version" };
 	int status = 0;
 	char *end;
 

@@ -30,7 +30,8 @@ static void judge(enum options_result result, const struct options *o)
 	WC_ASSERT(o->data && *o->data);
 	WC_ASSERT(o->port >= 0 && o->port <= 65535 && o->redirect_port >= 0 && o->redirect_port <= 65535);
 	WC_ASSERT(o->max_file_mb >= 1 && o->max_file_mb <= 1024 && o->history_limit >= 0 && o->history_limit <= 10000);
-	WC_ASSERT(o->threads >= 0 && o->threads <= 64 && o->retain_days >= 0 && o->max_storage_mb >= -1 && o->free_reserve_mb >= -1 && o->name_hold_days >= 0);
+	WC_ASSERT(o->threads >= 0 && o->threads <= 64 && o->retain_days >= 0 && o->max_storage_mb >= -1 && o->free_reserve_mb >= -1 &&
+	          o->name_hold_days >= 0);
 	WC_ASSERT(!o->tls_cert == !o->tls_key);
 }
 

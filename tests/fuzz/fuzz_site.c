@@ -5,8 +5,8 @@
 #include <openssl/evp.h>
 
 #include "base/logmsg.h"
-#include "site/site.h"
 #include "fuzz_door.h"
+#include "site/site.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -18,7 +18,13 @@ static void start(void)
 	static struct site site = { .options = &options };
 	static struct httpd *door;
 	const struct str name = STR("a");
-	struct msg m = { .id = 1, .at_ms = 1, .kind = MSG_FILE, .from_id = 1, .from_name = name, .filename = STR("f.png"), .mime = STR("image/png"),
+	struct msg m = { .id = 1,
+		         .at_ms = 1,
+		         .kind = MSG_FILE,
+		         .from_id = 1,
+		         .from_name = name,
+		         .filename = STR("f.png"),
+		         .mime = STR("image/png"),
 		         .size = 5 };
 	uint8_t hash[WC_SHA_BYTES];
 	char *cause = NULL;
@@ -33,7 +39,8 @@ static void start(void)
 	WC_ASSERT(EVP_Digest("t", 1, hash, NULL, EVP_sha256(), NULL) == 1);
 	WC_ASSERT(blob_put(site.blobs, "bytes", 5, m.sha) == 0);
 	WC_ASSERT(store_begin(site.store) == 0);
-	WC_ASSERT(store_put_identity(site.store, &(struct identity){ .id = 1, .name = name, .key = name, .created_ms = 1, .seen_ms = 1 }) == 0);
+	WC_ASSERT(store_put_identity(site.store, &(struct identity){ .id = 1, .name = name, .key = name, .created_ms = 1, .seen_ms = 1 }) ==
+	          0);
 	WC_ASSERT(store_put_token(site.store, 1, hash, 1) == 0 && store_put_msg(site.store, &m) == 0 && store_commit(site.store) == 0);
 	WC_ASSERT(httpd_start(&door, &opts, &cause) == 0);
 }
@@ -52,6 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	WC_ASSERT(status != 500);
 	/* The one file, whole or in part, is never sent with another type, nor to who does not have its address. */
 	if (strstr(answer, "filename=\"f.png\""))
-		WC_ASSERT(strstr(answer, "\r\nContent-Type: image/png\r\n") && (memmem(data, n, "00000000000000000000000000000000", 32) || memchr(data, '%', n)));
+		WC_ASSERT(strstr(answer, "\r\nContent-Type: image/png\r\n") &&
+		          (memmem(data, n, "00000000000000000000000000000000", 32) || memchr(data, '%', n)));
 	return 0;
 }

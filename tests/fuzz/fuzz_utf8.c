@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../ws_naive.h"
 #include "base/buf.h"
 #include "base/utf8.h"
-#include "../ws_naive.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

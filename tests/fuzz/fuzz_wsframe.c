@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hub/wsframe.h"
 #include "../ws_naive.h"
+#include "hub/wsframe.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

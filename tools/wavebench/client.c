@@ -16,10 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define READ_BYTES ((size_t)256 * 1024) /* stays in the second-level cache */
-#define FRAME_KEPT ((size_t)8 << 20)    /* a larger frame is passed over, its beginning judged */
+#define READ_BYTES ((size_t)256 * 1024)  /* stays in the second-level cache */
+#define FRAME_KEPT ((size_t)8 << 20)     /* a larger frame is passed over, its beginning judged */
 #define READER_KEPT ((size_t)512 * 1024) /* a reader's: files alone are larger */
-#define SOURCES 16                      /* loopback addresses that connections come from */
+#define SOURCES 16                       /* loopback addresses that connections come from */
 
 struct run run;
 
@@ -203,7 +203,8 @@ void client_lost(struct worker *w, struct client *c)
 			w->tally.closed++;
 		w->tally.last_code = c->close_code;
 		char what[100];
-		snprintf(what, sizeof(what), "closed by the server %s, code %u (%s)", before_init ? "before init" : "", c->close_code, strerror(errno));
+		snprintf(what, sizeof(what), "closed by the server %s, code %u (%s)", before_init ? "before init" : "", c->close_code,
+		         strerror(errno));
 		clients_say(what, c);
 	}
 	client_close(w, c);
@@ -274,7 +275,8 @@ static void send_join(struct worker *w, struct client *c)
 	if (run.opt.dialect == 2 && !c->is_reader) {
 		n += snprintf(join + n, sizeof(join) - (size_t)n, ",\"v\":2");
 		if (c->token)
-			n += snprintf(join + n, sizeof(join) - (size_t)n, ",\"token\":\"%s\",\"since\":%llu", c->token, (unsigned long long)c->head);
+			n += snprintf(join + n, sizeof(join) - (size_t)n, ",\"token\":\"%s\",\"since\":%llu", c->token,
+			              (unsigned long long)c->head);
 	}
 	join[n++] = '}';
 	c->state = CL_JOINING;

@@ -14,7 +14,9 @@ void file_send(struct worker *w, struct client *c)
 	static unsigned number;
 	const size_t size = (size_t)run.opt.file_mb << 20, data = (size + 2) / 3 * 4;
 	char *payload = xmalloc(data + 256), *frame = xmalloc(data + 256 + 14);
-	int n = snprintf(payload, 256, "{\"type\":\"file\",\"filename\":\"bench.bin\",\"mime\":\"application/octet-stream\",\"size\":%zu,\"data\":\"", size);
+	int n = snprintf(payload, 256,
+	                 "{\"type\":\"file\",\"filename\":\"bench.bin\",\"mime\":\"application/octet-stream\",\"size\":%zu,\"data\":\"",
+	                 size);
 	memset(payload + n, 'A', data);
 	char mark[17];
 	snprintf(mark, sizeof(mark), "%08x%08x", run.id, ++number); /* hexadecimal digits are base64, too */

@@ -31,15 +31,15 @@ static const char *const kind_names[KINDS] = { "slowloris", "half_open", "garbag
 struct foe {
 	int fd;
 	uint32_t number;
-	uint16_t step;     /* acts since it connected */
+	uint16_t step; /* acts since it connected */
 	bool is_connected;
-	int64_t next_us;   /* its next act */
+	int64_t next_us; /* its next act */
 };
 
 static struct {
 	int epoll;
 	struct foe *foes;
-	int count, open, next;  /* next: where to look for one to connect */
+	int count, open, next; /* next: where to look for one to connect */
 	uint64_t opened[KINDS], thrown_out[KINDS], failed;
 	int most_open;
 } crowd;
@@ -111,7 +111,7 @@ static void say_upgrade(struct foe *f)
 {
 	static const char request[] = "GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 				      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-	say(f, request, sizeof request - 1);
+	say(f, request, sizeof(request) - 1);
 }
 
 /* The frames behind the request do not wait for its answer. */
@@ -119,15 +119,15 @@ static void say_join(struct foe *f)
 {
 	char join[80];
 	say_upgrade(f);
-	snprintf(join, sizeof join, "{\"type\":\"join\",\"name\":\"foe %u\"%s}", f->number, variant_of(f) % 2 ? ",\"v\":2" : "");
+	snprintf(join, sizeof(join), "{\"type\":\"join\",\"name\":\"foe %u\"%s}", f->number, variant_of(f) % 2 ? ",\"v\":2" : "");
 	say_text(f, join);
 }
 
 static void say_random(struct foe *f)
 {
 	uint8_t bytes[300];
-	wc_random(bytes, sizeof bytes);
-	say(f, bytes, sizeof bytes);
+	wc_random(bytes, sizeof(bytes));
+	say(f, bytes, sizeof(bytes));
 }
 
 static int slowloris(struct foe *f)
@@ -141,8 +141,11 @@ static int slowloris(struct foe *f)
 
 static int half_open(struct foe *f)
 {
-	static const char *const halves[] = { "", "G", "GET / HTTP/1.1\r\nHost:", "POST /upload?key=k&size=50000&offset=0 HTTP/1.1\r\nHost: chat\r\nContent-Length: 50000\r\n\r\nx",
-		"GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\n" };
+	static const char *const halves[] = {
+		"", "G", "GET / HTTP/1.1\r\nHost:",
+		"POST /upload?key=k&size=50000&offset=0 HTTP/1.1\r\nHost: chat\r\nContent-Length: 50000\r\n\r\nx",
+		"GET /ws HTTP/1.1\r\nHost: chat\r\nUpgrade: websocket\r\n"
+	};
 	const char *half = halves[variant_of(f) % WC_LEN(halves)];
 	if (f->step == 0 && *half)
 		say(f, half, strlen(half));
@@ -152,9 +155,7 @@ static int half_open(struct foe *f)
 static int garbage(struct foe *f)
 {
 	switch (variant_of(f) % 3) {
-	case 0:
-		say_random(f);
-		return 1000;
+	case 0: say_random(f); return 1000;
 	case 1:
 		if (f->step == 0)
 			say_upgrade(f);
@@ -184,13 +185,13 @@ static int oversized(struct foe *f)
 	static char drip[16 * 1024];
 	uint8_t head[32];
 	if (f->step == 0) {
-		memset(drip, 'A', sizeof drip);
+		memset(drip, 'A', sizeof(drip));
 		say_join(f);
 		bool is_mad = variant_of(f) % 4 == 0;
 		say(f, head, put_header(head, is_mad ? (uint64_t)1 << 62 : CLAIM_BYTES));
 		say(f, "{\"type\":\"file\",\"data\":\"", 23);
 		for (int i = 0; i < 16 && !is_mad; i++)
-			say(f, drip, sizeof drip);
+			say(f, drip, sizeof(drip));
 		return 500;
 	}
 	say(f, drip, 1024);
@@ -230,11 +231,11 @@ static void come(struct foe *f)
 	crowd.open++;
 	crowd.most_open = WC_MAX(crowd.most_open, crowd.open);
 	if (kind_of(f) == STALLED)
-		setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+		setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	from.sin_addr.s_addr = htonl(0x7f004200u + 1 + f->number % (unsigned)run.opt.sources); /* 127.0.66.1 … */
 	struct epoll_event e = { .events = EPOLLOUT | EPOLLRDHUP | (kind_of(f) == STALLED ? 0 : EPOLLIN) | EPOLLET, .data.ptr = f };
-	if (bind(f->fd, (struct sockaddr *)&from, sizeof from) < 0 ||
-	    (connect(f->fd, (const struct sockaddr *)&run.opt.addr, sizeof run.opt.addr) < 0 && errno != EINPROGRESS) ||
+	if (bind(f->fd, (struct sockaddr *)&from, sizeof(from)) < 0 ||
+	    (connect(f->fd, (const struct sockaddr *)&run.opt.addr, sizeof(run.opt.addr)) < 0 && errno != EINPROGRESS) ||
 	    epoll_ctl(crowd.epoll, EPOLL_CTL_ADD, f->fd, &e) < 0) {
 		crowd.failed++;
 		leave(f);
@@ -254,7 +255,7 @@ static void see(struct foe *f, uint32_t events, int64_t now)
 		crowd.opened[kind_of(f)]++;
 	}
 	for (ssize_t got = 1; events & EPOLLIN && got > 0 && kind_of(f) != STALLED;) {
-		got = recv(f->fd, scrap, sizeof scrap, 0);
+		got = recv(f->fd, scrap, sizeof(scrap), 0);
 		is_out |= got == 0 || (got < 0 && errno != EAGAIN);
 	}
 	if (is_out) {
@@ -268,9 +269,11 @@ static void see(struct foe *f, uint32_t events, int64_t now)
 
 static void print_crowd(void)
 {
-	printf("{\"workload\":\"hostile\",\"connections\":%d,\"most_open\":%d,\"failed\":%llu", crowd.count, crowd.most_open, (unsigned long long)crowd.failed);
+	printf("{\"workload\":\"hostile\",\"connections\":%d,\"most_open\":%d,\"failed\":%llu", crowd.count, crowd.most_open,
+	       (unsigned long long)crowd.failed);
 	for (int k = 0; k < KINDS; k++)
-		printf(",\"%s\":{\"opened\":%llu,\"thrown_out\":%llu}", kind_names[k], (unsigned long long)crowd.opened[k], (unsigned long long)crowd.thrown_out[k]);
+		printf(",\"%s\":{\"opened\":%llu,\"thrown_out\":%llu}", kind_names[k], (unsigned long long)crowd.opened[k],
+		       (unsigned long long)crowd.thrown_out[k]);
 	puts("}");
 }
 
@@ -285,12 +288,13 @@ int hostile_main(void)
 	signal(SIGINT, on_signal);
 	crowd.count = run.opt.clients;
 	crowd.epoll = epoll_create1(EPOLL_CLOEXEC);
-	crowd.foes = xcalloc((size_t)crowd.count, sizeof *crowd.foes);
+	crowd.foes = xcalloc((size_t)crowd.count, sizeof(*crowd.foes));
 	for (int i = 0; i < crowd.count; i++)
 		crowd.foes[i] = (struct foe){ .fd = -1, .number = (uint32_t)i };
 	for (int64_t now = start; now < end && !is_over; now = mono_us()) {
 		/* What was not used of the rate is not made up for. */
-		uint64_t due = (uint64_t)((double)(now - start) / 1e6 * rate), room = WC_MIN(due - WC_MIN(come_total, due), (uint64_t)rate / 20 + 1);
+		uint64_t due = (uint64_t)((double)(now - start) / 1e6 * rate),
+			 room = WC_MIN(due - WC_MIN(come_total, due), (uint64_t)rate / 20 + 1);
 		come_total = due;
 		for (int looked = 0; room && looked < crowd.count; looked++) {
 			struct foe *f = &crowd.foes[crowd.next];

@@ -69,9 +69,11 @@ static void die(const char *fmt, ...)
 static const struct {
 	const char *name;
 	enum workload workload;
-} workloads[] = { { "text", LOAD_TEXT }, { "dm", LOAD_DM }, { "idle", LOAD_IDLE }, { "storm", LOAD_STORM }, { "stall", LOAD_STALL }, { "churn", LOAD_CHURN },
-	{ "file", LOAD_FILE }, { "fetch", LOAD_FETCH }, { "hostile", LOAD_HOSTILE } };
+} workloads[] = { { "text", LOAD_TEXT },   { "dm", LOAD_DM },       { "idle", LOAD_IDLE },
+	          { "storm", LOAD_STORM }, { "stall", LOAD_STALL }, { "churn", LOAD_CHURN },
+	          { "file", LOAD_FILE },   { "fetch", LOAD_FETCH }, { "hostile", LOAD_HOSTILE } };
 
+/* clang-format off */
 enum { OPT_WORKLOAD = 256, OPT_CLIENTS, OPT_SENDERS, OPT_WINDOW, OPT_RATE, OPT_SIZE, OPT_SECONDS, OPT_WARMUP, OPT_DRAIN, OPT_SETTLE, OPT_THREADS, OPT_BURST,
        OPT_DIALECT, OPT_PID, OPT_STALLED, OPT_CHATTERS, OPT_PRELOAD, OPT_REJOIN, OPT_CHURNERS, OPT_CONNECTS, OPT_SOURCES, OPT_KIND, OPT_READERS, OPT_FILE_MB, OPT_FILES, OPT_PATH, OPT_JSON, OPT_HELP };
 
@@ -88,6 +90,7 @@ static const struct option longopts[] = {
 	{ "readers", 1, NULL, OPT_READERS },   { "file-mb", 1, NULL, OPT_FILE_MB },   { "files", 1, NULL, OPT_FILES },
 	{ "path", 1, NULL, OPT_PATH },         { NULL, 0, NULL, 0 },
 };
+/* clang-format on */
 
 static double number(const char *option, double min, double max)
 {
@@ -125,8 +128,21 @@ static void parse_address(struct bench_options *o, const char *address)
 
 static void parse_options(struct bench_options *o, int argc, char **argv)
 {
-	*o = (struct bench_options){ .clients = 1000, .senders = 1, .window = 4, .threads = 1, .size = 200, .dialect = 1, .burst = 256, .seconds = 5,
-		.warmup = 1, .drain = 10, .sources = 50, .kind = -1, .settle = 2.5, .file_mb = 25, .files = 3 };
+	*o = (struct bench_options){ .clients = 1000,
+		                     .senders = 1,
+		                     .window = 4,
+		                     .threads = 1,
+		                     .size = 200,
+		                     .dialect = 1,
+		                     .burst = 256,
+		                     .seconds = 5,
+		                     .warmup = 1,
+		                     .drain = 10,
+		                     .sources = 50,
+		                     .kind = -1,
+		                     .settle = 2.5,
+		                     .file_mb = 25,
+		                     .files = 3 };
 	int stalled = 10, churners = 64, connects = 10000, readers = 100;
 	for (int opt, i = 0; (opt = getopt_long(argc, argv, "", longopts, &i)) != -1;) {
 		const char *name = opt == '?' ? "" : longopts[i].name;
@@ -232,7 +248,7 @@ struct report {
 	struct tally t;
 	struct hist latency, init_latency, quiet;
 	double join_s, measured_s, cpu_s, own_cpu_s;
-	uint64_t sent;      /* while measuring */
+	uint64_t sent; /* while measuring */
 	int missing, missing_files, not_ready, stalled_dropped;
 	struct proc_mem before, joined, churned, after;
 	double file_s; /* file: from sending to the last reader's last byte, on average */
@@ -425,8 +441,9 @@ static void print_json(const struct report *r)
 	const struct tally *t = &r->t;
 	printf("{\"workload\":\"%s\",\"clients\":%d,\"senders\":%d,\"window\":%d,\"rate\":%g,\"size\":%d,\"dialect\":%d,\"threads\":%d,\"seconds\":%.3f,",
 	       workload_name(), o->clients, o->senders, o->window, o->rate, o->size, o->dialect, o->threads, r->measured_s);
-	printf("\"sent_per_s\":%.1f,\"deliveries\":%llu,\"deliveries_per_s\":%.0f,\"bytes_per_s\":%.0f,", per((double)r->sent, r->measured_s),
-	       (unsigned long long)t->deliveries, per((double)t->deliveries, r->measured_s), per((double)t->bytes, r->measured_s));
+	printf("\"sent_per_s\":%.1f,\"deliveries\":%llu,\"deliveries_per_s\":%.0f,\"bytes_per_s\":%.0f,",
+	       per((double)r->sent, r->measured_s), (unsigned long long)t->deliveries, per((double)t->deliveries, r->measured_s),
+	       per((double)t->bytes, r->measured_s));
 	static const struct {
 		const char *name;
 		double q;
@@ -440,28 +457,32 @@ static void print_json(const struct report *r)
 			printf(",\"%s\":%.3f", q[i].name, (double)hist_at(h, q[i].q) / 1e3);
 		printf(",\"max\":%.3f},", (double)h->max / 1e3);
 	}
-	printf("\"join_s\":%.3f,\"storm_s\":%.3f,\"storm_bytes_per_client\":%.0f,\"list_bytes\":%llu,\"connects\":%llu,", r->join_s, r->storm_s,
-	       per((double)r->storm_bytes, r->storm_bytes_clients), (unsigned long long)t->list_bytes, (unsigned long long)t->connects);
+	printf("\"join_s\":%.3f,\"storm_s\":%.3f,\"storm_bytes_per_client\":%.0f,\"list_bytes\":%llu,\"connects\":%llu,", r->join_s,
+	       r->storm_s, per((double)r->storm_bytes, r->storm_bytes_clients), (unsigned long long)t->list_bytes,
+	       (unsigned long long)t->connects);
 	if (r->cpu_s >= 0)
-		printf("\"server_cpu\":%.3f,\"cpu_us_per_delivery\":%.4f,", per(r->cpu_s, r->measured_s), per(r->cpu_s * 1e6, (double)t->deliveries));
+		printf("\"server_cpu\":%.3f,\"cpu_us_per_delivery\":%.4f,", per(r->cpu_s, r->measured_s),
+		       per(r->cpu_s * 1e6, (double)t->deliveries));
 	printf("\"own_cpu\":%.3f,", per(r->own_cpu_s, r->measured_s));
 	if (r->joined.is_known)
-		printf("\"pss_kb\":{\"before\":%.0f,\"joined\":%.0f,\"after\":%.0f},\"private_kb\":{\"before\":%.0f,\"joined\":%.0f,\"after\":%.0f},", r->before.pss_kb,
-		       r->joined.pss_kb, r->after.pss_kb, r->before.private_kb, r->joined.private_kb, r->after.private_kb);
+		printf("\"pss_kb\":{\"before\":%.0f,\"joined\":%.0f,\"after\":%.0f},\"private_kb\":{\"before\":%.0f,\"joined\":%.0f,\"after\":%.0f},",
+		       r->before.pss_kb, r->joined.pss_kb, r->after.pss_kb, r->before.private_kb, r->joined.private_kb,
+		       r->after.private_kb);
 	if (r->churned.is_known)
 		printf("\"churned_kb\":{\"pss\":%.0f,\"private\":%.0f},", r->churned.pss_kb, r->churned.private_kb);
 	if (o->workload == LOAD_FILE)
 		printf("\"files\":%d,\"file_mb\":%d,\"readers\":%d,\"file_s\":%.3f,", o->files, o->file_mb, o->readers, r->file_s);
 	if (o->workload == LOAD_FETCH)
 		printf("\"fetches\":%llu,", (unsigned long long)t->fetches);
-	printf("\"all_sent\":%llu,\"all_deliveries\":%llu,", (unsigned long long)atomic_load(&run.sent), (unsigned long long)t->all_deliveries);
+	printf("\"all_sent\":%llu,\"all_deliveries\":%llu,", (unsigned long long)atomic_load(&run.sent),
+	       (unsigned long long)t->all_deliveries);
 	if (o->workload == LOAD_STALL)
 		printf("\"stalled\":%d,\"stalled_dropped\":%d,", o->stalled, r->stalled_dropped);
 	printf("\"misordered\":%llu,\"different\":%llu,\"malformed\":%llu,\"duplicate_or_gap\":%llu,\"privacy\":%llu,\"errors\":%llu,\"closed\":%llu,"
 	       "\"refused\":%llu,\"missing\":%d,\"not_ready\":%d,\"ok\":%s}\n",
-	       (unsigned long long)t->misordered, (unsigned long long)t->different, (unsigned long long)t->malformed, (unsigned long long)t->duplicate_or_gap,
-	       (unsigned long long)t->privacy, (unsigned long long)t->errors, (unsigned long long)t->closed, (unsigned long long)t->refused, r->missing, r->not_ready,
-	       failures(r) ? "false" : "true");
+	       (unsigned long long)t->misordered, (unsigned long long)t->different, (unsigned long long)t->malformed,
+	       (unsigned long long)t->duplicate_or_gap, (unsigned long long)t->privacy, (unsigned long long)t->errors,
+	       (unsigned long long)t->closed, (unsigned long long)t->refused, r->missing, r->not_ready, failures(r) ? "false" : "true");
 }
 
 static void print_hist(const char *name, const struct hist *h)
@@ -492,8 +513,8 @@ static void print_table(const struct report *r)
 	if (o->workload == LOAD_CHURN)
 		printf("%-13s %llu connections, %.0f/s\n", "churn", (unsigned long long)t->connects, per((double)t->leaves, r->measured_s));
 	if (t->deliveries) {
-		printf("%-13s %.0f/s, deliveries %.0f/s, %.1f MB/s\n", "messages", per((double)r->sent, r->measured_s), per((double)t->deliveries, r->measured_s),
-		       per((double)t->bytes, r->measured_s) / 1e6);
+		printf("%-13s %.0f/s, deliveries %.0f/s, %.1f MB/s\n", "messages", per((double)r->sent, r->measured_s),
+		       per((double)t->deliveries, r->measured_s), per((double)t->bytes, r->measured_s) / 1e6);
 		print_hist("latency", &r->latency);
 	}
 	if (o->workload == LOAD_FILE) {
@@ -501,15 +522,17 @@ static void print_table(const struct report *r)
 		printf("%-13s %d of %d MB, each %.2f s until %d had it\n", "files", o->files, o->file_mb, r->file_s, o->readers);
 	}
 	if (o->workload == LOAD_FETCH) {
-		printf("%-13s %.1f/s, %.0f MB/s\n", "fetched", per((double)t->fetches, r->measured_s), per((double)t->bytes, r->measured_s) / 1e6);
+		printf("%-13s %.1f/s, %.0f MB/s\n", "fetched", per((double)t->fetches, r->measured_s),
+		       per((double)t->bytes, r->measured_s) / 1e6);
 		print_hist("each", &r->latency);
 	}
 	if (r->cpu_s >= 0)
 		printf("%-13s %.2f cores of the server, %.3f us a delivery; %.2f cores of wavebench\n", "cpu", per(r->cpu_s, r->measured_s),
 		       per(r->cpu_s * 1e6, (double)t->deliveries), per(r->own_cpu_s, r->measured_s));
 	if (r->joined.is_known) {
-		printf("%-13s PSS %.1f MB before, %.1f joined, %.1f after; private %.1f, %.1f, %.1f", "memory", r->before.pss_kb / 1024, r->joined.pss_kb / 1024,
-		       r->after.pss_kb / 1024, r->before.private_kb / 1024, r->joined.private_kb / 1024, r->after.private_kb / 1024);
+		printf("%-13s PSS %.1f MB before, %.1f joined, %.1f after; private %.1f, %.1f, %.1f", "memory", r->before.pss_kb / 1024,
+		       r->joined.pss_kb / 1024, r->after.pss_kb / 1024, r->before.private_kb / 1024, r->joined.private_kb / 1024,
+		       r->after.private_kb / 1024);
 		if (o->workload != LOAD_STORM)
 			printf("; %.2f KB a client", (r->joined.private_kb - r->before.private_kb) / o->clients);
 		if (r->churned.is_known)
@@ -525,9 +548,10 @@ static void print_table(const struct report *r)
 	}
 	printf("FAILED: order %llu, other bytes %llu, malformed %llu, gaps or duplicates %llu, privacy %llu, errors %llu, closed %llu (last code %llu), "
 	       "refused %llu, incomplete %d, not ready %d\n",
-	       (unsigned long long)t->misordered, (unsigned long long)t->different, (unsigned long long)t->malformed, (unsigned long long)t->duplicate_or_gap,
-	       (unsigned long long)t->privacy, (unsigned long long)t->errors, (unsigned long long)t->closed, (unsigned long long)t->last_code,
-	       (unsigned long long)t->refused, r->missing + r->missing_files, r->not_ready);
+	       (unsigned long long)t->misordered, (unsigned long long)t->different, (unsigned long long)t->malformed,
+	       (unsigned long long)t->duplicate_or_gap, (unsigned long long)t->privacy, (unsigned long long)t->errors,
+	       (unsigned long long)t->closed, (unsigned long long)t->last_code, (unsigned long long)t->refused,
+	       r->missing + r->missing_files, r->not_ready);
 }
 
 /* Worker `number`'s part of the clients. */

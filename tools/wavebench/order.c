@@ -11,10 +11,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "wire/jsonscan.h"
 #include "base/utf8.h"
+#include "wire/jsonscan.h"
 
-#define PLACES ((uint64_t)1 << 26)     /* address space alone; a page is taken when the order reaches it */
+#define PLACES ((uint64_t)1 << 26) /* address space alone; a page is taken when the order reaches it */
 #define RING_BYTES ((uint64_t)1 << 27)
 #define RING_MARGIN ((uint64_t)1 << 24) /* what writers may overtake while a reader compares */
 
@@ -36,7 +36,7 @@ static struct {
 	struct seen {
 		uint32_t *k; /* by sequence; 0: not seen, else k + 1 */
 		size_t len;
-	} *by_sender;
+	} * by_sender;
 	int senders;
 } order = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -91,7 +91,8 @@ static bool marker_at(struct marker *m, unsigned id, const char *p, size_t n)
 	m->kind = p[3];
 	p += 5;
 	uint64_t r, sender, seq, due;
-	if (!hex_get(&p, 4, '.', &r) || r != id || !hex_get(&p, 6, '.', &sender) || !hex_get(&p, 8, '.', &seq) || !hex_get(&p, 12, '~', &due))
+	if (!hex_get(&p, 4, '.', &r) || r != id || !hex_get(&p, 6, '.', &sender) || !hex_get(&p, 8, '.', &seq) ||
+	    !hex_get(&p, 12, '~', &due))
 		return false;
 	m->sender = (uint32_t)sender;
 	m->seq = (uint32_t)seq;

@@ -41,8 +41,14 @@ static ssize_t decode_both_ways(uint8_t *out, const char *in, size_t len)
 static const struct {
 	const char *text, *plain, *padded;
 } vectors[] = {
-	{ "", "", "" }, { "f", "Zg", "Zg==" }, { "fo", "Zm8", "Zm8=" }, { "foo", "Zm9v", "Zm9v" }, { "foob", "Zm9vYg", "Zm9vYg==" },
-	{ "fooba", "Zm9vYmE", "Zm9vYmE=" }, { "foobar", "Zm9vYmFy", "Zm9vYmFy" }, { "\xff\xfe\xfd", "//79", "//79" },
+	{ "", "", "" },
+	{ "f", "Zg", "Zg==" },
+	{ "fo", "Zm8", "Zm8=" },
+	{ "foo", "Zm9v", "Zm9v" },
+	{ "foob", "Zm9vYg", "Zm9vYg==" },
+	{ "fooba", "Zm9vYmE", "Zm9vYmE=" },
+	{ "foobar", "Zm9vYmFy", "Zm9vYmFy" },
+	{ "\xff\xfe\xfd", "//79", "//79" },
 	{ "\xfb\xef", "++8", "++8=" },
 };
 
@@ -70,6 +76,7 @@ static void test_vectors(void **state)
 
 static void decoding_table(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *in;
 		size_t len;
@@ -91,6 +98,7 @@ static void decoding_table(void **state)
 		CASE("data:text/plain;base64,Zm9v", NULL), CASE("Zm9v\v", NULL), CASE("Zm9v\f", NULL), CASE("\xef\xbb\xbfZm9v", NULL),
 #undef CASE
 	};
+	/* clang-format on */
 	uint8_t out[32];
 
 	(void)state;
@@ -170,8 +178,9 @@ static void agrees_with_a_bitwise_decoder(void **state)
 		size_t len = random_u32() % sizeof(in);
 		unsigned spoil = round % 3 == 0 ? 4 : 60;
 		for (size_t i = 0; i < len; i++)
-			in[i] = random_u32() % spoil == 0 ? odd[random_u32() % (sizeof(odd) - 1)] :
-				"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[random_u32() % 64];
+			in[i] = random_u32() % spoil == 0
+			                ? odd[random_u32() % (sizeof(odd) - 1)]
+			                : "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[random_u32() % 64];
 		for (size_t pads = random_u32() % 4; pads && pads < 3 && pads <= len; pads--)
 			in[len - pads] = '=';
 		ssize_t n = naive_decode(want, in, len);

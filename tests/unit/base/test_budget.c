@@ -53,8 +53,9 @@ static void limits(void **state)
 {
 	static const char v2[] = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 	static const char v1[] = "36 32 0:31 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n"
-	                         "37 32 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+				 "37 32 0:32 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
 	static const char container[] = "50 49 0:31 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n";
+	/* clang-format off */
 	static const struct {
 		const char *cgroup, *mounts, *files[6]; /* a path, then what is in it */
 		uint64_t bytes;
@@ -78,6 +79,7 @@ static void limits(void **state)
 		{ "garbage\n:\n::\n0:\n", "no mounts - here\n - \n\n1 2 3 - cgroup2\n", { NULL }, 8192 * MB, "the machine's memory" },
 		{ "", "", { NULL }, 8192 * MB, "the machine's memory" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
@@ -100,8 +102,14 @@ static void limits(void **state)
 
 static struct options options_of(const char *data)
 {
-	return (struct options){ .data = (char *)(uintptr_t)data, .pending_in_mb = -1, .pending_out_mb = -1, .recent_mb = -1, .inbox_mb = -1,
-		                 .memory_messages_mb = -1, .max_storage_mb = -1, .max_file_mb = 25 };
+	return (struct options){ .data = (char *)(uintptr_t)data,
+		                 .pending_in_mb = -1,
+		                 .pending_out_mb = -1,
+		                 .recent_mb = -1,
+		                 .inbox_mb = -1,
+		                 .memory_messages_mb = -1,
+		                 .max_storage_mb = -1,
+		                 .max_file_mb = 25 };
 }
 
 /* Whatever the limit: what is worked out stays below it, with room, as soon as the program itself fits. */
@@ -120,9 +128,11 @@ static void shares(void **state)
 
 			budgets_plan(&b, &o, &l, frame);
 			if (budgets_sum(&b) > l.bytes - l.bytes / 8)
-				fail_msg("%s, %llu MB: the sum is %llu", data[d], (unsigned long long)mb, (unsigned long long)(budgets_sum(&b) / MB));
+				fail_msg("%s, %llu MB: the sum is %llu", data[d], (unsigned long long)mb,
+				         (unsigned long long)(budgets_sum(&b) / MB));
 			assert_false(b.is_over);
-			assert_true(b.frame ? b.frame <= b.pending_in && b.frame <= b.large / 4 * 3 : b.pending_in >= frame && b.large / 4 * 3 >= frame);
+			assert_true(b.frame ? b.frame <= b.pending_in && b.frame <= b.large / 4 * 3
+			                    : b.pending_in >= frame && b.large / 4 * 3 >= frame);
 			assert_int_equal(b.is_scarce, b.connections > 0);
 			if (mb >= 1800) {
 				assert_int_equal(b.pending_in, 256 * MB);

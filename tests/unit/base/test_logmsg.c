@@ -1,8 +1,8 @@
 /* test_logmsg.c — the log's lines as they leave: levels, both formats, the journal's prefix, and that nothing raw gets through. */
 #include <fcntl.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,7 +112,8 @@ static void test_text_line(void **state)
 	begin(LOG_INFO, LOG_TEXT);
 	log_info("listening", "address=%s", "127.0.0.1:8080");
 	end();
-	assert_int_equal(sscanf(printed, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %63[^\n]", &year, &month, &day, &hour, &minute, &second, &ms, rest), 8);
+	assert_int_equal(sscanf(printed, "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ %63[^\n]", &year, &month, &day, &hour, &minute, &second, &ms, rest),
+	                 8);
 	assert_string_equal(rest, "info  listening address=127.0.0.1:8080");
 
 	/* a caller that forgot to quote: still one line, nothing raw */
@@ -138,8 +139,8 @@ static void test_json_line(void **state)
 	line = json_tokener_parse(printed);
 	assert_non_null(line);
 	static const char *const members[][2] = {
-		{ "level", "info" },  { "event", "peer gone" }, { "id", "7" }, { "name", "say \"hi\" \\ a=b\\x0a🌊" },
-		{ "empty", "" },      { "last", "\xef\xbf\xbd\"x" },
+		{ "level", "info" }, { "event", "peer gone" },      { "id", "7" }, { "name", "say \"hi\" \\ a=b\\x0a🌊" },
+		{ "empty", "" },     { "last", "\xef\xbf\xbd\"x" },
 	};
 	for (size_t i = 0; i < WC_LEN(members); i++) {
 		assert_true(json_object_object_get_ex(line, members[i][0], &value));

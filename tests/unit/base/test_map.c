@@ -24,12 +24,12 @@ static void test_against_array(void **state)
 		/* Waves, so that it grows and shrinks. */
 		int i = rand() % KEYS;
 		bool wants_in = rand() % 100 < (step / 20000 % 2 ? 20 : 80);
-		assert_int_equal(map_get(&m, &key[i], sizeof key[i]) == &key[i], is_in[i]);
+		assert_int_equal(map_get(&m, &key[i], sizeof(key[i])) == &key[i], is_in[i]);
 		if (wants_in && !is_in[i]) {
-			map_put(&m, &key[i], sizeof key[i], &key[i]);
+			map_put(&m, &key[i], sizeof(key[i]), &key[i]);
 			n++;
 		} else if (!wants_in) {
-			assert_ptr_equal(map_del(&m, &key[i], sizeof key[i]), is_in[i] ? &key[i] : NULL);
+			assert_ptr_equal(map_del(&m, &key[i], sizeof(key[i])), is_in[i] ? &key[i] : NULL);
 			n -= is_in[i];
 		}
 		is_in[i] = wants_in;
@@ -40,7 +40,7 @@ static void test_against_array(void **state)
 		seen++;
 	assert_int_equal(seen, n);
 	for (int i = 0; i < KEYS; i++)
-		assert_int_equal(map_get(&m, &key[i], sizeof key[i]) != NULL, is_in[i]);
+		assert_int_equal(map_get(&m, &key[i], sizeof(key[i])) != NULL, is_in[i]);
 	map_fini(&m);
 }
 

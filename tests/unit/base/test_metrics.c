@@ -2,7 +2,6 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -41,7 +40,9 @@ static void check_name(const struct row *r)
 	bool is_time = strcmp(r->unit, "seconds") == 0 || strcmp(r->unit, "ms") == 0 || strcmp(r->unit, "us") == 0;
 	assert_int_equal(ends_in(r->name, len, "_seconds"), is_time);
 	assert_int_equal(ends_in(r->name, len, "_bytes"), strcmp(r->unit, "bytes") == 0);
-	for (const char *const *bad = (const char *const[]){ "_count", "_sum", "_bucket", "_milliseconds", "_microseconds", "_ms", "_kb", "_mb", NULL }; *bad; bad++)
+	for (const char *const *bad =
+	             (const char *const[]){ "_count", "_sum", "_bucket", "_milliseconds", "_microseconds", "_ms", "_kb", "_mb", NULL };
+	     *bad; bad++)
 		assert_false(ends_in(r->name, len, *bad));
 }
 
@@ -135,7 +136,8 @@ static void every_end_is_an_eviction_or_not(void **state)
 	(void)state;
 	uint64_t before = metric_sum(M_EVICTED_FIRST, M_EVICTED_LAST);
 	for (int i = 0; i < M_COUNT; i++) {
-		bool is_evicted = strncmp(rows[i].name, "evicted_total{", 14) == 0, is_end = is_evicted || strncmp(rows[i].name, "disconnects_total{", 18) == 0;
+		bool is_evicted = strncmp(rows[i].name, "evicted_total{", 14) == 0,
+		     is_end = is_evicted || strncmp(rows[i].name, "disconnects_total{", 18) == 0;
 		assert_int_equal(is_evicted, i >= M_EVICTED_FIRST && i <= M_EVICTED_LAST);
 		assert_int_equal(is_end, i >= M_EVICTED_FIRST && i <= M_END_LAST);
 		if (is_evicted)
@@ -165,8 +167,12 @@ static void histogram(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(table), cmocka_unit_test(values), cmocka_unit_test(absent), cmocka_unit_test(families),
-		cmocka_unit_test(every_end_is_an_eviction_or_not), cmocka_unit_test(histogram),
+		cmocka_unit_test(table),
+		cmocka_unit_test(values),
+		cmocka_unit_test(absent),
+		cmocka_unit_test(families),
+		cmocka_unit_test(every_end_is_an_eviction_or_not),
+		cmocka_unit_test(histogram),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

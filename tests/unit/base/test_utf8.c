@@ -116,32 +116,75 @@ static void stress_table(void **state)
 	} cases[] = {
 		{ "κόσμε", true },
 		/* first and last of each length */
-		{ "\xc2\x80", true }, { "\xe0\xa0\x80", true }, { "\xf0\x90\x80\x80", true },
-		{ "\x7f", true }, { "\xdf\xbf", true }, { "\xef\xbf\xbf", true }, { "\xf4\x8f\xbf\xbf", true },
-		{ "\xf8\x88\x80\x80\x80", false }, { "\xfc\x84\x80\x80\x80\x80", false },
-		{ "\xf7\xbf\xbf\xbf", false }, { "\xfb\xbf\xbf\xbf\xbf", false }, { "\xfd\xbf\xbf\xbf\xbf\xbf", false },
+		{ "\xc2\x80", true },
+		{ "\xe0\xa0\x80", true },
+		{ "\xf0\x90\x80\x80", true },
+		{ "\x7f", true },
+		{ "\xdf\xbf", true },
+		{ "\xef\xbf\xbf", true },
+		{ "\xf4\x8f\xbf\xbf", true },
+		{ "\xf8\x88\x80\x80\x80", false },
+		{ "\xfc\x84\x80\x80\x80\x80", false },
+		{ "\xf7\xbf\xbf\xbf", false },
+		{ "\xfb\xbf\xbf\xbf\xbf", false },
+		{ "\xfd\xbf\xbf\xbf\xbf\xbf", false },
 		/* around the surrogates and the end */
-		{ "\xed\x9f\xbf", true }, { "\xee\x80\x80", true }, { "\xef\xbf\xbd", true }, { "\xf4\x90\x80\x80", false },
+		{ "\xed\x9f\xbf", true },
+		{ "\xee\x80\x80", true },
+		{ "\xef\xbf\xbd", true },
+		{ "\xf4\x90\x80\x80", false },
 		/* lone continuation bytes */
-		{ "\x80", false }, { "\xbf", false }, { "\x80\xbf", false }, { "\x80\xbf\x80\xbf\x80\xbf\x80", false },
+		{ "\x80", false },
+		{ "\xbf", false },
+		{ "\x80\xbf", false },
+		{ "\x80\xbf\x80\xbf\x80\xbf\x80", false },
 		/* lone first bytes */
-		{ "\xc0 ", false }, { "\xdf ", false }, { "\xe0 ", false }, { "\xef ", false }, { "\xf0 ", false }, { "\xf7 ", false },
-		{ "\xf8 ", false }, { "\xfc ", false },
+		{ "\xc0 ", false },
+		{ "\xdf ", false },
+		{ "\xe0 ", false },
+		{ "\xef ", false },
+		{ "\xf0 ", false },
+		{ "\xf7 ", false },
+		{ "\xf8 ", false },
+		{ "\xfc ", false },
 		/* last byte missing */
-		{ "\xc2", false }, { "\xe0\xa0", false }, { "\xe0\x80", false }, { "\xf0\x90\x80", false }, { "\xdf", false },
-		{ "\xef\xbf", false }, { "\xf4\x8f\xbf", false }, { "\xe0\xa0\xc2\x80", false },
+		{ "\xc2", false },
+		{ "\xe0\xa0", false },
+		{ "\xe0\x80", false },
+		{ "\xf0\x90\x80", false },
+		{ "\xdf", false },
+		{ "\xef\xbf", false },
+		{ "\xf4\x8f\xbf", false },
+		{ "\xe0\xa0\xc2\x80", false },
 		/* impossible bytes */
-		{ "\xfe", false }, { "\xff", false }, { "\xfe\xfe\xff\xff", false },
+		{ "\xfe", false },
+		{ "\xff", false },
+		{ "\xfe\xfe\xff\xff", false },
 		/* overlong: '/', then the greatest of each, then NUL */
-		{ "\xc0\xaf", false }, { "\xe0\x80\xaf", false }, { "\xf0\x80\x80\xaf", false }, { "\xf8\x80\x80\x80\xaf", false },
-		{ "\xc1\xbf", false }, { "\xe0\x9f\xbf", false }, { "\xf0\x8f\xbf\xbf", false }, { "\xc0\x80", false },
-		{ "\xe0\x80\x80", false }, { "\xf0\x80\x80\x80", false },
+		{ "\xc0\xaf", false },
+		{ "\xe0\x80\xaf", false },
+		{ "\xf0\x80\x80\xaf", false },
+		{ "\xf8\x80\x80\x80\xaf", false },
+		{ "\xc1\xbf", false },
+		{ "\xe0\x9f\xbf", false },
+		{ "\xf0\x8f\xbf\xbf", false },
+		{ "\xc0\x80", false },
+		{ "\xe0\x80\x80", false },
+		{ "\xf0\x80\x80\x80", false },
 		/* surrogates, alone and paired */
-		{ "\xed\xa0\x80", false }, { "\xed\xad\xbf", false }, { "\xed\xae\x80", false }, { "\xed\xaf\xbf", false },
-		{ "\xed\xb0\x80", false }, { "\xed\xbe\x80", false }, { "\xed\xbf\xbf", false },
-		{ "\xed\xa0\x80\xed\xb0\x80", false }, { "\xed\xaf\xbf\xed\xbf\xbf", false },
+		{ "\xed\xa0\x80", false },
+		{ "\xed\xad\xbf", false },
+		{ "\xed\xae\x80", false },
+		{ "\xed\xaf\xbf", false },
+		{ "\xed\xb0\x80", false },
+		{ "\xed\xbe\x80", false },
+		{ "\xed\xbf\xbf", false },
+		{ "\xed\xa0\x80\xed\xb0\x80", false },
+		{ "\xed\xaf\xbf\xed\xbf\xbf", false },
 		/* non-characters are valid */
-		{ "\xef\xbf\xbe", true }, { "\xef\xb7\x90", true }, { "\xf0\x9f\xbf\xbe", true },
+		{ "\xef\xbf\xbe", true },
+		{ "\xef\xb7\x90", true },
+		{ "\xf0\x9f\xbf\xbe", true },
 	};
 	uint8_t in[64];
 
@@ -187,8 +230,8 @@ static void every_code_point(void **state)
 /* All two-byte and three-byte strings, and random ones biased to the interesting bytes. */
 static void agrees_with_the_textbook(void **state)
 {
-	static const uint8_t odd[] = { 0x00, 0x20, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xd0, 0xd0, 0xd1, 0xd1,
-				       0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
+	static const uint8_t odd[] = { 0x00, 0x20, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xd0, 0xd0, 0xd1,
+		                       0xd1, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee, 0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xff };
 	uint8_t p[64];
 	uint32_t seed = 12345;
 
@@ -224,8 +267,15 @@ static void counts_and_prefixes(void **state)
 		const char *s;
 		size_t points;
 	} cases[] = {
-		{ "", 0 }, { "abc", 3 }, { "привет", 6 }, { "世界", 2 }, { "🌊🌊", 2 }, { "e\u0301", 2 }, { "👨‍👩‍👧", 5 },
-		{ "abcdefghijklmnopqrstuvwxyz", 26 }, { "смешанный text и 世界 🌊 вместе", 28 },
+		{ "", 0 },
+		{ "abc", 3 },
+		{ "привет", 6 },
+		{ "世界", 2 },
+		{ "🌊🌊", 2 },
+		{ "e\u0301", 2 },
+		{ "👨‍👩‍👧", 5 },
+		{ "abcdefghijklmnopqrstuvwxyz", 26 },
+		{ "смешанный text и 世界 🌊 вместе", 28 },
 	};
 
 	(void)state;
@@ -245,8 +295,9 @@ static void counts_and_prefixes(void **state)
 
 static void trims_what_python_strips(void **state)
 {
-	static const uint32_t white[] = { 9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 0x85, 0xa0, 0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004,
-					  0x2005, 0x2006, 0x2007, 0x2008, 0x2009, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000 };
+	static const uint32_t white[] = { 9,      10,     11,     12,     13,     28,     29,     30,     31,     32,
+		                          0x85,   0xa0,   0x1680, 0x2000, 0x2001, 0x2002, 0x2003, 0x2004, 0x2005, 0x2006,
+		                          0x2007, 0x2008, 0x2009, 0x200a, 0x2028, 0x2029, 0x202f, 0x205f, 0x3000 };
 	uint8_t p[32];
 	size_t found = 0;
 
@@ -290,6 +341,7 @@ static void widths(void **state)
 
 static void cleans_names(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *raw, *want;
 	} cases[] = {
@@ -324,6 +376,7 @@ static void cleans_names(void **state)
 		{ "🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊",
 		  "🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊🌊" },
 	};
+	/* clang-format on */
 	char out[WC_NAME_BYTES + 1];
 
 	(void)state;
@@ -373,6 +426,7 @@ static void cleaning_is_sound_for_any_input(void **state)
 
 static void keys(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *a, *b;
 		bool is_same;
@@ -385,6 +439,7 @@ static void keys(void **state)
 		/* look-alikes of other scripts are other letters */
 		{ "а", "a", false }, { "Аня", "Аня2", false },
 	};
+	/* clang-format on */
 
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(cases); i++) {

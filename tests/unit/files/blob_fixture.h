@@ -4,9 +4,9 @@
 
 #include <openssl/evp.h>
 
-#include "files/impl.h"
-#include "base/logmsg.h"
 #include "../store/store_test.h"
+#include "base/logmsg.h"
+#include "files/impl.h"
 
 struct both {
 	char *dir;
@@ -176,4 +176,7 @@ static inline bool is_always_used(void *arg, const uint8_t sha[WC_SHA_BYTES])
 }
 
 #define BOTH(test) \
-	{ #test, test, set_up_disk, tear_down, NULL }, { #test "_in_memory", test, set_up_memory, tear_down, NULL }
+	{ #test, test, set_up_disk, tear_down, NULL }, \
+	{ \
+#test "_in_memory", test, set_up_memory, tear_down, NULL \
+	}

@@ -19,9 +19,18 @@ static void test_addresses(void **state)
 		const char *claimed, *asked; /* NULL: every one */
 		bool is_held;
 	} rows[] = {
-		{ "127.0.0.1", "127.0.0.1", true }, { "127.0.0.1", "127.0.0.2", false }, { "127.0.0.1", "0.0.0.0", true }, { "127.0.0.1", NULL, true },
-		{ NULL, "127.0.0.1", true },        { NULL, "::1", true },               { "0.0.0.0", "::1", false },      { "::", "::1", true },
-		{ "::", "127.0.0.1", false },       { "::1", "::", true },               { NULL, NULL, true },             { "127.0.0.1", "127.0.0.10", false },
+		{ "127.0.0.1", "127.0.0.1", true },
+		{ "127.0.0.1", "127.0.0.2", false },
+		{ "127.0.0.1", "0.0.0.0", true },
+		{ "127.0.0.1", NULL, true },
+		{ NULL, "127.0.0.1", true },
+		{ NULL, "::1", true },
+		{ "0.0.0.0", "::1", false },
+		{ "::", "::1", true },
+		{ "::", "127.0.0.1", false },
+		{ "::1", "::", true },
+		{ NULL, NULL, true },
+		{ "127.0.0.1", "127.0.0.10", false },
 	};
 
 	(void)state;

@@ -71,7 +71,10 @@ static struct blob_sweep run_sweep(struct both *t, struct world *w, bool accepts
 
 static bool is_there(struct both *t, const uint8_t sha[WC_SHA_BYTES])
 {
-	struct { const uint8_t *sha; bool found; } look = { sha, false };
+	struct {
+		const uint8_t *sha;
+		bool found;
+	} look = { sha, false };
 	char path[128], hex[2 * WC_SHA_BYTES + 1];
 	struct stat st;
 
@@ -542,7 +545,10 @@ static void a_folder_that_cannot_be_read_is_not_taken_for_empty(void **state)
 	free(path);
 }
 
-#define DISK(test) { #test, test, set_up_disk, tear_down, NULL }
+#define DISK(test) \
+	{ \
+#test, test, set_up_disk, tear_down, NULL \
+	}
 
 int main(void)
 {

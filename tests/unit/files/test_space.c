@@ -290,7 +290,8 @@ static void test_reserve(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_true((uint64_t)st.st_blocks * 512 >= SPACE_RESERVE_BYTES / 8 * 7);
 	assert_true(space_give_up_reserve(t->space));
-	assert_true(space_is_full(t->space) || has_reserve(t)); /* the numbers say that there is room: until it is had, that is not believed */
+	assert_true(space_is_full(t->space) ||
+	            has_reserve(t)); /* the numbers say that there is room: until it is had, that is not believed */
 	assert_true(space_give_up_reserve(t->space) == false || stat(path, &st) == 0); /* given up once; it may be there again by now */
 	assert_true(has_reserve(t));
 	assert_false(space_is_full(t->space));

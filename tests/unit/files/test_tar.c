@@ -178,8 +178,8 @@ static void what_is_no_file_or_folder_is_refused(void **state)
 	static const struct {
 		char type;
 		const char *word;
-	} kinds[] = { { '1', "link" }, { '2', "link" }, { '3', "device" }, { '4', "device" }, { '6', "pipe" }, { 'x', "kind" }, { 'g', "kind" }, { 'L', "kind" },
-		      { 'S', "kind" }, { '\xff', "kind" } };
+	} kinds[] = { { '1', "link" }, { '2', "link" }, { '3', "device" }, { '4', "device" }, { '6', "pipe" },
+		      { 'x', "kind" }, { 'g', "kind" }, { 'L', "kind" },   { 'S', "kind" },   { '\xff', "kind" } };
 	uint8_t h[TAR_BLOCK];
 	struct tar_entry e;
 	const char *why = "";
@@ -283,14 +283,10 @@ static void names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_written_is_read),
-		cmocka_unit_test(a_whole_archive_is_read_in_pieces_of_any_size),
-		cmocka_unit_test(what_is_not_read_is_stepped_over),
-		cmocka_unit_test(no_cut_passes_for_an_end),
-		cmocka_unit_test(only_zeros_may_lie_behind_the_end),
-		cmocka_unit_test(what_is_no_file_or_folder_is_refused),
-		cmocka_unit_test(damaged_headers_are_refused),
-		cmocka_unit_test(names),
+		cmocka_unit_test(what_is_written_is_read),           cmocka_unit_test(a_whole_archive_is_read_in_pieces_of_any_size),
+		cmocka_unit_test(what_is_not_read_is_stepped_over),  cmocka_unit_test(no_cut_passes_for_an_end),
+		cmocka_unit_test(only_zeros_may_lie_behind_the_end), cmocka_unit_test(what_is_no_file_or_folder_is_refused),
+		cmocka_unit_test(damaged_headers_are_refused),       cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

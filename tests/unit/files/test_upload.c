@@ -201,7 +201,8 @@ static int age_record(const char *path, const struct stat *st, int kind, struct 
 	assert_true(fread(text, 1, sizeof(text) - 1, f) > 0);
 	at = strstr(text, "\nat ");
 	assert_non_null(at);
-	snprintf(out, sizeof(out), "%.*s\nat %lld%s", (int)(at - text), text, (long long)real_ms() - 25ll * 3600 * 1000, strchr(at + 4, '\n'));
+	snprintf(out, sizeof(out), "%.*s\nat %lld%s", (int)(at - text), text, (long long)real_ms() - 25ll * 3600 * 1000,
+	         strchr(at + 4, '\n'));
 	rewind(f);
 	assert_int_equal(fwrite(out, 1, strlen(out), f), strlen(out));
 	fclose(f);
@@ -337,7 +338,8 @@ static int upload_for_ever(void *arg)
 		piece[0] = (char)i;
 		if (upload_begin(b, 7, s_of(key), n, 0, &u, &st) != 0)
 			return 1;
-		if (u && (upload_write(u, piece, n / 2) != 0 || upload_write(u, piece + n / 2, n - n / 2) != 0 || upload_finish(u, &st) != 0))
+		if (u &&
+		    (upload_write(u, piece, n / 2) != 0 || upload_write(u, piece + n / 2, n - n / 2) != 0 || upload_finish(u, &st) != 0))
 			return 3;
 	}
 	return 2;

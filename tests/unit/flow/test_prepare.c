@@ -83,8 +83,11 @@ static struct event *decode(const char *type, const char *field, const char *val
 	int n;
 
 	assert_non_null(json);
-	n = sprintf(json, "{\"type\":\"%s\",\"filename\":\"a.bin\",\"mime\":\"x/y\",\"waveform\":\"wave\",\"cid\":\"c1\",\"to_id\":7,\"duration\":2,"
-	            "\"width\":4,\"height\":3,\"%s\":\"%s\"}", type, field, value);
+	n = sprintf(
+		json,
+		"{\"type\":\"%s\",\"filename\":\"a.bin\",\"mime\":\"x/y\",\"waveform\":\"wave\",\"cid\":\"c1\",\"to_id\":7,\"duration\":2,"
+		"\"width\":4,\"height\":3,\"%s\":\"%s\"}",
+		type, field, value);
 	assert_int_equal(decode_frame(json, (size_t)n, some_conn, &e), 0);
 	free(json);
 	assert_true(e->kind == EV_FILE || e->kind == EV_VOICE);
@@ -172,10 +175,20 @@ static void data(void **state)
 		int max_file_mb;
 		const char *wrong; /* NULL: taken */
 	} cases[] = {
-		{ "file", 1, 25, NULL }, { "file", 2, 25, NULL }, { "file", 3, 25, NULL }, { "file", 100000, 25, NULL }, { "voice", 5, 25, NULL },
-		{ "file", MB - 1, 1, NULL }, { "file", MB, 1, NULL }, { "file", MB + 1, 1, "Max 1MB" }, { "file", 4 * MB, 3, "Max 3MB" },
-		{ "file", 25 * MB, 25, NULL }, { "file", 25 * MB + 1, 25, "Max 25MB" },
-		{ "voice", 2 * MB, 1, NULL }, { "voice", 10 * MB, 1, NULL }, { "voice", 10 * MB + 1, 100, "Voice max 10MB" },
+		{ "file", 1, 25, NULL },
+		{ "file", 2, 25, NULL },
+		{ "file", 3, 25, NULL },
+		{ "file", 100000, 25, NULL },
+		{ "voice", 5, 25, NULL },
+		{ "file", MB - 1, 1, NULL },
+		{ "file", MB, 1, NULL },
+		{ "file", MB + 1, 1, "Max 1MB" },
+		{ "file", 4 * MB, 3, "Max 3MB" },
+		{ "file", 25 * MB, 25, NULL },
+		{ "file", 25 * MB + 1, 25, "Max 25MB" },
+		{ "voice", 2 * MB, 1, NULL },
+		{ "voice", 10 * MB, 1, NULL },
+		{ "voice", 10 * MB + 1, 100, "Voice max 10MB" },
 	};
 	struct fixture *f = *state;
 
@@ -324,7 +337,10 @@ static void blob_vanished(void **state)
 }
 
 #define BOTH(test) \
-	{ #test "_on_disk", test, open_disk, close_fixture, NULL }, { #test "_in_memory", test, open_memory, close_fixture, NULL }
+	{ #test "_on_disk", test, open_disk, close_fixture, NULL }, \
+	{ \
+#test "_in_memory", test, open_memory, close_fixture, NULL \
+	}
 
 int main(void)
 {

@@ -31,8 +31,8 @@
 
 #include <cmocka.h>
 
-#include "http/httpd.h"
 #include "base/logmsg.h"
+#include "http/httpd.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SLOW 10 /* how much longer things may take */

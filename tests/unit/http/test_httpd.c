@@ -36,8 +36,9 @@ static void check_opener_policy(void **state)
 	static const struct {
 		const char *host;
 		bool has_it;
-	} rows[] = { { "localhost", true },  { "LocalHost:8080", true }, { "chat.localhost", true }, { "127.0.0.1:8080", true },
-		     { "[::1]:8080", true }, { "a", false },             { "notlocalhost", false },  { "10.0.0.1", false } };
+	} rows[] = { { "localhost", true },      { "LocalHost:8080", true }, { "chat.localhost", true },
+		     { "127.0.0.1:8080", true }, { "[::1]:8080", true },     { "a", false },
+		     { "notlocalhost", false },  { "10.0.0.1", false } };
 	int fd = dial();
 
 	(void)state;
@@ -480,9 +481,10 @@ static void check_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(check_opener_policy), cmocka_unit_test(check_routes),        cmocka_unit_test(check_reply_shapes),   cmocka_unit_test(check_keep_alive),
-		cmocka_unit_test(check_large_replies), cmocka_unit_test(check_bodies),         cmocka_unit_test(check_refused_bodies),
-		cmocka_unit_test(check_websocket),     cmocka_unit_test(check_bad_handshakes), cmocka_unit_test(check_refusals),
+		cmocka_unit_test(check_opener_policy),  cmocka_unit_test(check_routes),        cmocka_unit_test(check_reply_shapes),
+		cmocka_unit_test(check_keep_alive),     cmocka_unit_test(check_large_replies), cmocka_unit_test(check_bodies),
+		cmocka_unit_test(check_refused_bodies), cmocka_unit_test(check_websocket),     cmocka_unit_test(check_bad_handshakes),
+		cmocka_unit_test(check_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -75,10 +75,17 @@ static void check_list(void **state)
 		const char *origin;
 		bool in_some, in_all;
 	} rows[] = {
-		{ "https://other.example", true, true }, { "HTTPS://Other.Example:443", true, true }, { "http://other.example", false, true },
-		{ "http://dev.example:3000", true, true }, { "http://dev.example", false, true }, { "null", true, true },
-		{ "*", false, false }, { "garbage", false, false }, { "https://a\r\nX: y", false, false },
-		{ "https://other.example:0443", true, true }, { "https://other.example:000443", false, false },
+		{ "https://other.example", true, true },
+		{ "HTTPS://Other.Example:443", true, true },
+		{ "http://other.example", false, true },
+		{ "http://dev.example:3000", true, true },
+		{ "http://dev.example", false, true },
+		{ "null", true, true },
+		{ "*", false, false },
+		{ "garbage", false, false },
+		{ "https://a\r\nX: y", false, false },
+		{ "https://other.example:0443", true, true },
+		{ "https://other.example:000443", false, false },
 	};
 
 	(void)state;

@@ -25,7 +25,7 @@ struct client {
 	struct buf want; /* the model: what must arrive */
 	struct buf got;
 	bool is_slow;
-	bool holds;      /* a MAIL_HOLD is open: what comes after waits in `behind` */
+	bool holds; /* a MAIL_HOLD is open: what comes after waits in `behind` */
 	struct buf behind;
 	_Atomic bool was_closed;
 };
@@ -36,7 +36,6 @@ struct test {
 	_Atomic int closed, adopted, ending_code;
 	_Atomic bool is_reading;
 };
-
 
 /* The first message of a connection names its client, so that the test learns which conn is whose. */
 static bool on_message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved)
@@ -88,9 +87,21 @@ static bool on_full(void *arg)
 static struct hubs *start(struct test *t, int threads, size_t ring)
 {
 	struct hub_opts o = {
-		.threads = threads, .ring_bytes = ring, .limits = { .soft_bytes = 65536, .hard_bytes = 131072 }, .join_timeout_ms = 15000,
-		.ping_interval_ms = 30000, .insert_cap_bytes = 64 << 20, .large_cap_bytes = 256 << 20, .pending_cap_bytes = SIZE_MAX,
-		.ops = { .message = on_message, .oversize = on_oversize, .ending = on_ending, .closed = on_closed, .flush = on_flush, .is_full = on_full, .arg = t },
+		.threads = threads,
+		.ring_bytes = ring,
+		.limits = { .soft_bytes = 65536, .hard_bytes = 131072 },
+		.join_timeout_ms = 15000,
+		.ping_interval_ms = 30000,
+		.insert_cap_bytes = 64 << 20,
+		.large_cap_bytes = 256 << 20,
+		.pending_cap_bytes = SIZE_MAX,
+		.ops = { .message = on_message,
+		         .oversize = on_oversize,
+		         .ending = on_ending,
+		         .closed = on_closed,
+		         .flush = on_flush,
+		         .is_full = on_full,
+		         .arg = t },
 	};
 	char *cause = NULL;
 	struct hubs *hs = hubs_start(&o, &cause);
@@ -103,14 +114,14 @@ static void adopt(struct test *t, int i, int sndbuf)
 	int sv[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
 	if (sndbuf)
-		setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
+		setsockopt(sv[0], SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof(sndbuf));
 	struct client *c = &t->v[i];
 	c->fd = sv[1];
 	buf_init(&c->want, 1 << 30);
 	buf_init(&c->got, 1 << 30);
 	buf_init(&c->behind, 1 << 30);
 	uint8_t hello[8] = { 0x81, 0x82, 0, 0, 0, 0, (uint8_t)('0' + i / 10), (uint8_t)('0' + i % 10) };
-	assert_int_equal(write(sv[1], hello, sizeof hello), sizeof hello);
+	assert_int_equal(write(sv[1], hello, sizeof(hello)), sizeof(hello));
 	struct taken taken = { .fd = sv[0], .peer.ss_family = AF_INET };
 	assert_int_equal(hubs_adopt(t->hubs, &taken), 0);
 }
@@ -132,7 +143,7 @@ static void *readers_main(void *arg)
 			struct client *c = &t->v[i];
 			if (c->is_slow && rand_r(&seed) % 4)
 				continue;
-			ssize_t n = read(c->fd, chunk, c->is_slow ? (size_t)(1 + rand_r(&seed) % 3000) : sizeof chunk);
+			ssize_t n = read(c->fd, chunk, c->is_slow ? (size_t)(1 + rand_r(&seed) % 3000) : sizeof(chunk));
 			if (n > 0) {
 				buf_put(&c->got, chunk, (size_t)n);
 				idle = false;
@@ -142,7 +153,7 @@ static void *readers_main(void *arg)
 			usleep(200000);
 			for (int i = 0; i < CLIENTS; i++) {
 				ssize_t n;
-				while ((n = read(t->v[i].fd, chunk, sizeof chunk)) > 0) {
+				while ((n = read(t->v[i].fd, chunk, sizeof(chunk))) > 0) {
 					buf_put(&t->v[i].got, chunk, (size_t)n);
 					idle = false;
 				}
@@ -197,7 +208,7 @@ static void read_all(struct client *c, size_t n)
 		char chunk[256];
 		struct pollfd p = { c->fd, POLLIN, 0 };
 		assert_int_equal(poll(&p, 1, 2000), 1);
-		ssize_t got = read(c->fd, chunk, sizeof chunk);
+		ssize_t got = read(c->fd, chunk, sizeof(chunk));
 		assert_true(got > 0);
 		buf_put(&c->got, chunk, (size_t)got);
 	}
@@ -216,7 +227,7 @@ static void test_streams_against_model(void **state)
 {
 	(void)state;
 	static struct test t;
-	memset(&t, 0, sizeof t);
+	memset(&t, 0, sizeof(t));
 	t.hubs = start(&t, 2, RING);
 	for (int i = 0; i < CLIENTS; i++) {
 		t.v[i].is_slow = i % 3 == 0;
@@ -268,7 +279,7 @@ static void test_streams_against_model(void **state)
 			struct client *special = rand_r(&seed) % 2 && own_ring == ring ? one : NULL;
 			size_t special_len = rand_r(&seed) % 3 ? (size_t)(rand_r(&seed) % 300) : 0;
 			char own[300];
-			memset(own, 'z', sizeof own);
+			memset(own, 'z', sizeof(own));
 			if (special) {
 				post(&b, insert(special, MAIL_INSERT, at, len, own, special_len));
 				expect(special, own, special_len);
@@ -319,7 +330,7 @@ static void test_many_inserts_in_one_flush(void **state)
 {
 	(void)state;
 	static struct test t;
-	memset(&t, 0, sizeof t);
+	memset(&t, 0, sizeof(t));
 	t.hubs = start(&t, 1, RING);
 	adopt(&t, 0, 0);
 	while (atomic_load(&t.adopted) < 1)
@@ -355,7 +366,7 @@ static void test_laggard_is_dropped_alone(void **state)
 {
 	(void)state;
 	static struct test t;
-	memset(&t, 0, sizeof t);
+	memset(&t, 0, sizeof(t));
 	t.hubs = start(&t, 1, 65536);
 	for (int i = 0; i < 2; i++)
 		adopt(&t, i, 4096);
@@ -367,24 +378,24 @@ static void test_laggard_is_dropped_alone(void **state)
 	flush(&t, &b);
 	struct bcast *log = hubs_ring(t.hubs, 0);
 	char bytes[1000];
-	memset(bytes, 'x', sizeof bytes);
+	memset(bytes, 'x', sizeof(bytes));
 	size_t got = 0, sent = 0;
 	for (int i = 0; i < 500; i++) {
 		uint8_t *to;
-		while (!(to = bcast_reserve(log, sizeof bytes))) {
+		while (!(to = bcast_reserve(log, sizeof(bytes)))) {
 			flush(&t, &b);
-			bcast_wait(log, sizeof bytes, 100);
+			bcast_wait(log, sizeof(bytes), 100);
 		}
-		memcpy(to, bytes, sizeof bytes);
-		bcast_commit(log, sizeof bytes);
+		memcpy(to, bytes, sizeof(bytes));
+		bcast_commit(log, sizeof(bytes));
 		flush(&t, &b);
-		sent += sizeof bytes;
+		sent += sizeof(bytes);
 		/* Number 1 reads, number 0 never does. */
 		while (got < sent) {
 			char chunk[4096];
 			struct pollfd p = { t.v[1].fd, POLLIN, 0 };
 			assert_int_equal(poll(&p, 1, 2000), 1);
-			ssize_t n = read(t.v[1].fd, chunk, sizeof chunk);
+			ssize_t n = read(t.v[1].fd, chunk, sizeof(chunk));
 			assert_true(n > 0);
 			got += (size_t)n;
 		}
@@ -409,7 +420,7 @@ static void test_close_waits_for_answers(void **state)
 {
 	(void)state;
 	static struct test t;
-	memset(&t, 0, sizeof t);
+	memset(&t, 0, sizeof(t));
 	t.hubs = start(&t, 1, RING);
 	adopt(&t, 0, 0);
 	while (atomic_load(&t.adopted) < 1)
@@ -419,7 +430,7 @@ static void test_close_waits_for_answers(void **state)
 	post(&b, mail_new(MAIL_SUBSCRIBE, c->conn));
 	flush(&t, &b);
 	static const uint8_t bytes[] = { 0x88, 0x82, 0, 0, 0, 0, 1000 >> 8, 1000 & 255, 0x89, 0x80, 0, 0, 0, 0 };
-	assert_int_equal(write(c->fd, bytes, sizeof bytes), sizeof bytes);
+	assert_int_equal(write(c->fd, bytes, sizeof(bytes)), sizeof(bytes));
 	while (!atomic_load(&t.ending_code))
 		usleep(1000);
 	assert_int_equal(t.ending_code, 1000);
@@ -456,7 +467,7 @@ static void test_input_amid_a_pause(void **state)
 {
 	(void)state;
 	static struct test t;
-	memset(&t, 0, sizeof t);
+	memset(&t, 0, sizeof(t));
 	t.hubs = start(&t, 1, RING);
 	adopt(&t, 0, 0);
 	while (atomic_load(&t.adopted) < 1)
@@ -464,7 +475,7 @@ static void test_input_amid_a_pause(void **state)
 	struct client *c = &t.v[0];
 	static const uint8_t more[] = { 0x81, 0x82, 0, 0, 0, 0, '0', '0' };
 	for (int pauses = 1; pauses < 4; pauses++) {
-		assert_int_equal(write(c->fd, more, sizeof more), sizeof more);
+		assert_int_equal(write(c->fd, more, sizeof(more)), sizeof(more));
 		usleep(30000);
 		assert_int_equal(atomic_load(&t.adopted), pauses);
 		hub_post_one(mail_new(pauses == 1 ? MAIL_SUBSCRIBE : MAIL_RESUME, c->conn));
@@ -484,10 +495,8 @@ static void test_input_amid_a_pause(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_streams_against_model),
-		cmocka_unit_test(test_many_inserts_in_one_flush),
-		cmocka_unit_test(test_laggard_is_dropped_alone),
-		cmocka_unit_test(test_close_waits_for_answers),
+		cmocka_unit_test(test_streams_against_model),    cmocka_unit_test(test_many_inserts_in_one_flush),
+		cmocka_unit_test(test_laggard_is_dropped_alone), cmocka_unit_test(test_close_waits_for_answers),
 		cmocka_unit_test(test_input_amid_a_pause),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,8 +13,8 @@
 
 static struct hub *hub_make(struct hubs *all)
 {
-	struct hub *h = aligned_alloc(64, (sizeof *h + 63) / 64 * 64);
-	memset(h, 0, sizeof *h);
+	struct hub *h = aligned_alloc(64, (sizeof(*h) + 63) / 64 * 64);
+	memset(h, 0, sizeof(*h));
 	h->all = all;
 	return h;
 }
@@ -24,7 +24,7 @@ static void test_round_outlives_removals(void **state)
 {
 	(void)state;
 	struct hub *h = hub_make(NULL);
-	struct conn *all = xcalloc(200, sizeof *all);
+	struct conn *all = xcalloc(200, sizeof(*all));
 	bool is_in[200] = { 0 }, was_visited[200] = { 0 };
 	struct list *l = &h->lists[0];
 	srandom(7);
@@ -50,7 +50,7 @@ static void test_round_outlives_removals(void **state)
 				was_visited[k] = true;
 			} else {
 				l->at = 0;
-				memset(was_visited, 0, sizeof was_visited);
+				memset(was_visited, 0, sizeof(was_visited));
 			}
 		}
 		uint32_t n = 0;
@@ -76,9 +76,9 @@ static void test_round_outlives_removals(void **state)
 static int sink(int *receiver)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof a;
+	socklen_t len = sizeof(a);
 	*receiver = socket(AF_INET, SOCK_DGRAM, 0);
-	assert_int_equal(bind(*receiver, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(bind(*receiver, (struct sockaddr *)&a, sizeof(a)), 0);
 	assert_int_equal(getsockname(*receiver, (struct sockaddr *)&a, &len), 0);
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, len), 0);
@@ -107,7 +107,7 @@ static void crowd_come(struct crowd *w, int (*ring_of)(int i))
 {
 	w->hubs.count = 1;
 	w->h = hub_make(&w->hubs);
-	w->v = xcalloc(CROWD, sizeof *w->v);
+	w->v = xcalloc(CROWD, sizeof(*w->v));
 	w->fd = sink(&w->receiver);
 	for (int r = 0; r < HUB_RINGS; r++)
 		w->hubs.rings[r] = bcast_new(1 << 20, 1);
@@ -155,7 +155,7 @@ static void test_front_does_not_wait_for_the_crowd(void **state)
 	struct conn *all = w.v;
 	for (int step = 0; step < 3000; step++) {
 		uint64_t swept[HUB_RINGS];
-		memcpy(swept, h->swept, sizeof swept);
+		memcpy(swept, h->swept, sizeof(swept));
 		if (step % 3 == 0) {
 			say(h);
 			h->front_us = 10000000; /* time is not what is tested here */
@@ -194,7 +194,7 @@ static void test_no_ring_shuts_out_the_other(void **state)
 	crowd_come(&w, second_half);
 	for (int step = 0; step < 2000; step++) {
 		uint64_t swept[HUB_RINGS];
-		memcpy(swept, w.h->swept, sizeof swept);
+		memcpy(swept, w.h->swept, sizeof(swept));
 		say(w.h);
 		hub_sweep(w.h);
 		for (int r = 0; r < HUB_RINGS; r++) {

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "hub/wsframe.h"
 #include "../../ws_naive.h"
+#include "hub/wsframe.h"
 
 static const struct ws_limits roomy = { .soft_bytes = 1 << 20, .hard_bytes = 2 << 20 };
 
@@ -233,8 +233,8 @@ static void close_codes(void **state)
 
 static void sizes_and_masks(void **state)
 {
-	static const size_t sizes[] = { 0, 1, 2, 7, 8, 9, 31, 32, 33, 124, 125, 126, 127, 255, 256, 257, 511, 512, 513, 4096,
-					65534, 65535, 65536, 65537, 70000, 300000 };
+	static const size_t sizes[] = { 0,   1,   2,   7,   8,   9,   31,   32,    33,    124,   125,   126,   127,
+		                        255, 256, 257, 511, 512, 513, 4096, 65534, 65535, 65536, 65537, 70000, 300000 };
 	static const uint8_t masks[][4] = { { 0, 0, 0, 0 }, { 255, 255, 255, 255 }, { 1, 2, 3, 4 }, { 0x80, 0, 0x7f, 0xee } };
 	uint8_t *text = xmalloc(300000);
 
@@ -266,8 +266,12 @@ struct rule {
 	int code;
 };
 #define M4 "\0\0\0\0"
-#define RULE(title, bytes, last, code) { title, bytes, sizeof(bytes) - 1, last, code }
+#define RULE(title, bytes, last, code) \
+	{ \
+		title, bytes, sizeof(bytes) - 1, last, code \
+	}
 
+/* clang-format off */
 static const struct rule rules[] = {
 	RULE("plain", "\x81\x82" M4 "hi", "message", 0),
 	RULE("empty", "\x81\x80" M4, "message", 0),
@@ -339,6 +343,7 @@ static const struct rule rules[] = {
 	RULE("a message does not inherit the last one's text state", "\x81\x82" M4 "\xd0\xb6\x81\x81" M4 "\xb6", "fail", 1007),
 	RULE("ping payload may be anything", "\x89\x82" M4 "\xff\xfe", "ping", 0),
 };
+/* clang-format on */
 
 static void rule_table(void **state)
 {
@@ -707,10 +712,8 @@ static void a_dead_reader_stays_dead(void **state)
 static void random_streams(void **state)
 {
 	static const struct ws_limits limits[] = {
-		{ .soft_bytes = 1 << 20, .hard_bytes = 2 << 20 },
-		{ .soft_bytes = 600, .hard_bytes = 2000 },
-		{ .soft_bytes = 100, .hard_bytes = 100 },
-		{ .soft_bytes = 0, .hard_bytes = 50 },
+		{ .soft_bytes = 1 << 20, .hard_bytes = 2 << 20 }, { .soft_bytes = 600, .hard_bytes = 2000 },
+		{ .soft_bytes = 100, .hard_bytes = 100 },         { .soft_bytes = 0, .hard_bytes = 50 },
 		{ .soft_bytes = 70000, .hard_bytes = 200000 },
 	};
 	static const char *words[] = { "a", "ж", "世", "🌊", " ", "plain words", "слова и слова" };

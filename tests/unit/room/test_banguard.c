@@ -2,8 +2,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -22,9 +22,12 @@ static bool caution(const char *text, const struct ip_nets *proxies, char out[CA
 
 static void addresses_of_one_culprit_need_no_force(void **state)
 {
-	static const char *const fine[] = { "203.0.113.7", "198.51.100.0/24", "8.0.0.0/8", "11.0.0.1", "9.255.255.255", "172.15.255.255", "172.32.0.0",
-		                            "192.167.255.255", "192.169.0.0", "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.1", "169.253.0.1",
-		                            "1.0.0.0", "2001:db8::6", "2001:db8::/32", "2a00:1450::/16", "fec0::1", "fe00::1", "::2", "::ffff:203.0.113.7" };
+	static const char *const fine[] = { "203.0.113.7",   "198.51.100.0/24",   "8.0.0.0/8",   "11.0.0.1",
+		                            "9.255.255.255", "172.15.255.255",    "172.32.0.0",  "192.167.255.255",
+		                            "192.169.0.0",   "100.63.255.255",    "100.128.0.0", "126.255.255.255",
+		                            "128.0.0.1",     "169.253.0.1",       "1.0.0.0",     "2001:db8::6",
+		                            "2001:db8::/32", "2a00:1450::/16",    "fec0::1",     "fe00::1",
+		                            "::2",           "::ffff:203.0.113.7" };
 	char out[CAUTION_TEXT];
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(fine); i++) {
@@ -95,8 +98,10 @@ static void proxies_need_force(void **state)
 
 static void one_customer_has_an_address_or_a_64(void **state)
 {
-	static const char *const cases[][2] = { { "203.0.113.7", "203.0.113.7" }, { "::ffff:203.0.113.7", "203.0.113.7" },
-		                                { "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64" }, { "2001:db8::", "2001:db8::/64" } };
+	static const char *const cases[][2] = { { "203.0.113.7", "203.0.113.7" },
+		                                { "::ffff:203.0.113.7", "203.0.113.7" },
+		                                { "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64" },
+		                                { "2001:db8::", "2001:db8::/64" } };
 	char out[IP_NET_TEXT];
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(cases); i++) {

@@ -22,7 +22,9 @@ static void test_taken(void **state)
 		{ "# a comment\n; another\n  # and one\nA=1", "4:A=1|" },
 		{ "A=1\nB=2\n", "1:A=1|2:B=2|" },
 		{ "A=1\r\nB=2\r\n", "1:A=1|2:B=2|" },
-		{ "\xef\xbb\xbf" "A=1\n", "1:A=1|" },
+		{ "\xef\xbb\xbf"
+		  "A=1\n",
+		  "1:A=1|" },
 		{ "A=\nB=''\n", "1:A=|2:B=|" },
 		{ "  A = 1  \n", "1:A=1|" },
 		{ "A=one two\t\n", "1:A=one two|" },

@@ -2,9 +2,9 @@
  * one in its life; and the server's check of its room, for which server.c is included: the test holds the room up through its inbox. */
 #include <fcntl.h>
 #include <semaphore.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -215,8 +215,8 @@ static bool answers_in_time(struct server *s)
 
 static void knows_a_room_that_hangs(void **state)
 {
-	char *argv[] = { (char *)"wavechatd", (char *)"--listen", (char *)"127.0.0.1", (char *)"--port", (char *)"0", (char *)"--data",
-		         (char *)":memory:", NULL };
+	char *argv[] = { (char *)"wavechatd", (char *)"--listen", (char *)"127.0.0.1", (char *)"--port",
+		         (char *)"0",         (char *)"--data",   (char *)":memory:",  NULL };
 	struct options o;
 	struct server *s = NULL;
 	struct hold h;

@@ -1,7 +1,7 @@
 /* test_options.c — options_parse against argv and environment: values, precedence, every refusal and its one line. */
 #include <fcntl.h>
-#include <stdarg.h>
 #include <setjmp.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -127,10 +127,11 @@ static void test_every_option(void **state)
 	struct options o;
 
 	(void)state;
-	assert_int_equal(parse(&o, "",
-	                       "--data /srv/x --listen ::1 --port 1 --max-file-mb 1024 --history-limit 0 --threads 64 --durability full "
-	                       "--retain-days 7 --max-storage-mb 2000000000 --name-hold-days 0 --log-level debug --log-format json --check"),
-	                 OPTIONS_RUN);
+	assert_int_equal(
+		parse(&o, "",
+	              "--data /srv/x --listen ::1 --port 1 --max-file-mb 1024 --history-limit 0 --threads 64 --durability full "
+	              "--retain-days 7 --max-storage-mb 2000000000 --name-hold-days 0 --log-level debug --log-format json --check"),
+		OPTIONS_RUN);
 	assert_string_equal(o.data, "/srv/x");
 	assert_string_equal(o.listen[0], "::1");
 	assert_int_equal(o.port, 1);
@@ -189,7 +190,9 @@ static void test_every_variable(void **state)
 	}
 	assert_true(count > 40);
 
-	assert_int_equal(parse(&o, "WAVECHAT_MESSAGE_RATE=7 WAVECHAT_RETAIN_DAYS=3 WAVECHAT_TLS_SELF_SIGNED=yes WAVECHAT_REDIRECT_HTTP=81", ""), OPTIONS_RUN);
+	assert_int_equal(
+		parse(&o, "WAVECHAT_MESSAGE_RATE=7 WAVECHAT_RETAIN_DAYS=3 WAVECHAT_TLS_SELF_SIGNED=yes WAVECHAT_REDIRECT_HTTP=81", ""),
+		OPTIONS_RUN);
 	assert_int_equal(o.message_rate, 7);
 	assert_int_equal(o.retain_days, 3);
 	assert_true(o.tls_self_signed);
@@ -236,9 +239,20 @@ static void test_addresses(void **state)
 	static const struct {
 		const char *given, *kept; /* kept NULL: refused */
 	} rows[] = {
-		{ "127.0.0.1", "127.0.0.1" }, { "0.0.0.0", "0.0.0.0" }, { "::", "::" }, { "::1", "::1" }, { "[::1]", "::1" },
-		{ "[fe80::1]", "fe80::1" },   { "localhost", NULL },    { "1.2.3", NULL }, { "1.2.3.256", NULL }, { "[127.0.0.1]", NULL },
-		{ "[]", NULL },               { "::1]", NULL },         { "127.0.0.1:80", NULL }, { "::g", NULL },
+		{ "127.0.0.1", "127.0.0.1" },
+		{ "0.0.0.0", "0.0.0.0" },
+		{ "::", "::" },
+		{ "::1", "::1" },
+		{ "[::1]", "::1" },
+		{ "[fe80::1]", "fe80::1" },
+		{ "localhost", NULL },
+		{ "1.2.3", NULL },
+		{ "1.2.3.256", NULL },
+		{ "[127.0.0.1]", NULL },
+		{ "[]", NULL },
+		{ "::1]", NULL },
+		{ "127.0.0.1:80", NULL },
+		{ "::g", NULL },
 	};
 
 	(void)state;
@@ -288,8 +302,8 @@ static void test_lists(void **state)
 		{ "WAVECHAT_TRUST_PROXY=10.0.0.1,10.0.0.2", "", "10.0.0.1 10.0.0.2", "", "127.0.0.0/8 ::1" },
 		{ "WAVECHAT_TRUST_PROXY=10.0.0.1", "--trust-proxy 10.0.0.2", "10.0.0.2", "", "127.0.0.0/8 ::1" },
 		{ "", "--trust-proxy none", "", "", "127.0.0.0/8 ::1" },
-		{ "", "--allow-origin https://A.example:443 --allow-origin null,http://b:3000", "",
-		  "https://a.example null http://b:3000", "127.0.0.0/8 ::1" },
+		{ "", "--allow-origin https://A.example:443 --allow-origin null,http://b:3000", "", "https://a.example null http://b:3000",
+		  "127.0.0.0/8 ::1" },
 		{ "WAVECHAT_ALLOW_ORIGIN=*", "", "", "*", "127.0.0.0/8 ::1" },
 		{ "", "--exempt none", "", "", "" },
 		{ "", "--exempt 192.0.2.0/24", "", "", "192.0.2.0/24" },
@@ -402,8 +416,11 @@ static void test_config(void **state)
 	struct options o;
 
 	(void)state;
-	assert_int_equal(parse_with_config(&o, "PORT=2 MAX_FILE_MB=2", "PORT=3\n\nMAX_FILE_MB=3\nHISTORY_LIMIT=3\nWAVECHAT_EXEMPT='10.0.0.0/8 ::1'\n"
-	                                   "WAVECHAT_TLS_SELF_SIGNED=yes\nWAVECHAT_RETAIN_DAYS=\nWAVECHAT_DATA=/srv/x\n", "--port 1"), OPTIONS_RUN);
+	assert_int_equal(parse_with_config(&o, "PORT=2 MAX_FILE_MB=2",
+	                                   "PORT=3\n\nMAX_FILE_MB=3\nHISTORY_LIMIT=3\nWAVECHAT_EXEMPT='10.0.0.0/8 ::1'\n"
+	                                   "WAVECHAT_TLS_SELF_SIGNED=yes\nWAVECHAT_RETAIN_DAYS=\nWAVECHAT_DATA=/srv/x\n",
+	                                   "--port 1"),
+	                 OPTIONS_RUN);
 	assert_int_equal(o.port, 1);
 	assert_int_equal(o.max_file_mb, 2);
 	assert_int_equal(o.history_limit, 3);
@@ -419,8 +436,10 @@ static void test_config(void **state)
 	options_fini(&o);
 
 	/* The last line of a name counts; for lists, too; an empty one is as none. */
-	assert_int_equal(parse_with_config(&o, "", "PORT=1\nPORT=2\nWAVECHAT_EXEMPT=10.0.0.1\nWAVECHAT_EXEMPT=10.0.0.2\nMAX_FILE_MB=7\nMAX_FILE_MB=\n",
-	                                   ""), OPTIONS_RUN);
+	assert_int_equal(
+		parse_with_config(&o, "",
+	                          "PORT=1\nPORT=2\nWAVECHAT_EXEMPT=10.0.0.1\nWAVECHAT_EXEMPT=10.0.0.2\nMAX_FILE_MB=7\nMAX_FILE_MB=\n", ""),
+		OPTIONS_RUN);
 	assert_int_equal(o.port, 2);
 	assert_int_equal(o.max_file_mb, 25);
 	check_nets(&o.exempt, "10.0.0.2");
@@ -548,8 +567,10 @@ static void test_several_addresses(void **state)
 		{ "", "--listen ::,::1", NULL },
 		{ "", "--listen 127.0.0.1,localhost", NULL },
 		{ "", "--listen ,", NULL },
-		{ "", "--listen 127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7,127.0.0.8,127.0.0.9,"
-		      "127.0.0.10,127.0.0.11,127.0.0.12,127.0.0.13,127.0.0.14,127.0.0.15,127.0.0.16,127.0.0.17", NULL },
+		{ "",
+		  "--listen 127.0.0.1,127.0.0.2,127.0.0.3,127.0.0.4,127.0.0.5,127.0.0.6,127.0.0.7,127.0.0.8,127.0.0.9,"
+		  "127.0.0.10,127.0.0.11,127.0.0.12,127.0.0.13,127.0.0.14,127.0.0.15,127.0.0.16,127.0.0.17",
+		  NULL },
 	};
 
 	(void)state;
@@ -611,10 +632,11 @@ static void test_version(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_defaults),  cmocka_unit_test(test_ports),    cmocka_unit_test(test_every_option),
-		cmocka_unit_test(test_every_variable), cmocka_unit_test(test_data),      cmocka_unit_test(test_addresses), cmocka_unit_test(test_lists), cmocka_unit_test(test_refusals),
-		cmocka_unit_test(test_config), cmocka_unit_test(test_config_refused), cmocka_unit_test(test_reread), cmocka_unit_test(test_several_addresses),
-		cmocka_unit_test(test_help),      cmocka_unit_test(test_version),
+		cmocka_unit_test(test_defaults),       cmocka_unit_test(test_ports),    cmocka_unit_test(test_every_option),
+		cmocka_unit_test(test_every_variable), cmocka_unit_test(test_data),     cmocka_unit_test(test_addresses),
+		cmocka_unit_test(test_lists),          cmocka_unit_test(test_refusals), cmocka_unit_test(test_config),
+		cmocka_unit_test(test_config_refused), cmocka_unit_test(test_reread),   cmocka_unit_test(test_several_addresses),
+		cmocka_unit_test(test_help),           cmocka_unit_test(test_version),
 	};
 
 	int status, fd;

@@ -199,7 +199,8 @@ static void folders_looked_at(void **state)
 	bool is_given;
 
 	(void)state;
-	static const char *const parents[][2] = { { "a/b", "a" }, { "a//b/", "a" }, { "/a", "/" }, { "a", "." }, { "/a/b//", "/a" }, { "a/b/c", "a/b" } };
+	static const char *const parents[][2] = { { "a/b", "a" }, { "a//b/", "a" },   { "/a", "/" },
+		                                  { "a", "." },   { "/a/b//", "/a" }, { "a/b/c", "a/b" } };
 	for (size_t i = 0; i < WC_LEN(parents); i++) {
 		parent = parent_of(parents[i][0]);
 		assert_string_equal(parent, parents[i][1]);
@@ -228,7 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_and_numbers), cmocka_unit_test(refusals), cmocka_unit_test(no_files),
-		cmocka_unit_test(for_good),          cmocka_unit_test(folders),           cmocka_unit_test(folders_looked_at),
+		cmocka_unit_test(for_good),          cmocka_unit_test(folders),  cmocka_unit_test(folders_looked_at),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

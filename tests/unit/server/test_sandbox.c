@@ -100,7 +100,8 @@ static int set_up(void **state)
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	for (const char *const *p = (const char *const[]){ "data", "data/tmp", "run", "tls", "tls/live", "tls/archive", "else", NULL }; *p; p++)
+	for (const char *const *p = (const char *const[]){ "data", "data/tmp", "run", "tls", "tls/live", "tls/archive", "else", NULL }; *p;
+	     p++)
 		assert_int_equal(mkdir(in(*p), 0700), 0);
 	assert_true(put(in("tls/live/cert.pem")) && put(in("tls/archive/key1.pem")) && put(in("else/secret")));
 	assert_int_equal(symlink("../archive/key1.pem", in("tls/live/key.pem")), 0);

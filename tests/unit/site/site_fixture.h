@@ -19,8 +19,8 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 
-#include "site/site.h"
 #include "site/impl.h"
+#include "site/site.h"
 
 #define KB 1024
 #define MB (1024 * 1024)

@@ -227,6 +227,7 @@ static void test_file_headers(void **state)
 static void test_file_types(void **state)
 {
 	struct fixture *f = *state;
+	/* clang-format off */
 	static const struct {
 		const char *mime, *filename, *served_as, *policy, *disposition;
 	} rows[] = {
@@ -244,6 +245,7 @@ static void test_file_types(void **state)
 		{ "audio/webm", "", "audio/webm", MEDIA_CSP, "inline; filename=\"voice.webm\"; filename*=UTF-8''voice.webm" },
 		{ "", "", "application/octet-stream", SAVE_CSP, "attachment; filename=\"voice.bin\"; filename*=UTF-8''voice.bin" },
 	};
+	/* clang-format on */
 
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		struct answer a;

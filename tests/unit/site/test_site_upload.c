@@ -262,7 +262,8 @@ static void test_upload_disk_full(void **state)
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
 	a = upload(f, "key=full&size=1000000&offset=0", ALICE, data, SIZE);
 	assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
-	assert_json(&a, 507, "{\"error\":\"storage\",\"text\":\"The server takes no files now: its disk is full or failing. Tell its admin\"}");
+	assert_json(&a, 507,
+	            "{\"error\":\"storage\",\"text\":\"The server takes no files now: its disk is full or failing. Tell its admin\"}");
 	forget(&a);
 	a = get(f, "/upload?key=full", ALICE);
 	assert_int_equal(sscanf((char *)a.body, "{\"size\":1000000,\"offset\":%zu}", &offset), 1);

@@ -40,7 +40,7 @@ static void test_burst_and_rate(void **state)
 	assert_int_equal(wait_us, SECOND / 5);
 	assert_int_equal(pass(&p, now + wait_us - 1, 1, 10), 0);
 	assert_int_equal(pass(&p, now + wait_us, 2, 10), 1);
-	assert_int_equal(pass(&p, now + 10 * SECOND, 100, 10), 49); /* one was spent meanwhile */
+	assert_int_equal(pass(&p, now + 10 * SECOND, 100, 10), 49);   /* one was spent meanwhile */
 	assert_int_equal(pass(&p, now + 1000 * SECOND, 100, 10), 60); /* full again, and not fuller */
 }
 

@@ -11,7 +11,9 @@
 
 static void add_text(struct tail *t, uint64_t id, uint64_t from, const char *text)
 {
-	struct msg m = { .id = id, .kind = MSG_TEXT, .from_id = from, .from_name = STR("n"), .cid = STR("c"), .text = { text, strlen(text) } };
+	struct msg m = {
+		.id = id, .kind = MSG_TEXT, .from_id = from, .from_name = STR("n"), .cid = STR("c"), .text = { text, strlen(text) }
+	};
 	tail_add(t, &m, NULL);
 }
 
@@ -100,7 +102,13 @@ static void test_inlined_data(void **state)
 	for (uint64_t i = 1; i <= 4; i++) {
 		struct shbuf *data = shbuf_new(100 * 1024);
 		memset(data->data, 'A', data->len);
-		struct msg m = { .id = i, .kind = MSG_FILE, .from_id = 1, .from_name = STR("n"), .filename = STR("f"), .mime = STR("a/b"), .size = 76800 };
+		struct msg m = { .id = i,
+			         .kind = MSG_FILE,
+			         .from_id = 1,
+			         .from_name = STR("n"),
+			         .filename = STR("f"),
+			         .mime = STR("a/b"),
+			         .size = 76800 };
 		tail_add(t, &m, data);
 		shbuf_unref(data);
 	}
@@ -117,7 +125,9 @@ static void test_inlined_data(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limit_and_sharing), cmocka_unit_test(test_covers), cmocka_unit_test(test_inlined_data),
+		cmocka_unit_test(test_limit_and_sharing),
+		cmocka_unit_test(test_covers),
+		cmocka_unit_test(test_inlined_data),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,7 +66,7 @@ static void test_activity(void **state)
 	struct user *u[4];
 	for (int i = 0; i < 4; i++) {
 		char name[16];
-		snprintf(name, sizeof name, "u%d", i);
+		snprintf(name, sizeof(name), "u%d", i);
 		u[i] = user_new(&us, (uint64_t)i + 1, str_of(name), false);
 		user_set_online(&us, u[i], true);
 	}

@@ -77,8 +77,16 @@ static UNUSED struct str s_of(const char *s)
 
 static UNUSED struct msg text_msg(uint64_t id, uint64_t from, uint64_t to, const char *cid)
 {
-	return (struct msg){ .id = id, .at_ms = (int64_t)id * 10, .kind = MSG_TEXT, .from_id = from, .from_name = STR("Аня"), .is_dm = to != 0,
-		             .to_id = to, .to_name = STR("Bob"), .cid = s_of(cid), .text = STR("привет 👋") };
+	return (struct msg){ .id = id,
+		             .at_ms = (int64_t)id * 10,
+		             .kind = MSG_TEXT,
+		             .from_id = from,
+		             .from_name = STR("Аня"),
+		             .is_dm = to != 0,
+		             .to_id = to,
+		             .to_name = STR("Bob"),
+		             .cid = s_of(cid),
+		             .text = STR("привет 👋") };
 }
 
 static UNUSED struct msg file_msg(uint64_t id, uint64_t from, uint64_t to, uint8_t sha, uint64_t size)

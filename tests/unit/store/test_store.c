@@ -540,7 +540,10 @@ static void vacuum_shrinks_the_file(void **state)
 }
 
 #define BOTH(test) \
-	{ #test, test, set_up_disk, tear_down, NULL }, { #test "_in_memory", test, set_up_memory, tear_down, NULL }
+	{ #test, test, set_up_disk, tear_down, NULL }, \
+	{ \
+#test "_in_memory", test, set_up_memory, tear_down, NULL \
+	}
 
 int main(void)
 {

@@ -18,7 +18,8 @@ static struct msg nth_msg(uint64_t id, char cid[40], const char *text, size_t te
 	uint64_t from = id % 200 == 0 ? ME : 1 + id * 2654435761u % PEOPLE, to = id % 200 == 0 ? PEER : 1 + id * 40503u % PEOPLE;
 	struct msg m = id % 7 ? text_msg(id, from, is_dm ? to : 0, "") : file_msg(id, from, is_dm ? to : 0, (uint8_t)id, 1000);
 
-	snprintf(cid, 40, "%016llx-%016llx", (unsigned long long)(is_cid_random ? noise : id), (unsigned long long)(is_cid_random ? id : noise));
+	snprintf(cid, 40, "%016llx-%016llx", (unsigned long long)(is_cid_random ? noise : id),
+	         (unsigned long long)(is_cid_random ? id : noise));
 	m.cid = s_of(cid);
 	if (m.kind == MSG_TEXT)
 		m.text = (struct str){ text, text_len };
@@ -81,22 +82,20 @@ static void pages_cost_what_they_hold(void **state)
 			int64_t parameters[5];
 			int n;
 		} page[] = {
-			{ R_SINCE_PUBLIC, { since, head, 20 }, 3 },
-			{ R_SINCE_FROM, { since, head, 5, ME }, 4 },
-			{ R_SINCE_TO, { since, head, 5, ME }, 4 },
-			{ R_LOW_PUBLIC, { head, 20 }, 2 },
-			{ R_PAGE_PUBLIC, { since, head, 20 }, 3 },
-			{ R_LOW_PAIR, { ME, PEER, head, 10 }, 4 },
-			{ R_PAGE_PAIR, { ME, PEER, since, head, 10 }, 5 },
-			{ R_PEERS, { ME, 5 }, 2 },
+			{ R_SINCE_PUBLIC, { since, head, 20 }, 3 },        { R_SINCE_FROM, { since, head, 5, ME }, 4 },
+			{ R_SINCE_TO, { since, head, 5, ME }, 4 },         { R_LOW_PUBLIC, { head, 20 }, 2 },
+			{ R_PAGE_PUBLIC, { since, head, 20 }, 3 },         { R_LOW_PAIR, { ME, PEER, head, 10 }, 4 },
+			{ R_PAGE_PAIR, { ME, PEER, since, head, 10 }, 5 }, { R_PEERS, { ME, 5 }, 2 },
 		};
 
 		for (size_t i = 0; i < WC_LEN(page); i++) {
-			int64_t now = steps(s->db, store_reader_sql[page[i].which], page[i].parameters, page[i].n), was = before[page[i].which];
+			int64_t now = steps(s->db, store_reader_sql[page[i].which], page[i].parameters, page[i].n),
+				was = before[page[i].which];
 
 			assert_true(now > 20);
 			if (round && (now > was * 12 / 10 || now < was * 8 / 10))
-				fail_msg("%s: %lld steps, with ten times the rows %lld", store_reader_sql[page[i].which], (long long)was, (long long)now);
+				fail_msg("%s: %lld steps, with ten times the rows %lld", store_reader_sql[page[i].which], (long long)was,
+				         (long long)now);
 			before[page[i].which] = now;
 		}
 	}
@@ -157,8 +156,9 @@ static void time_pages(struct store *const s[2])
 		}
 		for (int k = 0; k < 2; k++)
 			qsort(us[k], ROUNDS, sizeof(us[k][0]), compare_us);
-		printf("  %-24s %6.1f us of %llu, %6.1f us of %llu: %.2f\n", name[kind], (double)us[0][ROUNDS / 2] / 10, (unsigned long long)head[0],
-		       (double)us[1][ROUNDS / 2] / 10, (unsigned long long)head[1], (double)us[1][ROUNDS / 2] / (double)us[0][ROUNDS / 2]);
+		printf("  %-24s %6.1f us of %llu, %6.1f us of %llu: %.2f\n", name[kind], (double)us[0][ROUNDS / 2] / 10,
+		       (unsigned long long)head[0], (double)us[1][ROUNDS / 2] / 10, (unsigned long long)head[1],
+		       (double)us[1][ROUNDS / 2] / (double)us[0][ROUNDS / 2]);
 	}
 	store_reader_close(r[0]);
 	store_reader_close(r[1]);

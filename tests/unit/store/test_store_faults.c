@@ -36,7 +36,8 @@ static int batch(struct store *s, uint64_t first_id, int *kept)
 	if (store_begin(s) != 0)
 		return -WC_ESTORAGE;
 	for (uint64_t i = 0; i < 4; i++) {
-		struct msg m = i == 2 ? file_msg(first_id + i, 1, 2, (uint8_t)first_id, 10) : text_msg(first_id + i, 1, i == 1 ? 2 : 0, i == 3 ? cid : "");
+		struct msg m = i == 2 ? file_msg(first_id + i, 1, 2, (uint8_t)first_id, 10)
+		                      : text_msg(first_id + i, 1, i == 1 ? 2 : 0, i == 3 ? cid : "");
 		int rc = store_savepoint(s);
 
 		if (rc == 0)
@@ -437,7 +438,7 @@ static void kill_at_any_moment_keeps_what_was_told(void **state)
 
 struct crowd {
 	struct store *s;
-	_Atomic uint64_t head;   /* committed */
+	_Atomic uint64_t head; /* committed */
 	_Atomic bool is_over;
 	_Atomic int reads, most_ms;
 };
@@ -529,8 +530,8 @@ static void run_crowd(const char *dir, int64_t ms, uint64_t messages, int shrink
 		if (said)
 			fail_msg("%s", (char *)said);
 	}
-	print_message("%llu messages, %d pages read (longest %d ms), log at most %lld MB, shrunk %d times\n", (unsigned long long)id - 1, c.reads,
-	              c.most_ms, (long long)most >> 20, shrunk);
+	print_message("%llu messages, %d pages read (longest %d ms), log at most %lld MB, shrunk %d times\n", (unsigned long long)id - 1,
+	              c.reads, c.most_ms, (long long)most >> 20, shrunk);
 	assert_true(c.reads > 30);
 	assert_true(shrunk >= shrinks);
 	store_close(c.s);

@@ -257,7 +257,8 @@ static void a_copy_in_the_place_of_a_damaged_file_is_whole(void **state)
 
 static void a_newer_file_is_left_alone(void **state)
 {
-	char *dir = make_dir(), *file = in_dir(dir, STORE_FILE), *wal = in_dir(dir, STORE_FILE "-wal"), *shm = in_dir(dir, STORE_FILE "-shm");
+	char *dir = make_dir(), *file = in_dir(dir, STORE_FILE), *wal = in_dir(dir, STORE_FILE "-wal"),
+	     *shm = in_dir(dir, STORE_FILE "-shm");
 	char *before, *after, *log_before, *log_after, text[64];
 	size_t n, m, log_n, log_m;
 	struct stat was, is;
@@ -419,7 +420,8 @@ static void check_plan(sqlite3 *db, const char *text, bool may_scan)
 	while (sqlite3_step(stmt) == SQLITE_ROW) {
 		const char *detail = (const char *)sqlite3_column_text(stmt, 3);
 
-		if (strstr(detail, "TEMP B-TREE") || (!may_scan && strncmp(detail, "SCAN", 4) == 0 && strcmp(detail, "SCAN (subquery-1)") != 0))
+		if (strstr(detail, "TEMP B-TREE") ||
+		    (!may_scan && strncmp(detail, "SCAN", 4) == 0 && strcmp(detail, "SCAN (subquery-1)") != 0))
 			fail_msg("%s\n    %s", text, detail);
 	}
 	sqlite3_finalize(stmt);

@@ -68,9 +68,9 @@ static void check_net(struct store_dump *d, const char *text, const char *wanted
 static void addresses_of(struct store *s)
 {
 	const struct address v[] = {
-		person(1, "ann", "203.0.113.5", 100 * DAY, false),  person(2, "eve", "203.0.113.255", 101 * DAY, true),
-		person(3, "eve", "203.0.114.0", 102 * DAY, true),   person(4, "six", "2001:db8::5", 103 * DAY, false),
-		person(5, "low", "0.0.0.1", 104 * DAY, true),       person(6, "high", "255.255.255.255", 105 * DAY, true),
+		person(1, "ann", "203.0.113.5", 100 * DAY, false), person(2, "eve", "203.0.113.255", 101 * DAY, true),
+		person(3, "eve", "203.0.114.0", 102 * DAY, true),  person(4, "six", "2001:db8::5", 103 * DAY, false),
+		person(5, "low", "0.0.0.1", 104 * DAY, true),      person(6, "high", "255.255.255.255", 105 * DAY, true),
 		person(7, "end", "ffff:ffff::1", 106 * DAY, true),
 	};
 	const struct address moved = person(1, "ann", "198.51.100.1", 110 * DAY, false);

@@ -8,9 +8,9 @@
 
 #include <cmocka.h>
 
+#include "base/utf8.h"
 #include "wire/decode.h"
 #include "wire/jsonscan.h"
-#include "base/utf8.h"
 
 static struct conn *const some_conn = (struct conn *)0x1000; /* carried, never looked at */
 
@@ -49,9 +49,10 @@ static void add_num(struct line *l, const char *name, uint64_t n)
 static void describe(struct line *l, const struct event *e)
 {
 	static const char *const kinds[] = {
-		[EV_JOIN] = "join", [EV_TEXT] = "text", [EV_FILE] = "file", [EV_VOICE] = "voice", [EV_TYPING] = "typing",
-		[EV_DM_HISTORY] = "dm_history", [EV_SYNC] = "sync", [EV_HISTORY] = "history", [EV_WHO] = "who", [EV_LINK] = "link",
-		[EV_PING] = "ping", [EV_BAD] = "bad",
+		[EV_JOIN] = "join",   [EV_TEXT] = "text",       [EV_FILE] = "file",
+		[EV_VOICE] = "voice", [EV_TYPING] = "typing",   [EV_DM_HISTORY] = "dm_history",
+		[EV_SYNC] = "sync",   [EV_HISTORY] = "history", [EV_WHO] = "who",
+		[EV_LINK] = "link",   [EV_PING] = "ping",       [EV_BAD] = "bad",
 	};
 
 	l->len = 0;
@@ -74,10 +75,9 @@ static void describe(struct line *l, const struct event *e)
 		if (e->join.has_since)
 			add(l, " since=%llu", (unsigned long long)e->join.since);
 		break;
-	case EV_TEXT:
-		add_str(l, "text", e->text);
-		break;
-	case EV_FILE: case EV_VOICE:
+	case EV_TEXT: add_str(l, "text", e->text); break;
+	case EV_FILE:
+	case EV_VOICE:
 		add_str(l, "filename", e->file.filename);
 		add_str(l, "mime", e->file.mime);
 		add_str(l, "waveform", e->file.waveform);
@@ -89,7 +89,10 @@ static void describe(struct line *l, const struct event *e)
 			add(l, " %ux%u", e->file.width, e->file.height);
 		assert_null(e->file.data64);
 		break;
-	case EV_DM_HISTORY: case EV_SYNC: case EV_HISTORY: case EV_WHO:
+	case EV_DM_HISTORY:
+	case EV_SYNC:
+	case EV_HISTORY:
+	case EV_WHO:
 		add_num(l, "since", e->page.since);
 		add_num(l, "before", e->page.before);
 		add_num(l, "after", e->page.after);
@@ -100,8 +103,7 @@ static void describe(struct line *l, const struct event *e)
 		add(l, " %s", error_code_name(e->bad.code));
 		add_str(l, "says", e->bad.text);
 		break;
-	default:
-		break;
+	default: break;
 	}
 	add_str(l, "cid", e->cid);
 }
@@ -142,6 +144,7 @@ static void check_frames(const struct frame *frames, size_t n)
 
 static void not_json(void **state)
 {
+	/* clang-format off */
 	static const struct frame frames[] = {
 		{ "", NOT_JSON }, { " ", NOT_JSON }, { "{", NOT_JSON }, { "}", NOT_JSON }, { "hello", NOT_JSON }, { "\xef\xbb\xbf{}", NOT_JSON },
 		{ "{\"type\":\"ping\"}x", NOT_JSON }, { "{\"type\":\"ping\"}{}", NOT_JSON }, { "{\"type\":\"ping\"},", NOT_JSON },
@@ -165,6 +168,7 @@ static void not_json(void **state)
 		{ "{\"type\\u0000\":\"ping\"}", "bad bad_request says=a key has a NUL in it" },
 		{ " \t\r\n{ \"type\" : \"ping\" }\r\n\t ", "ping" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	check_frames(frames, WC_LEN(frames));
@@ -172,6 +176,7 @@ static void not_json(void **state)
 
 static void values_of_unknown_members(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *value;
 		const char *wrong; /* NULL: JSON */
@@ -197,6 +202,7 @@ static void values_of_unknown_members(void **state)
 		{ "{\"a\":1,}", "" },
 		{ "{1:2}", "" }, { "{\"a\" 1}", "" }, { "\"", "" }, { "", "" },
 	};
+	/* clang-format on */
 	char json[256], want[128];
 	struct frame frame = { json, want };
 
@@ -205,7 +211,10 @@ static void values_of_unknown_members(void **state)
 		const char *wrong = cases[i].wrong;
 
 		snprintf(json, sizeof(json), "{\"type\":\"ping\",\"z\":%s}", cases[i].value);
-		snprintf(want, sizeof(want), "%s%s", wrong ? "bad bad_request says=" : "ping", !wrong ? "" : *wrong ? wrong : "not valid JSON");
+		snprintf(want, sizeof(want), "%s%s", wrong ? "bad bad_request says=" : "ping",
+		         !wrong   ? ""
+		         : *wrong ? wrong
+		                  : "not valid JSON");
 		check_frames(&frame, 1);
 		snprintf(json, sizeof(json), "{\"data\":%s,\"type\":\"ping\"}", cases[i].value);
 		check_frames(&frame, 1);
@@ -239,8 +248,9 @@ static void too_many_values(void **state)
 /* Every way a frame can be cut short, and every byte of it made wrong: an answer each time, and never a touch outside. */
 static void mangled(void **state)
 {
-	static const char json[] = "{\"type\":\"file\",\"data\":\"QUJD\\/\\u0041\",\"filename\":\"\\ud83d\\ude00.txt\",\"to_id\":\"7\",\"size\":-1.5e3,"
-	                           "\"x\":[true,false,null,{}],\"cid\":\"c\"}";
+	static const char json[] =
+		"{\"type\":\"file\",\"data\":\"QUJD\\/\\u0041\",\"filename\":\"\\ud83d\\ude00.txt\",\"to_id\":\"7\",\"size\":-1.5e3,"
+		"\"x\":[true,false,null,{}],\"cid\":\"c\"}";
 	static const char wrong[] = { '\0', '"', '\\', '{', '}', '[', ',', ':', '\n', '9', 'x' };
 	char copy[sizeof(json)];
 	struct line line;
@@ -272,11 +282,18 @@ static void types(void **state)
 		{ "{\"type\":1}", "bad bad_request says=type must be a string" },
 		{ "{\"type\":[\"ping\"]}", "bad bad_request says=type must be a string" },
 		{ "{\"type\":1,\"cid\":\"c\"}", "bad bad_request says=type must be a string cid=c" },
-		{ "{\"type\":\"\"}", "-" }, { "{\"type\":\"dance\"}", "-" }, { "{\"type\":\"Text\",\"text\":\"a\"}", "-" },
-		{ "{\"type\":\"ping\\u0000\"}", "-" }, { "{\"type\":\"pin\"}", "-" }, { "{\"type\":\"init\",\"my_id\":1}", "-" },
+		{ "{\"type\":\"\"}", "-" },
+		{ "{\"type\":\"dance\"}", "-" },
+		{ "{\"type\":\"Text\",\"text\":\"a\"}", "-" },
+		{ "{\"type\":\"ping\\u0000\"}", "-" },
+		{ "{\"type\":\"pin\"}", "-" },
+		{ "{\"type\":\"init\",\"my_id\":1}", "-" },
 		{ "{\"type\":\"dance\",\"to_id\":\"x\",\"cid\":5}", "-" },
-		{ "{\"type\":\"ping\"}", "ping" }, { "{\"type\":\"link\"}", "link" }, { "{\"\\u0074ype\":\"\\u0070ing\"}", "ping" },
-		{ "{\"type\":\"link\",\"type\":\"ping\"}", "ping" }, { "{\"type\":\"ping\",\"cid\":7,\"to_id\":\"x\"}", "ping" },
+		{ "{\"type\":\"ping\"}", "ping" },
+		{ "{\"type\":\"link\"}", "link" },
+		{ "{\"\\u0074ype\":\"\\u0070ing\"}", "ping" },
+		{ "{\"type\":\"link\",\"type\":\"ping\"}", "ping" },
+		{ "{\"type\":\"ping\",\"cid\":7,\"to_id\":\"x\"}", "ping" },
 	};
 
 	(void)state;
@@ -285,6 +302,7 @@ static void types(void **state)
 
 static void joins(void **state)
 {
+	/* clang-format off */
 	static const struct frame frames[] = {
 		{ "{\"type\":\"join\"}", "join v=1" }, { "{\"type\":\"join\",\"name\":null}", "join v=1" },
 		{ "{\"type\":\"join\",\"name\":\"\"}", "join v=1" },
@@ -312,6 +330,7 @@ static void joins(void **state)
 		{ "{\"type\":\"join\",\"token\":1}", "bad bad_request says=token must be a string" },
 		{ "{\"type\":\"join\",\"code\":{}}", "bad bad_request says=code must be a string" },
 	};
+	/* clang-format on */
 	char json[400], want[400], token[201];
 	struct frame frame = { json, want };
 
@@ -326,6 +345,7 @@ static void joins(void **state)
 
 static void ids(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *value;
 		long long id; /* -1: refused */
@@ -341,12 +361,17 @@ static void ids(void **state)
 		{ "\"\"", -1 }, { "\" \"", -1 }, { "\"1.0\"", -1 }, { "\"-1\"", -1 }, { "\"+1\"", -1 }, { "\"1 2\"", -1 }, { "\"0x1\"", -1 },
 		{ "\"\xd9\xa1\"", -1 },
 	};
+	/* clang-format on */
 	static const struct {
 		const char *name, *rest, *field;
 		bool is_needed;
 	} forms[] = {
-		{ "text", "\"text\":\"a\",", "to_id", false }, { "typing", "", "to_id", false }, { "file", "\"data\":\"AA\",", "to_id", false },
-		{ "voice", "\"data\":\"AA\",", "to_id", false }, { "history", "", "peer_id", false }, { "dm_history", "", "peer_id", true },
+		{ "text", "\"text\":\"a\",", "to_id", false },
+		{ "typing", "", "to_id", false },
+		{ "file", "\"data\":\"AA\",", "to_id", false },
+		{ "voice", "\"data\":\"AA\",", "to_id", false },
+		{ "history", "", "peer_id", false },
+		{ "dm_history", "", "peer_id", true },
 	};
 	char json[128], want[128];
 	struct line line;
@@ -355,7 +380,8 @@ static void ids(void **state)
 	(void)state;
 	for (size_t f = 0; f < WC_LEN(forms); f++) {
 		for (size_t i = 0; i < WC_LEN(cases); i++) {
-			snprintf(json, sizeof(json), "{\"type\":\"%s\",%s\"%s\":%s}", forms[f].name, forms[f].rest, forms[f].field, cases[i].value);
+			snprintf(json, sizeof(json), "{\"type\":\"%s\",%s\"%s\":%s}", forms[f].name, forms[f].rest, forms[f].field,
+			         cases[i].value);
 			e = decode(json, strlen(json));
 			describe(&line, e);
 			if (cases[i].id < 0 || (cases[i].id == 0 && forms[f].is_needed)) {
@@ -374,6 +400,7 @@ static void ids(void **state)
 
 static void texts(void **state)
 {
+	/* clang-format off */
 	static const struct frame frames[] = {
 		{ "{\"type\":\"text\"}", "-" }, { "{\"type\":\"text\",\"text\":null}", "-" }, { "{\"type\":\"text\",\"text\":\"\"}", "-" },
 		{ "{\"type\":\"text\",\"text\":\" \\n\\u00a0\\u3000\\u001f\"}", "-" },
@@ -395,6 +422,7 @@ static void texts(void **state)
 		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"a\\u0000b\"}", "bad bad_request says=cid must be a string of 1 to 64 bytes" },
 		{ "{\"type\":\"text\",\"text\":\"a\",\"cid\":\"\\udc00\"}", "text text=a cid=\xef\xbf\xbd" },
 	};
+	/* clang-format on */
 	char json[400], want[400], cid[66];
 	struct frame frame = { json, want };
 
@@ -418,12 +446,21 @@ static void text_lengths(void **state)
 		int count;
 		bool is_good;
 	} cases[] = {
-		{ "x", "", 3999, true }, { "x", "", 4000, true }, { "x", "", 4001, false }, { "x", " ", 4000, true },
+		{ "x", "", 3999, true },
+		{ "x", "", 4000, true },
+		{ "x", "", 4001, false },
+		{ "x", " ", 4000, true },
 		{ "x", "\\n\\u2003", 4001, false },
-		{ "\xf0\x9f\x98\x80", "", 4000, true }, { "\xf0\x9f\x98\x80", "", 4001, false }, { "\\ud83d\\ude00", "", 4000, true },
-		{ "\\ud83d\\ude00", "", 4001, false }, { "\\ud800", "", 4000, true }, { "\\ud800", "", 4001, false },
+		{ "\xf0\x9f\x98\x80", "", 4000, true },
+		{ "\xf0\x9f\x98\x80", "", 4001, false },
+		{ "\\ud83d\\ude00", "", 4000, true },
+		{ "\\ud83d\\ude00", "", 4001, false },
+		{ "\\ud800", "", 4000, true },
+		{ "\\ud800", "", 4001, false },
 		{ "\\u0000", "", 9000, true },
-		{ "\\u0000x", "", 4000, true }, { "x", "", 3000000, false }, { " ", "", 3000000, true },
+		{ "\\u0000x", "", 4000, true },
+		{ "x", "", 3000000, false },
+		{ " ", "", 3000000, true },
 	};
 
 	(void)state;
@@ -458,6 +495,7 @@ static void text_lengths(void **state)
 
 static void files(void **state)
 {
+	/* clang-format off */
 	static const struct frame frames[] = {
 		{ "{\"type\":\"file\"}", "bad bad_request says=data must be there, in base64" },
 		{ "{\"type\":\"file\",\"data\":null}", "bad bad_request says=data must be there, in base64" },
@@ -492,6 +530,7 @@ static void files(void **state)
 		{ "{\"type\":\"file\",\"data\":\"AA\",\"filename\":5}", "bad bad_request says=filename must be a string" },
 		{ "{\"type\":\"file\",\"data\":\"AA\",\"mime\":5}", "bad bad_request says=mime must be a string" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	check_frames(frames, WC_LEN(frames));
@@ -499,6 +538,7 @@ static void files(void **state)
 
 static void filenames(void **state)
 {
+	/* clang-format off */
 	static const char *const cases[][2] = {
 		{ "a.txt", "a.txt" }, { "", "file" }, { "  ", "file" }, { " a b.txt ", "a b.txt" }, { "/etc/passwd", "passwd" },
 		{ "../../x", "x" },
@@ -511,6 +551,7 @@ static void filenames(void **state)
 		{ "\\ud800", "\xef\xbf\xbd" },
 		{ "a\\\"<b>&", "a\"<b>&" },
 	};
+	/* clang-format on */
 	static const char *const units[] = { "n", "\xf0\x9f\x98\x80" };
 	char json[2000], want[1200], name[1000];
 	struct frame frame = { json, want };
@@ -528,10 +569,12 @@ static void filenames(void **state)
 				strcat(name, units[u]);
 			snprintf(json, sizeof(json), "{\"type\":\"file\",\"data\":\"AA\",\"filename\":\"x/\\u0001 %s\"}", name);
 			/* the space behind the control character counts before it is trimmed */
-			snprintf(want, sizeof(want), "file filename=%.*s" FILE_MIME " data=AA", WC_MIN(n, 199) * (int)strlen(units[u]), name);
+			snprintf(want, sizeof(want), "file filename=%.*s" FILE_MIME " data=AA", WC_MIN(n, 199) * (int)strlen(units[u]),
+			         name);
 			check_frames(&frame, 1);
 			snprintf(json, sizeof(json), "{\"type\":\"file\",\"data\":\"AA\",\"filename\":\"%s\"}", name);
-			snprintf(want, sizeof(want), "file filename=%.*s" FILE_MIME " data=AA", WC_MIN(n, 200) * (int)strlen(units[u]), name);
+			snprintf(want, sizeof(want), "file filename=%.*s" FILE_MIME " data=AA", WC_MIN(n, 200) * (int)strlen(units[u]),
+			         name);
 			check_frames(&frame, 1);
 		}
 	}
@@ -539,6 +582,7 @@ static void filenames(void **state)
 
 static void mimes(void **state)
 {
+	/* clang-format off */
 	static const char *const cases[][2] = {
 		{ "image/png", "image/png" }, { " Image/PNG ", "image/png" }, { "text/plain;charset=utf-8", "text/plain" },
 		{ "audio/webm; codecs=opus", "audio/webm" }, { "image/svg+xml", "image/svg+xml" },
@@ -548,6 +592,7 @@ static void mimes(void **state)
 		{ ";image/png", "" },
 		{ "image/<png>", "" },
 	};
+	/* clang-format on */
 	char json[400], want[400], mime[140];
 	struct frame frame = { json, want };
 
@@ -612,6 +657,7 @@ static void voices(void **state)
 
 static void pages(void **state)
 {
+	/* clang-format off */
 	static const struct frame frames[] = {
 		{ "{\"type\":\"dm_history\",\"peer_id\":3}", "dm_history to=3" },
 		{ "{\"type\":\"dm_history\"}", "bad bad_request says=peer_id must be a positive whole number" },
@@ -640,6 +686,7 @@ static void pages(void **state)
 		{ "{\"type\":\"typing\"}", "typing" }, { "{\"type\":\"typing\",\"to_id\":2}", "typing to=2" },
 		{ "{\"type\":\"typing\",\"to_id\":{}}", "bad bad_request says=to_id must be a positive whole number" },
 	};
+	/* clang-format on */
 
 	(void)state;
 	check_frames(frames, WC_LEN(frames));
@@ -678,11 +725,23 @@ static void surrogates(void **state)
 		uint32_t unit; /* of UTF-16, if it is an escape */
 		const char *raw;
 	} parts[] = {
-		{ "", 0, "" }, { "a", 0, "a" }, { "\xc3\xa9", 0, "\xc3\xa9" }, { "\\n", 0, "\n" }, { "\\\\", 0, "\\" }, { "u", 0, "u" },
-		{ "\\ud83d", 0xd83d, NULL }, { "\\uDBFF", 0xdbff, NULL }, { "\\ud800", 0xd800, NULL }, { "\\ude00", 0xde00, NULL },
-		{ "\\udfff", 0xdfff, NULL }, { "\\uDC00", 0xdc00, NULL }, { "\\u0041", 0x41, NULL }, { "\\u00e9", 0xe9, NULL },
+		{ "", 0, "" },
+		{ "a", 0, "a" },
+		{ "\xc3\xa9", 0, "\xc3\xa9" },
+		{ "\\n", 0, "\n" },
+		{ "\\\\", 0, "\\" },
+		{ "u", 0, "u" },
+		{ "\\ud83d", 0xd83d, NULL },
+		{ "\\uDBFF", 0xdbff, NULL },
+		{ "\\ud800", 0xd800, NULL },
+		{ "\\ude00", 0xde00, NULL },
+		{ "\\udfff", 0xdfff, NULL },
+		{ "\\uDC00", 0xdc00, NULL },
+		{ "\\u0041", 0x41, NULL },
+		{ "\\u00e9", 0xe9, NULL },
 		{ "\\ue000", 0xe000, NULL },
-		{ "\\ud7ff", 0xd7ff, NULL }, { "\\u0000", 0, NULL },
+		{ "\\ud7ff", 0xd7ff, NULL },
+		{ "\\u0000", 0, NULL },
 	};
 	const size_t n = WC_LEN(parts);
 
@@ -694,8 +753,8 @@ static void surrogates(void **state)
 		uint32_t high = 0;
 		struct event *e;
 
-		len = (size_t)snprintf(json, sizeof(json), "{\"type\":\"text\",\"text\":\"<%s%s%s%s>\"}", parts[at[0]].json, parts[at[1]].json,
-		                       parts[at[2]].json, parts[at[3]].json);
+		len = (size_t)snprintf(json, sizeof(json), "{\"type\":\"text\",\"text\":\"<%s%s%s%s>\"}", parts[at[0]].json,
+		                       parts[at[1]].json, parts[at[2]].json, parts[at[3]].json);
 		want[used++] = '<';
 		for (size_t i = 0; i < 4; i++) {
 			uint32_t unit = parts[at[i]].unit;
@@ -740,7 +799,8 @@ static void string_places(void **state)
 	for (size_t len = 0; len < 40; len++) {
 		for (size_t at = 0; at < len; at++) {
 			for (int c = 0; c < 256; c++) {
-				size_t n = (size_t)snprintf(json, sizeof(json), "{\"z\":\"%*s\",\"data\":\"%*s\"}", (int)len, "", (int)len, "");
+				size_t n = (size_t)snprintf(json, sizeof(json), "{\"z\":\"%*s\",\"data\":\"%*s\"}", (int)len, "", (int)len,
+				                            "");
 				const char *wrong;
 				char *copy = malloc(n);
 
@@ -809,13 +869,15 @@ static void huge(void **state)
 
 static void *decode_some(void *arg)
 {
-	static const char *const json[] = { "{\"type\":\"text\",\"text\":\"a\"}", "{\"type\":\"te", "{\"data\":\"AA\",\"type\":\"voice\"}" };
+	static const char *const json[] = { "{\"type\":\"text\",\"text\":\"a\"}", "{\"type\":\"te",
+		                            "{\"data\":\"AA\",\"type\":\"voice\"}" };
 
 	for (int i = 0; i < 2000; i++) {
 		struct event *e = NULL;
 
-		if (decode_frame(json[i % 3], strlen(json[i % 3]), some_conn, &e) != 0 ||
-		    e->kind != (i % 3 == 0 ? EV_TEXT : i % 3 == 1 ? EV_BAD : EV_VOICE))
+		if (decode_frame(json[i % 3], strlen(json[i % 3]), some_conn, &e) != 0 || e->kind != (i % 3 == 0   ? EV_TEXT
+		                                                                                      : i % 3 == 1 ? EV_BAD
+		                                                                                                   : EV_VOICE))
 			*(bool *)arg = false;
 		event_free(e);
 	}
@@ -839,6 +901,7 @@ static void threads(void **state)
 
 static void oversize(void **state)
 {
+	/* clang-format off */
 	static const struct {
 		const char *head;
 		bool is_voice;
@@ -853,6 +916,7 @@ static void oversize(void **state)
 		{ "{\"type\":\"voice", false, "" },
 		{ "{\"type\"", false, "" }, { "{\"type\":", false, "" }, { "\"type\" \"voice\"", false, "" }, { "{\"filename\":\"voice\"", false, "" },
 	};
+	/* clang-format on */
 	char far[400];
 	struct event *e;
 
@@ -886,8 +950,9 @@ static void oversize(void **state)
 
 static void bad_events_and_codes(void **state)
 {
-	static const char *const names[] = { "bad_request", "too_long", "too_large", "bad_token", "bad_code", "password_required",
-	                                     "bad_password", "no_such_user", "cid_reused", "storage", "rate_limited", "muted", "lockdown", "busy" };
+	static const char *const names[] = { "bad_request",       "too_long",     "too_large",    "bad_token",  "bad_code",
+		                             "password_required", "bad_password", "no_such_user", "cid_reused", "storage",
+		                             "rate_limited",      "muted",        "lockdown",     "busy" };
 	char cid[100];
 	struct event *e;
 
