@@ -9,6 +9,7 @@ cd "${CHECK_DOCS_ROOT:-$(dirname "$0")/..}" || exit 1
 
 daemon=man/wavechatd.8
 wire=man/wavechat-protocol.7
+admin=man/wavechat-admin.7
 ctl=man/wavechatctl.1
 passed=0
 failed=0
@@ -141,7 +142,7 @@ compare "option that SIGHUP changes" core/server/options.c "$(printf '%s\n' "$op
 	"$(section $daemon SIGNALS | sed -n '/^These take effect/,/^Of the certificate/s/^\.Fl -\([a-z-]*\).*/\1/p' | words)"
 
 # Every option that a page mentions exists.
-for page in $daemon $wire; do
+for page in $daemon $wire $admin; do
 	for name in $(grep -E '^\.' $page | grep -oE 'Fl -[a-z][a-z-]*' | sed 's/Fl -//' | words); do
 		contains " $options " " $name " || fault "$page speaks of an option --$name, which core/server/options.c does not have"
 	done
@@ -171,13 +172,13 @@ EOF
 
 # --- The administrator's verbs: method, path and parameters, as the pages' items have them.
 verbs=$(sed -n 's/^[ \t]*{ "\([A-Z]*\)", "\(\/v1\/[a-z/-]*\)", [A-Z_]*, "[a-z-]*", "\([a-z_ ]*\)",.*/\1_\2 \3/p' core/admin/admin.c)
-compare verb core/admin/admin.c "$(printf '%s\n' "$verbs" | sed 's/ .*//' | words)" "$daemon ADMINISTRATION" \
-	"$(items $daemon ADMINISTRATION Pa | tr ' ' '\n' | paste -d_ - - | words)"
+compare verb core/admin/admin.c "$(printf '%s\n' "$verbs" | sed 's/ .*//' | words)" "$admin VERBS" \
+	"$(items $admin VERBS Pa | tr ' ' '\n' | paste -d_ - - | words)"
 while read -r verb params; do
 	listed=
 	for param in $params; do listed="$listed${listed:+ , }$param"; done
-	expect "$daemon ADMINISTRATION does not give ${verb%_*} ${verb#*_} the parameters: ${params:-none}" contains \
-		"$(section $daemon ADMINISTRATION | grep -E "^\.It Pa ${verb%%_*} ${verb#*_}( |\$)")." \
+	expect "$admin VERBS does not give ${verb%_*} ${verb#*_} the parameters: ${params:-none}" contains \
+		"$(section $admin VERBS | grep -E "^\.It Pa ${verb%%_*} ${verb#*_}( |\$)")." \
 		" ${verb#*_}${listed:+ Pq Va $listed}."
 done <<EOF
 $verbs

@@ -46,7 +46,7 @@ serves() { # serves UNIT DEFAULTS
 shows_pages() { # in a machine that has man: each page is found and not empty
 	command -v man >/dev/null || return 0
 	local page
-	for page in wavechatd wavechatctl wavechat-protocol; do man "$page" | grep -q NAME || return 1; done
+	for page in wavechatd wavechatctl wavechat-admin wavechat-protocol; do man "$page" | grep -q NAME || return 1; done
 }
 
 deb=$(echo build/wavechat_*.deb) tarball=$(echo build/wavechat-*-linux-*.tar.gz)
