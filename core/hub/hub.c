@@ -27,62 +27,6 @@
 #define READ_AHEAD (128 * 1024) /* bytes of a log, before those who talk wait for its round to end */
 #define FLUSH_TURN_US 250       /* for each queue of output */
 
-/* --- Mail */
-
-struct mail *mail_new(enum mail_kind kind, struct conn *c)
-{
-	struct mail *m = xcalloc(1, sizeof(*m));
-	m->kind = (uint8_t)kind;
-	m->conn = c;
-	return m;
-}
-
-void mail_part(struct mail *m, struct shbuf *part)
-{
-	if (!part)
-		return;
-	WC_ASSERT(m->nparts < MAIL_PARTS);
-	m->parts[m->nparts++] = part;
-}
-
-void mail_free(struct mail *m)
-{
-	for (int i = 0; i < m->nparts; i++)
-		shbuf_unref(m->parts[i]);
-	free(m);
-}
-
-static void wake(struct hub *h)
-{
-	if (atomic_load(&h->is_sleeping) && atomic_exchange(&h->is_sleeping, false)) {
-		uint64_t one = 1;
-		if (write(h->event, &one, sizeof(one)) < 0)
-			log_error("eventfd", "error=\"%s\"", strerror(errno));
-	}
-}
-
-void hub_post(struct hub *h, struct mail *newest, struct mail *oldest)
-{
-	struct mail *top = atomic_load_explicit(&h->mailbox, memory_order_relaxed);
-	do {
-		oldest->next = top;
-	} while (!atomic_compare_exchange_weak_explicit(&h->mailbox, &top, newest, memory_order_seq_cst, memory_order_relaxed));
-	wake(h);
-}
-
-void hub_post_one(struct mail *m)
-{
-	hub_post(m->conn->hub, m, m);
-}
-
-void hubs_wake(struct hubs *hs)
-{
-	/* Orders what the caller published before the looks at is_sleeping. */
-	atomic_thread_fence(memory_order_seq_cst);
-	for (int i = 0; i < hs->count; i++)
-		wake(hs->v[i]);
-}
-
 /* --- One turn's parts */
 
 static void stop_begin(struct hub *h)

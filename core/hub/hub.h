@@ -14,45 +14,15 @@
 #include "base/shbuf.h"
 #include "base/wc.h"
 #include "hub/bcast.h"
+#include "hub/mail.h"
 #include "hub/wsframe.h"
 
 #define HUB_RINGS 2 /* one a dialect */
-#define MAIL_PARTS 3
-#define MAIL_AT_HEAD UINT64_MAX /* after all that is released now, on a frame boundary */
 
 struct hubs;
 struct hub;
 struct conn;
 struct ssl_st;
-
-enum mail_kind {
-	MAIL_INSERT,    /* send parts at `at`, then skip `skip` bytes of the log */
-	MAIL_HOLD,      /* an insert whose parts come later by MAIL_FILL; the connection sends nothing past it until then */
-	MAIL_FILL,      /* the oldest MAIL_HOLD gets these parts */
-	MAIL_SUBSCRIBE, /* read ring number `skip` from `at` on; resumes reading frames; id is its identity from now on */
-	MAIL_RESUME,    /* a helper is done with the connection's frame, or the first frame was refused: read on */
-	MAIL_CLOSE,     /* send what is due before `at`, then a close frame with code `skip` and parts[0] as reason */
-	MAIL_DROP,      /* close the socket at once */
-	MAIL_RELEASE,   /* the room is done with it */
-	MAIL_ADOPT,     /* a new connection (internal) */
-	MAIL_STOP,      /* close everyone with 1012, then end the thread (internal) */
-};
-
-struct mail {
-	struct mail *next;
-	struct conn *conn;
-	uint64_t at;
-	uint64_t id;
-	uint32_t skip;
-	uint8_t kind, nparts, part; /* part, sent: how far an insert got */
-	uint8_t why;                /* MAIL_CLOSE: why the connection ends, counted from M_EVICTED_FIRST */
-	size_t sent;
-	struct shbuf *parts[MAIL_PARTS];
-};
-
-/* Takes one reference of each part. Never fails (small and fixed). */
-struct mail *mail_new(enum mail_kind kind, struct conn *c);
-void mail_part(struct mail *m, struct shbuf *part); /* takes the reference; NULL is ignored */
 
 struct hub_ops {
 	/* A whole text message. data lies in scratch memory, valid for the call, unless `owned`: then it is a heap block the callee
@@ -99,10 +69,6 @@ struct bcast *hubs_ring(struct hubs *hs, int ring);
 size_t hubs_receiving_bytes(const struct hubs *hs); /* of the frame budget, spent now. Any thread */
 int hubs_count(const struct hubs *hs);              /* I/O threads */
 int hub_number(const struct hub *h);
-/* Mail, newest first (each ->next the one before it), all for this hub's connections. Takes it. Any thread. */
-void hub_post(struct hub *h, struct mail *newest, struct mail *oldest);
-void hub_post_one(struct mail *m);
-void hubs_wake(struct hubs *hs); /* after bcast_release, or when the inbox has room again */
 
 /* Of a connection. hub, peer: any thread that got it in an event or a call. The rest: whoever is said. */
 struct hub *conn_hub(const struct conn *c);

@@ -143,9 +143,6 @@ void conn_forget(struct conn *c);                          /* frees a dead one t
 void conn_tick(struct conn *c);                            /* once a second */
 void conn_free(struct conn *c);
 
-/* hub.c */
-void mail_free(struct mail *m);
-
 /* sweep.c. Thread: the hub's. */
 void list_add(struct hub *h, struct conn *c, int list);
 void list_remove(struct hub *h, struct conn *c);

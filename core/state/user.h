@@ -5,6 +5,7 @@
 #define WC_USER_H
 
 #include "base/map.h"
+#include "base/utf8.h"
 #include "base/wc.h"
 #include "state/pace.h"
 #include "wire/encode.h"

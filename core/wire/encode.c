@@ -254,25 +254,3 @@ void encode_typing(struct buf *b, uint64_t from_id, struct str from_name, bool i
 	put_str(b, "from_name", from_name);
 	buf_puts(b, is_dm ? ",\"dm\":true}" : "}");
 }
-
-static struct shbuf *make_frame(const void *payload, size_t len, bool is_sure)
-{
-	uint8_t header[WS_HEADER_MAX];
-	size_t n = ws_header(header, WS_TEXT, len);
-	struct shbuf *f = is_sure ? shbuf_new_sure(n + len) : shbuf_new(n + len);
-	if (!f)
-		return NULL;
-	memcpy(f->data, header, n);
-	memcpy(f->data + n, payload, len);
-	return f;
-}
-
-struct shbuf *frame_of(const void *payload, size_t len)
-{
-	return make_frame(payload, len, false);
-}
-
-struct shbuf *frame_of_buf(const struct buf *b)
-{
-	return b->failed ? NULL : make_frame(b->p, b->len, b->is_sure);
-}

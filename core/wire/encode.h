@@ -3,7 +3,6 @@
 #define WC_ENCODE_H
 
 #include "base/buf.h"
-#include "hub/wsframe.h"
 #include "store/store.h"
 #include "wire/event.h"
 
@@ -24,9 +23,5 @@ void encode_typing(struct buf *b, uint64_t from_id, struct str from_name, bool i
 
 /* "/f/<secret>/<name>" of a message's file, percent-encoded. */
 void encode_file_url(struct buf *b, const struct msg *m);
-
-/* A text frame with this payload; NULL without memory. */
-struct shbuf *frame_of(const void *payload, size_t len);
-struct shbuf *frame_of_buf(const struct buf *b); /* NULL also if b->failed; else a sure one gives a sure frame */
 
 #endif
