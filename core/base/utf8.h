@@ -1,4 +1,4 @@
-/* utf8.h — UTF-8 validation across fragments, counting, Unicode trimming, and the names people are known by.
+/* utf8.h — UTF-8 validation across fragments, counting and Unicode trimming.
  * Pure functions; any thread. */
 #ifndef WC_UTF8_H
 #define WC_UTF8_H
@@ -25,18 +25,10 @@ size_t utf8_count(struct str s);                     /* code points */
 struct str utf8_prefix(struct str s, size_t points); /* the first `points` code points */
 /* Without leading and trailing white space: Unicode White_Space plus U+001C..U+001F, as Python's str.strip(). */
 struct str utf8_trim(struct str s);
+/* Reads the code point at s.p[at] (at < s.len) into *point, -1 where none is well-formed. Returns its bytes: 1 for a bad one. */
+size_t utf8_next(struct str s, size_t at, int32_t *point);
+bool utf8_is_white(int32_t point); /* what utf8_trim trims */
 /* Terminal columns of s (wide East Asian and emoji two, combining marks none), as utf8proc_charwidth has them. */
 size_t utf8_width(struct str s);
-
-#define WC_NAME_POINTS 32
-#define WC_NAME_BYTES (WC_NAME_POINTS * 4)
-/* A display name from what a peer sent: control, invisible (Cf, zero width, variation tag blocks) and bidi control
- * characters removed except U+200D and U+FE0F inside emoji sequences, combining marks with nothing before them too, runs of
- * white space (U+2800, the blank Braille cell, included) made one space, trimmed, cut to WC_NAME_POINTS. Any bytes may come
- * in. Returns its length; 0 if nothing is left. out is terminated. */
-size_t name_clean(char out[WC_NAME_BYTES + 1], struct str raw);
-/* The key by which names clash: NFKC, case folded, invisible characters dropped (utf8proc NFKC_Casefold). NULL-terminated string
- * the caller frees; never NULL (a name that cannot be folded is its own key). */
-char *name_key(struct str name);
 
 #endif

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/logmsg.h"
-#include "base/utf8.h"
 #include "room/moderate_impl.h"
 #include "store/store_addr.h"
+#include "wire/name.h"
 
 #define SLICE 200         /* people stored, or removed, in one transaction */
 #define QUEUE_MAX 50000   /* beyond, what comes is not noted */

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/logmsg.h"
-#include "base/utf8.h"
 #include "room/moderate_impl.h"
+#include "wire/name.h"
 
 #define CANDIDATES 20
 #define CLOSE_REASON_BYTES 123 /* what a close frame can carry */

@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/utf8.h"
 #include "room/banguard.h"
 #include "room/moderate_impl.h"
+#include "wire/name.h"
 
 #define SANCTIONS_MAX 10000 /* each is looked at for every join */
 #define NAMES_SAID 5        /* of those that a ban would hit besides */

@@ -3,9 +3,9 @@
  * Owns no state. Never waits but for a commit. Thread: room. */
 #include <stdlib.h>
 
-#include "base/utf8.h"
 #include "net/ipban.h"
 #include "room/moderate_impl.h"
+#include "wire/name.h"
 
 #define USERS_PAGE 1000
 

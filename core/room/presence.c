@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/metrics.h"
-#include "base/utf8.h"
 #include "room/impl.h"
+#include "wire/name.h"
 
 #define TICK_MS 200
 #define GRACE_MS 5000 /* an identity's reconnect within it is no leave and no join */

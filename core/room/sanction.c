@@ -6,10 +6,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/utf8.h"
 #include "net/ipban.h"
 #include "room/banguard.h"
 #include "room/impl.h"
+#include "wire/name.h"
 
 static bool is_over(const struct sanction *s, int64_t now_ms)
 {

@@ -16,7 +16,7 @@
 
 static void digest_of(const uint8_t salt[PASSWORD_DIGEST_BYTES], struct str text, uint8_t out[PASSWORD_DIGEST_BYTES])
 {
-	uint8_t both[PASSWORD_DIGEST_BYTES + PASSWORD_BYTES];
+	uint8_t both[PASSWORD_DIGEST_BYTES + WC_PASSWORD_BYTES];
 	memcpy(both, salt, PASSWORD_DIGEST_BYTES);
 	memcpy(both + PASSWORD_DIGEST_BYTES, text.p, text.len);
 	sha256(out, both, PASSWORD_DIGEST_BYTES + text.len);
@@ -49,7 +49,7 @@ static ssize_t read_head(const char *path, char *buf, size_t room)
 
 int password_read(struct password *p, const char *path, uint64_t mark_salt, char **cause)
 {
-	char buf[3 + PASSWORD_BYTES + 3]; /* how a text may begin, the longest, and how its line may end */
+	char buf[3 + WC_PASSWORD_BYTES + 3]; /* how a text may begin, the longest, and how its line may end */
 	const char *what;
 	if (!file_is_plain(path, &what)) {
 		wc_cause(cause, "cannot read the join password from %s: it is %s; it is read again at SIGHUP, so name a regular file", path,
@@ -72,8 +72,8 @@ int password_read(struct password *p, const char *path, uint64_t mark_salt, char
 	int rc = -WC_EBAD;
 	if (text.len == 0) {
 		wc_cause(cause, "%s has no join password: write it into the first line", path);
-	} else if (text.len > PASSWORD_BYTES || memchr(text.p, '\0', text.len) || !utf8_valid(text.p, text.len)) {
-		wc_cause(cause, "the join password in %s must be text, in UTF-8, of at most %d bytes", path, PASSWORD_BYTES);
+	} else if (text.len > WC_PASSWORD_BYTES || memchr(text.p, '\0', text.len) || !utf8_valid(text.p, text.len)) {
+		wc_cause(cause, "the join password in %s must be text, in UTF-8, of at most %d bytes", path, WC_PASSWORD_BYTES);
 	} else {
 		p->is_set = true;
 		wc_random(p->salt, sizeof(p->salt));
@@ -88,7 +88,7 @@ int password_read(struct password *p, const char *path, uint64_t mark_salt, char
 bool password_matches(const struct password *p, struct str given)
 {
 	uint8_t digest[PASSWORD_DIGEST_BYTES];
-	if (!p->is_set || given.len > PASSWORD_BYTES)
+	if (!p->is_set || given.len > WC_PASSWORD_BYTES)
 		return false;
 	digest_of(p->salt, given, digest);
 	return wc_equal_ct(digest, p->digest, sizeof(digest));

@@ -5,8 +5,8 @@
 #define WC_PASSWORD_H
 
 #include "base/wc.h"
+#include "wire/msg.h"
 
-#define PASSWORD_BYTES 256
 #define PASSWORD_DIGEST_BYTES 32
 
 struct password {

@@ -9,6 +9,7 @@
 #include "base/wc.h"
 #include "state/pace.h"
 #include "wire/encode.h"
+#include "wire/name.h"
 
 struct session {
 	struct conn *conn;

@@ -7,41 +7,7 @@
 
 #include "base/wc.h"
 #include "server/options.h"
-
-enum msg_kind {
-	MSG_TEXT = 1,
-	MSG_FILE = 2,
-	MSG_VOICE = 3,
-	MSG_DELETE = 5 /* 4 edit, 6 react … take their ids from the same order, later */
-};
-enum { MSG_GONE = 1 /* the blob was removed by retention */, MSG_DELETED = 2 /* by a moderator or its author */ };
-
-#define WC_CID_BYTES 64
-#define WC_SECRET_BYTES 16 /* of a file's URL */
-#define WC_TOKEN_BYTES 32
-#define WC_SHA_BYTES 32
-
-/* One message, as it is stored and as it is published. */
-struct msg {
-	uint64_t id;   /* the total order; 0 until the room gives one */
-	int64_t at_ms; /* Unix time */
-	enum msg_kind kind;
-	uint32_t flags;
-	uint64_t from_id;
-	struct str from_name;
-	uint64_t to_id; /* meaningful if is_dm */
-	struct str to_name;
-	bool is_dm;
-	struct str cid;  /* empty: none */
-	struct str text; /* MSG_TEXT */
-	/* MSG_FILE, MSG_VOICE */
-	struct str filename, mime, waveform;
-	uint64_t size;   /* bytes, decoded */
-	double duration; /* seconds */
-	uint32_t width, height;
-	uint8_t sha[WC_SHA_BYTES];
-	uint8_t secret[WC_SECRET_BYTES];
-};
+#include "wire/msg.h"
 
 /* A person with a token. Part 1 guests are not stored. */
 struct identity {

@@ -22,6 +22,7 @@
 #include "state/password.h"
 #include "wire/filefield.h"
 #include "wire/jsonscan.h"
+#include "wire/name.h"
 
 #define ID_MAX ((uint64_t)1 << 53) /* what a JavaScript number holds exactly */
 #define LIMIT_MAX ((uint64_t)1 << 31)
@@ -289,7 +290,7 @@ static void decode_join(struct in *in)
 	name = cut_bytes(utf8_trim(name), 16 * WC_NAME_BYTES);
 	token = cut_bytes(token, SECRET_BYTES);
 	code = cut_bytes(code, SECRET_BYTES);
-	password.len = WC_MIN(password.len, (size_t)PASSWORD_BYTES + 1);
+	password.len = WC_MIN(password.len, (size_t)WC_PASSWORD_BYTES + 1);
 	e = make(in, EV_JOIN, name.len + token.len + code.len + password.len);
 	if (!e)
 		return;

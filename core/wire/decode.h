@@ -6,12 +6,6 @@
 
 #include "wire/event.h"
 
-#define WC_TEXT_POINTS 4000 /* in the words of its error, too */
-#define WC_FILENAME_POINTS 200
-#define WC_MIME_BYTES 127
-#define WC_WAVEFORM_BYTES 128
-#define WC_VOICE_BYTES (10 * 1024 * 1024)
-
 /* Frames longer than this are decoded by a helper, not on an I/O thread. */
 #define WC_DECODE_INLINE 65536
 

@@ -3,10 +3,8 @@
 #define WC_ENCODE_H
 
 #include "base/buf.h"
-#include "store/store.h"
 #include "wire/event.h"
-
-enum dialect { DIALECT_1, DIALECT_2, DIALECTS }; /* also the number of the ring */
+#include "wire/msg.h"
 
 /* A message as an object. `self`: it is the viewer's own (dialect 2 adds cid). In dialect 1 a file's `data` is written from *data64, or as null. */
 void encode_msg(struct buf *b, enum dialect d, const struct msg *m, bool self, const struct str *data64);

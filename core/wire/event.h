@@ -6,7 +6,7 @@
 
 #include "base/shbuf.h"
 #include "base/wc.h"
-#include "store/store.h"
+#include "wire/msg.h"
 
 struct conn;
 
@@ -25,13 +25,6 @@ enum event_kind {
 };
 /* clang-format on */
 
-/* Error codes of the wire (PROTOCOL Part 2); room.c has their words. */
-/* clang-format off */
-enum error_code {
-	ERR_BAD_REQUEST, ERR_TOO_LONG, ERR_TOO_LARGE, ERR_BAD_TOKEN, ERR_BAD_CODE, ERR_PASSWORD_REQUIRED, ERR_BAD_PASSWORD, ERR_NO_SUCH_USER, ERR_CID_REUSED, ERR_STORAGE,
-	ERR_RATE_LIMITED, ERR_MUTED, ERR_LOCKDOWN, ERR_BUSY, ERR_COUNT
-};
-/* clang-format on */
 const char *error_code_name(enum error_code code); /* "bad_request" … */
 
 struct event {

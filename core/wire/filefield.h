@@ -3,7 +3,7 @@
 #define WC_FILEFIELD_H
 
 #include "base/wc.h"
-#include "wire/decode.h"
+#include "wire/msg.h"
 
 #define WC_FILENAME_BYTES (WC_FILENAME_POINTS * 4)
 

@@ -11,6 +11,7 @@
 #include "base/utf8.h"
 #include "wire/decode.h"
 #include "wire/jsonscan.h"
+#include "wire/name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

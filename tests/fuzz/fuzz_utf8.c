@@ -11,6 +11,7 @@
 #include "../ws_naive.h"
 #include "base/buf.h"
 #include "base/utf8.h"
+#include "wire/name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
