@@ -1,10 +1,11 @@
-/* impl.h — what the room's files share: room.c (thread, batches), join.c (arriving and leaving), message.c (messages), presence.c (who
+/* impl.h — what the room's files share: room.c (thread, batches), answer.c (errors, closes), join.c (arriving and leaving), message.c (messages), presence.c (who
  * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room/lockdown.c, sanction.c and moderate*.c (the
  * admin's side), addresses.c (where people came from), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include "flow/publish.h"
 #include "room/collector.h"
@@ -168,13 +169,28 @@ struct room {
 	bool has_free_pages;                                  /* the database may have some to give back */
 };
 
-/* room.c */
-void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid);
-void room_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
-struct session *room_session(const struct conn *c);
-/* The store refused what may use the reserve, because the disk is full. True: the reserve was given up, try once more. */
-bool room_made_room(struct room *r);
+/* answer.c: what one connection is told, below all that decides. */
+void answer_error(struct room *r, struct conn *c, enum error_code code, struct str text,
+                  struct str cid); /* text empty: what always is said */
+void answer_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
+void answer_not_joined(struct room *r, struct conn *c); /* a request before the join: closes it */
+#define CLOSE_KICKED 4001
+#define CLOSE_BANNED 4002
+/* Closes with this code, and tells old clients, which show errors but no close reasons. */
+void answer_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words);
+void answer_release(struct room *r, struct conn *c);  /* the room is done with it: its memory may go */
 void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
+
+/* The store refused what may use the reserve, because the disk is full. True: the reserve was given up, try once more. */
+static inline bool room_made_room(struct room *r)
+{
+	return store_was_full(r->o.store) && space_give_up_reserve(r->o.space);
+}
+
+static inline struct str str_of(const char *s)
+{
+	return s ? (struct str){ s, strlen(s) } : STR("");
+}
 
 /* join.c. prepare: store only; apply: after the commit. */
 void join_prepare(struct room *r, struct action *a);
@@ -231,10 +247,6 @@ char *sanction_words(const struct sanction *s, const char *otherwise); /* its re
 bool sanction_bars(struct room *r, struct action *a, const struct user *u);
 bool sanction_silences(struct room *r, struct action *a);
 bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
-#define CLOSE_KICKED 4001
-#define CLOSE_BANNED 4002
-/* moderate.c: closes with this code, and tells old clients, which show errors but no close reasons. */
-void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words);
 
 /* room/lockdown.c. load: before the thread runs. */
 void lockdown_load(struct room *r);

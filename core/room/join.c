@@ -249,14 +249,14 @@ static void subscribe(struct room *r, const struct session *s)
 static void refuse(struct room *r, struct action *a)
 {
 	if (a->rc == -WC_EDENIED) {
-		moderate_turn_away(r, a->e->conn, !is_dialect_2(a), CLOSE_BANNED, a->words);
+		answer_turn_away(r, a->e->conn, !is_dialect_2(a), CLOSE_BANNED, a->words);
 		publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn)); /* the join has been dealt with: nothing holds its memory */
 		return;
 	}
 	struct str words = a->words                      ? (struct str){ a->words, strlen(a->words) }
 	                   : a->error == ERR_BAD_REQUEST ? STR("already joined")
 	                                                 : STR("");
-	room_error_retry(r, a->e->conn, a->error, words, STR(""), a->retry_ms);
+	answer_error_retry(r, a->e->conn, a->error, words, STR(""), a->retry_ms);
 	if (a->session)
 		return;
 	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. In a lockdown no other
@@ -359,16 +359,11 @@ void join_page_ready(void *arg)
 
 /* --- Leaving */
 
-static void release(struct room *r, struct conn *c)
-{
-	publish_mail(r->pub, mail_new(MAIL_RELEASE, c));
-}
-
 void leave_apply(struct room *r, struct conn *c)
 {
-	struct session *s = room_session(c);
+	struct session *s = conn_session(c);
 	if (!s) {
-		release(r, c);
+		answer_release(r, c);
 		return;
 	}
 	struct user *u = s->user;
@@ -383,27 +378,19 @@ void leave_apply(struct room *r, struct conn *c)
 	session_done(r, s);
 }
 
-void session_done(struct room *r, struct session *s)
-{
-	if (--s->jobs > 0 || !s->is_closed)
-		return;
-	release(r, s->conn);
-	free(s);
-}
-
 /* --- A second device */
 
 void link_apply(struct room *r, struct action *a)
 {
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+		answer_not_joined(r, a->e->conn);
 		return;
 	}
 	if (s->dialect != DIALECT_2)
 		return;
 	if (r->admission.password.is_set && !s->is_admitted) {
-		room_error(r, a->e->conn, ERR_PASSWORD_REQUIRED, STR("The chat's password was changed: come in with it first"), STR(""));
+		answer_error(r, a->e->conn, ERR_PASSWORD_REQUIRED, STR("The chat's password was changed: come in with it first"), STR(""));
 		return;
 	}
 	/* One living code a person: a new one ends the old. */

@@ -159,7 +159,7 @@ bool limit_request(struct room *r, struct action *a)
 	if (obey(a, verdict, was_silent, wait_us, "Too many requests at once"))
 		return true;
 	metric_add(M_LIMITED_REQUESTS, 1);
-	room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, strlen(a->words) }, a->e->cid, a->retry_ms);
+	answer_error_retry(r, a->e->conn, a->error, (struct str){ a->words, strlen(a->words) }, a->e->cid, a->retry_ms);
 	limit_close(r, a);
 	return false;
 }

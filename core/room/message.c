@@ -346,7 +346,7 @@ void message_apply(struct room *r, struct action *a)
 {
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+		answer_not_joined(r, a->e->conn);
 		return;
 	}
 	if (a->is_deferred) {
@@ -364,8 +364,8 @@ void message_apply(struct room *r, struct action *a)
 			limit_give_back(r, a);
 		if (a->error == ERR_LOCKDOWN)
 			metric_add(M_LOCKDOWN_MESSAGES, 1);
-		room_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid,
-		                 a->retry_ms);
+		answer_error_retry(r, a->e->conn, a->error, (struct str){ a->words, a->words ? strlen(a->words) : 0 }, a->e->cid,
+		                   a->retry_ms);
 		limit_close(r, a);
 		return;
 	}
@@ -385,7 +385,7 @@ void typing_apply(struct room *r, struct action *a)
 {
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+		answer_not_joined(r, a->e->conn);
 		return;
 	}
 	if (lockdown_stops_typing(r) || !limit_typing(r, s->user))

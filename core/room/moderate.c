@@ -12,7 +12,6 @@
 #include "wire/name.h"
 
 #define CANDIDATES 20
-#define CLOSE_REASON_BYTES 123 /* what a close frame can carry */
 
 /* --- Arguments and answers */
 
@@ -241,38 +240,12 @@ void moderate_note(struct room *r, struct command *c)
 
 /* --- Sending away */
 
-void moderate_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words)
-{
-	struct str reason = str_of(words);
-	if (is_dialect_1) {
-		struct buf b, text;
-		buf_init(&text, 8192);
-		buf_puts(&text, code == CLOSE_BANNED ? "You are banned: " : "You were sent out: ");
-		buf_put(&text, reason.p, reason.len);
-		buf_init(&b, 64 * 1024);
-		encode_error(&b, DIALECT_1, ERR_BAD_REQUEST, (struct str){ text.p, text.len }, STR(""));
-		struct mail *m = mail_new(MAIL_INSERT, c);
-		m->at = publish_end(r->pub, c);
-		mail_part(m, frame_of_buf(&b));
-		publish_mail(r->pub, m);
-		buf_fini(&b);
-		buf_fini(&text);
-	}
-	size_t len = WC_MIN(reason.len, (size_t)CLOSE_REASON_BYTES);
-	while (len < reason.len && len && ((unsigned char)reason.p[len] & 0xc0) == 0x80)
-		len--;
-	char cut[CLOSE_REASON_BYTES + 1];
-	memcpy(cut, reason.p, len);
-	cut[len] = 0;
-	publish_close(r->pub, c, code == CLOSE_BANNED ? M_EVICTED_BANNED : M_EVICTED_KICKED, code, cut);
-}
-
 void mod_turn_away(struct room *r, struct session *s, int code, const char *words)
 {
 	if (s->is_sent_away)
 		return;
 	s->is_sent_away = true;
-	moderate_turn_away(r, s->conn, s->dialect == DIALECT_1, code, words);
+	answer_turn_away(r, s->conn, s->dialect == DIALECT_1, code, words);
 }
 
 static size_t turn_away_user(struct room *r, struct user *u, int code, const char *words)

@@ -428,8 +428,8 @@ static size_t tell_muted(struct room *r, const struct sanction *mute)
 			const struct session *s = r->users.sessions[d][i];
 			if (!sanction_is_of_user(mute, s->user) && !sanction_is_of_conn(mute, s->conn))
 				continue;
-			room_error_retry(r, s->conn, ERR_MUTED, (struct str){ text.p, text.len }, STR(""),
-			                 mute->until_ms ? mute->until_ms - r->now_ms : 0);
+			answer_error_retry(r, s->conn, ERR_MUTED, (struct str){ text.p, text.len }, STR(""),
+			                   mute->until_ms ? mute->until_ms - r->now_ms : 0);
 			n++;
 		}
 	buf_fini(&text);

@@ -7,11 +7,6 @@
 #include "room/impl.h"
 #include "room/moderate.h"
 
-static inline struct str str_of(const char *s)
-{
-	return s ? (struct str){ s, strlen(s) } : STR("");
-}
-
 /* Members of the answer, with the comma before each that needs one. */
 void mod_put_key(struct buf *b, const char *key);
 void mod_put_str(struct buf *b, const char *key, const char *value);

@@ -230,7 +230,7 @@ void page_apply(struct room *r, struct action *a)
 	const struct event *e = a->e;
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+		answer_not_joined(r, e->conn);
 		return;
 	}
 	if (s->dialect == DIALECT_1 && e->kind != EV_DM_HISTORY)
@@ -238,7 +238,7 @@ void page_apply(struct room *r, struct action *a)
 	if (r->is_quiet)
 		return;
 	if (s->jobs >= JOBS_MAX) {
-		room_error(r, e->conn, ERR_BUSY, STR(""), STR(""));
+		answer_error(r, e->conn, ERR_BUSY, STR(""), STR(""));
 		return;
 	}
 	int history_limit = r->o.options->history_limit;

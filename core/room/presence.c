@@ -420,7 +420,7 @@ void presence_who(struct room *r, struct action *a)
 	const struct event *e = a->e;
 	struct session *s = a->session;
 	if (!s) {
-		publish_close(r->pub, e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+		answer_not_joined(r, e->conn);
 		return;
 	}
 	if (s->dialect != DIALECT_2)

@@ -16,56 +16,6 @@
 #define GROUP_MAX 4096  /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
 #define JOINS_A_BATCH 4 /* a join costs as much as many messages: when thousands come at once, those who chat do not wait for them all */
 
-struct session *room_session(const struct conn *c)
-{
-	return conn_session(c);
-}
-
-static struct str default_words(enum error_code code)
-{
-	switch (code) {
-	case ERR_STORAGE:
-		return STR("The server cannot save messages now: its disk is full or failing. Tell its admin, and send again later");
-	case ERR_BAD_TOKEN: return STR("This sign-in is not known here. Join as new");
-	case ERR_BAD_CODE: return STR("This sign-in link was used already or has expired. Make a new one on the other device");
-	case ERR_PASSWORD_REQUIRED: return STR("This chat has a password. Say it as \"password\" in join");
-	case ERR_BAD_PASSWORD: return STR("That is not this chat's password");
-	case ERR_NO_SUCH_USER: return STR("There is nobody with this id");
-	case ERR_CID_REUSED: return STR("This cid was used for another message; that one stands");
-	case ERR_RATE_LIMITED: return STR("Too much at once. Wait a little");
-	case ERR_LOCKDOWN: return STR("An admin has locked this chat down. Try again later");
-	case ERR_BUSY: return STR("Too many requests at once. Wait for the answers");
-	default: return STR("Bad request");
-	}
-}
-
-void room_error(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid)
-{
-	room_error_retry(r, c, code, text, cid, 0);
-}
-
-void room_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms)
-{
-	const struct session *s = room_session(c);
-	struct buf b;
-	buf_init_sure(&b, 4096);
-	/* Before a join nothing says which dialect it is; `code` is what a dialect-2 client needs then, and an old one ignores it. */
-	encode_error_retry(&b, s ? s->dialect : DIALECT_2, code, text.len ? text : default_words(code), cid, retry_ms);
-	struct mail *m = mail_new(MAIL_INSERT, c);
-	m->at = publish_end(r->pub, c);
-	mail_part(m, frame_of_buf(&b));
-	publish_mail(r->pub, m);
-	buf_fini(&b);
-	metric_add(M_ERRORS, 1);
-	_Static_assert(M_ERROR_BUSY - M_ERROR_BAD_REQUEST + 1 == ERR_COUNT, "a metric for each code, in the same order");
-	metric_add((enum metric)(M_ERROR_BAD_REQUEST + code), 1);
-}
-
-bool room_made_room(struct room *r)
-{
-	return store_was_full(r->o.store) && space_give_up_reserve(r->o.space);
-}
-
 /* --- A group: events that share a transaction */
 
 static void storage_result(struct room *r, bool is_well)
@@ -227,9 +177,9 @@ static void apply(struct room *r, struct action *a)
 			               NULL, NULL);
 		break;
 	case EV_BAD:
-		room_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
+		answer_error(r, e->conn, e->bad.code, e->bad.text, e->cid);
 		if (!a->session)
-			publish_close(r->pub, e->conn, M_EVICTED_NOT_JOINED, WS_CLOSE_POLICY, "join first");
+			answer_not_joined(r, e->conn);
 		break;
 	case EV_ENDING:
 		publish_close(r->pub, e->conn, M_LEFT_CLOSED, e->end.code, e->end.reason); /* counted already, as what it was */
@@ -285,13 +235,13 @@ static void add_action(struct room *r, struct event *e)
 	memset(a, 0, sizeof(*a));
 	a->e = e;
 	if (e->conn)
-		a->session = room_session(e->conn);
+		a->session = conn_session(e->conn);
 }
 
 /* Kicked, banned or flooding: what it had sent before its socket closed counts no more. */
 static bool is_sent_away(const struct conn *c)
 {
-	const struct session *s = c ? room_session(c) : NULL;
+	const struct session *s = c ? conn_session(c) : NULL;
 	return s && s->is_sent_away;
 }
 
@@ -303,7 +253,7 @@ static struct event *hold_back_joins(struct room *r, struct event *list)
 	struct event **end = &list;
 	while (*end) {
 		struct event *e = *end;
-		if (e->kind != EV_JOIN || room_session(e->conn)) {
+		if (e->kind != EV_JOIN || conn_session(e->conn)) {
 			end = &e->next;
 			continue;
 		}
