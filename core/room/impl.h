@@ -286,7 +286,7 @@ void presence_fini(struct room *r);
 
 /* pages.c */
 void page_apply(struct room *r, struct action *a); /* dm_history, history, sync */
-/* An identity's peers and, if asked, the page after since, read by a helper; goes on with join_page_ready. */
+/* An identity's peers and, if asked, the page after since, read by a helper. */
 struct join_page {
 	struct room *room;
 	struct session *session;
@@ -294,17 +294,17 @@ struct join_page {
 	bool wants_page;
 	bool is_new_token;
 	uint8_t token[WC_TOKEN_BYTES];
+	void (*ready)(void *join_page); /* gets it back, with what was found. Thread: room */
 	/* found */
 	uint64_t peer_ids[200], peer_last[200];
 	char *peer_names[200];
 	int peer_count;
-	struct buf history;  /* "history":[…]} */
-	struct shbuf *ready; /* the same, where the tail had it */
+	struct buf history; /* "history":[…]} */
+	struct shbuf *tail; /* the same, where the tail had it */
 	bool gap, reset;
 	int rc;
 };
 void join_page_submit(struct room *r, struct join_page *p);
-void join_page_ready(void *join_page); /* join.c */
 
 /* chores.c: retention, checkpoints, vacuum, collecting blobs. */
 void chores_tick(struct room *r);

@@ -274,6 +274,34 @@ static void count_sessions(struct room *r)
 	metric_set(M_SESSIONS_2, n[DIALECT_2]);
 }
 
+static void page_ready(void *arg)
+{
+	struct join_page *p = arg;
+	struct room *r = p->room;
+	struct session *s = p->session;
+	struct user *u = s->user;
+	if (!s->is_closed) {
+		if (!u->peers_are_known && p->rc == 0) {
+			u->peers_are_known = true;
+			for (int i = p->peer_count; i-- > 0;)
+				user_add_peer(u, p->peer_ids[i], (struct str){ p->peer_names[i], strlen(p->peer_names[i]) },
+				              p->peer_last[i]);
+		}
+		struct init in = { .session = s, .token = p->is_new_token ? p->token : NULL, .gap = p->gap, .reset = p->reset };
+		in.history = p->tail;
+		p->tail = NULL;
+		if (!in.history && p->rc == 0)
+			in.history = p->history.failed ? NULL : shbuf_copy(p->history.p, p->history.len);
+		send_init(r, &in, true);
+	}
+	for (int i = 0; i < p->peer_count; i++)
+		free(p->peer_names[i]);
+	buf_fini(&p->history);
+	shbuf_unref(p->tail);
+	free(p);
+	session_done(r, s);
+}
+
 void join_apply(struct room *r, struct action *a)
 {
 	if (a->rc) {
@@ -320,41 +348,14 @@ void join_apply(struct room *r, struct action *a)
 		                 .upto = r->applied_id,
 		                 .wants_page = needs_page,
 		                 .reset = in.reset,
-		                 .is_new_token = a->has_token };
+		                 .is_new_token = a->has_token,
+		                 .ready = page_ready };
 	memcpy(p->token, a->token, WC_TOKEN_BYTES);
 	/* A page that the tail has is taken now: later it may hold what comes live as well. */
 	if (!needs_page)
-		p->ready = has_since ? tail_since(r->tail, e->join.since, u->id) : tail_history(r->tail, DIALECT_2, u->id);
+		p->tail = has_since ? tail_since(r->tail, e->join.since, u->id) : tail_history(r->tail, DIALECT_2, u->id);
 	s->jobs++;
 	join_page_submit(r, p);
-}
-
-void join_page_ready(void *arg)
-{
-	struct join_page *p = arg;
-	struct room *r = p->room;
-	struct session *s = p->session;
-	struct user *u = s->user;
-	if (!s->is_closed) {
-		if (!u->peers_are_known && p->rc == 0) {
-			u->peers_are_known = true;
-			for (int i = p->peer_count; i-- > 0;)
-				user_add_peer(u, p->peer_ids[i], (struct str){ p->peer_names[i], strlen(p->peer_names[i]) },
-				              p->peer_last[i]);
-		}
-		struct init in = { .session = s, .token = p->is_new_token ? p->token : NULL, .gap = p->gap, .reset = p->reset };
-		in.history = p->ready;
-		p->ready = NULL;
-		if (!in.history && p->rc == 0)
-			in.history = p->history.failed ? NULL : shbuf_copy(p->history.p, p->history.len);
-		send_init(r, &in, true);
-	}
-	for (int i = 0; i < p->peer_count; i++)
-		free(p->peer_names[i]);
-	buf_fini(&p->history);
-	shbuf_unref(p->ready);
-	free(p);
-	session_done(r, s);
 }
 
 /* --- Leaving */

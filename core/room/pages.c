@@ -296,7 +296,7 @@ static void run_join_page(void *arg, struct store_reader *r)
 		p->history = j.out;
 		p->rc = rc < 0 ? rc : 0;
 	}
-	call_room(p->room, join_page_ready, p);
+	call_room(p->room, p->ready, p);
 }
 
 void join_page_submit(struct room *r, struct join_page *p)
