@@ -1,14 +1,14 @@
 // Where it all comes together: which screen is shown, which conversation is open, keys, the service worker.
 // The parts find each other through bus.js; the generator inlines all of them in the order of their imports.
-import { $, h, fill, icon, toggle } from './dom.js';
-import { on, emit } from './bus.js';
-import { fmtDuration, initLang, reasonOf, t } from './i18n.js';
-import { recall } from './prefs.js';
-import { conv, GENERAL, isDm, keyOf, knowUser, me, nameOf, takeReadMarks, users, world } from './model.js';
-import { connect, watchNetwork } from './net.js';
-import { initSession, leave, neighbours, openHistory, start, token } from './session.js';
-import { forgetOutbox, initOutbox } from './outbox.js';
-import { initPlayer, togglePlay } from './player.js';
+import { $, h, fill, icon, toggle } from './base/dom.js';
+import { on, emit } from './base/bus.js';
+import { fmtDuration, initLang, reasonOf, t } from './base/i18n.js';
+import { recall } from './base/prefs.js';
+import { conv, GENERAL, isDm, keyOf, knowUser, me, nameOf, takeReadMarks, users, world } from './talk/model.js';
+import { connect, watchNetwork } from './talk/net.js';
+import { initSession, leave, neighbours, openHistory, start, token } from './talk/session.js';
+import { forgetOutbox, initOutbox } from './talk/outbox.js';
+import { initPlayer, togglePlay } from './media/player.js';
 import { errorText, urlOf } from './ui/message.js';
 import { ask, narrow, toast, topDialog } from './ui/toast.js';
 import { initComposer, openComposer } from './ui/composer.js';

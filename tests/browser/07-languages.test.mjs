@@ -16,7 +16,7 @@ after(async () => {
 
 const assets = new URL('../../assets/', import.meta.url);
 const source = (name) => fs.readFileSync(new URL(name, assets), 'utf8');
-const table = async (code) => (await import('data:text/javascript;base64,' + Buffer.from(source(`js/lang/${code}.js`)).toString('base64')))[code];
+const table = async (code) => (await import('data:text/javascript;base64,' + Buffer.from(source(`js/base/lang/${code}.js`)).toString('base64')))[code];
 
 test('both tables have the same words, the same gaps, and every plural form their language has', async () => {
 	const [en, ru] = [await table('en'), await table('ru')];

@@ -1,15 +1,15 @@
 // Where one writes: text with completion, drafts, the "only X will see this" bar, files waiting to be sent. Voice is ui/voice.js.
-import { $, h, fill, icon, avatar, toggle, debounce } from '../dom.js';
-import { on, emit } from '../bus.js';
-import { t, tn, fmtSize } from '../i18n.js';
-import { findByName, GENERAL, isDm, isReadOnly, limits, me, nameOf, users, world } from '../model.js';
-import { recallEntry, rememberEntry } from '../prefs.js';
-import { askWho, sendTyping } from '../session.js';
-import { maxBytes, post } from '../outbox.js';
-import { emoji, emojiOf, findEmoji } from '../emoji.js';
+import { $, h, fill, icon, avatar, toggle, debounce } from '../base/dom.js';
+import { on, emit } from '../base/bus.js';
+import { t, tn, fmtSize } from '../base/i18n.js';
+import { findByName, GENERAL, isDm, isReadOnly, limits, me, nameOf, users, world } from '../talk/model.js';
+import { recallEntry, rememberEntry } from '../base/prefs.js';
+import { askWho, sendTyping } from '../talk/session.js';
+import { maxBytes, post } from '../talk/outbox.js';
+import { emoji, emojiOf, findEmoji } from '../media/emoji.js';
 import { closePopup, openPopup, popup, popupKey } from './popup.js';
 import { toast } from './toast.js';
-import { net } from '../net.js';
+import { net } from '../talk/net.js';
 
 const input = $('#input'), sendButton = $('#send'), micButton = $('#mic'), notice = $('#composer-notice'), tray = $('#tray');
 const picker = $('#emoji-panel'), pickerButton = $('#emoji');

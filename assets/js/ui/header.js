@@ -1,10 +1,10 @@
 // The bar above the messages: whom one talks to, who is typing, mute; below it, what the connection is doing and announcements.
-import { $, h, fill, icon, avatar, throttle, toggle } from '../dom.js';
-import { on, emit } from '../bus.js';
-import { fmtDay, fmtNumber, fmtTime, sameDay, t, tn } from '../i18n.js';
-import { conv, convs, GENERAL, isDm, isMuted, me, nameOf, setMuted, users, world } from '../model.js';
-import { net, retryNow } from '../net.js';
-import { session, typingIn } from '../session.js';
+import { $, h, fill, icon, avatar, throttle, toggle } from '../base/dom.js';
+import { on, emit } from '../base/bus.js';
+import { fmtDay, fmtNumber, fmtTime, sameDay, t, tn } from '../base/i18n.js';
+import { conv, convs, GENERAL, isDm, isMuted, me, nameOf, setMuted, users, world } from '../talk/model.js';
+import { net, retryNow } from '../talk/net.js';
+import { session, typingIn } from '../talk/session.js';
 
 const title = $('#chat-title'), sub = $('#chat-sub'), face = $('#chat-face'), mute = $('#mute'), status = $('#status');
 

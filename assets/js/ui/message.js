@@ -1,15 +1,15 @@
 // One message as DOM: its bubble by kind, its state, its actions. A row is rebuilt when the message changes; grouping is only classes.
-import { h, icon, avatar, clamp, hueOf, fill } from '../dom.js';
-import { emit } from '../bus.js';
-import { t, fmtTime, fmtFull, fmtSize, fmtDuration, fmtNumber, fmtDay } from '../i18n.js';
-import { isMine, limits, mentionsMe } from '../model.js';
-import { net } from '../net.js';
-import { markup } from '../markup.js';
-import { isEmojiOnly } from '../emoji.js';
-import { discard, previews, retry } from '../outbox.js';
-import { waveformView } from '../waveform.js';
+import { h, icon, avatar, clamp, hueOf, fill } from '../base/dom.js';
+import { emit } from '../base/bus.js';
+import { t, fmtTime, fmtFull, fmtSize, fmtDuration, fmtNumber, fmtDay } from '../base/i18n.js';
+import { isMine, limits, mentionsMe } from '../talk/model.js';
+import { net } from '../talk/net.js';
+import { markup } from '../media/markup.js';
+import { isEmojiOnly } from '../media/emoji.js';
+import { discard, previews, retry } from '../talk/outbox.js';
+import { waveformView } from '../media/waveform.js';
 import { copyText } from './toast.js';
-import { player, playerKey, togglePlay, seekTo, nextRate, currentRate } from '../player.js';
+import { player, playerKey, togglePlay, seekTo, nextRate, currentRate } from '../media/player.js';
 
 const IMAGES = ['image/png', 'image/jpeg', 'image/gif', 'image/webp', 'image/avif'];
 const VIDEOS = ['video/mp4', 'video/webm'];

@@ -1,9 +1,9 @@
 // What calls a person back to the tab: the title, notifications and a tone, for private messages and mentions; nothing for what is muted.
-import { on, emit } from '../bus.js';
-import { t } from '../i18n.js';
-import { isDm, isMuted, mentionsMe, totals, world } from '../model.js';
-import { recall, recallEntry, remember } from '../prefs.js';
-import { throttle } from '../dom.js';
+import { on, emit } from '../base/bus.js';
+import { t } from '../base/i18n.js';
+import { isDm, isMuted, mentionsMe, totals, world } from '../talk/model.js';
+import { recall, recallEntry, remember } from '../base/prefs.js';
+import { throttle } from '../base/dom.js';
 import { isPicture, summary } from './message.js';
 
 const CALL_AFTER_MS = 500;   // what another tab has read is known within this

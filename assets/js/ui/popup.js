@@ -1,5 +1,5 @@
 // A list above the composer to pick from, by keyboard and by touch, while the focus stays in the text.
-import { $, h, fill, toggle } from '../dom.js';
+import { $, h, fill, toggle } from '../base/dom.js';
 
 const box = $('#suggest');
 let items = [], chosen = 0, onPick = null, input = null;

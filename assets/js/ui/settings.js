@@ -1,11 +1,11 @@
 // Settings: looks, language, notifications, a second device, leaving. Also applies the theme.
-import { $, h, fill, avatar } from '../dom.js';
-import { on, emit } from '../bus.js';
-import { t, tn, LANGS, setLang } from '../i18n.js';
-import { me, world } from '../model.js';
-import { recall, remember } from '../prefs.js';
-import { send } from '../net.js';
-import { qrView } from '../qr.js';
+import { $, h, fill, avatar } from '../base/dom.js';
+import { on, emit } from '../base/bus.js';
+import { t, tn, LANGS, setLang } from '../base/i18n.js';
+import { me, world } from '../talk/model.js';
+import { recall, remember } from '../base/prefs.js';
+import { send } from '../talk/net.js';
+import { qrView } from '../media/qr.js';
 import { canNotify, notifyOn, playTone, setNotify, setSound, soundOn } from './notify.js';
 import { ask, copyText, openDialog } from './toast.js';
 

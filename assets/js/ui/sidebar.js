@@ -1,11 +1,11 @@
 // The list at the side: conversations, people who are here, and the search among them.
-import { $, h, icon, avatar, throttle, debounce, toggle } from '../dom.js';
-import { on, emit } from '../bus.js';
-import { t, tn, fmtWhen, fmtNumber, unreadText } from '../i18n.js';
-import { conv, convs, GENERAL, isDm, isMine, isMuted, me, nameOf, users, world } from '../model.js';
-import { askWho, typingIn } from '../session.js';
-import { asMessage } from '../outbox.js';
-import { net } from '../net.js';
+import { $, h, icon, avatar, throttle, debounce, toggle } from '../base/dom.js';
+import { on, emit } from '../base/bus.js';
+import { t, tn, fmtWhen, fmtNumber, unreadText } from '../base/i18n.js';
+import { conv, convs, GENERAL, isDm, isMine, isMuted, me, nameOf, users, world } from '../talk/model.js';
+import { askWho, typingIn } from '../talk/session.js';
+import { asMessage } from '../talk/outbox.js';
+import { net } from '../talk/net.js';
 import { summary } from './message.js';
 import { draftOf } from './composer.js';
 import { copyText } from './toast.js';

@@ -1,11 +1,11 @@
 // The messages of the open conversation. Only a window of them is in the DOM; it slides with the scroll, and what is seen never jumps.
-import { $, h, fill, icon, toggle, debounce } from '../dom.js';
-import { on, emit } from '../bus.js';
-import { t, tn, sameDay, fmtNumber } from '../i18n.js';
-import { conv, isDm, isMine, lowerBound, markRead, me, nameOf, world } from '../model.js';
-import { net } from '../net.js';
-import { loadOlder } from '../session.js';
-import { asMessage } from '../outbox.js';
+import { $, h, fill, icon, toggle, debounce } from '../base/dom.js';
+import { on, emit } from '../base/bus.js';
+import { t, tn, sameDay, fmtNumber } from '../base/i18n.js';
+import { conv, isDm, isMine, lowerBound, markRead, me, nameOf, world } from '../talk/model.js';
+import { net } from '../talk/net.js';
+import { loadOlder } from '../talk/session.js';
+import { asMessage } from '../talk/outbox.js';
 import { messageRow, setRowFrame, showProgress } from './message.js';
 
 const FIRST = 80;            // rows put in at opening

@@ -1,7 +1,7 @@
 // Passing notes at the lower edge, and dialogs that want an answer.
 // On a phone "back" closes what lies over the page: while a dialog is open, the history has one step more, marked `layer`.
-import { $, h, icon } from '../dom.js';
-import { t } from '../i18n.js';
+import { $, h, icon } from '../base/dom.js';
+import { t } from '../base/i18n.js';
 
 export const narrow = matchMedia('(max-width: 759px)');
 

@@ -1,11 +1,11 @@
 // Recording by hand: hold to record, release to send, slide away to cancel, slide up to lock. By keyboard: press to start, then Send or Cancel.
-import { $, toggle, clamp } from '../dom.js';
-import { on } from '../bus.js';
-import { t, fmtDuration } from '../i18n.js';
-import { isReadOnly, world } from '../model.js';
-import { startRecording } from '../recorder.js';
-import { maxBytes, post } from '../outbox.js';
-import { stopPlayer } from '../player.js';
+import { $, toggle, clamp } from '../base/dom.js';
+import { on } from '../base/bus.js';
+import { t, fmtDuration } from '../base/i18n.js';
+import { isReadOnly, world } from '../talk/model.js';
+import { startRecording } from '../media/recorder.js';
+import { maxBytes, post } from '../talk/outbox.js';
+import { stopPlayer } from '../media/player.js';
 import { tell, toast } from './toast.js';
 
 const TAP_MS = 350;            // shorter than this was a tap, not a hold

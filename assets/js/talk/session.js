@@ -1,6 +1,6 @@
 // The talk with the server in dialect 2: join, resume, history pages, presence. Turns frames into changes of the model.
-import { emit, on } from './bus.js';
-import { recall, remember, forgetIdentity } from './prefs.js';
+import { emit, on } from '../base/bus.js';
+import { recall, remember, forgetIdentity } from '../base/prefs.js';
 import { net, connect, disconnect, send, setReady } from './net.js';
 import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages, forgetPassersBy,
 	forgetEverything, lowerBound } from './model.js';

@@ -1,5 +1,5 @@
 // A QR code for the sign-in link: bytes, error correction M, versions 1–10. After ISO/IEC 18004; only what a link needs.
-import { svg } from './dom.js';
+import { svg } from '../base/dom.js';
 
 // Per version, level M: data codewords per block ×count (two groups), error correction codewords per block.
 const LAYOUT = [null, [10, 1, 16, 0, 0], [16, 1, 28, 0, 0], [26, 1, 44, 0, 0], [18, 2, 32, 0, 0], [24, 2, 43, 0, 0], [16, 4, 27, 0, 0], [18, 4, 31, 0, 0],

@@ -1,6 +1,6 @@
 // The one voice that plays: which message, where in it, how fast; and the next one after it. Views subscribe to 'player'.
-import { emit } from './bus.js';
-import { recall, remember } from './prefs.js';
+import { emit } from '../base/bus.js';
+import { recall, remember } from '../base/prefs.js';
 
 const audio = new Audio();
 audio.preload = 'auto';

@@ -1,7 +1,7 @@
 // What the page knows: me, people, conversations and their messages. Owns the order and the once-only of messages. No DOM, no network.
-import { emit } from './bus.js';
-import { recall, recallEntry, rememberEntry } from './prefs.js';
-import { debounce } from './dom.js';
+import { emit } from '../base/bus.js';
+import { recall, recallEntry, rememberEntry } from '../base/prefs.js';
+import { debounce } from '../base/dom.js';
 
 export const GENERAL = 0;   // the key of the general chat; a private one has its other person's id
 

@@ -1,6 +1,6 @@
 // A message's text as DOM: paragraphs, links, mentions, `code` and ```blocks```. Only text nodes and elements made here.
-import { h } from './dom.js';
-import { me, wordEdge } from './model.js';
+import { h } from '../base/dom.js';
+import { me, wordEdge } from '../talk/model.js';
 
 // An @ within a word (an address) is no mention; that is asked below, for older browsers cannot look behind.
 const TOKEN = /`([^`\n]+)`|(https?:\/\/[^\s<>"'`]+|www\.[^\s<>"'`]+\.[^\s<>"'`]+)|@([\p{L}\p{N}_][\p{L}\p{N}_.\-]*)/gu;

@@ -1,5 +1,5 @@
 // Loudness over time: packed into the message as base64 digits (0..63 each), drawn as bars.
-import { svg } from './dom.js';
+import { svg } from '../base/dom.js';
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const MAX_POINTS = 64;

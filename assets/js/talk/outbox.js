@@ -1,10 +1,10 @@
 // What is written and not yet confirmed: queued → (uploading) → sending → gone by its echo, or failed with a reason and a way to retry.
 // The same cid goes with every attempt, so that the server stores it once however often it is tried; also after the tab was closed.
-import { emit, on } from './bus.js';
+import { emit, on } from '../base/bus.js';
 import { net, send } from './net.js';
 import { conv, isDm, isReadOnly, keyOf, limits, me } from './model.js';
-import { randomId } from './dom.js';
-import { shelfAll, shelfDrop, shelfPut } from './idb.js';
+import { randomId } from '../base/dom.js';
+import { shelfAll, shelfDrop, shelfPut } from '../base/idb.js';
 import { uploadOnce } from './upload.js';
 
 const UPLOADS_AT_ONCE = 2;

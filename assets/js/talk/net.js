@@ -1,5 +1,5 @@
 // The one WebSocket: connecting, noticing that it died, coming back. Knows frames only as JSON; what they mean is session.js.
-import { emit } from './bus.js';
+import { emit } from '../base/bus.js';
 
 // stopped: not wanted · connecting · joining: open, no init yet · ready · waiting: until retryAt · offline: until the network returns
 export const net = { state: 'stopped', retryAt: 0, everReady: false };
