@@ -1,4 +1,6 @@
 // Building the DOM. Everything becomes text nodes and attributes: there is no path from a string to markup here.
+import { hueOf } from './util.js';
+
 const SVG = 'http://www.w3.org/2000/svg';
 
 function append(el, kids) {
@@ -43,40 +45,7 @@ export function toggle(el, isShown) {
 	el.hidden = !isShown;
 }
 
-// At most one call per `ms`, the last one always kept.
-export function throttle(fn, ms) {
-	let timer = 0, last = -ms;
-	return () => {
-		if (timer) return;
-		const wait = Math.max(0, last + ms - performance.now());
-		timer = setTimeout(() => {
-			timer = 0;
-			last = performance.now();
-			fn();
-		}, wait);
-	};
-}
-
-export function debounce(fn, ms) {
-	let timer = 0;
-	return (...args) => {
-		clearTimeout(timer);
-		timer = setTimeout(fn, ms, ...args);
-	};
-}
-
-export const clamp = (n, lo, hi) => Math.min(hi, Math.max(lo, n));
-
-// A stable hue for a person, spread so that neighbouring ids differ clearly.
-export const hueOf = (id) => Math.round((id * 137.508) % 360);
-
 export function avatar(id, name, cls = '') {
 	const first = [...name.replace(/^[^\p{L}\p{N}\p{Extended_Pictographic}]+/u, '')][0] ?? [...name][0] ?? '?';
 	return h('span', { class: `avatar ${cls}`, 'aria-hidden': 'true', vars: { '--hue': hueOf(id) } }, first.toUpperCase());
-}
-
-// The latest random source wins over Math.random: these become keys that the server remembers for long.
-export function randomId() {
-	const bytes = crypto.getRandomValues(new Uint8Array(15));
-	return btoa(String.fromCharCode(...bytes)).replace(/\+/g, '-').replace(/\//g, '_');
 }

@@ -117,9 +117,6 @@ export function fmtWhen(at) {
 	return ago <= 0 ? formats.time.format(at) : ago < 7 ? formats.weekday.format(at) : formats.short.format(at);
 }
 
-// Of a conversation whose unread messages go on before what is loaded: at least so many.
-export const unreadText = (c) => fmtNumber(c.unread) + (c.isLoaded && !c.isComplete && c.items[0]?.id > c.lastRead ? '+' : '');
-
 export function fmtSize(bytes) {
 	const units = table.units;
 	let unit = 0;

@@ -1,6 +1,6 @@
 // A message's text as DOM: paragraphs, links, mentions, `code` and ```blocks```. Only text nodes and elements made here.
 import { h } from '../base/dom.js';
-import { me, wordEdge } from '../talk/model.js';
+import { wordEdge } from '../base/util.js';
 
 // An @ within a word (an address) is no mention; that is asked below, for older browsers cannot look behind.
 const TOKEN = /`([^`\n]+)`|(https?:\/\/[^\s<>"'`]+|www\.[^\s<>"'`]+\.[^\s<>"'`]+)|@([\p{L}\p{N}_][\p{L}\p{N}_.\-]*)/gu;
@@ -23,16 +23,16 @@ function link(raw) {
 	return h('a', { href: url.href, target: '_blank', rel: 'noopener noreferrer' }, raw);
 }
 
-function mention(text, at) {
-	const mine = '@' + me.name;
-	// My own name may hold spaces; the pattern above cannot know that.
-	if (me.name && text.slice(at, at + mine.length).toLowerCase() === mine.toLowerCase()) {
+// The reader's own name may hold spaces; the pattern above cannot know that.
+function mention(text, at, reader) {
+	const mine = '@' + reader;
+	if (reader && text.slice(at, at + mine.length).toLowerCase() === mine.toLowerCase()) {
 		return { node: h('span', { class: 'mention me' }, text.slice(at, at + mine.length)), length: mine.length };
 	}
 	return null;
 }
 
-function inline(text, out) {
+function inline(text, out, reader) {
 	let from = 0;
 	TOKEN.lastIndex = 0;
 	for (let m; (m = TOKEN.exec(text));) {
@@ -46,7 +46,7 @@ function inline(text, out) {
 		} else if (m.index && wordEdge.test(text[m.index - 1])) {
 			continue;
 		} else {
-			const own = mention(text, m.index);
+			const own = mention(text, m.index, reader);
 			node = own?.node ?? h('span', { class: 'mention' }, m[0]);
 			length = own?.length ?? length;
 		}
@@ -58,12 +58,12 @@ function inline(text, out) {
 	if (from < text.length) out.push(text.slice(from));
 }
 
-export function markup(text) {
+export function markup(text, reader) {
 	const out = [];
 	const parts = text.split(/```(?:[\w+#-]*\n)?([\s\S]*?)```\n?/);
 	parts.forEach((part, i) => {
 		if (i % 2) out.push(h('pre', { tabindex: '0' }, h('code', {}, part.replace(/\n$/, ''))));
-		else if (part) inline(part, out);
+		else if (part) inline(part, out, reader);
 	});
 	return out;
 }

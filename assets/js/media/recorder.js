@@ -1,5 +1,6 @@
 // The microphone: one recording at a time, its level while it runs, and at the end a blob with duration and waveform. No UI.
-import { packWaveform, webmWithDuration } from './waveform.js';
+import { packWaveform } from './waveform.js';
+import { webmWithDuration } from './webm.js';
 
 // What Safari, Firefox and Chrome all play comes first; each records at least one of the rest.
 const FORMATS = ['audio/mp4;codecs=mp4a.40.2', 'audio/webm;codecs=opus', 'audio/mp4', 'audio/ogg;codecs=opus', 'audio/webm'];

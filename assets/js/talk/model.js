@@ -1,7 +1,7 @@
 // What the page knows: me, people, conversations and their messages. Owns the order and the once-only of messages. No DOM, no network.
 import { emit } from '../base/bus.js';
 import { recall, recallEntry, rememberEntry } from '../base/prefs.js';
-import { debounce } from '../base/dom.js';
+import { debounce, wordEdge } from '../base/util.js';
 
 export const GENERAL = 0;   // the key of the general chat; a private one has its other person's id
 
@@ -90,11 +90,18 @@ export function lowerBound(items, id) {
 	return lo;
 }
 
+// The nearest wanted messages on both sides of message `id` in a conversation: {before, after}, null where there is none.
+export function neighbours(c, id, isWanted) {
+	const at = lowerBound(c.items, id);
+	let before = null, after = null;
+	for (let i = at - 1; i >= 0 && !before; i--) if (isWanted(c.items[i])) before = c.items[i];
+	for (let i = at + 1; i < c.items.length && !after; i++) if (isWanted(c.items[i])) after = c.items[i];
+	return { before, after };
+}
+
 function isShape(m) {
 	return Number.isSafeInteger(m.id) && m.id > 0 && Number.isFinite(m.at) && Number.isSafeInteger(m.from_id) && typeof m.from_name === 'string';
 }
-
-export const wordEdge = /[\p{L}\p{N}_]/u;
 
 export function mentionsMe(m) {
 	if (m.type !== 'text' || typeof m.text !== 'string' || !me.name) return false;

@@ -3,7 +3,7 @@
 import { emit, on } from '../base/bus.js';
 import { net, send } from './net.js';
 import { conv, isDm, isReadOnly, keyOf, limits, me } from './model.js';
-import { randomId } from '../base/dom.js';
+import { randomId } from '../base/util.js';
 import { shelfAll, shelfDrop, shelfPut } from '../base/idb.js';
 import { uploadOnce } from './upload.js';
 

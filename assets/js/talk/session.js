@@ -3,7 +3,7 @@ import { emit, on } from '../base/bus.js';
 import { recall, remember, forgetIdentity } from '../base/prefs.js';
 import { net, connect, disconnect, send, setReady } from './net.js';
 import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages, forgetPassersBy,
-	forgetEverything, lowerBound } from './model.js';
+	forgetEverything, keyOf } from './model.js';
 
 const PAGE = 50;
 const PREVIEWS = 12;          // private conversations whose last messages are fetched ahead of opening them; of those with news, four times as many
@@ -118,7 +118,7 @@ function startReading(general, events) {
 function takeNews(messages) {
 	const touched = new Set();
 	for (const m of messages) {
-		const c = conv(m.dm ? (m.from_id === me.id ? m.to_id ?? me.id : m.from_id) : GENERAL);
+		const c = conv(keyOf(m));
 		touched.add(c);
 		c.typing.delete(m.from_id);
 		if (countUnread(c, m)) emit('news', c, m);
@@ -319,13 +319,4 @@ export function initSession() {
 		for (const c of convs.values()) c.isLoading = false;
 		if (world.openKey != null) emit('conv', conv(world.openKey));
 	});
-}
-
-// The messages of a conversation around `id`, for whoever needs neighbours: [before, after] of the same type.
-export function neighbours(c, id, isWanted) {
-	const at = lowerBound(c.items, id);
-	let before = null, after = null;
-	for (let i = at - 1; i >= 0 && !before; i--) if (isWanted(c.items[i])) before = c.items[i];
-	for (let i = at + 1; i < c.items.length && !after; i++) if (isWanted(c.items[i])) after = c.items[i];
-	return { before, after };
 }

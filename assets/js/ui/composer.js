@@ -1,5 +1,6 @@
 // Where one writes: text with completion, drafts, the "only X will see this" bar, files waiting to be sent. Voice is ui/voice.js.
-import { $, h, fill, icon, avatar, toggle, debounce } from '../base/dom.js';
+import { $, h, fill, icon, avatar, toggle } from '../base/dom.js';
+import { debounce } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
 import { t, tn, fmtSize } from '../base/i18n.js';
 import { findByName, GENERAL, isDm, isReadOnly, limits, me, nameOf, users, world } from '../talk/model.js';

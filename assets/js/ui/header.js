@@ -1,5 +1,6 @@
 // The bar above the messages: whom one talks to, who is typing, mute; below it, what the connection is doing and announcements.
-import { $, h, fill, icon, avatar, throttle, toggle } from '../base/dom.js';
+import { $, h, fill, icon, avatar, toggle } from '../base/dom.js';
+import { throttle } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
 import { fmtDay, fmtNumber, fmtTime, sameDay, t, tn } from '../base/i18n.js';
 import { conv, convs, GENERAL, isDm, isMuted, me, nameOf, setMuted, users, world } from '../talk/model.js';

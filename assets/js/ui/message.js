@@ -1,8 +1,9 @@
 // One message as DOM: its bubble by kind, its state, its actions. A row is rebuilt when the message changes; grouping is only classes.
-import { h, icon, avatar, clamp, hueOf, fill } from '../base/dom.js';
+import { h, icon, avatar, fill } from '../base/dom.js';
+import { clamp, hueOf } from '../base/util.js';
 import { emit } from '../base/bus.js';
 import { t, fmtTime, fmtFull, fmtSize, fmtDuration, fmtNumber, fmtDay } from '../base/i18n.js';
-import { isMine, limits, mentionsMe } from '../talk/model.js';
+import { isMine, limits, me, mentionsMe } from '../talk/model.js';
 import { net } from '../talk/net.js';
 import { markup } from '../media/markup.js';
 import { isEmojiOnly } from '../media/emoji.js';
@@ -163,7 +164,7 @@ function content(m) {
 	const url = urlOf(m);
 	if (m.type === 'text') {
 		const text = String(m.text ?? '');
-		return h('div', { class: `text ${isEmojiOnly(text) ? 'big' : ''}`, dir: 'auto' }, markup(text));
+		return h('div', { class: `text ${isEmojiOnly(text) ? 'big' : ''}`, dir: 'auto' }, markup(text, me.name));
 	}
 	if (m.type === 'voice') return voiceView(m, url);
 	const mime = mimeOf(m);

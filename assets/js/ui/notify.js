@@ -3,7 +3,7 @@ import { on, emit } from '../base/bus.js';
 import { t } from '../base/i18n.js';
 import { isDm, isMuted, mentionsMe, totals, world } from '../talk/model.js';
 import { recall, recallEntry, remember } from '../base/prefs.js';
-import { throttle } from '../base/dom.js';
+import { throttle } from '../base/util.js';
 import { isPicture, summary } from './message.js';
 
 const CALL_AFTER_MS = 500;   // what another tab has read is known within this

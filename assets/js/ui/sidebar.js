@@ -1,7 +1,8 @@
 // The list at the side: conversations, people who are here, and the search among them.
-import { $, h, icon, avatar, throttle, debounce, toggle } from '../base/dom.js';
+import { $, h, icon, avatar, toggle } from '../base/dom.js';
+import { throttle, debounce } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
-import { t, tn, fmtWhen, fmtNumber, unreadText } from '../base/i18n.js';
+import { t, tn, fmtWhen, fmtNumber } from '../base/i18n.js';
 import { conv, convs, GENERAL, isDm, isMine, isMuted, me, nameOf, users, world } from '../talk/model.js';
 import { askWho, typingIn } from '../talk/session.js';
 import { asMessage } from '../talk/outbox.js';
@@ -40,6 +41,9 @@ function previewOf(c) {
 	const from = isMine(m) ? t('you') : isDm(c.key) ? '' : m.from_name;
 	return [from && [h('bdi', { class: 'from' }, from), ': '], h('bdi', {}, summary(m))];
 }
+
+// "50+" where unread messages go on before those that are loaded.
+const unreadText = (c) => fmtNumber(c.unread) + (c.isLoaded && !c.isComplete && c.items[0]?.id > c.lastRead ? '+' : '');
 
 function talkRow(c) {
 	const name = c.key === GENERAL ? t('general') : c.key === me.id ? t('notes') : nameOf(c.key);

@@ -1,5 +1,6 @@
 // The messages of the open conversation. Only a window of them is in the DOM; it slides with the scroll, and what is seen never jumps.
-import { $, h, fill, icon, toggle, debounce } from '../base/dom.js';
+import { $, h, fill, icon, toggle } from '../base/dom.js';
+import { debounce } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
 import { t, tn, sameDay, fmtNumber } from '../base/i18n.js';
 import { conv, isDm, isMine, lowerBound, markRead, me, nameOf, world } from '../talk/model.js';

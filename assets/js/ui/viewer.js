@@ -1,9 +1,9 @@
 // Pictures in full: zoom by wheel, pinch, double tap and keys; the neighbours by arrows and swipe; a pull downwards closes.
-import { h, icon, clamp, fill } from '../base/dom.js';
+import { h, icon, fill } from '../base/dom.js';
+import { clamp } from '../base/util.js';
 import { on } from '../base/bus.js';
 import { t, fmtFull } from '../base/i18n.js';
-import { conv, keyOf } from '../talk/model.js';
-import { neighbours } from '../talk/session.js';
+import { conv, keyOf, neighbours } from '../talk/model.js';
 import { isPicture, urlOf } from './message.js';
 import { showModal } from './toast.js';
 

@@ -1,5 +1,6 @@
 // Recording by hand: hold to record, release to send, slide away to cancel, slide up to lock. By keyboard: press to start, then Send or Cancel.
-import { $, toggle, clamp } from '../base/dom.js';
+import { $, toggle } from '../base/dom.js';
+import { clamp } from '../base/util.js';
 import { on } from '../base/bus.js';
 import { t, fmtDuration } from '../base/i18n.js';
 import { isReadOnly, world } from '../talk/model.js';
