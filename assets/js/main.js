@@ -1,16 +1,18 @@
 // Where it all comes together: which screen is shown, which conversation is open, keys, the service worker.
 // The parts find each other through bus.js; the generator inlines all of them in the order of their imports.
-import { $, h, fill, icon, toggle } from './base/dom.js';
+import { $, narrow, toggle } from './base/dom.js';
 import { on, emit } from './base/bus.js';
-import { fmtDuration, initLang, reasonOf, t } from './base/i18n.js';
+import { initLang, reasonOf, t } from './base/i18n.js';
 import { recall } from './base/prefs.js';
 import { conv, GENERAL, isDm, keyOf, knowUser, me, nameOf, neighbours, takeReadMarks, users, world } from './talk/model.js';
-import { connect, watchNetwork } from './talk/net.js';
+import { watchNetwork } from './talk/net.js';
 import { initSession, leave, openHistory, start, token } from './talk/session.js';
 import { forgetOutbox, initOutbox } from './talk/outbox.js';
 import { initPlayer, togglePlay } from './media/player.js';
 import { errorText, urlOf } from './ui/message.js';
-import { ask, narrow, toast, topDialog } from './ui/toast.js';
+import { ask, topDialog } from './ui/dialog.js';
+import { closeEntry, initEntry, showEntry } from './ui/entry.js';
+import { toast } from './ui/toast.js';
 import { initComposer, openComposer } from './ui/composer.js';
 import { initVoice, isRecording } from './ui/voice.js';
 import { initTimeline, leaveTimeline, openTimeline } from './ui/timeline.js';
@@ -24,47 +26,8 @@ const VERSION = '__VERSION__';
 
 // Screens
 
-function showEntry() {
-	toggle($('#app'), false);
-	toggle($('#entry'), true);
-	$('#entry-form').classList.remove('busy');
-	$('#name').value ||= recall('me')?.name ?? '';
-	$('#name').focus();
-}
-
-function sayAtEntry(text, isError = true) {
-	$('#entry-error').classList.toggle('note', !isError);
-	$('#entry-error').textContent = text;
-}
-
-// This chat has a password. Whom a token brings back keeps the name; it is only asked for the password once more.
-function askPassword(code, waitMs) {
-	const isBack = !!token();
-	showEntry();
-	$('#name').readOnly = isBack;
-	toggle($('#password-part'), true);
-	$('#password').value = '';
-	$('#password').required = true;
-	$('#password').setAttribute('aria-invalid', String(code === 'bad_password'));
-	$('#password').focus();
-	if (code === 'password_required') return sayAtEntry(t(isBack ? 'passwordChanged' : 'passwordNeeded'), false);
-	sayAtEntry(code === 'bad_password' ? t('passwordWrong') : t('passwordWait', { time: fmtDuration(waitMs / 1000 + 1) }));
-}
-
-function waitOutside(waitMs) {
-	showEntry();
-	$('#entry-form').classList.add('busy');
-	sayAtEntry(t('crowded', { time: fmtDuration(waitMs / 1000 + 1) }), false);
-}
-
-function stayLockedOut(waitMs) {
-	showEntry();
-	$('#entry-form').classList.add('busy');
-	sayAtEntry(waitMs ? t('lockedOutFor', { time: fmtDuration(waitMs / 1000 + 1) }) : t('lockedOut'), false);
-}
-
 function showApp() {
-	toggle($('#entry'), false);
+	closeEntry();
 	if (!$('#app').hidden) return;
 	toggle($('#app'), true);
 	// A reload comes back to where it was.
@@ -119,25 +82,7 @@ function closeTalk() {
 	emit('opened', null);
 }
 
-function expelled(isBan, words) {
-	const text = t(isBan ? 'bannedText' : 'kickedText'), reason = reasonOf(words);
-	fill($('#expelled'), h('div', { class: 'card', role: 'alertdialog', 'aria-labelledby': 'expelled-title' }, icon('wave', 'still-mark'),
-		h('h1', { id: 'expelled-title' }, t(isBan ? 'bannedTitle' : 'kickedTitle')), h('p', {}, text), reason && h('p', { dir: 'auto' }, t('reason', { text: reason })),
-		!isBan && h('button', { class: 'button primary', type: 'button', onclick: () => {
-			toggle($('#expelled'), false);
-			$('#app').inert = $('#entry').inert = false;
-			connect();
-		} }, t('comeBack'))));
-	$('#app').inert = $('#entry').inert = true;
-	topDialog()?.close();
-	toggle($('#expelled'), true);
-	$('#expelled button')?.focus();
-}
-
 function onInit({ isResumed, isNewHere, askedName }) {
-	$('#entry-form').classList.remove('busy');
-	$('#password').value = '';
-	sayAtEntry('');
 	showApp();
 	if (!isResumed && world.openKey != null) {
 		const key = world.openKey;
@@ -244,29 +189,17 @@ function boot() {
 	initSidebar();
 	initHeader();
 	initViewer();
+	initEntry();
 	initNotify();
 	watchNetwork();
 	watchHeight();
 
-	$('#entry-form').addEventListener('submit', (event) => {
-		event.preventDefault();
-		const name = $('#name').value.trim();
-		if (!name || $('#entry-form').classList.contains('busy')) return;
-		$('#entry-form').classList.add('busy');
-		sayAtEntry('');
-		start(name, '', $('#password').value.normalize('NFC'));
-	});
 	on('init', onInit);
-	on('needName', showEntry);
-	on('needPassword', askPassword);
-	on('crowded', waitOutside);
-	on('lockedOut', stayLockedOut);
 	on('open', open);
 	on('open-dm', (id) => {
 		if (id === me.id || users.has(id)) open(id);
 	});
 	on('show-list', showList);
-	on('expelled', expelled);
 	on('notice', (key) => toast(t(key)));
 	on('refused', (f) => !f.cid && f.code !== 'rate_limited' && toast(errorText(f.code) + (f.code === 'muted' ? '. ' + reasonOf(f.text) : '')));
 	on('played', (m) => {

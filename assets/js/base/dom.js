@@ -3,6 +3,9 @@ import { hueOf } from './util.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
 
+// The page's one breakpoint: below it a single pane is shown, the list or a conversation. The styles ask the same.
+export const narrow = matchMedia('(max-width: 759px)');
+
 function append(el, kids) {
 	for (const kid of kids.flat(Infinity)) {
 		if (kid != null && kid !== false) el.append(kid);

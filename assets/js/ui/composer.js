@@ -1,5 +1,5 @@
 // Where one writes: text with completion, drafts, the "only X will see this" bar, files waiting to be sent. Voice is ui/voice.js.
-import { $, h, fill, icon, avatar, toggle } from '../base/dom.js';
+import { $, h, fill, icon, avatar, narrow, toggle } from '../base/dom.js';
 import { debounce } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
 import { t, tn, fmtSize } from '../base/i18n.js';
@@ -395,7 +395,7 @@ export function initComposer() {
 	// Typing anywhere writes here, as long as nothing else wants the key.
 	document.addEventListener('keydown', (event) => {
 		if (event.ctrlKey || event.metaKey || event.altKey || event.key.length !== 1 || event.key === ' ') return;
-		if (document.querySelector('dialog[open]') || document.body.dataset.pane === 'list' && innerWidth < 760) return;
+		if (document.querySelector('dialog[open]') || document.body.dataset.pane === 'list' && narrow.matches) return;
 		if (event.target.closest('input, textarea, select, button, a, audio, video, [role=slider]') || $('#app').hidden) return;
 		input.focus();
 	});

@@ -7,7 +7,8 @@ import { recall, remember } from '../base/prefs.js';
 import { send } from '../talk/net.js';
 import { qrView } from '../media/qr.js';
 import { canNotify, notifyOn, playTone, setNotify, setSound, soundOn } from './notify.js';
-import { ask, copyText, openDialog } from './toast.js';
+import { ask, openDialog } from './dialog.js';
+import { copyText } from './toast.js';
 
 const dark = matchMedia('(prefers-color-scheme: dark)');
 let installPrompt = null;

@@ -5,7 +5,7 @@ import { on } from '../base/bus.js';
 import { t, fmtFull } from '../base/i18n.js';
 import { conv, keyOf, neighbours } from '../talk/model.js';
 import { isPicture, urlOf } from './message.js';
-import { showModal } from './toast.js';
+import { showModal } from './dialog.js';
 
 const MAX_ZOOM = 8, SWIPE_PX = 70, PULL_PX = 110;
 

@@ -7,7 +7,8 @@ import { isReadOnly, world } from '../talk/model.js';
 import { startRecording } from '../media/recorder.js';
 import { maxBytes, post } from '../talk/outbox.js';
 import { stopPlayer } from '../media/player.js';
-import { tell, toast } from './toast.js';
+import { tell } from './dialog.js';
+import { toast } from './toast.js';
 
 const TAP_MS = 350;            // shorter than this was a tap, not a hold
 const MIN_SECONDS = 0.6;
