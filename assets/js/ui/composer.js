@@ -1,30 +1,30 @@
-// Where one writes: text with completion, drafts, the "only X will see this" bar, files waiting to be sent. Voice is ui/voice.js.
-import { $, h, fill, icon, avatar, narrow, toggle } from '../base/dom.js';
+// The text field and what it becomes: drafts, the person a message is for, sending.
+// Completion, emoji and files to send have files of their own beside this one; voice is ui/voice.js.
+import { $, h, fill, icon, narrow, toggle } from '../base/dom.js';
 import { debounce } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
-import { t, tn, fmtSize } from '../base/i18n.js';
-import { findByName, GENERAL, isDm, isReadOnly, limits, me, nameOf, users, world } from '../talk/model.js';
+import { t, tn } from '../base/i18n.js';
 import { recallEntry, rememberEntry } from '../base/prefs.js';
-import { askWho, sendTyping } from '../talk/session.js';
-import { maxBytes, post } from '../talk/outbox.js';
-import { emoji, emojiOf, findEmoji } from '../media/emoji.js';
-import { closePopup, openPopup, popup, popupKey } from './popup.js';
-import { toast } from './toast.js';
+import { findByName, GENERAL, isDm, isReadOnly, limits, me, nameOf } from '../talk/model.js';
 import { net } from '../talk/net.js';
+import { post } from '../talk/outbox.js';
+import { askWho, sendTyping } from '../talk/session.js';
+import { complete, expandShortcode } from './complete.js';
+import { initEmojiPanel, toggleEmojiPanel } from './emoji_panel.js';
+import { closePopup, popup, popupKey } from './popup.js';
+import { toast } from './toast.js';
+import { attachedCount, initTray, openTray, postTray } from './tray.js';
 
-const input = $('#input'), sendButton = $('#send'), micButton = $('#mic'), notice = $('#composer-notice'), tray = $('#tray');
-const picker = $('#emoji-panel'), pickerButton = $('#emoji');
+const input = $('#input'), sendButton = $('#send'), micButton = $('#mic'), notice = $('#composer-notice');
 
 let key = GENERAL, draft = '';   // the draft as it is kept
-let isTargetOff = false;      // the writer chose to send "@name …" to everyone
-let attached = [];            // {file, url}
-const trays = new Map();      // conversation → what is attached there
+let isTargetOff = false;         // the writer chose to send "@name …" to everyone
 
 const isTouch = matchMedia('(hover: none) and (pointer: coarse)').matches;
 const countOf = (text) => [...text].length;
 
 // "@name text" at the start of a general message: to that person alone. The longest known name wins, since names may hold spaces.
-export function targetOf(text) {
+function targetOf(text) {
 	if (isDm(key) || !text.startsWith('@')) return null;
 	const words = text.slice(1).split(/(\s+)/);
 	for (let n = Math.min(words.length, 15); n > 0; n--) {
@@ -66,9 +66,9 @@ function renderNotice() {
 	toggle(notice, !!state);
 	const isPrivate = isDm(key) || (!!target?.user && !isTargetOff);
 	$('#composer').classList.toggle('private', isPrivate);
-	const canSend = (text.trim() && over <= 0) || attached.length;
-	toggle(sendButton, !!text.trim() || attached.length > 0);
-	toggle(micButton, !text.trim() && !attached.length);
+	const canSend = (text.trim() && over <= 0) || attachedCount();
+	toggle(sendButton, !!text.trim() || attachedCount() > 0);
+	toggle(micButton, !text.trim() && !attachedCount());
 	sendButton.disabled = !canSend || isReadOnly();
 }
 
@@ -98,161 +98,6 @@ function replace(from, to, text) {
 	changed();
 }
 
-// Completion
-
-function wordBefore() {
-	const upTo = input.value.slice(0, input.selectionStart);
-	if (input.selectionStart !== input.selectionEnd) return null;
-	const m = /(?:^|[\s(])(?:@([^\s@]{0,32}(?: [^\s@]{1,12})?)|:([+\-\w]{2,20}))$/u.exec(upTo);
-	if (!m) return null;
-	const word = m[1] ?? m[2];
-	return { kind: m[1] !== undefined ? '@' : ':', word, from: upTo.length - word.length - 1, to: upTo.length };
-}
-
-function peopleLike(word) {
-	const q = word.toLowerCase();
-	const out = [];
-	for (const u of users.values()) {
-		if (u.id === me.id) continue;
-		const name = u.name.toLowerCase();
-		const rank = name.startsWith(q) ? 0 : name.includes(' ' + q) ? 1 : name.includes(q) ? 2 : 9;
-		if (rank < 9) out.push({ u, rank: rank * 2 + (u.online ? 0 : 1) });
-	}
-	return out.sort((a, b) => a.rank - b.rank || a.u.name.localeCompare(b.u.name)).slice(0, 7).map((x) => x.u);
-}
-
-const searchPeople = debounce((q) => askWho(q), 200);
-
-function complete() {
-	const at = wordBefore();
-	if (!at) return closePopup();
-	if (at.kind === '@') {
-		const found = peopleLike(at.word);
-		if (at.word && found.length < 7 && world.online > users.size) searchPeople(at.word);
-		const isTarget = at.from === 0 && !isDm(key);
-		openPopup(input, t('mentionList'), found.map((u) => ({
-			value: u,
-			view: [avatar(u.id, u.name, 'small'), h('span', { class: 'option-name', dir: 'auto' }, u.name), isTarget && icon('lock', 'option-note')],
-		})), (u) => {
-			isTargetOff = false;
-			replace(at.from, at.to, `@${u.name} `);
-		});
-	} else {
-		openPopup(input, t('emojiList'), findEmoji(at.word).map((e) => ({
-			value: e.char,
-			view: [h('span', { class: 'option-emoji' }, e.char), h('span', { class: 'option-name' }, `:${e.code}:`)],
-		})), (char) => replace(at.from, at.to, char + ' '));
-	}
-}
-
-// ":smile:" becomes its emoji with the closing colon.
-function expandShortcode() {
-	const upTo = input.value.slice(0, input.selectionStart);
-	const m = /(?:^|\s):([+\-\w]{1,20}):$/.exec(upTo);
-	const char = m && emojiOf(m[1]);
-	if (char) replace(upTo.length - m[1].length - 2, upTo.length, char);
-}
-
-// Sending
-
-export function submit() {
-	if (isReadOnly()) return;   // what is written stays as it is
-	const text = input.value.trim();
-	if (countOf(text) > limits.max_text || (!text && !attached.length)) return;
-	const target = isTargetOff ? null : targetOf(text);
-	const to = target?.user ? target.user.id : key;
-	const body = target?.user ? target.rest : text;
-	if (target?.user && !body && !attached.length) return;
-	for (const { file, url, ...size } of attached.splice(0)) {
-		post(to, { type: 'file', blob: file, filename: file.name || 'file', mime: file.type || 'application/octet-stream', ...size });
-		if (url) URL.revokeObjectURL(url);
-	}
-	if (body) post(to, { type: 'text', text: body });
-	if (to !== key) toast(t('sentPrivately', { name: target.user.name }), { label: t('open'), run: () => emit('open-dm', to) });
-	input.value = '';
-	isTargetOff = false;
-	closePopup();
-	keepDraft();
-	renderTray();
-	changed();
-}
-
-// Files
-
-async function measure(file, url) {
-	try {
-		if (file.type.startsWith('image/') && file.type !== 'image/svg+xml') {
-			const img = new Image();
-			img.src = url;
-			await img.decode();
-			return { width: img.naturalWidth, height: img.naturalHeight };
-		}
-		if (file.type.startsWith('video/')) {
-			const video = document.createElement('video');
-			video.preload = 'metadata';
-			video.src = url;
-			await new Promise((resolve, reject) => {
-				video.onloadedmetadata = resolve;
-				video.onerror = reject;
-				setTimeout(reject, 4000);
-			});
-			if (video.videoWidth) return { width: video.videoWidth, height: video.videoHeight };
-		}
-	} catch { /* not what its type says: it goes as it is, without a size */ }
-	return {};
-}
-
-export async function attach(files) {
-	if (isReadOnly()) return;
-	const where = key;
-	const mine = attached;
-	for (const file of files) {
-		if (file.size > maxBytes('file')) {
-			toast(t('tooLarge', { name: file.name, max: fmtSize(maxBytes('file')) }));
-			continue;
-		}
-		if (!file.size) {
-			toast(t('emptyFile', { name: file.name }));
-			continue;
-		}
-		const isVisual = /^(image|video)\//.test(file.type);
-		const url = isVisual ? URL.createObjectURL(file) : null;
-		mine.push({ file, url, ...(isVisual ? await measure(file, url) : {}) });
-	}
-	if (where === key) {
-		renderTray();
-		renderNotice();
-		input.focus();
-	}
-}
-
-function renderTray() {
-	toggle(tray, attached.length > 0);
-	tray.setAttribute('aria-label', tn('attachments', attached.length));
-	fill(tray, attached.map((item) => h('div', { class: 'chip' },
-		item.url && item.file.type.startsWith('image/') ? h('img', { src: item.url, alt: '' }) : h('span', { class: 'chip-icon' }, icon('file')),
-		h('span', { class: 'chip-text' }, h('span', { class: 'chip-name', dir: 'auto' }, item.file.name), h('span', { class: 'chip-note' }, fmtSize(item.file.size))),
-		h('button', { class: 'chip-x', type: 'button', 'aria-label': t('removeAttachment', { name: item.file.name }), onclick: () => {
-			attached.splice(attached.indexOf(item), 1);
-			if (item.url) URL.revokeObjectURL(item.url);
-			renderTray();
-			renderNotice();
-			input.focus();
-		} }, icon('close')))));
-}
-
-// Emoji panel
-
-function togglePicker(isOpen = picker.hidden) {
-	if (isOpen && !picker.childElementCount) {
-		fill(picker, emoji.map((e) => h('button', { type: 'button', 'aria-label': e.code.replace(/_/g, ' '), title: `:${e.code}:`,
-			tabindex: '-1', onclick: () => insert(e.char) }, e.char)));
-		picker.firstChild.tabIndex = 0;
-	}
-	toggle(picker, isOpen);
-	pickerButton.setAttribute('aria-expanded', isOpen);
-}
-
 // On a touch screen the text must not take the focus: its keyboard would come up over the panel.
 function insert(char) {
 	if (!isTouch) return replace(input.selectionStart, input.selectionEnd, char);
@@ -260,34 +105,38 @@ function insert(char) {
 	changed();
 }
 
-// One stop for Tab; within, the arrows go.
-function walkPicker(event) {
-	const all = [...picker.children], at = all.indexOf(event.target);
-	const row = all.findIndex((el) => el.offsetTop > all[0].offsetTop);
-	const to = { ArrowRight: at + 1, ArrowLeft: at - 1, ArrowDown: at + row, ArrowUp: at - row, Home: 0, End: all.length - 1 }[event.key];
-	if (event.key === 'Escape') {
-		togglePicker(false);
-		input.focus();
-	} else if (to === undefined) return;
-	else if (all[to]) {
-		all[at].tabIndex = -1;
-		all[to].tabIndex = 0;
-		all[to].focus();
-	}
-	event.preventDefault();
-	event.stopPropagation();
+// Completion for the word at the caret.
+const offer = () => complete(input, !isDm(key), (from, to, text, user) => {
+	if (user) isTargetOff = false;
+	replace(from, to, text);
+});
+
+function submit() {
+	if (isReadOnly()) return;   // what is written stays as it is
+	const text = input.value.trim();
+	if (countOf(text) > limits.max_text || (!text && !attachedCount())) return;
+	const target = isTargetOff ? null : targetOf(text);
+	const to = target?.user ? target.user.id : key;
+	const body = target?.user ? target.rest : text;
+	if (target?.user && !body && !attachedCount()) return;
+	postTray(to);
+	if (body) post(to, { type: 'text', text: body });
+	if (to !== key) toast(t('sentPrivately', { name: target.user.name }), { label: t('open'), run: () => emit('open-dm', to) });
+	input.value = '';
+	isTargetOff = false;
+	closePopup();
+	keepDraft();
+	changed();
 }
 
 export function openComposer(where) {
 	closePopup();
-	togglePicker(false);
+	toggleEmojiPanel(false);
 	keepDraft();
-	trays.set(key, attached);
 	key = where;
-	attached = trays.get(key) ?? [];
+	openTray(key);
 	isTargetOff = false;
 	input.value = draft = recallEntry('drafts', key) ?? '';
-	renderTray();
 	label();
 	grow();
 	renderNotice();
@@ -300,30 +149,11 @@ function label() {
 	input.setAttribute('aria-label', text);
 }
 
-function initDrop() {
-	const zone = $('#chat'), veil = $('#drop');
-	let depth = 0;
-	const hasFiles = (event) => event.dataTransfer?.types.includes('Files');
-	zone.addEventListener('dragenter', (event) => {
-		if (!hasFiles(event)) return;
-		depth++;
-		toggle(veil, true);
-	});
-	zone.addEventListener('dragleave', (event) => {
-		if (hasFiles(event) && --depth <= 0) toggle(veil, false);
-	});
-	// A file dropped beside the chat must not replace the page.
-	addEventListener('dragover', (event) => hasFiles(event) && event.preventDefault());
-	addEventListener('drop', (event) => {
-		if (!hasFiles(event)) return;
-		event.preventDefault();
-		depth = 0;
-		toggle(veil, false);
-		if (!zone.contains(event.target)) return;
-		const things = [...event.dataTransfer.items].map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
-		for (const [entry] of things) if (entry?.isDirectory) toast(t('isFolder', { name: entry.name }));
-		attach(things.filter(([entry, file]) => file && !entry?.isDirectory).map(([, file]) => file));
-	});
+function sendTypingFor() {
+	if (isReadOnly()) return;
+	const target = isTargetOff ? null : targetOf(input.value);
+	// What is being written to one person is no news for everyone.
+	sendTyping(target?.user ? target.user.id : key);
 }
 
 export function initComposer() {
@@ -333,10 +163,10 @@ export function initComposer() {
 		input.focus();
 	});
 	input.addEventListener('input', (event) => {
-		if (!event.isComposing) expandShortcode();
+		if (!event.isComposing) expandShortcode(input, replace);
 		if (!input.value.startsWith('@')) isTargetOff = false;
 		changed();
-		complete();
+		offer();
 		if (input.value.trim()) sendTypingFor();
 	});
 	input.addEventListener('keydown', (event) => {
@@ -347,42 +177,24 @@ export function initComposer() {
 			submit();
 		}
 	});
-	input.addEventListener('click', complete);
+	input.addEventListener('click', offer);
 	input.addEventListener('blur', () => setTimeout(() => document.activeElement === input || closePopup(), 150));
-	input.addEventListener('paste', (event) => {
-		const files = [...event.clipboardData?.files ?? []];
-		// Office programs put a picture of a copied text beside the text: the text is meant.
-		if (!files.length || event.clipboardData.types.includes('text/plain')) return;
-		event.preventDefault();
-		attach(files);
+	initTray(() => {
+		renderNotice();
+		input.focus();
 	});
-	const chooser = $('#files');
-	$('#attach').addEventListener('click', () => chooser.click());
-	chooser.addEventListener('change', () => {
-		attach([...chooser.files]);
-		chooser.value = '';
-	});
-	pickerButton.addEventListener('click', (event) => {
-		togglePicker();
-		// A click without a pointer is the keyboard's.
-		if (!event.detail && !picker.hidden) $('[tabindex="0"]', picker).focus();
-	});
-	document.addEventListener('pointerdown', (event) => {
-		if (!picker.hidden && !picker.contains(event.target) && !pickerButton.contains(event.target)) togglePicker(false);
-	});
-	picker.addEventListener('keydown', walkPicker);
-	initDrop();
+	initEmojiPanel(insert, () => input.focus());
 	addEventListener('pagehide', keepDraft);
 	on('sign-out', () => input.value = draft = '');
 	on('focus-composer', () => {
-		togglePicker(false);
+		toggleEmojiPanel(false);
 		input.focus({ preventScroll: true });
 	});
 	on('people', renderNotice);
-	on('who', () => popup.isOpen && complete());
+	on('who', () => popup.isOpen && offer());
 	on('net', renderNotice);
 	on('lockdown', () => {
-		$('#attach').disabled = micButton.disabled = isReadOnly();
+		micButton.disabled = isReadOnly();
 		label();
 		renderNotice();
 	});
@@ -390,7 +202,6 @@ export function initComposer() {
 		label();
 		delete notice.dataset.state;
 		renderNotice();
-		renderTray();
 	});
 	// Typing anywhere writes here, as long as nothing else wants the key.
 	document.addEventListener('keydown', (event) => {
@@ -399,13 +210,6 @@ export function initComposer() {
 		if (event.target.closest('input, textarea, select, button, a, audio, video, [role=slider]') || $('#app').hidden) return;
 		input.focus();
 	});
-}
-
-function sendTypingFor() {
-	if (isReadOnly()) return;
-	const target = isTargetOff ? null : targetOf(input.value);
-	// What is being written to one person is no news for everyone.
-	sendTyping(target?.user ? target.user.id : key);
 }
 
 export const draftOf = (where) => (where === key ? input.value : recallEntry('drafts', where) ?? '').trim();
