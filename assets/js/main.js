@@ -55,7 +55,7 @@ function open(key, isStepping = false) {
 		openHistory(conv(key));
 	}
 	$('#chat').focus({ preventScroll: true });
-	if (!narrow.matches) emit('focus-composer');
+	if (!narrow.matches) emit('focusComposer');
 	emit('opened', key);
 	emit('people');
 }
@@ -130,7 +130,7 @@ function onKey(event) {
 		event.preventDefault();
 		const scroller = $('#scroller');
 		scroller.scrollBy(0, (event.key === 'PageUp' ? -0.85 : 0.85) * scroller.clientHeight);
-	} else if (event.key === 'Escape' && !event.defaultPrevented && !isRecording()) emit('focus-composer');
+	} else if (event.key === 'Escape' && !event.defaultPrevented && !isRecording()) emit('focusComposer');
 }
 
 // The height that the soft keyboard leaves.
@@ -196,17 +196,17 @@ function boot() {
 
 	on('init', onInit);
 	on('open', open);
-	on('open-dm', (id) => {
+	on('openDm', (id) => {
 		if (id === me.id || users.has(id)) open(id);
 	});
-	on('show-list', showList);
+	on('showList', showList);
 	on('notice', (key) => toast(t(key)));
 	on('refused', (f) => !f.cid && f.code !== 'rate_limited' && toast(errorText(f.code) + (f.code === 'muted' ? '. ' + reasonOf(f.text) : '')));
 	on('played', (m) => {
 		const { after } = neighbours(conv(keyOf(m)), m.id, (other) => other.type === 'voice' && !!urlOf(other));
 		if (m.id && after) togglePlay({ ...after, url: urlOf(after) });
 	});
-	on('sign-out', () => {
+	on('signOut', () => {
 		forgetOutbox();
 		leave();
 		leaveTimeline();

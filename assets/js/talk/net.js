@@ -39,7 +39,7 @@ function dial() {
 		lastHeard = Date.now();
 		socket.wasOpen = true;
 		setState('joining');
-		emit('socket-open');
+		emit('socketOpen');
 	};
 	socket.onmessage = (event) => {
 		lastHeard = Date.now();

@@ -55,7 +55,6 @@ function onInit(f) {
 	if (f.token && last && last.id !== f.my_id) forgetIdentity();
 	if (f.token) remember('token', f.token);
 	if (joinedAs && joinedAs !== f.my_id) forgetEverything();
-	const before = me.name;
 	me.id = f.my_id;
 	me.name = f.my_name;
 	linkCode = password = ''; // from here on the token is what lets this browser in
@@ -92,7 +91,7 @@ function onInit(f) {
 
 	setLockdown(f.lockdown);
 	setReady();
-	emit('init', { isResumed, isNewHere: !!f.token, askedName: wantedName, before });
+	emit('init', { isResumed, isNewHere: !!f.token, askedName: wantedName });
 	for (const c of convs.values()) emit('conv', c);
 	emit('list');
 	emit('people');
@@ -313,7 +312,7 @@ const handlers = {
 };
 
 export function initSession() {
-	on('socket-open', join);
+	on('socketOpen', join);
 	on('frame', (f) => Object.hasOwn(handlers, f.type) && handlers[f.type](f));
 	on('lost', () => {
 		for (const c of convs.values()) c.isLoading = false;

@@ -121,7 +121,7 @@ function submit() {
 	if (target?.user && !body && !attachedCount()) return;
 	postTray(to);
 	if (body) post(to, { type: 'text', text: body });
-	if (to !== key) toast(t('sentPrivately', { name: target.user.name }), { label: t('open'), run: () => emit('open-dm', to) });
+	if (to !== key) toast(t('sentPrivately', { name: target.user.name }), { label: t('open'), run: () => emit('openDm', to) });
 	input.value = '';
 	isTargetOff = false;
 	closePopup();
@@ -185,8 +185,8 @@ export function initComposer() {
 	});
 	initEmojiPanel(insert, () => input.focus());
 	addEventListener('pagehide', keepDraft);
-	on('sign-out', () => input.value = draft = '');
-	on('focus-composer', () => {
+	on('signOut', () => input.value = draft = '');
+	on('focusComposer', () => {
 		toggleEmojiPanel(false);
 		input.focus({ preventScroll: true });
 	});

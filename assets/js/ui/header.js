@@ -133,5 +133,5 @@ export function initHeader() {
 		setMuted(world.openKey, !isMuted(world.openKey));
 		renderHead();
 	});
-	$('#back').addEventListener('click', () => emit('show-list'));
+	$('#back').addEventListener('click', () => emit('showList'));
 }

@@ -213,7 +213,7 @@ const isVisual = (m) => !m.deleted && m.type === 'file' && [...IMAGES, ...VIDEOS
 
 export function messageRow(m) {
 	const mine = isMine(m), name = String(m.from_name);
-	const openDm = () => emit('open-dm', m.from_id);
+	const openDm = () => emit('openDm', m.from_id);
 	const who = mine
 		? h('span', { class: 'vh' }, t('you'))
 		: h('button', { class: 'who', type: 'button', dir: 'auto', title: t('writePrivately', { name }), vars: { '--hue': hueOf(m.from_id) }, onclick: openDm }, name);

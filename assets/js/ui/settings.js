@@ -70,7 +70,7 @@ export function openSettings() {
 			installPrompt && h('button', { class: 'button', type: 'button', onclick: () => { installPrompt.prompt(); installPrompt = null; dialog.close(); } }, t('install')),
 			h('button', { class: 'button danger', type: 'button', onclick: async () => {
 				dialog.close();
-				if (await ask(t('signOutTitle'), t('signOutText', { name: me.name }), t('signOut'), t('cancel'), true)) emit('sign-out');
+				if (await ask(t('signOutTitle'), t('signOutText', { name: me.name }), t('signOut'), t('cancel'), true)) emit('signOut');
 			} }, t('signOut'))),
 		h('p', { class: 'version' }, t('version', { v: world.server.replace(/^wavechatd /, '') || '__VERSION__' })),
 	], { cls: 'settings', onclose: device.off });

@@ -62,7 +62,7 @@ function talkRow(c) {
 }
 
 function personRow(u) {
-	return h('button', { class: 'person', type: 'button', data: { user: u.id }, title: t('writePrivately', { name: u.name }), onclick: () => emit('open-dm', u.id) },
+	return h('button', { class: 'person', type: 'button', data: { user: u.id }, title: t('writePrivately', { name: u.name }), onclick: () => emit('openDm', u.id) },
 		avatar(u.id, u.name, 'small'), h('span', { class: 'person-name', dir: 'auto' }, u.name),
 		u.id === me.id && h('span', { class: 'person-note' }, t('youSuffix')));
 }

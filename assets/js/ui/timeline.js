@@ -304,7 +304,7 @@ export function initTimeline() {
 	scroller.addEventListener('scroll', onScroll, { passive: true });
 	jump.addEventListener('click', () => {
 		jumpToEnd();
-		emit('focus-composer');
+		emit('focusComposer');
 	});
 	on('conv', (changed) => changed === c && schedule());
 	on('posted', (where) => where === c && jumpToEnd());
