@@ -1,5 +1,5 @@
 // Where it all comes together: which screen is shown, which conversation is open, keys, the service worker.
-// The parts find each other through bus.js; the generator inlines all of them in the order of their imports.
+// The parts find each other through base/bus.js; the generator inlines all of them in the order of their imports.
 import { $, narrow, toggle } from './base/dom.js';
 import { on, emit } from './base/bus.js';
 import { initLang, reasonOf, t } from './base/i18n.js';

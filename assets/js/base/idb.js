@@ -38,4 +38,3 @@ async function run(mode, ask) {
 export const shelfPut = (entry) => run('readwrite', (store) => store.put(entry));
 export const shelfDrop = (cid) => run('readwrite', (store) => store.delete(cid));
 export const shelfAll = async () => (await run('readonly', (store) => store.getAll())) ?? [];
-export const shelfClear = () => run('readwrite', (store) => store.clear());

@@ -140,7 +140,7 @@ function penalty(grid) {
 	return score + 10 * Math.floor(Math.abs(dark / size / size - 0.5) * 20);
 }
 
-export function qrMatrix(text) {
+function qrMatrix(text) {
 	const coded = codewords(new TextEncoder().encode(text));
 	if (!coded) return null;
 	return MASKS.map((_, mask) => draw(coded.version, coded.out, mask)).reduce((best, grid) => (penalty(grid) < penalty(best) ? grid : best));

@@ -6,17 +6,13 @@ import { webmWithDuration } from './webm.js';
 const FORMATS = ['audio/mp4;codecs=mp4a.40.2', 'audio/webm;codecs=opus', 'audio/mp4', 'audio/ogg;codecs=opus', 'audio/webm'];
 const LEVEL_EVERY_MS = 60;
 const BITS_PER_SECOND = 32000;
-export const MAX_SECONDS = 1800;
+const MAX_SECONDS = 1800;
 
-export class MicError extends Error {
+class MicError extends Error {
 	constructor(kind) {
 		super(kind);
 		this.kind = kind;   // insecure | denied | missing | failed
 	}
-}
-
-export function canRecord() {
-	return window.isSecureContext && !!navigator.mediaDevices?.getUserMedia && 'MediaRecorder' in window;
 }
 
 async function openMic() {

@@ -3,10 +3,10 @@ import { svg } from '../base/dom.js';
 
 const DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const MAX_POINTS = 64;
-export const BARS = 44;
+const BARS = 44;
 
 // Any number of levels (0..1) → at most `points` levels: each the loudest of its share.
-export function resample(levels, points) {
+function resample(levels, points) {
 	if (!levels.length) return [];
 	const out = [];
 	for (let i = 0; i < points; i++) {
@@ -24,7 +24,7 @@ export function packWaveform(levels) {
 	return resample(levels, Math.min(MAX_POINTS, Math.max(1, levels.length))).map((v) => DIGITS[Math.round(Math.min(1, v / top) * 63)]).join('');
 }
 
-export function unpackWaveform(text) {
+function unpackWaveform(text) {
 	if (typeof text !== 'string' || !text) return [];
 	return [...text.slice(0, 128)].map((c) => Math.max(0, DIGITS.indexOf(c)) / 63);
 }

@@ -13,7 +13,7 @@ import { copyText } from './toast.js';
 const dark = matchMedia('(prefers-color-scheme: dark)');
 let installPrompt = null;
 
-export function applyTheme() {
+function applyTheme() {
 	const chosen = recall('theme');
 	const isDark = chosen ? chosen === 'dark' : dark.matches;
 	document.documentElement.dataset.theme = isDark ? 'dark' : 'light';
@@ -44,7 +44,7 @@ function deviceLink() {
 	return { place, off };
 }
 
-export function openSettings() {
+function openSettings() {
 	const device = deviceLink();
 	const dialog = openDialog(t('settings'), () => [
 		h('div', { class: 'profile' }, avatar(me.id, me.name || '?', 'large'), h('div', {}, h('b', { dir: 'auto' }, me.name), h('small', {}, `#${me.id}`))),

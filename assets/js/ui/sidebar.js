@@ -69,11 +69,11 @@ function personRow(u) {
 
 // Brings the rows of `box` to what `list` wants, keeping the elements: one that is being pressed or has the focus must not be swapped for a twin.
 // `sigOf` says shortly what a row shows, where there are so many that making each one to compare it takes too long.
-function refill(box, list, make, keyOf, sigOf = () => null) {
+function refill(box, list, make, idOf, sigOf = () => null) {
 	const old = new Map([...box.children].map((el) => [el.rowKey, el]));
 	let place = box.firstElementChild;
 	for (const item of list) {
-		const key = keyOf(item), sig = sigOf(item);
+		const key = idOf(item), sig = sigOf(item);
 		let el = old.get(key);
 		const isSame = sig !== null && el?.sig === sig, fresh = isSame ? null : make(item), look = isSame ? el.look : fresh.outerHTML;
 		old.delete(key);

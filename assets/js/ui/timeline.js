@@ -232,9 +232,9 @@ function seen() {
 	if (c && stick && !document.hidden && document.hasFocus() && (c.unread || c.lastRead < c.lastId)) markRead(c);
 }
 
-export const isFollowing = (key) => c?.key === key && stick && !document.hidden && document.hasFocus();
+const isFollowing = (key) => c?.key === key && stick && !document.hidden && document.hasFocus();
 
-export function jumpToEnd() {
+function jumpToEnd() {
 	const { items } = c;
 	if (hiId !== Infinity) hush();
 	hiId = Infinity;

@@ -9,7 +9,7 @@ import { showModal } from './dialog.js';
 
 const MAX_ZOOM = 8, SWIPE_PX = 70, PULL_PX = 110;
 
-export function openViewer(first) {
+function openViewer(first) {
 	let m = first, zoom = 1, x = 0, y = 0;
 	const pointers = new Map();
 	let startDistance = 0, startZoom = 1, moved = 0, swipe = 0, pull = 0, tapAt = -1e4;
