@@ -37,6 +37,19 @@ unsafe=$(grep -nE '\b(strcpy|strcat|gets|vsprintf|strtok|alloca)\(' core/*/*.[ch
 when=$(grep -nE '__(DATE|TIME)__' core/*/*.[ch] cmd/*/*.[ch] tools/*.c tools/*/*.[ch] 2>/dev/null)
 [ -z "$when" ] || complain "lint: not reproducible: $when"
 
+# --- The page: ui stands on talk and media, these on base; no export without an importer; one breakpoint in styles and scripts.
+for f in assets/js/base/*.js assets/js/talk/*.js assets/js/media/*.js; do
+	above=$(sed -n "s/.* from '\(.*\)';/\1/p" "$f" | grep -vE "^(\./(lang/)?|\.\./base/)[a-z0-9_]+\.js\$" | tr '\n' ' ')
+	[ -z "$above" ] || complain "lint: $f imports what lies above or beside it: $above"
+done
+for f in assets/js/*/*.js; do
+	for name in $(sed -nE 's/^export (const|function|async function|class) (\w+).*/\2/p' "$f"); do
+		[ "$(grep -rlw --include='*.js' "$name" assets/js | wc -l)" -gt 1 ] || complain "lint: $f exports $name, which nothing imports"
+	done
+done
+widths=$(grep -rohE '(min|max)-width: [0-9]+px\)' assets/css assets/js | sort -u | wc -l)
+[ "$widths" -eq 1 ] || complain "lint: the page has $widths breakpoints"
+
 # --- Scripts
 for f in $(git ls-files packaging tools tests .ci | grep -E '\.sh$|/run$'); do
 	case $(head -n 1 "$f") in *bash*) bash -n "$f" ;; *sh*) sh -n "$f" ;; esac || failed=1
