@@ -14,7 +14,7 @@ import { join2, request, upload } from './v2.mjs';
 
 const isRoot = process.getuid() === 0;
 const needsRoot = !isRoot && 'only root becomes somebody else';
-const isSanitized = slack > 1;
+const isSanitized = slack > 1 && 'a sanitizer: the release is judged';
 const uid = 65534, gid = 65533;
 
 /** A folder that another user can walk through. */
