@@ -171,7 +171,7 @@ fmt: ## format the C sources (clang-format 14)
 FMT := $(wildcard core/*/*.[ch] cmd/*/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/unit/*/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
 lint: $(LIB) ## clang's warnings, the layers' rules, shell and script syntax
-	$(Q)tools/lint.sh $(CPPFLAGS_ALL) $(WARN)
+	$(Q)OUT=$(OUT) tools/lint.sh $(CPPFLAGS_ALL) $(WARN)
 
 install: all ## PREFIX=/usr/local DESTDIR=
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)
