@@ -4,12 +4,12 @@
 #ifndef WC_SITE_H
 #define WC_SITE_H
 
+#include "base/health.h"
 #include "base/helper.h"
 #include "files/blob.h"
 #include "files/space.h"
 #include "http/httpd.h"
 #include "net/seats.h"
-#include "server/health.h"
 #include "server/options.h"
 
 struct site {

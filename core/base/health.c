@@ -1,7 +1,7 @@
 /* health.c — the watcher, the probe, and who waits for them (see health.h).
  *
  * Owns both threads and the file DIR/tmp/probe while it exists. Never decides what follows from a verdict: monitors and service managers do. */
-#include "server/health.h"
+#include "base/health.h"
 
 #include <errno.h>
 #include <fcntl.h>
