@@ -1,33 +1,26 @@
-/* health.c — the watcher, the probe, and who waits for them (see health.h).
+/* health.c — the watcher, the prober, and the callers that wait for them (see health.h).
  *
- * Owns both threads and the file DIR/tmp/probe while it exists. Never decides what follows from a verdict: monitors and service managers do. */
+ * Owns both threads. Never decides what follows from a verdict: monitors and service managers do. */
 #include "base/health.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
-#include "store/store_probe.h"
-#include "wire/event.h"
 
 #define TICK_MS 1000
 #define FRESH_MS 1000                         /* so old may the probe be that an answer rests on */
 #define PROBE_MS 30000                        /* between two that nobody asked for */
 #define PROBE_AGAIN_MS 2000                   /* after one that failed: to see when it is over */
 #define PROBE_HANGS_MS (HEALTH_WAIT_MS - 100) /* above the 1.5 s that it waits for a lock; who has waited in vain hears why */
-#define SYNC_MS 10000                         /* between two files that are written and synced: strangers may ask, disks wear out */
 #define QUEUE_HANGS_MS 10000                  /* jobs wait, and no helper takes one */
-#define PROBE_BYTES 4096
 #define WAITERS_MAX 256
 
 static const struct {
@@ -48,7 +41,6 @@ struct waiter {
 
 struct health {
 	struct health_opts o;
-	struct store_probe *store;
 	pthread_t watcher, prober;
 	bool has_watcher, has_prober;
 	_Atomic int64_t room_asked_ms; /* monotonic; 0: it has answered */
@@ -58,7 +50,6 @@ struct health {
 	int64_t probe_since_ms;    /* 0: at rest */
 	int64_t probed_ms;         /* the last one ended; 0: none did */
 	char found[HEALTH_DETAIL]; /* by it; "": nothing */
-	int64_t synced_ms;         /* the prober's own: a file was written and synced last */
 	struct waiter waiters[WAITERS_MAX];
 	int waiter_count;
 	struct health_alarm *alarms;
@@ -100,7 +91,7 @@ static void judge_storage(const struct health *h, int64_t now, char detail[HEALT
 		         (long long)(now - h->probe_since_ms) / 1000);
 	else if (h->found[0])
 		memcpy(detail, h->found, HEALTH_DETAIL);
-	else if (store_is_failing(h->o.store))
+	else if (h->o.is_failing(h->o.arg))
 		snprintf(detail, HEALTH_DETAIL, "the last write failed: the log says why; it is tried again every 2 s");
 }
 
@@ -125,18 +116,6 @@ static void judge_threads(const struct health *h, char detail[HEALTH_DETAIL])
 		snprintf(detail, HEALTH_DETAIL, "the helpers have taken no job for %lld s, and jobs wait", (long long)queue_ms / 1000);
 }
 
-static void judge_disk(const struct health *h, char detail[HEALTH_DETAIL])
-{
-	struct space_state s = { 0 };
-
-	if (h->o.space)
-		space_look(h->o.space, &s);
-	if (s.is_low || s.is_full)
-		snprintf(detail, HEALTH_DETAIL, "%llu MB are free, %llu MB are its reserve: %s; free some space",
-		         (unsigned long long)(s.free_bytes >> 20), (unsigned long long)(s.reserve_bytes >> 20),
-		         s.is_full ? "messages and files are refused" : "files are refused");
-}
-
 static void judge(const struct health *h, struct health_state *out)
 {
 	const int64_t now = mono_ms();
@@ -145,7 +124,7 @@ static void judge(const struct health *h, struct health_state *out)
 	judge_storage(h, now, out->detail[HEALTH_STORAGE]);
 	judge_room(h, now, out->detail[HEALTH_ROOM]);
 	judge_threads(h, out->detail[HEALTH_THREADS]);
-	judge_disk(h, out->detail[HEALTH_DISK]);
+	h->o.look_at_disk(h->o.arg, out->detail[HEALTH_DISK]);
 	out->is_well = true;
 	for (int i = 0; i < HEALTH_CHECKS; i++) {
 		out->fails[i] = out->detail[i][0] != '\0';
@@ -162,73 +141,6 @@ void health_look(struct health *h, struct health_state *out)
 }
 
 /* --- The probe */
-
-static int write_probe(const char *path)
-{
-	static const char zeros[PROBE_BYTES];
-	int err = 0, fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0)
-		return errno;
-	for (size_t at = 0; at < sizeof(zeros) && !err;) {
-		ssize_t n = write(fd, zeros, sizeof(zeros) - at);
-
-		if (n > 0)
-			at += (size_t)n;
-		else if (n == 0 || errno != EINTR)
-			err = n == 0 ? EIO : errno;
-	}
-	if (!err && fdatasync(fd) != 0)
-		err = errno;
-	close(fd);
-	(void)unlink(path);
-	return err;
-}
-
-/* May files be written? Now and then one is, and synced, as a person's would be: a disk that is over its quota, broken or stuck says so then. */
-static void probe_folder(struct health *h, char why[HEALTH_DETAIL])
-{
-	static const char *const folders[] = { "", "/tmp", "/blobs", "/uploads" };
-	const int64_t now = mono_ms();
-	char path[4096];
-	int err = strlen(h->o.dir) + sizeof("/uploads/probe") > sizeof(path) ? ENAMETOOLONG : 0;
-	const char *where = "";
-
-	for (size_t i = 0; i < WC_LEN(folders) && !err; i++) {
-		where = folders[i];
-		snprintf(path, sizeof(path), "%s%s", h->o.dir, where);
-		err = access(path, W_OK | X_OK) != 0 ? errno : 0;
-	}
-	if (!err && (!h->synced_ms || now - h->synced_ms >= SYNC_MS)) {
-		where = "/tmp";
-		snprintf(path, sizeof(path), "%s/tmp/probe", h->o.dir);
-		err = write_probe(path);
-		h->synced_ms = err ? 0 : now;
-	}
-	if (err)
-		snprintf(why, HEALTH_DETAIL, "the data folder%s cannot be written: %s", where, strerror(err));
-}
-
-static void run_probe(struct health *h, char why[HEALTH_DETAIL])
-{
-	char text[STORE_PROBE_TEXT] = "";
-
-	why[0] = '\0';
-	if (store_probe_run(h->store, text) != 0)
-		snprintf(why, HEALTH_DETAIL, "%s", text);
-	else if (h->o.dir)
-		probe_folder(h, why);
-}
-
-/* Nobody may be writing, so that nobody would find out. Not before the probe has passed: with a lock in its way the room would wait for it. */
-static void try_store(const struct health *h)
-{
-	struct event *e = event_new_small(EV_ADMIN, NULL, 0);
-
-	e->call.fn = h->o.try_store;
-	e->call.arg = h->o.room;
-	inbox_push_one(h->o.inbox, e);
-}
 
 static void wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, int64_t at_ms)
 {
@@ -263,15 +175,16 @@ static void *prober_main(void *arg)
 		h->is_probe_wanted = h->is_probe_urgent = false;
 		h->probe_since_ms = now;
 		pthread_mutex_unlock(&h->lock);
-		run_probe(h, why);
+		why[0] = '\0';
+		h->o.probe(h->o.arg, why);
 		pthread_mutex_lock(&h->lock);
 		tell_probe(h->found, why);
 		memcpy(h->found, why, sizeof(why));
 		h->probe_since_ms = 0;
 		h->probed_ms = mono_ms();
-		if (!why[0] && store_is_failing(h->o.store) && !atomic_load(&h->room_asked_ms))
-			try_store(h);
-		next_ms = h->probed_ms + (why[0] || store_is_failing(h->o.store) ? PROBE_AGAIN_MS : PROBE_MS);
+		if (!why[0] && h->o.is_failing(h->o.arg) && !atomic_load(&h->room_asked_ms))
+			h->o.try_store(h->o.arg);
+		next_ms = h->probed_ms + (why[0] || h->o.is_failing(h->o.arg) ? PROBE_AGAIN_MS : PROBE_MS);
 		pthread_cond_signal(&h->wake_watcher);
 	}
 	pthread_mutex_unlock(&h->lock);
@@ -287,15 +200,10 @@ static void room_answers(void *room_asked_ms)
 
 static void ask_room(struct health *h)
 {
-	struct event *e;
-
 	if (atomic_load(&h->room_asked_ms))
 		return;
 	atomic_store(&h->room_asked_ms, mono_ms());
-	e = event_new_small(EV_CALL, NULL, 0);
-	e->call.fn = room_answers;
-	e->call.arg = &h->room_asked_ms;
-	inbox_push_one(h->o.inbox, e);
+	h->o.call_room(h->o.arg, room_answers, &h->room_asked_ms);
 }
 
 /* With the lock held: is there a probe that this one may rest on? */
@@ -452,16 +360,13 @@ static void init_cond(pthread_cond_t *cond)
 int health_start(struct health **out, const struct health_opts *o, char **cause)
 {
 	struct health *h = xcalloc(1, sizeof(*h));
-	int rc = 0;
 
 	h->o = *o;
 	pthread_mutex_init(&h->lock, NULL);
 	init_cond(&h->wake_watcher);
 	init_cond(&h->wake_prober);
 	*out = h;
-	if (store_probe_open(o->store, &h->store, cause) < 0)
-		goto fail;
-	rc = pthread_create(&h->prober, NULL, prober_main, h);
+	int rc = pthread_create(&h->prober, NULL, prober_main, h);
 	h->has_prober = rc == 0;
 	if (rc == 0) {
 		rc = pthread_create(&h->watcher, NULL, watcher_main, h);
@@ -470,7 +375,6 @@ int health_start(struct health **out, const struct health_opts *o, char **cause)
 	if (rc == 0)
 		return 0;
 	wc_cause(cause, "cannot start a thread: %s", strerror(rc));
-fail:
 	health_stop(h);
 	health_free(h);
 	*out = NULL;
@@ -496,8 +400,6 @@ void health_stop(struct health *h)
 	pthread_mutex_lock(&h->lock);
 	answer_waiters(h, true, &unused);
 	pthread_mutex_unlock(&h->lock);
-	store_probe_close(h->store);
-	h->store = NULL;
 }
 
 void health_free(struct health *h)

@@ -1,15 +1,13 @@
-/* health.h — is the server well: its store, its room, its threads, its disk? Known at any time without waiting for any of them.
+/* health.h — the health of the server: its store, room, threads and disk, known at any time without waiting for any of them.
  *
- * Two threads. One watches: it asks the room and looks at the others' pulses once a second, and never touches a disk. The other probes: it tries the
- * store and the data folder when somebody asks (a stranger at most once a second), and every half a minute. A probe that does not come back is an answer, too. */
+ * Two threads. The watcher asks the room and looks at the other threads' pulses once a second; it never touches a disk. The prober tries the data
+ * every half a minute, and when somebody asks (for strangers at most once a second). A probe that hangs is an answer, too.
+ * How to probe, and how to ask the room, are callbacks: this unit knows neither a store nor a room. */
 #ifndef WC_HEALTH_H
 #define WC_HEALTH_H
 
 #include "base/helper.h"
 #include "base/wc.h"
-#include "files/space.h"
-#include "flow/inbox.h"
-#include "store/store.h"
 
 #define HEALTH_ROOM_MS 3000 /* a room that does not answer for so long hangs */
 #define HEALTH_WAIT_MS 3000 /* for so long at most an answer waits for a probe */
@@ -26,14 +24,16 @@ struct health_state {
 struct buf;
 struct health;
 
+/* What is looked at. All functions get arg. */
 struct health_opts {
-	const char *dir; /* of the data; NULL: in memory */
-	struct store *store;
-	struct space *space;
-	struct inbox *inbox;
+	void *arg;
 	struct helpers *helpers;
-	void (*try_store)(void *room); /* on the room's thread: writes something, so that a store that failed is known to work again */
-	void *room;
+	/* Tries the data; what fails goes to `why`, which is "" before. May hang. Thread: the prober's. */
+	void (*probe)(void *arg, char why[HEALTH_DETAIL]);
+	bool (*is_failing)(void *arg); /* the last write of the store failed. Any thread; waits for nothing */
+	void (*try_store)(void *arg);  /* has something written, so that a store that failed is known to work again */
+	void (*look_at_disk)(void *arg, char why[HEALTH_DETAIL]);       /* as probe, but never waits. Any thread */
+	void (*call_room)(void *arg, void (*fn)(void *), void *fn_arg); /* calls fn(fn_arg) on the room's thread. Any thread; never waits */
 };
 
 int health_start(struct health **out, const struct health_opts *o, char **cause) WC_MUSTCHECK; /* Thread: main; the room runs */

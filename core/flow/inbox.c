@@ -52,6 +52,15 @@ void inbox_push(struct inbox *in, struct event *newest, struct event *oldest)
 		syscall(SYS_futex, &in->is_sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
+void inbox_call(struct inbox *in, enum event_kind kind, void (*fn)(void *arg), void *arg)
+{
+	struct event *e = event_new_small(kind, NULL, 0);
+
+	e->call.fn = fn;
+	e->call.arg = arg;
+	inbox_push_one(in, e);
+}
+
 bool inbox_is_full(const struct inbox *in)
 {
 	if (atomic_load_explicit(&in->bytes, memory_order_relaxed) < in->cap_bytes)

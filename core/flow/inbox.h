@@ -18,6 +18,8 @@ static inline void inbox_push_one(struct inbox *in, struct event *e)
 {
 	inbox_push(in, e, e);
 }
+/* An event of `kind`, EV_CALL or EV_ADMIN, that calls fn(arg) on the room's thread. Any thread; never waits. */
+void inbox_call(struct inbox *in, enum event_kind kind, void (*fn)(void *arg), void *arg);
 bool inbox_is_full(const struct inbox *in);
 
 /* Everything pushed so far, oldest first; NULL if nothing came within timeout_ms. Thread: room. */

@@ -32,7 +32,7 @@ struct server {
 	struct space *space;
 	struct blobs *blobs;
 	struct helpers *helpers;
-	struct health *health;
+	struct probe *probe;
 	struct inbox *inbox;
 	struct ingest *ingest;
 	struct hubs *hubs;

@@ -11,7 +11,6 @@
 #include "base/base64.h"
 #include "base/budget.h"
 #include "base/buf.h"
-#include "base/health.h"
 #include "base/helper.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
@@ -29,6 +28,7 @@
 #include "server/descriptors.h"
 #include "server/orphan.h"
 #include "server/privilege.h"
+#include "server/probe.h"
 #include "store/store.h"
 #include "wire/decode.h"
 
@@ -349,17 +349,20 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	if (room_start(&s->room, &room, cause) < 0)
 		return -WC_EIO;
 	ingest_set_room(s->ingest, s->room);
-	return health_start(&s->health, &(struct health_opts){ dir, s->store, s->space, s->inbox, s->helpers, room_try_store, s->room },
-	                    cause);
+	return probe_start(&s->probe, &(struct probe_opts){ dir, s->store, s->space, s->inbox, s->helpers, room_try_store, s->room },
+	                   cause);
 }
 
 static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
 	int rc;
-	s->site = (struct site){
-		.options = s->o, .store = s->store, .blobs = s->blobs, .space = s->space, .helpers = s->helpers, .health = s->health
-	};
+	s->site = (struct site){ .options = s->o,
+		                 .store = s->store,
+		                 .blobs = s->blobs,
+		                 .space = s->space,
+		                 .helpers = s->helpers,
+		                 .health = probe_health(s->probe) };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
 	struct httpd_limits limits;
@@ -389,7 +392,7 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 		                    s->store,
 		                    s->blobs,
 		                    s->space,
-		                    s->health,
+		                    probe_health(s->probe),
 		                    s->hubs,
 		                    httpd_port(s->httpd),
 		                    &s->plan->budgets,
@@ -482,10 +485,7 @@ bool server_check_room(struct server *s)
 {
 	if (!atomic_exchange(&s->room_answered, false))
 		return false;
-	struct event *e = event_new_small(EV_CALL, NULL, 0);
-	e->call.fn = answer;
-	e->call.arg = &s->room_answered;
-	inbox_push_one(s->inbox, e);
+	inbox_call(s->inbox, EV_CALL, answer, &s->room_answered);
 	return true;
 }
 
@@ -509,11 +509,11 @@ void server_stop(struct server *s)
 		hubs_stop(s->hubs, STOP_MS);
 	httpd_stop(s->httpd);
 	admin_stop(s->admin);
-	health_stop(s->health);
+	probe_stop(s->probe);
 	room_quiesce(s->room);
 	helpers_stop(s->helpers); /* their last events reach a room that still runs */
 	room_stop(s->room);
-	health_free(s->health);
+	probe_free(s->probe);
 	admin_free(s->admin);
 	hubs_free(s->hubs);
 	seats_free(s->seats);
