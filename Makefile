@@ -61,7 +61,7 @@ OUT   := build/$(MODE)
 BIN   := $(if $(filter release,$(MODE)),build,$(OUT))
 LIB   := $(OUT)/libwavechat.a
 EMBED := $(if $(wildcard tools/embed.c),build/tools/embed)
-CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/base/static.c,$(wildcard core/*/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o)
+CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/base/static.c,$(wildcard core/*/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o) $(OUT)/gen/licenses.o
 NAMES := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard cmd/*/*.c)))))
 UNIT  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/*/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -209,7 +209,7 @@ check-packages-ready: all $(NPM)
 	$(Q)cd tests && $(NODE) run.mjs proxy proxy/*.test.mjs
 
 clean: ## all that was built; keeps what was downloaded
-	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools version probed probed-tests wavebench bench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz
+	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools THIRD-PARTY version probed probed-tests wavebench bench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz
 distclean: ## everything that is not in git
 	rm -rf build tests/node_modules
 
@@ -260,6 +260,16 @@ build/tools/embed: tools/embed.c | build/probed
 build/gen/assets.c: $(EMBED) build/version $(shell find assets 2>/dev/null)
 	@mkdir -p $(@D); echo "  EMBED   assets"
 	$(Q)build/tools/embed assets $@ "$(VERSION)"
+
+# What --licenses prints: LICENSE, and the notices of the packages that are linked in, as they are installed now.
+build/THIRD-PARTY: tools/notices.sh $(wildcard /var/lib/dpkg/status) | $(CIVETWEB)
+	@mkdir -p $(@D); echo "  NOTICES"
+	$(Q)tools/notices.sh '$(CC)' $(LIBS:-l%=%) >$@.part && mv $@.part $@
+build/gen/licenses.c: LICENSE build/THIRD-PARTY
+	@mkdir -p $(@D)
+	$(Q){ echo '/* Generated from LICENSE and build/THIRD-PARTY. Not to be edited. */'; echo '#include "server/licenses.h"'; \
+		echo 'const uint8_t wc_licenses_gz[] = {'; { cat LICENSE; printf '\n\n'; cat build/THIRD-PARTY; } | gzip -9n | od -An -v -tu1 -w32 | sed 's/  */,/g; s/^,//; s/$$/,/'; \
+		echo '};'; echo 'const size_t wc_licenses_gz_len = sizeof(wc_licenses_gz);'; } >$@.part && mv $@.part $@
 
 # $(1): program. Debug information goes aside in release mode; the sanitizers' runtimes want a dynamic program.
 define program

@@ -15,8 +15,11 @@ arch=$(dpkg --print-architecture)
 deb_version=$(printf '%s' "$version" | sed 's/-/~/; s/-/./g')
 dpkg --validate-version "$deb_version" >&2
 maintainer='WaveChat maintainers <maintainers@wavechat.invalid>'
-# What is linked in, by the packages that hold it.
-libraries="libc6-dev libjson-c-dev libsqlite3-dev libssl-dev libutf8proc-dev zlib1g-dev"
+# What is linked in, and its notices; see tools/notices.sh.
+if grep -q '^===== Not found' build/THIRD-PARTY; then
+	echo "package.sh: build/THIRD-PARTY is not complete: build on Debian, with the libraries from its packages" >&2
+	exit 1
+fi
 
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
@@ -32,17 +35,6 @@ level() {
 	find "$1" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 }
 
-# Our own notice, then those that come with the libraries: their licences ask for it.
-notices() {
-	cat packaging/copyright
-	printf '\n\n===== civetweb =====\n\n'
-	cat build/civetweb/LICENSE.md 2>/dev/null || sed -n '1,/\*\//p' build/civetweb/src/civetweb.c
-	for package in $libraries; do
-		printf '\n\n===== %s =====\n\n' "$(dpkg-query -W -f '${source:Package} ${source:Version}' "$package")"
-		cat "/usr/share/doc/$package/copyright"
-	done
-}
-
 # Alert rules for Prometheus and a dashboard for Grafana.
 monitoring() { # DIRECTORY
 	mkdir -p "$1"
@@ -56,7 +48,8 @@ make_deb() {
 	find "$root/usr/share/man" -type f -exec gzip -9n {} +
 	install -D -m 644 packaging/wavechatd.default "$root/etc/default/wavechatd"
 	mkdir -p "$doc" "$root/DEBIAN" "$root/usr/share/lintian/overrides"
-	notices >"$doc/copyright"
+	# Debian has the full licences at the end of it in /usr/share/common-licenses.
+	sed '/^===== Apache-2.0 =====$/,$d' build/THIRD-PARTY | cat packaging/copyright - >"$doc/copyright"
 	gzip -9nc README.md >"$doc/README.md.gz"
 	gzip -9nc CHANGELOG.md >"$doc/CHANGELOG.md.gz"
 	cp packaging/nginx.conf packaging/Caddyfile "$doc/"
@@ -69,8 +62,8 @@ make_deb() {
 	for script in postinst prerm postrm; do
 		install -m 755 "packaging/deb/$script" "$root/DEBIAN/$script"
 	done
-	# shellcheck disable=SC2086
-	built_using=$(dpkg-query -W -f '${source:Package} (= ${source:Version}), ' $libraries)
+	# Its headings name them: ===== SOURCE VERSION (PACKAGE) =====
+	built_using=$(sed -n 's/^===== \([^ ]*\) \([^ ]*\) (.*) =====$/\1 (= \2), /p' build/THIRD-PARTY | sort -u | tr -d '\n')
 	{
 		sed "s|@VERSION@|$deb_version|; s|@ARCH@|$arch|; s|@MAINTAINER@|$maintainer|
 			s|@SIZE@|$(du -sk --apparent-size --exclude=DEBIAN "$root" | cut -f1)|
@@ -90,11 +83,10 @@ make_dist() {
 	# The unit names the place that the tarball's note says to copy to.
 	install_to "$stage" PREFIX="/$name" UNIT_BINDIR=/usr/local/bin
 	mkdir -p "$root/share/doc/wavechat"
-	notices >"$root/share/doc/wavechat/copyright"
-	cp /usr/share/common-licenses/Apache-2.0 /usr/share/common-licenses/LGPL-2.1 "$root/share/doc/wavechat/"
+	cp LICENSE build/THIRD-PARTY "$root/share/doc/wavechat/"
 	cp packaging/nginx.conf packaging/Caddyfile packaging/wavechatd.default "$root/share/doc/wavechat/"
 	monitoring "$root/share/doc/wavechat/examples"
-	cp README.md CHANGELOG.md SECURITY.md packaging/INSTALL "$root/"
+	cp LICENSE build/THIRD-PARTY README.md CHANGELOG.md SECURITY.md packaging/INSTALL "$root/"
 	level "$root"
 	out=build/wavechat-$version-linux-$arch.tar.gz
 	tar -C "$stage" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
