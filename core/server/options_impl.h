@@ -23,6 +23,7 @@ enum kind {
 	KIND_FLAG,    /* bool; takes no value as an option, yes or no as a variable */
 	KIND_VERSION, /* these end the program; take no value */
 	KIND_HELP,
+	KIND_LICENSES,
 	KIND_TABLE,
 };
 
@@ -38,6 +39,7 @@ struct option_row {
 	int low, high;          /* KIND_INT */
 	int fallback;           /* KIND_INT, KIND_CHOICE */
 	const char *choices[5]; /* KIND_CHOICE, ends with NULL */
+	bool is_common;         /* also in the short --help */
 	bool is_live;           /* takes effect when it is read again at SIGHUP; false: needs a restart */
 };
 extern const struct option_row option_table[];

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "server/config.h"
+#include "server/licenses.h"
 #include "server/options_impl.h"
 #include "server/version.h"
 
@@ -69,7 +70,7 @@ static enum options_result refuse_unknown(const char *arg, char **cause)
 	else if (nearest)
 		wc_cause(cause, "no option %s; did you mean --%s?", quoted, nearest);
 	else
-		wc_cause(cause, "no option %s; see " PROGRAM " --help", quoted);
+		wc_cause(cause, "no option %s; see " PROGRAM " --help all", quoted);
 	return OPTIONS_EXIT_USAGE;
 }
 
@@ -113,15 +114,37 @@ static void describe_default(const struct option_row *row, char *out, size_t roo
 		snprintf(out, room, "%d", row->fallback);
 }
 
+/* For one screen: what most servers need. */
 static void print_help(void)
+{
+	printf("usage: " PROGRAM " [--OPTION VALUE]...\n"
+	       "A chat server in one file: start it, open the address that it prints, talk.\n"
+	       "Without options it listens on port 8080 and keeps its data in " DATA_DEFAULT ".\n\n");
+	for (const struct option_row *row = option_table; row < option_table + option_count; row++) {
+		char left[64], fallback[128] = "";
+
+		if (!row->is_common)
+			continue;
+		snprintf(left, sizeof(left), "--%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
+		if (option_takes_value(row))
+			describe_default(row, fallback, sizeof(fallback));
+		printf("  %-25s %s", left, row->help);
+		/* Where the default fits into the line. */
+		if (fallback[0] && strncmp(fallback, "none", 4) != 0 && strlen(row->help) + strlen(fallback) < 48)
+			printf(" [%s]", fallback);
+		printf("\n");
+	}
+	printf("[default]; each setting is also a variable, such as PORT or WAVECHAT_DATA\n");
+}
+
+static void print_help_all(void)
 {
 	const char *group = "";
 
 	printf("usage: " PROGRAM " [--OPTION VALUE]...\n\n"
-	       "A chat in one program: start it, open the address it prints, talk.\n\n"
-	       "  " PROGRAM "                                   on port 8080, keeping all in " DATA_DEFAULT "\n"
+	       "  " PROGRAM "                                   on port 8080, with its data in " DATA_DEFAULT "\n"
 	       "  " PROGRAM " --port 80 --data /var/lib/wavechat\n"
-	       "  " PROGRAM " --listen 127.0.0.1 --port 0       only for this machine, on any free port\n");
+	       "  " PROGRAM " --listen 127.0.0.1 --port 0       for this machine alone, on any free port\n");
 	for (size_t i = 0; i < option_count; i++) {
 		const struct option_row *row = &option_table[i];
 		char left[64], range[256], fallback[128];
@@ -142,8 +165,8 @@ static void print_help(void)
 		       row->kind == KIND_INT || row->kind == KIND_CHOICE ? "; " : "");
 		printf("default %s%s%s]\n", fallback, row->env ? "; $" : "", row->env ? row->env : "");
 	}
-	printf("\nAn option beats its $VARIABLE, which beats a line VARIABLE=VALUE in the file of --config,\n"
-	       "which beats the default. An empty variable counts as unset.\n"
+	printf("\nAn option beats its $VARIABLE. The variable beats a line VARIABLE=VALUE in the file of\n"
+	       "--config, and that line beats the default. An empty variable counts as unset.\n"
 	       "Exit status: 0 stopped as asked, 1 could not start or run, 2 a wrong option or variable.\n");
 }
 
@@ -178,14 +201,21 @@ static enum options_result parse_argument(struct options *o, char **argv, int *a
 	value = arg[len] == '=' ? arg + len + 1 : NULL;
 
 	snprintf(source, sizeof(source), "--%s", row->name);
+	if (row->kind == KIND_HELP && !value)
+		value = argv[*at + 1];
+	if (row->kind == KIND_HELP && value && strcmp(value, "all") == 0) {
+		print_help_all();
+		return OPTIONS_EXIT_OK;
+	}
 	if (!option_takes_value(row)) {
-		if (value) {
-			wc_cause(cause, "%s takes no value", source);
+		if (value && arg[len] == '=') {
+			wc_cause(cause, "%s takes no value%s", source, row->kind == KIND_HELP ? " but all: the long list" : "");
 			return OPTIONS_EXIT_USAGE;
 		}
 		switch (row->kind) {
 		case KIND_HELP: print_help(); return OPTIONS_EXIT_OK;
 		case KIND_VERSION: version_print(PROGRAM); return OPTIONS_EXIT_OK;
+		case KIND_LICENSES: licenses_print(); return OPTIONS_EXIT_OK;
 		case KIND_TABLE: options_print_table(); return OPTIONS_EXIT_OK;
 		default:
 			(void)option_set(o, row, "yes");
@@ -246,7 +276,7 @@ void options_warn_environment(void)
 			const char *nearest = nearest_variable(bare);
 
 			log_warn("unknown variable", "name=%s remedy=\"%s%s\"", log_quote(quoted, name),
-			         nearest ? "did you mean " : "see wavechatd --help", nearest ? nearest : "");
+			         nearest ? "did you mean " : "see wavechatd --help all", nearest ? nearest : "");
 		}
 		free(bare);
 	}
@@ -266,7 +296,7 @@ static enum options_result refuse_name(const struct config_line *line, const cha
 	else if (nearest)
 		wc_cause(cause, "%s:%d: no setting %s; did you mean %s?", path, line->line, quoted, nearest);
 	else
-		wc_cause(cause, "%s:%d: no setting %s; " PROGRAM " --help names all", path, line->line, quoted);
+		wc_cause(cause, "%s:%d: no setting %s; " PROGRAM " --help all names them", path, line->line, quoted);
 	return OPTIONS_EXIT_USAGE;
 }
 

@@ -10,10 +10,26 @@ import { run, Server, serverTest } from './lib.mjs';
 
 const tmp = () => fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
 
-test('--help names every option and goes to stdout', async () => {
-	const r = await run(['--help']);
+test('--help names what most servers need, and fits a screen', async () => {
+	const r = await run(['--help']), lines = r.stdout.trimEnd().split('\n');
 	assert.equal(r.status, 0);
 	assert.equal(r.stderr, '');
+	assert.ok(lines.length < 24, `${lines.length} lines`);
+	for (const line of lines) assert.ok(line.length <= 80, line);
+	for (const option of ['--port N', '--data DIR', '--tls-cert FILE', '--join-password-file FILE', '--check', '--version', '--help all'])
+		assert.ok(r.stdout.includes(option), `${option} in --help`);
+	assert.deepEqual(await run(['-h']), r);
+	assert.deepEqual(await run(['--help', '--port', '99999']), r, 'what follows is not looked at');
+});
+
+test('--help all names every option and goes to stdout', async () => {
+	const r = await run(['--help', 'all']);
+	assert.equal(r.status, 0);
+	assert.equal(r.stderr, '');
+	assert.deepEqual(await run(['--help=all']), r);
+	const other = await run(['--help=some']);
+	assert.equal(other.status, 2);
+	assert.match(other.stderr, /^wavechatd: --help takes no value but all: .*\n$/);
 	for (const option of ['--data', '--port', '--listen', '--max-file-mb', '--history-limit', '--threads', '--log-level', '--version', '--help', '--check'])
 		assert.ok(r.stdout.includes(option), `${option} in --help`);
 	for (const variable of ['PORT', 'MAX_FILE_MB', 'HISTORY_LIMIT', 'WAVECHAT_DATA']) assert.ok(r.stdout.includes(variable), `${variable} in --help`);

@@ -90,6 +90,31 @@ test('the program says the version that its sources have', t => {
 	run('dpkg', ['--validate-version', debVersion(said.split(' ')[1])]);
 });
 
+// --- Licences
+
+test('--licenses prints the licence, and the notice of every package that is linked in', t => {
+	const licence = fs.readFileSync(path.join(root, 'LICENSE'), 'utf8'), said = run(binary, ['--licenses']);
+	assert.match(licence, /^MIT License\n\nCopyright \(c\) \d{4} the WaveChat authors\n/);
+	assert.ok(said.startsWith(licence));
+	assert.ok(fs.readFileSync(path.join(root, 'packaging/copyright'), 'utf8').includes(licence), 'the package says the same');
+	if (spawnSync('dpkg-query', ['--version']).error) return t.skip('no packages on this machine');
+	assert.doesNotMatch(said, /^===== Not found/m);
+	const libraries = run('make', ['-s', '-C', root, '--eval', 'libraries:; @echo $(LIBS)', 'libraries']).split(' ');
+	assert.ok(libraries.length > 4, libraries.join());
+	const source = path.join(temp(t), 'empty.c');
+	fs.writeFileSync(source, 'int main(void) { return 0; }\n');
+	const opened = run('cc', ['-static-pie', '-Wl,--trace', '-o', `${source}.out`, source, ...libraries]).split('\n').filter(f => /\.[ao]$/.test(f) && f.startsWith('/usr'));
+	const files = [...new Set(opened.map(f => fs.realpathSync(f)))];
+	assert.ok(files.some(f => f.endsWith('/libc.a')) && files.some(f => f.endsWith('/libssl.a')), files.join());
+	for (const file of files) {
+		const owner = run('dpkg-query', ['-S', file]).split(':')[0];
+		assert.match(said, new RegExp(`^===== .* \\(${owner}\\) =====$`, 'm'), `${file} is of ${owner}`);
+	}
+	for (const phrase of ['The CivetWeb developers', 'L. Peter Deutsch', 'GNU LESSER GENERAL PUBLIC LICENSE', 'Apache License', 'GCC RUNTIME LIBRARY EXCEPTION']) {
+		assert.ok(said.includes(phrase), phrase);
+	}
+});
+
 // --- The unit
 
 const unit = fs.readFileSync(path.join(root, 'packaging/wavechatd.service'), 'utf8');

@@ -178,7 +178,8 @@ static void test_every_variable(void **state)
 		char *env = strrchr(row, ' '), name[64];
 
 		snprintf(name, sizeof(name), "%.*s", (int)strcspn(row + 2, " "), row + 2);
-		if (strcmp(name, "check") == 0 || strcmp(name, "version") == 0 || strcmp(name, "help") == 0)
+		if (strcmp(name, "check") == 0 || strcmp(name, "version") == 0 || strcmp(name, "licenses") == 0 ||
+		    strcmp(name, "help") == 0)
 			continue;
 		for (char *p = name; *p; p++)
 			*p = *p == '-' ? '_' : (char)(*p & ~0x20);
@@ -368,8 +369,8 @@ static void test_refusals(void **state)
 		{ "", "--max-file 1", { "\"--max-file\"", "did you mean --max-file-mb?" } },
 		{ "", "-port 1", { "\"-port\"", "did you mean --port?" } },
 		{ "", "--history_limit=1", { "did you mean --history-limit?" } },
-		{ "", "--frobnicate", { "\"--frobnicate\"", "see wavechatd --help" } },
-		{ "", "--", { "\"--\"", "see wavechatd --help" } },
+		{ "", "--frobnicate", { "\"--frobnicate\"", "see wavechatd --help all" } },
+		{ "", "--", { "\"--\"", "see wavechatd --help all" } },
 		{ "", "8080", { "\"8080\"", "takes options only" } },
 		/* what a terminal would act on is shown, not sent */
 		{ "", "--port \x1b[31m", { "\"\\x1b[31m\"" } },
@@ -585,7 +586,22 @@ static void test_several_addresses(void **state)
 	}
 }
 
-/* --help shows each option that the table for the documentation's check has, in lines of 100 columns at most. */
+/* The short one is of rows that the long one has, and fits a screen of 24 lines of 80. */
+static void test_help_short(void **state)
+{
+	struct options o;
+	int lines = 0;
+
+	(void)state;
+	assert_int_equal(parse(&o, "PORT=junk", "-h"), OPTIONS_EXIT_OK);
+	assert_string_equal(printed_err, "");
+	assert_ptr_equal(strstr(printed_out, "usage: wavechatd"), printed_out);
+	for (const char *line = printed_out, *end; (end = strchr(line, '\n')); line = end + 1, lines++)
+		assert_true(end - line <= 80);
+	assert_in_range(lines, 10, 23);
+}
+
+/* --help all shows each option that the table for the documentation's check has, in lines of 100 columns at most. */
 static void test_help(void **state)
 {
 	char rows[sizeof(printed_out)], *save;
@@ -595,7 +611,7 @@ static void test_help(void **state)
 	assert_int_equal(parse(&o, "", "--help-table"), OPTIONS_EXIT_OK);
 	assert_string_equal(printed_err, "");
 	snprintf(rows, sizeof(rows), "%s", printed_out);
-	assert_int_equal(parse(&o, "PORT=junk", "-h"), OPTIONS_EXIT_OK);
+	assert_int_equal(parse(&o, "PORT=junk", "--help=all"), OPTIONS_EXIT_OK);
 	assert_string_equal(printed_err, "");
 	assert_ptr_equal(strstr(printed_out, "usage: wavechatd"), printed_out);
 	assert_null(strstr(printed_out, "help-table"));
@@ -606,9 +622,9 @@ static void test_help(void **state)
 
 		snprintf(needle, sizeof(needle), "  %.*s ", (int)strcspn(row, " "), row);
 		if (!strstr(printed_out, needle))
-			fail_msg("--help lacks %s", row);
+			fail_msg("--help all lacks %s", row);
 		if (env && strcspn(row, " ") != (size_t)(env - row) && !strstr(printed_out, env + 1))
-			fail_msg("--help lacks the variable of %s", row);
+			fail_msg("--help all lacks the variable of %s", row);
 	}
 	assert_true(count >= 14);
 	for (char *line = strtok_r(printed_out, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
@@ -636,7 +652,7 @@ int main(void)
 		cmocka_unit_test(test_every_variable), cmocka_unit_test(test_data),     cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_lists),          cmocka_unit_test(test_refusals), cmocka_unit_test(test_config),
 		cmocka_unit_test(test_config_refused), cmocka_unit_test(test_reread),   cmocka_unit_test(test_several_addresses),
-		cmocka_unit_test(test_help),           cmocka_unit_test(test_version),
+		cmocka_unit_test(test_help),           cmocka_unit_test(test_version),  cmocka_unit_test(test_help_short),
 	};
 
 	int status, fd;
