@@ -150,10 +150,7 @@ static int store_slice(struct room *r, const struct address *v, size_t n)
 		rc = added = store_put_addresses(r->o.store, v, n);
 	if (rc >= 0 && a->kept + added > PEOPLE_MAX)
 		rc = gone = store_expire_addresses(r->o.store, INT64_MAX, (int)WC_MIN(a->kept + added - PEOPLE_MAX, (int64_t)2 * SLICE));
-	if (rc >= 0)
-		rc = store_commit(r->o.store);
-	else
-		store_rollback(r->o.store);
+	rc = store_finish(r->o.store, rc);
 	if (rc == 0)
 		a->kept += added - gone;
 	return rc;

@@ -64,10 +64,7 @@ static int write_mark(struct room *r)
 		rc = store_set_counter(r->o.store, "join_password_since", (uint64_t)d->since_ms);
 	if (rc == 0)
 		rc = store_set_counter(r->o.store, "join_password_mark", d->mark);
-	if (rc == 0)
-		return store_commit(r->o.store);
-	store_rollback(r->o.store);
-	return rc;
+	return store_finish(r->o.store, rc);
 }
 
 static int remember(struct room *r)

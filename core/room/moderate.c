@@ -214,10 +214,7 @@ bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args)
 	int rc = store_begin(r->o.store);
 	if (rc == 0)
 		rc = mod_put_audit(r, c, args);
-	if (rc == 0)
-		rc = store_commit(r->o.store);
-	else
-		store_rollback(r->o.store);
+	rc = store_finish(r->o.store, rc);
 	if (rc < 0)
 		mod_fail_storage(c);
 	else

@@ -480,10 +480,7 @@ void moderate_sanction(struct room *r, struct command *c)
 	put_targets(&args, &t);
 	if (rc == 0)
 		rc = mod_put_audit(r, c, &args);
-	if (rc == 0)
-		rc = store_commit(r->o.store);
-	else
-		store_rollback(r->o.store);
+	rc = store_finish(r->o.store, rc);
 	if (rc < 0) {
 		mod_fail_storage(c);
 		free_targets(&t);
@@ -568,10 +565,7 @@ void moderate_pardon(struct room *r, struct command *c)
 	}
 	if (rc == 0)
 		rc = mod_put_audit(r, c, &args);
-	if (rc == 0)
-		rc = store_commit(r->o.store);
-	else
-		store_rollback(r->o.store);
+	rc = store_finish(r->o.store, rc);
 	if (rc < 0) {
 		mod_fail_storage(c);
 		goto out;

@@ -23,17 +23,13 @@ static int keep(struct room *r, const struct command *c, struct lockdown l, cons
 {
 	int rc = store_begin(r->o.store);
 
-	if (rc < 0)
-		return rc;
-	rc = store_set_counter(r->o.store, "lockdown", l.level);
+	if (rc == 0)
+		rc = store_set_counter(r->o.store, "lockdown", l.level);
 	if (rc == 0)
 		rc = store_set_counter(r->o.store, "lockdown_until", (uint64_t)l.until_ms);
 	if (rc == 0)
 		rc = mod_put_audit(r, c, args);
-	if (rc == 0)
-		return store_commit(r->o.store);
-	store_rollback(r->o.store);
-	return rc;
+	return store_finish(r->o.store, rc);
 }
 
 void moderate_lockdown(struct room *r, struct command *c)

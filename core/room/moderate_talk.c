@@ -20,10 +20,7 @@ void moderate_slow(struct room *r, struct command *c)
 			rc = store_set_counter(r->o.store, "slow_s", (uint64_t)c->seconds);
 		if (rc == 0)
 			rc = mod_put_audit(r, c, &args);
-		if (rc == 0)
-			rc = store_commit(r->o.store);
-		else
-			store_rollback(r->o.store);
+		rc = store_finish(r->o.store, rc);
 		if (rc == 0)
 			mod_note(c, &args);
 		buf_fini(&args);
@@ -161,10 +158,7 @@ void moderate_delete(struct room *r, struct command *c)
 		buf_puts(&args, "}");
 		if (rc == 0 && !c->is_part)
 			rc = mod_put_audit(r, c, &args);
-		if (rc == 0)
-			rc = store_commit(r->o.store);
-		else
-			store_rollback(r->o.store);
+		rc = store_finish(r->o.store, rc);
 		if (rc == 0 && !c->is_part)
 			mod_note(c, &args);
 	}

@@ -33,10 +33,8 @@ void room_try_store(void *room)
 	struct room *r = room;
 	if (r->is_quiet || store_begin(r->o.store) < 0)
 		return;
-	if (store_set_counter(r->o.store, "storage_tried", (uint64_t)(r->now_ms / 1000)) == 0 && store_commit(r->o.store) == 0)
+	if (store_finish(r->o.store, store_set_counter(r->o.store, "storage_tried", (uint64_t)(r->now_ms / 1000))) == 0)
 		storage_result(r, true);
-	else
-		store_rollback(r->o.store);
 }
 
 static bool wants_store(const struct event *e)

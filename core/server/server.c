@@ -94,19 +94,15 @@ static struct ws_limits frame_limits(struct server *s)
 /* Kept with the data, so that the same password has the same mark after a restart. */
 static int load_password_salt(struct server *s)
 {
-	int rc = 0;
 	s->password_salt = store_counter(s->store, "join_password_salt");
 	if (s->password_salt)
 		return 0;
 	wc_random(&s->password_salt, sizeof(s->password_salt));
 	s->password_salt = (s->password_salt & INT64_MAX) | 1;
-	if (store_begin(s->store) < 0)
-		return -WC_ESTORAGE;
-	rc = store_set_counter(s->store, "join_password_salt", s->password_salt);
+	int rc = store_begin(s->store);
 	if (rc == 0)
-		return store_commit(s->store);
-	store_rollback(s->store);
-	return rc;
+		rc = store_set_counter(s->store, "join_password_salt", s->password_salt);
+	return store_finish(s->store, rc);
 }
 
 /* Looks at what this process may have, before the sandbox hides it. */

@@ -58,6 +58,9 @@ int64_t store_rows(const struct store *s); /* messages stored, deletions' marks 
 void store_count_start(struct store *s);   /* counts them, on a thread. Thread: main, before anybody else writes */
 void store_count_stop(struct store *s);    /* store_close does it, too */
 void store_rollback(struct store *s);
+/* The end of store_begin and the steps behind it, which left rc: commits if rc >= 0 and returns 0 or -WC_ESTORAGE; else rolls back and
+ * returns rc. rc may be store_begin's own refusal. */
+int store_finish(struct store *s, int rc) WC_MUSTCHECK;
 bool store_was_full(const struct store *s);        /* something failed since the last store_begin because the disk is full */
 int store_savepoint(struct store *s) WC_MUSTCHECK; /* one an event */
 int store_release(struct store *s) WC_MUSTCHECK;

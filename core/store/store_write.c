@@ -214,6 +214,14 @@ void store_rollback(struct store *s)
 	end_txn(s);
 }
 
+int store_finish(struct store *s, int rc)
+{
+	if (rc >= 0)
+		return store_commit(s);
+	store_rollback(s);
+	return rc;
+}
+
 int store_savepoint(struct store *s)
 {
 	int rc;
@@ -570,15 +578,11 @@ static int enter_slice(struct store *s, bool *is_own)
 
 static int leave_slice(struct store *s, bool is_own, const char *what, int rc, int count)
 {
-	if (rc != SQLITE_OK) {
-		failed(s, what, rc);
-		if (is_own)
-			store_rollback(s);
-		return -WC_ESTORAGE;
-	}
-	if (is_own && store_commit(s) != 0)
-		return -WC_ESTORAGE;
-	return count;
+	int result = rc == SQLITE_OK ? 0 : failed(s, what, rc);
+
+	if (is_own)
+		result = store_finish(s, result);
+	return result == 0 ? count : result;
 }
 
 static int remove_slice(struct store *s, const char *what, int64_t before_ms, int limit, store_msg_fn fn, void *arg)
