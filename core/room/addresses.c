@@ -31,7 +31,7 @@ bool conn_address(const struct conn *c, uint8_t addr[16])
 
 static int64_t oldest_ms(const struct room *r)
 {
-	return r->now_ms - r->o.options->keep_addresses * DAY_MS;
+	return r->now_ms - r->settings.keep_addresses * DAY_MS;
 }
 
 void remembered_fini(struct remembered *m)
@@ -72,7 +72,7 @@ static void enqueue(struct room *r, const struct user *u)
 
 static bool note(struct room *r, struct user *u, const struct conn *c)
 {
-	if (!r->o.options->keep_addresses || !conn_address(c, u->addr))
+	if (!r->settings.keep_addresses || !conn_address(c, u->addr))
 		return false;
 	u->addr_at_ms = r->now_ms;
 	return true;
@@ -215,7 +215,7 @@ size_t addresses_flush(struct room *r)
 /* What is over, a slice; with --keep-addresses 0 it all is. Returns how many were removed, below 0: failed. */
 static int expire(struct room *r, int limit)
 {
-	const bool keeps = r->o.options->keep_addresses > 0;
+	const bool keeps = r->settings.keep_addresses > 0;
 	int n = 0, rc = store_begin(r->o.store);
 	if (rc == 0)
 		rc = n = store_expire_addresses(r->o.store, keeps ? oldest_ms(r) : INT64_MAX, limit);
@@ -251,7 +251,7 @@ static void refresh(struct room *r)
 bool addresses_tick(struct room *r)
 {
 	struct addresses *a = &r->addresses;
-	const bool keeps = r->o.options->keep_addresses > 0;
+	const bool keeps = r->settings.keep_addresses > 0;
 	log_unsaid(r);
 	if (r->mono_now_ms < a->next_ms)
 		return false;
@@ -278,7 +278,7 @@ bool addresses_tick(struct room *r)
 
 bool address_of_user(const struct room *r, const struct user *u, uint8_t addr[16], int64_t *at_ms)
 {
-	if (!u->addr_at_ms || !r->o.options->keep_addresses || u->addr_at_ms < oldest_ms(r))
+	if (!u->addr_at_ms || !r->settings.keep_addresses || u->addr_at_ms < oldest_ms(r))
 		return false;
 	memcpy(addr, u->addr, sizeof(u->addr));
 	*at_ms = u->addr_at_ms;
@@ -329,7 +329,7 @@ int addresses_find(const struct room *r, const char *wanted, struct remembered f
 	const bool is_name = strncmp(wanted, "name:", 5) == 0, is_id = strncmp(wanted, "id:", 3) == 0;
 	uint64_t id = 0;
 	int rc = 0;
-	if (!r->o.options->keep_addresses)
+	if (!r->settings.keep_addresses)
 		return 0;
 	if (!is_name && mod_parse_id(is_id ? wanted + 3 : wanted, &id) && id) {
 		find_queued(&f, id, "");
@@ -366,7 +366,7 @@ int addresses_load(struct room *r)
 	struct addresses *a = &r->addresses;
 	int rc = 0;
 	a->kept = store_count_addresses(r->o.store);
-	a->was_keeping = r->o.options->keep_addresses > 0;
+	a->was_keeping = r->settings.keep_addresses > 0;
 	r->now_ms = real_ms();
 	if (a->kept < 0)
 		return -WC_ESTORAGE;
@@ -380,7 +380,7 @@ int addresses_load(struct room *r)
 void addresses_stop(struct room *r)
 {
 	for (struct user *u = r->users.newest; u; u = u->older) {
-		if (!u->sessions || !u->addr_at_ms || !r->o.options->keep_addresses)
+		if (!u->sessions || !u->addr_at_ms || !r->settings.keep_addresses)
 			continue;
 		u->addr_at_ms = r->now_ms; /* the address is the one that it came from: connections have ended by now */
 		enqueue(r, u);

@@ -25,7 +25,7 @@ int admit_load(struct room *r)
 void admit_set_guesses(struct room *r)
 {
 	struct admission *d = &r->admission;
-	const int64_t guesses = r->o.options->join_guesses;
+	const int64_t guesses = r->settings.join_guesses;
 	iprate_free(d->guesses);
 	d->guesses = NULL;
 	d->all_full_us = 0;

@@ -104,7 +104,7 @@ static void vacuum(struct room *r)
 
 static uint64_t storage_cap(const struct room *r)
 {
-	const struct options *o = r->o.options;
+	const struct room_settings *o = &r->settings;
 	if (blobs_memory_cap(r->o.blobs))
 		return blobs_memory_cap(r->o.blobs);
 	if (o->max_storage_mb > 0)
@@ -112,16 +112,11 @@ static uint64_t storage_cap(const struct room *r)
 	return 0;
 }
 
-static bool is_in_memory(const struct room *r)
-{
-	return strcmp(r->o.options->data, ":memory:") == 0;
-}
-
 static void retain(struct room *r)
 {
-	const struct options *o = r->o.options;
+	const struct room_settings *o = &r->settings;
 	uint64_t cap = storage_cap(r);
-	if (!o->retain_days && !cap && !is_in_memory(r)) {
+	if (!o->retain_days && !cap && !r->o.is_in_memory) {
 		vacuum(r);
 		return;
 	}
@@ -135,11 +130,11 @@ static void retain(struct room *r)
 	if (n >= 0 && cap)
 		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, &slice);
 	touched += WC_MAX(n, 0);
-	if (n >= 0 && is_in_memory(r))
+	if (n >= 0 && r->o.is_in_memory)
 		n = store_trim(r->o.store, WC_MAX(MEMORY_MESSAGES, o->history_limit), MEMORY_SLICE);
 	touched += WC_MAX(n, 0);
 	/* Earlier than it must: what is said in the meantime has to have room. */
-	if (n >= 0 && is_in_memory(r) && r->o.messages_bytes != SIZE_MAX)
+	if (n >= 0 && r->o.is_in_memory && r->o.messages_bytes != SIZE_MAX)
 		n = store_trim_bytes(r->o.store, r->o.messages_bytes / 4 * 3, MEMORY_SLICE);
 	r->stored_bytes = 0;
 	touched += WC_MAX(n, 0);
@@ -172,7 +167,7 @@ static void note_seen(struct room *r, bool is_last)
 {
 	struct user **expired = NULL;
 	int expired_count = 0, written = 0;
-	const int64_t hold_ms = r->o.options->name_hold_days * DAY_MS;
+	const int64_t hold_ms = r->settings.name_hold_days * DAY_MS;
 	if (store_begin(r->o.store) < 0)
 		return;
 	size_t at = 0;
@@ -209,7 +204,7 @@ static void note_seen(struct room *r, bool is_last)
 
 void chores_stored(struct room *r, size_t bytes)
 {
-	if (!is_in_memory(r) || r->o.messages_bytes == SIZE_MAX)
+	if (!r->o.is_in_memory || r->o.messages_bytes == SIZE_MAX)
 		return;
 	r->stored_bytes += bytes + ROW_BYTES;
 	if (r->stored_bytes > r->o.messages_bytes / 16)
@@ -255,7 +250,7 @@ void chores_tick(struct room *r)
 	r->commits_seen = commits;
 	r->evicted = false;
 	struct chore *c = xmalloc(sizeof(*c));
-	*c = (struct chore){ r, trims, is_full, { .state = &r->collect } };
+	*c = (struct chore){ r, trims, is_full, { .state = &r->collect, .accepts_orphans = r->settings.accepts_orphans } };
 	r->chores_run = true;
 	helpers_submit(r->o.helpers, run_chore, c);
 }

@@ -88,7 +88,7 @@ static void sweep(const struct room *room, const struct blob_rows *rows, struct 
 	const int64_t start_ms = mono_ms();
 	struct blob_sweep s;
 
-	blobs_sweep(room->o.blobs, rows, room->o.options->accept_orphans && !t->state->was_swept, &s);
+	blobs_sweep(room->o.blobs, rows, t->accepts_orphans && !t->state->was_swept, &s);
 	t->state->was_swept = true;
 	t->state->sweep_next_ms = mono_ms() + WC_MIN(WC_MAX((mono_ms() - start_ms) * SWEEP_SHARE, SWEEP_MIN_MS), SWEEP_MAX_MS);
 	metric_set(M_FILES_UNEXPLAINED, s.is_stopped ? s.unexplained : 0);

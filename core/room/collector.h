@@ -17,6 +17,7 @@ struct collect_state {
 
 struct collect_turn {
 	struct collect_state *state;
+	bool accepts_orphans;
 	uint64_t *forget; /* released blobs there is nothing left to do for: for collect_forget */
 	size_t forget_count;
 };

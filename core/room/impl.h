@@ -132,6 +132,7 @@ struct addresses {                /* addresses.c */
 
 struct room {
 	struct room_opts o;
+	struct room_settings settings; /* in force */
 	pthread_t thread;
 	struct users users;
 	struct limits limits;
@@ -168,6 +169,12 @@ struct room {
 	bool evicted;                                         /* files went since the last turn of the collector */
 	bool has_free_pages;                                  /* the database may have some to give back */
 };
+
+/* room.c: the thread's work, for tests that give the room no thread. open: loads, and starts nothing. Thread: main, then room. */
+int room_open(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
+void room_turn(struct room *r,
+               struct event *batch); /* works off what the inbox had, oldest first, or NULL; then what is due; and publishes it */
+void room_close(struct room *r);     /* writes what is to be written at the end, frees. Thread: main, after the room's */
 
 /* answer.c: what one connection is told, below all that decides. */
 void answer_error(struct room *r, struct conn *c, enum error_code code, struct str text,
@@ -207,7 +214,7 @@ void message_apply(struct room *r, struct action *a);
 void typing_apply(struct room *r, struct action *a);
 
 /* limit.c: what people may send, and how fast. */
-void limits_set(struct room *r, const struct options *was); /* as the options say now; was NULL: at the start */
+void limits_set(struct room *r, const struct room_settings *was); /* as the settings say now; was NULL: at the start */
 void limits_fini(struct room *r);
 /* Before the store is asked. False: refused, the action says why; with is_over and a cid it may still prove to be a repeat. */
 bool limit_message(struct room *r, struct action *a);

@@ -180,7 +180,7 @@ static void put_peers(struct room *r, const struct user *u)
 static void put_head_2(struct room *r, const struct init *in)
 {
 	struct buf *b = &r->scratch;
-	const struct options *o = r->o.options;
+	const struct room_settings *o = &r->settings;
 	buf_puts(b, ",\"v\":2,\"head\":");
 	buf_u64(b, r->applied_id);
 	if (in->token) {

@@ -31,9 +31,9 @@ static void refill_all(struct room *r)
 		u->pace = (struct pace){ .silent_until_us = u->pace.silent_until_us };
 }
 
-void limits_set(struct room *r, const struct options *was)
+void limits_set(struct room *r, const struct room_settings *was)
 {
-	const struct options *o = r->o.options;
+	const struct room_settings *o = &r->settings;
 	struct pace_limits *p = &r->limits.pace, old = *p;
 	*p = (struct pace_limits){ 0 };
 	if (o->message_rate)
@@ -182,7 +182,7 @@ void limit_new_person_undo(struct room *r, struct action *a)
 {
 	struct limits *l = &r->limits;
 	uint8_t addr[16];
-	if (l->new_by_ip && conn_address(a->e->conn, addr) && !ip_in_nets(addr, &r->o.options->exempt))
+	if (l->new_by_ip && conn_address(a->e->conn, addr) && !ip_in_nets(addr, &r->settings.exempt))
 		iprate_add(l->new_by_ip, addr, now_us(r), -l->new_people.cost_us);
 }
 
@@ -190,7 +190,7 @@ bool limit_new_person(struct room *r, struct action *a)
 {
 	struct limits *l = &r->limits;
 	uint8_t addr[16];
-	if (!l->new_by_ip || !conn_address(a->e->conn, addr) || ip_in_nets(addr, &r->o.options->exempt))
+	if (!l->new_by_ip || !conn_address(a->e->conn, addr) || ip_in_nets(addr, &r->settings.exempt))
 		return true;
 	int64_t wait_us = iprate_wait(l->new_by_ip, addr, now_us(r), l->new_people.ahead_us);
 	if (!wait_us) {

@@ -179,7 +179,7 @@ static bool find_id(struct room *r, struct command *c, const char *wanted, uint6
 void moderate_find(struct room *r, struct command *c)
 {
 	c->head = r->applied_id;
-	c->keep_days = r->o.options->keep_addresses;
+	c->keep_days = r->settings.keep_addresses;
 	if ((c->user && !find_id(r, c, c->user, &c->user_id)) || (c->user_2 && !find_id(r, c, c->user_2, &c->user_2_id)))
 		return;
 	c->status = 200;

@@ -139,7 +139,7 @@ static void add_target(struct targets *t, struct sanction *s)
 
 static void fail_address(struct room *r, struct command *c, const char *name)
 {
-	const int days = r->o.options->keep_addresses;
+	const int days = r->settings.keep_addresses;
 	char kept[96], *text = NULL;
 	if (days)
 		snprintf(kept, sizeof(kept), "an address is kept for %d day%s", days, days == 1 ? "" : "s");
@@ -302,7 +302,7 @@ static bool guard(struct room *r, struct command *c, const struct targets *t)
 	count_bystanders(r, t, &by);
 	for (int i = 0; i < t->n && !caution[0]; i++)
 		if (t->v[i]->kind == SANCTION_NET && !t->longer[i])
-			(void)ban_caution(t->v[i]->addr, t->v[i]->bits, &r->o.options->trust_proxy, caution);
+			(void)ban_caution(t->v[i]->addr, t->v[i]->bits, &r->settings.trust_proxy, caution);
 	if (!caution[0] && !by.count)
 		return true;
 	buf_init(&text, 8192);

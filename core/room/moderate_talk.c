@@ -294,14 +294,14 @@ void moderate_names(struct room *r, struct command *c)
 		if (u && !c->people[i].name)
 			c->people[i].name = xstrdup(u->name);
 	}
-	c->keep_days = r->o.options->keep_addresses;
+	c->keep_days = r->settings.keep_addresses;
 	c->status = 200;
 }
 
 void moderate_store_addresses(struct room *r, struct command *c)
 {
 	c->count = addresses_flush(r);
-	c->keep_days = r->o.options->keep_addresses;
+	c->keep_days = r->settings.keep_addresses;
 	c->status = 200;
 }
 

@@ -241,7 +241,7 @@ void page_apply(struct room *r, struct action *a)
 		answer_error(r, e->conn, ERR_BUSY, STR(""), STR(""));
 		return;
 	}
-	int history_limit = r->o.options->history_limit;
+	int history_limit = r->settings.history_limit;
 	struct page_job *j = xcalloc(1, sizeof(*j));
 	*j = (struct page_job){ .room = r,
 		                .session = s,

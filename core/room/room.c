@@ -301,6 +301,20 @@ static void run_batch(struct room *r, struct event *list)
 	metric_observe(H_BATCH_SIZE, events);
 }
 
+void room_turn(struct room *r, struct event *batch)
+{
+	batch = hold_back_joins(r, batch);
+	if (batch)
+		run_batch(r, batch);
+	r->mono_now_ms = mono_ms();
+	lockdown_tick(r);
+	presence_tick(r);
+	chores_tick(r);
+	publish_flush(r->pub);
+	if (inbox_done(r->o.inbox))
+		hubs_wake(r->o.hubs);
+}
+
 static void *room_main(void *arg)
 {
 	struct room *r = arg;
@@ -308,18 +322,10 @@ static void *room_main(void *arg)
 	while (!r->is_stopping) {
 		int wait_ms = r->joins ? 0 : WC_MIN(WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)), lockdown_timeout_ms(r));
 		pulse_rest();
-		struct event *batch = hold_back_joins(r, inbox_take(r->o.inbox, wait_ms));
+		struct event *batch = inbox_take(r->o.inbox, wait_ms);
 		pulse_work();
 		fault_stall(FAULT_ROOM_STALL_MS);
-		if (batch)
-			run_batch(r, batch);
-		r->mono_now_ms = mono_ms();
-		lockdown_tick(r);
-		presence_tick(r);
-		chores_tick(r);
-		publish_flush(r->pub);
-		if (inbox_done(r->o.inbox))
-			hubs_wake(r->o.hubs);
+		room_turn(r, batch);
 	}
 	pulse_end();
 	return NULL;
@@ -397,7 +403,7 @@ static int load(struct room *r, char **cause)
 	if (store_each_identity(r->o.store, load_identity, r) < 0 || store_each_token(r->o.store, load_token, r) < 0)
 		goto fail;
 	struct tail_load l = { r, 0 };
-	int want = WC_MAX(r->o.options->history_limit, TAIL_PAGE);
+	int want = WC_MAX(r->settings.history_limit, TAIL_PAGE);
 	if (store_tail(r->o.store, want, load_message, &l) < 0)
 		goto fail;
 	tail_set_complete(r->tail, l.n < want);
@@ -437,29 +443,24 @@ static void room_free(struct room *r)
 	free(r);
 }
 
-int room_start(struct room **out, const struct room_opts *opts, char **cause)
+int room_open(struct room **out, const struct room_opts *opts, char **cause)
 {
 	struct room *r = xcalloc(1, sizeof(*r));
 	r->o = *opts;
+	r->settings = opts->settings;
 	r->now_ms = real_ms();
 	r->mono_now_ms = mono_ms();
 	users_init(&r->users);
 	limits_set(r, NULL);
 	r->has_free_pages = true; /* what the last run left */
 	r->joins_end = &r->joins;
-	r->tail = tail_new(opts->options->history_limit);
+	r->tail = tail_new(r->settings.history_limit);
 	if (opts->recent_bytes != SIZE_MAX)
 		tail_bound(r->tail, opts->recent_bytes / 2); /* as much again is for pages being made of them */
 	r->pub = publisher_new(opts->hubs, r->users.session_count);
 	buf_init_sure(&r->scratch, FRAME_CAP);
 	buf_init_sure(&r->scratch_2, FRAME_CAP);
-	int rc = load(r, cause);
-	if (rc == 0) {
-		rc = -pthread_create(&r->thread, NULL, room_main, r);
-		if (rc)
-			wc_cause(cause, "cannot start the room's thread: %s", strerror(-rc));
-	}
-	if (rc) {
+	if (load(r, cause) < 0) {
 		room_free(r);
 		return -WC_ESTORAGE;
 	}
@@ -467,11 +468,32 @@ int room_start(struct room **out, const struct room_opts *opts, char **cause)
 	return 0;
 }
 
-/* --- Other options */
+void room_close(struct room *r)
+{
+	chores_stop(r);
+	room_free(r);
+}
 
-struct new_options {
+int room_start(struct room **out, const struct room_opts *opts, char **cause)
+{
+	struct room *r;
+	if (room_open(&r, opts, cause) < 0)
+		return -WC_ESTORAGE;
+	int rc = pthread_create(&r->thread, NULL, room_main, r);
+	if (rc) {
+		wc_cause(cause, "cannot start the room's thread: %s", strerror(rc));
+		room_free(r);
+		return -WC_ESTORAGE;
+	}
+	*out = r;
+	return 0;
+}
+
+/* --- Other settings */
+
+struct new_settings {
 	struct room *room;
-	const struct options *options;
+	struct room_settings settings;
 	bool has_password;
 	struct password password;
 };
@@ -486,29 +508,29 @@ static void take_password(struct room *r, const struct password *p)
 	log_info("join password", "changed=%s", !p->is_set ? "ended" : !was_set ? "introduced" : is_other ? "yes" : "no");
 }
 
-static void take_options(void *arg)
+static void take_settings(void *arg)
 {
-	struct new_options *n = arg;
+	struct new_settings *n = arg;
 	struct room *r = n->room;
-	const struct options *was = r->o.options;
-	r->o.options = n->options;
-	limits_set(r, was);
-	if (was->join_guesses != n->options->join_guesses)
+	const struct room_settings was = r->settings;
+	r->settings = n->settings;
+	limits_set(r, &was);
+	if (was.join_guesses != r->settings.join_guesses)
 		admit_set_guesses(r);
-	tail_set_history_limit(r->tail, n->options->history_limit);
+	tail_set_history_limit(r->tail, r->settings.history_limit);
 	if (n->has_password)
 		take_password(r, &n->password);
 	free(n);
 }
 
-void room_set_options(struct room *r, const struct options *o, const struct password *password)
+void room_set(struct room *r, const struct room_settings *settings, const struct password *password)
 {
-	struct new_options *n = xcalloc(1, sizeof(*n));
+	struct new_settings *n = xcalloc(1, sizeof(*n));
 	struct event *e = event_new_small(EV_ADMIN, NULL, 0);
-	*n = (struct new_options){ .room = r, .options = o, .has_password = password != NULL };
+	*n = (struct new_settings){ .room = r, .settings = *settings, .has_password = password != NULL };
 	if (password)
 		n->password = *password;
-	e->call.fn = take_options;
+	e->call.fn = take_settings;
 	e->call.arg = n;
 	inbox_push_one(r->o.inbox, e);
 }
@@ -555,6 +577,5 @@ void room_stop(struct room *r)
 		event_free(e);
 	}
 	/* What helpers and I/O threads sent while they ended was before the stop: they were joined first. */
-	chores_stop(r);
-	room_free(r);
+	room_close(r);
 }

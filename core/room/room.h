@@ -10,14 +10,35 @@
 #include "files/space.h"
 #include "flow/inbox.h"
 #include "hub/hub.h"
-#include "server/options.h"
+#include "net/ipban.h"
 #include "state/password.h"
 #include "store/store.h"
 
 struct room;
 
+/* What the admin may change while the room runs. The networks are borrowed, and live as long as the room. */
+struct room_settings {
+	int history_limit;  /* messages that a join gets */
+	int max_file_mb;    /* as clients are told */
+	int retain_days;    /* of messages; 0: for ever */
+	int max_storage_mb; /* of files on disk; 0 or below: no bound */
+	int name_hold_days;
+	int keep_addresses; /* days; 0: none is kept */
+	bool accepts_orphans;
+	/* Limits of one person, or of one address; a rate of 0: no limit. */
+	int message_rate, message_burst; /* a second, and at once */
+	int byte_rate_kb, byte_burst_mb; /* a second, and at once */
+	int request_rate, typing_rate;   /* a second */
+	int flood_mute_s;
+	int new_people;             /* from one address in ten minutes */
+	int join_guesses;           /* wrong passwords from one address in a minute */
+	struct ip_nets exempt;      /* from limits by address */
+	struct ip_nets trust_proxy; /* not to be banned by mistake */
+};
+
 struct room_opts {
-	_Atomic(const struct options *) options; /* in force; changed by the room, read also by helpers */
+	struct room_settings settings; /* at the start */
+	bool is_in_memory;             /* the data */
 	struct hubs *hubs;
 	struct inbox *inbox;
 	struct helpers *helpers;
@@ -30,9 +51,8 @@ struct room_opts {
 
 /* Loads identities and the recent messages, then starts the thread. */
 int room_start(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
-/* These options hold from the next batch on; they live as long as the room. password NULL: as it is; else a join needs it, or none if it is
- * not set. Any thread. */
-void room_set_options(struct room *r, const struct options *o, const struct password *password);
+/* These hold from the next batch on. password NULL: as it is; else a join needs it, or none if it is not set. Any thread. */
+void room_set(struct room *r, const struct room_settings *settings, const struct password *password);
 /* From here on the room gives helpers no more work; returns when that holds. The hubs are stopped already. Thread: main. */
 void room_quiesce(struct room *r);
 /* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */

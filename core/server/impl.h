@@ -6,6 +6,7 @@
 #include "base/budget.h"
 #include "http/httpd.h"
 #include "hub/hub.h"
+#include "room/room.h"
 #include "server/descriptors.h"
 #include "server/sandbox.h"
 #include "server/server.h"
@@ -51,7 +52,8 @@ struct server {
 
 /* server.c */
 int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK; /* see plan() */
-struct hub_opts server_hub_opts(struct server *s); /* sets the budget's cap, too */
+struct room_settings server_room_settings(const struct options *o); /* networks are borrowed from o */
+struct hub_opts server_hub_opts(struct server *s);                  /* sets the budget's cap, too */
 void server_http_limits(struct server *s, struct httpd_limits *out);
 void server_say_certificate(struct server *s);
 void server_say_connections(const struct server *s);                               /* a warning if they are fewer than was asked for */

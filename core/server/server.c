@@ -195,6 +195,30 @@ struct hub_opts server_hub_opts(struct server *s)
 	};
 }
 
+struct room_settings server_room_settings(const struct options *o)
+{
+	return (struct room_settings){
+		.history_limit = o->history_limit,
+		.max_file_mb = o->max_file_mb,
+		.retain_days = o->retain_days,
+		.max_storage_mb = o->max_storage_mb,
+		.name_hold_days = o->name_hold_days,
+		.keep_addresses = o->keep_addresses,
+		.accepts_orphans = o->accept_orphans,
+		.message_rate = o->message_rate,
+		.message_burst = o->message_burst,
+		.byte_rate_kb = o->byte_rate_kb,
+		.byte_burst_mb = o->byte_burst_mb,
+		.request_rate = o->request_rate,
+		.typing_rate = o->typing_rate,
+		.flood_mute_s = o->flood_mute_s,
+		.new_people = o->new_people,
+		.join_guesses = o->join_guesses,
+		.exempt = o->exempt,
+		.trust_proxy = o->trust_proxy,
+	};
+}
+
 /* Each upload and each file being sent has one, beside its connection's. */
 static int held_by_transfers(void *site)
 {
@@ -332,7 +356,8 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
 			return -WC_EIO;
 	}
-	struct room_opts room = { s->o,
+	struct room_opts room = { server_room_settings(o),
+		                  !dir,
 		                  s->hubs,
 		                  s->inbox,
 		                  s->helpers,

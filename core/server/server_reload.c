@@ -132,6 +132,7 @@ static void apply(struct server *s, const struct options *was, const struct stag
 {
 	const struct options *o = s->o;
 	const bool in_memory = strcmp(o->data, ":memory:") == 0;
+	const struct room_settings room = server_room_settings(o);
 	struct hub_opts hub = server_hub_opts(s);
 	struct httpd_limits http;
 
@@ -146,7 +147,7 @@ static void apply(struct server *s, const struct options *was, const struct stag
 	s->site.options = o;
 	space_set_options(s->space, o);
 	admin_set_options(s->admin, o, s->wanted, &s->plan->budgets, &s->plan->descriptors, s->plan->connections_max);
-	room_set_options(s->room, o, n->has_password ? &n->password : NULL);
+	room_set(s->room, &room, n->has_password ? &n->password : NULL);
 	if (n->tls) {
 		tls_replace(s->tls, n->tls);
 		server_say_certificate(s);
@@ -156,12 +157,13 @@ static void apply(struct server *s, const struct options *was, const struct stag
 /* What is in files whose names are the same may be new. */
 static void read_files_again(struct server *s, const struct staged *n)
 {
+	const struct room_settings room = server_room_settings(s->o);
 	struct password password = { .is_set = false };
 	char *cause = NULL;
 
 	if (s->o->join_password_file && !n->has_password) {
 		if (password_read(&password, s->o->join_password_file, s->password_salt, &cause) == 0)
-			room_set_options(s->room, s->o, &password);
+			room_set(s->room, &room, &password);
 		else
 			say_complaint("join password not reloaded", s, &cause, "the one in use");
 	}
