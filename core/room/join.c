@@ -62,6 +62,7 @@ static void prepare_new(struct room *r, struct action *a)
 	if (!limit_new_person(r, a))
 		return;
 	if (new_user_id(r, a, &id) < 0) {
+		limit_new_person_undo(r, a);
 		fail(a, ERR_STORAGE);
 		return;
 	}
