@@ -289,7 +289,9 @@ $(BENCH): $(patsubst %.c,$(OUT)/%.o,$(wildcard tools/wavebench/*.c)) $(LIB)
 $(UNIT:$(OUT)/unit/%=$(OUT)/tests/unit/%.o): | build/probed-tests
 $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(LIBS_$(notdir $*))
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(UNIT_FLAGS_$(patsubst %/,%,$(dir $*)))
+# The room's tests set the clock.
+UNIT_FLAGS_room := -Wl,--wrap=mono_ms,--wrap=real_ms
 
 $(OUT)/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay_main.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"
