@@ -19,23 +19,12 @@
 #include "base/wc.h"
 #include "http/gate.h"
 #include "net/ipban.h"
+#include "net/transport.h"
 
 struct httpd;
 struct http_req;
-struct seat;
 struct seats;
-struct ssl_st;
 struct tls;
-
-/* A socket taken out of civetweb, non-blocking, with what was already read past the request. The taker owns fd, tls, early and seat. */
-struct taken {
-	int fd;
-	struct ssl_st *tls; /* NULL: plain */
-	uint8_t *early;     /* malloc'd; NULL if early_len is 0 */
-	size_t early_len;
-	struct seat *seat;            /* left when the socket is closed; NULL: nobody counts */
-	struct sockaddr_storage peer; /* the client, also behind a trusted proxy */
-};
 
 #define WC_WS_PATH "/ws"
 #define HTTPD_SOCKETS 32

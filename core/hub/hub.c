@@ -14,7 +14,6 @@
 #include "base/fault.h"
 #include "base/logmsg.h"
 #include "base/pulse.h"
-#include "http/httpd.h"
 #include "hub/impl.h"
 #include "net/seats.h"
 

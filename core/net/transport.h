@@ -9,6 +9,7 @@
 #ifndef WC_TRANSPORT_H
 #define WC_TRANSPORT_H
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "base/wc.h"
@@ -16,6 +17,19 @@
 struct transport {
 	int fd;
 	struct ssl_st *tls; /* NULL: plain */
+};
+
+struct seat;
+
+/* A socket on its way from one owner to another: a WebSocket that leaves the HTTP door for an I/O thread. Non-blocking. The new owner closes fd and
+ * tls, frees early and leaves the seat. */
+struct taken {
+	int fd;
+	struct ssl_st *tls; /* NULL: plain */
+	uint8_t *early;     /* bytes that were read past the request; malloc'd; NULL if early_len is 0 */
+	size_t early_len;
+	struct seat *seat;            /* NULL: this connection is not counted */
+	struct sockaddr_storage peer; /* the client, also behind a trusted proxy */
 };
 
 /* 0: done, or plain. -WC_EAGAIN: wait until the socket is readable, or with *wants_write writable. -WC_EIO: broken, or not TLS. */

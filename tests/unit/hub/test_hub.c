@@ -12,7 +12,6 @@
 #include <cmocka.h>
 
 #include "base/buf.h"
-#include "http/httpd.h"
 #include "hub/impl.h"
 
 #define CLIENTS 24
