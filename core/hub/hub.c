@@ -1,9 +1,8 @@
-/* hub.c — the I/O threads: epoll, mailboxes, timers. sweep.c has the rounds over all connections, conn.c what happens to one. */
+/* hub.c — the I/O threads: epoll, the parts of a turn, starting and stopping. sweep.c has the rounds over all connections. Thread: its own; those
+ * that start and stop it: main. */
 #include "hub/hub.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "base/logmsg.h"
 #include "base/pulse.h"
 #include "hub/impl.h"
+#include "hub/lists.h"
 #include "net/seats.h"
 
 #define BUDGET_RETRY_MS 20
@@ -37,95 +37,105 @@ static void stop_begin(struct hub *h)
 			conn_start_close(h->lists[l].v[i], M_LEFT_SHUTDOWN, WS_CLOSE_RESTART, "server restarts");
 }
 
-/* Takes all mail there is, oldest first. What is to stand at the head waits until the rest is in place: a room's insert in the same drain may
- * belong before it. */
-static void drain(struct hub *h)
+/* All mail there is, oldest first. */
+static struct mail *take_mailbox(struct hub *h)
 {
-	struct mail *top = atomic_exchange(&h->mailbox, NULL);
-	struct mail *list = NULL, *late = NULL, **late_end = &late;
-	bool stops = false;
+	struct mail *top = atomic_exchange(&h->mailbox, NULL), *list = NULL;
 	while (top) {
 		struct mail *next = top->next;
 		top->next = list;
 		list = top;
 		top = next;
 	}
-	while (list) {
-		struct mail *m = list;
-		struct conn *c = m->conn;
-		list = m->next;
+	return list;
+}
+
+/* Mail that waits until the rest of the drain is in place. */
+struct late {
+	struct mail *first, **end;
+};
+
+static void defer(struct late *late, struct mail *m)
+{
+	m->next = NULL;
+	*late->end = m;
+	late->end = &m->next;
+}
+
+static void deliver_to_dead(struct conn *c, struct mail *m)
+{
+	if (m->kind == MAIL_RELEASE) {
+		c->is_released = true;
+		conn_forget(c);
+	} else if (m->kind == MAIL_RESUME || m->kind == MAIL_SUBSCRIBE) {
+		conn_resume(c, PAUSE_HELPER);
+	}
+	mail_free(m);
+}
+
+/* Takes m. */
+static void deliver(struct hub *h, struct conn *c, struct mail *m, struct late *late)
+{
+	switch ((enum mail_kind)m->kind) {
+	case MAIL_INSERT:
+	case MAIL_HOLD:
+		if (c->is_closing)
+			mail_free(m); /* nothing follows a close frame */
+		else if (m->at == MAIL_AT_HEAD)
+			defer(late, m);
+		else
+			conn_insert(c, m);
+		return;
+	case MAIL_FILL: conn_fill(c, m); return;
+	case MAIL_CLOSE: defer(late, m); return; /* wherever it stands: earlier mail that waits for the head would be dropped behind it */
+	case MAIL_RESUME: conn_resume(c, PAUSE_HELPER); break;
+	case MAIL_SUBSCRIBE: conn_subscribe(c, (int)m->skip, m->at, m->id); break;
+	case MAIL_ADOPT:
+		conn_open(h, c);
+		if (h->is_stopping)
+			conn_start_close(c, M_LEFT_SHUTDOWN, WS_CLOSE_RESTART, "");
+		break;
+	case MAIL_DROP: conn_kill(c, M_EVICTED_MEMORY, "dropped by the room"); break;
+	case MAIL_RELEASE: WC_ASSERT(c->is_dead); break;
+	case MAIL_STOP: break; /* for the hub, see drain */
+	}
+	mail_free(m);
+}
+
+/* Takes m. */
+static void deliver_late(struct conn *c, struct mail *m)
+{
+	if (c->is_dead || c->is_closing) {
+		mail_free(m);
+	} else if (m->kind == MAIL_CLOSE) {
+		conn_start_close_at(c, (enum metric)(M_EVICTED_FIRST + m->why), m->at, (int)m->skip, m->nparts ? m->parts[0]->data : NULL,
+		                    m->nparts ? m->parts[0]->len : 0);
+		mail_free(m);
+	} else {
+		conn_insert(c, m);
+	}
+}
+
+/* Delivers all mail there is, oldest first. What is to stand at the head waits until the rest is in place: a room's insert in the same drain may
+ * belong before it. So does the end of all: what belongs before the close frames would be dropped behind them. */
+static void drain(struct hub *h)
+{
+	struct late late = { .end = &late.first };
+	bool stops = false;
+	for (struct mail *m = take_mailbox(h), *next; m; m = next) {
+		next = m->next;
 		if (m->kind == MAIL_STOP) {
 			mail_free(m);
-			stops = true; /* when the rest is in place: what belongs before the close frames would be dropped behind them */
-			continue;
-		}
-		if (m->kind == MAIL_RELEASE) {
-			WC_ASSERT(c->is_dead);
-			c->is_released = true;
-			conn_forget(c);
-			mail_free(m);
-			continue;
-		}
-		if (m->kind == MAIL_RESUME) {
-			conn_resume(c, PAUSE_HELPER);
-			mail_free(m);
-			continue;
-		}
-		if (c->is_dead) {
-			if (m->kind == MAIL_SUBSCRIBE)
-				conn_resume(c, PAUSE_HELPER);
-			mail_free(m);
-			continue;
-		}
-		switch ((enum mail_kind)m->kind) {
-		case MAIL_ADOPT:
-			conn_open(h, c);
-			mail_free(m);
-			break;
-		case MAIL_SUBSCRIBE:
-			conn_subscribe(c, (int)m->skip, m->at, m->id);
-			mail_free(m);
-			break;
-		case MAIL_INSERT:
-		case MAIL_HOLD:
-			if (c->is_closing) {
-				mail_free(m); /* nothing follows a close frame */
-			} else if (m->at == MAIL_AT_HEAD) {
-				m->next = NULL;
-				*late_end = m;
-				late_end = &m->next;
-			} else {
-				conn_insert(c, m);
-			}
-			break;
-		case MAIL_FILL: conn_fill(c, m); break;
-		case MAIL_CLOSE: /* late, wherever it stands: what was posted before it and waits for the head would be dropped behind it */
-			m->next = NULL;
-			*late_end = m;
-			late_end = &m->next;
-			break;
-		case MAIL_DROP:
-			conn_kill(c, M_EVICTED_MEMORY, "dropped by the room");
-			mail_free(m);
-			break;
-		case MAIL_RELEASE:
-		case MAIL_RESUME:
-		case MAIL_STOP: break;
+			stops = true;
+		} else if (m->conn->is_dead) {
+			deliver_to_dead(m->conn, m);
+		} else {
+			deliver(h, m->conn, m, &late);
 		}
 	}
-	while (late) {
-		struct mail *m = late;
-		struct conn *c = m->conn;
-		late = m->next;
-		if (c->is_dead || c->is_closing) {
-			mail_free(m);
-		} else if (m->kind == MAIL_CLOSE) {
-			conn_start_close_at(c, (enum metric)(M_EVICTED_FIRST + m->why), m->at, (int)m->skip,
-			                    m->nparts ? m->parts[0]->data : NULL, m->nparts ? m->parts[0]->len : 0);
-			mail_free(m);
-		} else {
-			conn_insert(c, m);
-		}
+	for (struct mail *m = late.first, *next; m; m = next) {
+		next = m->next;
+		deliver_late(m->conn, m);
 	}
 	if (stops)
 		stop_begin(h);
@@ -411,12 +421,8 @@ void hubs_free(struct hubs *hs)
 		struct hub *h = hs->v[i];
 		for (struct mail *m = atomic_load(&h->mailbox), *next; m; m = next) {
 			next = m->next;
-			if (m->kind == MAIL_ADOPT) { /* came after the end */
-				transport_close(&m->conn->io);
-				seat_leave(m->conn->seat);
-				free(m->conn->stash);
-				free(m->conn);
-			}
+			if (m->kind == MAIL_ADOPT) /* came after the end */
+				conn_discard(m->conn);
 			mail_free(m);
 		}
 		while (h->all_conns)
@@ -434,37 +440,26 @@ void hubs_free(struct hubs *hs)
 	free(hs);
 }
 
+/* A taken socket that no hub will have. */
+static void refuse(struct taken *t)
+{
+	transport_close(&(struct transport){ t->fd, t->tls });
+	seat_leave(t->seat);
+	free(t->early);
+}
+
 int hubs_adopt(struct hubs *hs, struct taken *t)
 {
-	int rc = -WC_ECLOSED;
-	struct conn *c = atomic_load(&hs->is_stopped) ? NULL : calloc(1, sizeof(*c));
-	if (!c) {
-		struct transport io = { t->fd, t->tls };
-		transport_close(&io);
-		seat_leave(t->seat);
-		free(t->early);
-		return rc;
-	}
-	c->io = (struct transport){ t->fd, t->tls };
-	c->seat = t->seat;
-	c->stash = t->early;
-	c->stash_len = (uint32_t)t->early_len;
-	ws_budget_add(hs->o.limits.budget, t->early_len);
-	c->list = LIST_NEW;
-	if (t->peer.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *a = (const void *)&t->peer;
-		memcpy(c->addr, &a->sin6_addr, 16);
-		c->port = ntohs(a->sin6_port);
-	} else {
-		const struct sockaddr_in *a = (const void *)&t->peer;
-		memcpy(c->addr, &a->sin_addr, 4);
-		c->port = ntohs(a->sin_port);
-		c->is_v4 = true;
+	if (atomic_load(&hs->is_stopped)) {
+		refuse(t);
+		return -WC_ECLOSED;
 	}
 	struct hub *h = hs->v[atomic_fetch_add_explicit(&hs->next, 1, memory_order_relaxed) % (uint32_t)hs->count];
-	c->hub = h;
-	metric_add(M_CONNECTIONS, 1);
-	metric_add(M_CONNECTS, 1);
+	struct conn *c = conn_new(h, t);
+	if (!c) {
+		refuse(t);
+		return -WC_ENOMEM;
+	}
 	hub_post_one(mail_new(MAIL_ADOPT, c));
 	return 0;
 }
@@ -497,63 +492,4 @@ int hubs_count(const struct hubs *hs)
 int hub_number(const struct hub *h)
 {
 	return h->number;
-}
-
-/* --- A connection as others see it */
-
-struct hub *conn_hub(const struct conn *c)
-{
-	return c->hub;
-}
-
-void conn_peer(const struct conn *c, struct sockaddr_storage *out)
-{
-	memset(out, 0, sizeof(*out));
-	if (c->is_v4) {
-		struct sockaddr_in *a = (void *)out;
-		a->sin_family = AF_INET;
-		memcpy(&a->sin_addr, c->addr, 4);
-		a->sin_port = htons(c->port);
-	} else {
-		struct sockaddr_in6 *a = (void *)out;
-		a->sin6_family = AF_INET6;
-		memcpy(&a->sin6_addr, c->addr, 16);
-		a->sin6_port = htons(c->port);
-	}
-}
-
-uint64_t conn_identity(const struct conn *c)
-{
-	return c->identity;
-}
-
-bool conn_is_subscribed(const struct conn *c)
-{
-	return c->list != LIST_NEW;
-}
-
-void conn_refuse_files(struct conn *c, int64_t until_ms)
-{
-	atomic_store_explicit(&c->no_files_until_ms, until_ms, memory_order_relaxed);
-}
-
-bool conn_files_are_refused(const struct conn *c)
-{
-	int64_t until_ms = atomic_load_explicit(&c->no_files_until_ms, memory_order_relaxed);
-	return until_ms && mono_ms() < until_ms;
-}
-
-void *conn_session(const struct conn *c)
-{
-	return c->session;
-}
-
-void conn_set_session(struct conn *c, void *session)
-{
-	c->session = session;
-}
-
-int conn_count_refusal(struct conn *c)
-{
-	return ++c->refusals;
 }

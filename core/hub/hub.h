@@ -14,6 +14,7 @@
 #include "base/shbuf.h"
 #include "base/wc.h"
 #include "hub/bcast.h"
+#include "hub/conn.h"
 #include "hub/mail.h"
 #include "hub/wsframe.h"
 
@@ -69,17 +70,5 @@ struct bcast *hubs_ring(struct hubs *hs, int ring);
 size_t hubs_receiving_bytes(const struct hubs *hs); /* of the frame budget, spent now. Any thread */
 int hubs_count(const struct hubs *hs);              /* I/O threads */
 int hub_number(const struct hub *h);
-
-/* Of a connection. hub, peer: any thread that got it in an event or a call. The rest: whoever is said. */
-struct hub *conn_hub(const struct conn *c);
-void conn_peer(const struct conn *c, struct sockaddr_storage *out);
-uint64_t conn_identity(const struct conn *c);  /* Thread: I/O. 0 before MAIL_SUBSCRIBE */
-bool conn_is_subscribed(const struct conn *c); /* Thread: I/O */
-/* Until then (mono_ms) its files are not worth storing: the room would refuse them. Any thread. */
-void conn_refuse_files(struct conn *c, int64_t until_ms);
-bool conn_files_are_refused(const struct conn *c);
-void *conn_session(const struct conn *c); /* Thread: room; the room's own pointer */
-void conn_set_session(struct conn *c, void *session);
-int conn_count_refusal(struct conn *c); /* Thread: room. How many of its joins were refused, this one too */
 
 #endif

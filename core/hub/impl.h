@@ -1,5 +1,4 @@
-/* impl.h — what hub.c (threads, mail, timers), sweep.c (rounds) and conn.c (one connection's reading, flushing, closing) share. Nobody else
- * includes it. */
+/* impl.h — a hub and its connections from within, for the units of this folder alone. */
 #ifndef WC_HUB_IMPL_H
 #define WC_HUB_IMPL_H
 
@@ -122,30 +121,51 @@ struct hubs {
 	int64_t start_ms;
 };
 
-/* conn.c. Thread: the hub's. */
-void conn_open(struct hub *h, struct conn *c); /* a new one: into epoll and LIST_NEW, its early bytes readable */
-void conn_read_turn(struct conn *c);           /* at most one scratch buffer of input */
-void conn_flush(struct conn *c);
-void conn_insert(struct conn *c, struct mail *m); /* takes m; ordered; marks dirty */
-void conn_fill(struct conn *c, struct mail *m);   /* MAIL_FILL: takes m */
+/* What waits is counted for each connection and for all of its hub. */
+static inline void count_inserts(struct conn *c, int64_t bytes)
+{
+	c->insert_bytes = (uint32_t)(c->insert_bytes + bytes);
+	c->hub->insert_bytes = (size_t)((int64_t)c->hub->insert_bytes + bytes);
+}
+
+/* Whatever the peer sends from now on is thrown away. */
+static inline bool conn_is_deaf(const struct conn *c)
+{
+	return c->is_ending || c->is_closing;
+}
+
+/* --- Each unit calls only those above it. Thread: the hub's, but for conn_new. */
+
+/* conn.c */
+struct conn *conn_new(struct hub *h, const struct taken *t); /* takes what t has; NULL: no memory, nothing is taken. Any thread */
+void conn_discard(struct conn *c);                           /* closes and frees one that was never opened */
+void conn_open(struct hub *h, struct conn *c);               /* into epoll and LIST_NEW, its early bytes readable */
 void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity);
-void conn_resume(struct conn *c, int pause);
-/* A close frame, at `at` or after what is released now. why: M_EVICTED_… or M_LEFT_…; the first reason of a connection is counted, at once. */
-void conn_start_close(struct conn *c, enum metric why, int code, const char *reason);
-void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);
+void conn_resume(struct conn *c, int pause); /* ends a pause */
+void conn_drop_stash(struct conn *c);
+void conn_drop_inserts(struct conn *c);
+/* why: M_EVICTED_… or M_LEFT_…. Only the first reason of a connection is counted. */
+void conn_count_end(struct conn *c, enum metric why);
 void conn_kill(struct conn *c, enum metric why, const char *reason); /* the one way a socket ends */
-void conn_mark_ready(struct conn *c);                                /* to be read */
-void conn_mark_dirty(struct conn *c);                                /* to be flushed */
-void conn_mark_behind(struct conn *c);                               /* to be flushed, in parts */
-bool conn_is_behind(const struct conn *c);
-struct conn *queue_take(struct hub *h, enum queue_name q); /* NULL: it is empty */
-void conn_forget(struct conn *c);                          /* frees a dead one that the room has released and no list holds */
-void conn_tick(struct conn *c);                            /* once a second */
+void conn_forget(struct conn *c);                                    /* frees a dead one that the room has released and no queue holds */
 void conn_free(struct conn *c);
 
-/* sweep.c. Thread: the hub's. */
-void list_add(struct hub *h, struct conn *c, int list);
-void list_remove(struct hub *h, struct conn *c);
+/* output.c */
+void conn_insert(struct conn *c, struct mail *m); /* takes m; ordered; marks dirty */
+void conn_fill(struct conn *c, struct mail *m);   /* MAIL_FILL: takes m */
+void conn_flush(struct conn *c);
+bool conn_is_hoarding(const struct conn *c);
+/* A close frame, at `at` or behind what is released now; counts why. reason: at most 123 bytes of it are sent. */
+void conn_start_close(struct conn *c, enum metric why, int code, const char *reason);
+void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);
+
+/* input.c */
+void conn_read_turn(struct conn *c); /* at most one scratch buffer of input */
+
+/* tick.c */
+void conn_tick(struct conn *c); /* once a second */
+
+/* sweep.c */
 void hub_sweep(struct hub *h); /* sends what is new in the logs, for a turn's time */
 
 #endif

@@ -1,8 +1,9 @@
-/* sweep.c — a hub's lists of connections, and the rounds over them that send what is new in the logs. Thread: the hub's, throughout. */
+/* sweep.c — the rounds over a hub's connections that send what is new in the logs. Thread: the hub's. */
 #include <stdlib.h>
 
 #include "base/fault.h"
 #include "hub/impl.h"
+#include "hub/lists.h"
 
 #define SLICE 16          /* connections, before a look at the clock */
 #define SWEEP_TURN_US 250 /* of a long round, before what came in is read */
@@ -11,51 +12,6 @@
 #define FRONT_LEAST_US 1000 /* at least that at once, */
 #define FRONT_MOST_US 6000  /* at most that after a pause, */
 #define FRONT_AHEAD 16384   /* and for so many bytes that the others have not got */
-
-/* --- Lists */
-
-void list_add(struct hub *h, struct conn *c, int list)
-{
-	struct list *l = &h->lists[list];
-	if (l->n == l->room) {
-		l->room = l->room ? l->room * 2 : 64;
-		l->v = xrealloc(l->v, l->room * sizeof(*l->v));
-	}
-	c->list = (uint8_t)list;
-	c->slot = l->n;
-	l->v[l->n++] = c;
-}
-
-/* Who takes a place takes its rank with it, so that a list stays in the order of serials. The rank that c had before. */
-static uint64_t put_at(struct list *l, uint32_t slot, struct conn *c, uint64_t serial)
-{
-	const uint64_t was = c->serial;
-	l->v[slot] = c;
-	c->slot = slot;
-	c->serial = serial;
-	return was;
-}
-
-void list_remove(struct hub *h, struct conn *c)
-{
-	struct list *l = &h->lists[c->list];
-	WC_ASSERT(c->slot < l->n && l->v[c->slot] == c);
-	uint32_t hole = c->slot;
-	uint64_t serial = c->serial;
-	if (hole < l->at) { /* the last of the visited fills it, so that who fills the next hole is still to be visited */
-		l->at--;
-		serial = put_at(l, hole, l->v[l->at], serial);
-		hole = l->at;
-	}
-	l->n--;
-	if (hole != l->n) /* it was not the last itself, or what filled its place */
-		put_at(l, hole, l->v[l->n], serial);
-	if (l->n == 0) { /* the list of a storm is not kept for ever */
-		free(l->v);
-		l->v = NULL;
-		l->room = 0;
-	}
-}
 
 static void visit(struct hub *h, struct conn *c, int ring)
 {

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "hub/impl.h"
+#include "hub/lists.h"
 
 static struct hub *hub_make(struct hubs *all)
 {

@@ -1,0 +1,100 @@
+/* tick.c — what takes a connection too long: deadlines, looked at once a second, and pings. Thread: its hub's. */
+#include "hub/impl.h"
+
+#define STALL_S 30     /* output without any progress */
+#define LARGE_SLOW_S 5 /* for a large frame, when memory for those is short */
+#define FRAME_S 900    /* for one message over WS_SMALL to arrive */
+#define FRAME_SILENT_S 30
+#define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
+
+/* Each of these returns true when the connection has been ended, or is on its way out. */
+
+static bool is_past_deadline(struct conn *c, uint32_t now)
+{
+	if (!c->deadline_s || now < c->deadline_s)
+		return false;
+	if (conn_is_deaf(c))
+		conn_kill(c, M_LEFT_BROKEN, "close timed out");
+	else if (!(c->pause & PAUSE_HELPER))
+		conn_start_close(c, M_EVICTED_JOIN_TIMEOUT, WS_CLOSE_POLICY, "join within 15 s");
+	return true;
+}
+
+static bool is_output_stuck(struct conn *c, uint32_t now)
+{
+	const struct hub_opts *o = &c->hub->all->o;
+	if (c->is_blocked && now - c->blocked_s >= STALL_S)
+		conn_kill(c, M_EVICTED_STALLED, "output stalled");
+	else if (c->is_blocked && c->first && now - c->blocked_s >= LARGE_SLOW_S && shbuf_large_bytes() > o->large_cap_bytes / 2)
+		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame while memory for those is short");
+	else if (conn_is_hoarding(c))
+		conn_kill(c, M_EVICTED_PENDING, "does not read while memory for output is short");
+	return c->is_dead;
+}
+
+/* is_unread: what the peer may have sent has not been looked at yet, so the delay is the server's. */
+static bool is_frame_late(struct conn *c, uint32_t now, bool is_unread)
+{
+	const struct hub_opts *o = &c->hub->all->o;
+	const uint32_t timeout_s = (uint32_t)o->message_timeout_s;
+	if (!ws_in_is_unfinished(&c->in))
+		c->frame_s = 0;
+	else if (!c->frame_s)
+		c->frame_s = now;
+	if (!c->frame_s || is_unread)
+		return false;
+	/* A message over the limit is read to its end, so that its sender can be told; only its head is kept. */
+	const bool is_large = c->in.reserved || c->in.is_oversize;
+	if (!is_large && timeout_s && now - c->frame_s > timeout_s) {
+		conn_start_close(c, M_EVICTED_UNFINISHED, WS_CLOSE_POLICY, "a message was not finished in time");
+		ws_in_fini(&c->in, &o->limits);
+		return true;
+	}
+	if (is_large && (now - c->frame_s > FRAME_S || now - c->rx_s > FRAME_SILENT_S)) {
+		conn_kill(c, M_EVICTED_LATE, "a large frame did not arrive in time");
+		return true;
+	}
+	return false;
+}
+
+/* At most one connection a second: the bytes it gives back may let the others finish. */
+static bool is_budget_wait_over(struct conn *c, uint32_t now)
+{
+	struct hub *h = c->hub;
+	if (!(c->pause & PAUSE_BUDGET) || h->budget_was_freed || now - c->budget_s <= BUDGET_WAIT_S)
+		return false;
+	h->budget_was_freed = true;
+	conn_start_close(c, M_EVICTED_BUDGET, WS_CLOSE_TRY_LATER, "too many large frames at once");
+	ws_in_fini(&c->in, &h->all->o.limits);
+	return true;
+}
+
+static bool is_silent(struct conn *c, uint32_t now, bool is_unread)
+{
+	const uint32_t silent_s = 2 * (uint32_t)(c->hub->all->o.ping_interval_ms / 1000);
+	if (is_unread || now - c->rx_s < silent_s)
+		return false;
+	conn_kill(c, M_EVICTED_SILENT, "no answer to pings");
+	return true;
+}
+
+static void ping_if_due(struct conn *c, uint32_t now)
+{
+	const struct hubs *all = c->hub->all;
+	if (now < c->ping_s || conn_is_deaf(c))
+		return;
+	c->ping_s = now + (uint32_t)(all->o.ping_interval_ms / 1000);
+	struct mail *m = mail_new(MAIL_INSERT, c);
+	m->at = MAIL_AT_HEAD;
+	mail_part(m, shbuf_ref(all->ping));
+	conn_insert(c, m);
+}
+
+void conn_tick(struct conn *c)
+{
+	const uint32_t now = c->hub->now_s;
+	const bool is_unread = c->pause || c->waits & 1 << WAIT_READ;
+	if (!is_past_deadline(c, now) && !is_output_stuck(c, now) && !is_frame_late(c, now, is_unread) && !is_budget_wait_over(c, now) &&
+	    !is_silent(c, now, is_unread))
+		ping_if_due(c, now);
+}
