@@ -156,7 +156,7 @@ compare variable core/server/options.c "$(printf '%s\n' $variables $read_too TZ 
 # --- Codes and metrics.
 compare "error code" core/wire/event.c "$(grep -oE '\[ERR_[A-Z_]*\] = "[a-z_]*"' core/wire/event.c | sed 's/.*"\(.*\)"/\1/' | words)" \
 	"$wire ERROR CODES" "$(items $wire 'ERROR CODES' Cm)"
-compare "close code" core/hub/wsframe.h "$(grep -oE 'W[SC]_CLOSE_[A-Z0-9_]+ = [0-9]+' core/hub/wsframe.h | sed 's/.* //' | words)" \
+compare "close code" "core/hub/wsframe.h or core/wire/msg.h" "$(grep -ohE 'CLOSE_[A-Z0-9_]+ = [0-9]+' core/hub/wsframe.h core/wire/msg.h | sed 's/.* //' | words)" \
 	"$wire CLOSE CODES" "$(items $wire 'CLOSE CODES' Cm)"
 # "name kind" a line: labels aside, histograms too, all with the prefix they are shown with.
 metrics=$({

@@ -13,9 +13,10 @@
 enum ws_opcode { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
 /* clang-format off */
-enum ws_close { /* those of RFC 6455 and IANA that the server sends or expects */
-	WS_CLOSE_PROTOCOL = 1002, WS_CLOSE_UNSUPPORTED = 1003, WS_CLOSE_NO_STATUS = 1005, WS_CLOSE_BAD_UTF8 = 1007,
-	WS_CLOSE_POLICY = 1008, WS_CLOSE_TOO_BIG = 1009, WS_CLOSE_RESTART = 1012, WS_CLOSE_TRY_LATER = 1013,
+enum ws_close { /* sent, or answered with the same; the chat's own are in wire/msg.h */
+	WS_CLOSE_NORMAL = 1000, WS_CLOSE_GOING_AWAY = 1001, WS_CLOSE_PROTOCOL = 1002, WS_CLOSE_UNSUPPORTED = 1003,
+	WS_CLOSE_NO_STATUS = 1005, WS_CLOSE_BAD_UTF8 = 1007, WS_CLOSE_POLICY = 1008, WS_CLOSE_TOO_BIG = 1009,
+	WS_CLOSE_RESTART = 1012, WS_CLOSE_TRY_LATER = 1013,
 };
 /* clang-format on */
 

@@ -181,8 +181,6 @@ void answer_error(struct room *r, struct conn *c, enum error_code code, struct s
                   struct str cid); /* text empty: what always is said */
 void answer_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
 void answer_not_joined(struct room *r, struct conn *c); /* a request before the join: closes it */
-#define CLOSE_KICKED 4001
-#define CLOSE_BANNED 4002
 /* Closes with this code, and tells old clients, which show errors but no close reasons. */
 void answer_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int code, const char *words);
 void answer_release(struct room *r, struct conn *c);  /* the room is done with it: its memory may go */

@@ -23,6 +23,9 @@ enum msg_kind {
 	MSG_VOICE = 3,
 	MSG_DELETE = 5 /* 4 edit, 6 react … take their ids from the same order, later */
 };
+/* The chat's own close codes; those of RFC 6455 are in hub/wsframe.h. */
+enum { CLOSE_KICKED = 4001, CLOSE_BANNED = 4002 };
+
 enum { MSG_GONE = 1 /* the blob was removed by retention */, MSG_DELETED = 2 /* by a moderator or its author */ };
 
 /* One message, as it is stored and as it is published. */
