@@ -4,6 +4,7 @@
  * of its frames (so that its order holds). Events of one I/O thread's turn are pushed as one chain. */
 #include "flow/ingest.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ struct ingest {
 	struct blobs *blobs;
 	struct helpers *helpers;
 	struct ws_budget *budget;
-	const struct room *room;
+	const _Atomic uint32_t *first_dialect_readers;
 	_Atomic int max_file_mb;
 };
 
@@ -66,6 +67,11 @@ static bool is_file(const struct event *e)
 	return e->kind == EV_FILE || e->kind == EV_VOICE;
 }
 
+static bool has_first_dialect(const struct ingest *in)
+{
+	return in->first_dialect_readers && atomic_load_explicit(in->first_dialect_readers, memory_order_relaxed) > 0;
+}
+
 static void run_slow(void *arg, struct store_reader *reader)
 {
 	(void)reader;
@@ -87,8 +93,7 @@ static void run_slow(void *arg, struct store_reader *reader)
 	}
 	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
 	if (e && is_file(e) && !is_refused)
-		prepare_file(&e, in->blobs, s->identity, in->max_file_mb,
-		             in->room && room_has_dialect_1(in->room) ? shbuf_large_most() : TAIL_INLINE_BYTES);
+		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, has_first_dialect(in) ? shbuf_large_most() : TAIL_INLINE_BYTES);
 	/* The frame, of which nothing is looked at any more; or what an event on its way was counted with. */
 	free(s->data);
 	ws_budget_give(in->budget, s->reserved);
@@ -204,9 +209,9 @@ void ingest_set_max_file_mb(struct ingest *in, int max_file_mb)
 	in->max_file_mb = max_file_mb;
 }
 
-void ingest_set_room(struct ingest *in, const struct room *room)
+void ingest_count_first_dialect(struct ingest *in, const _Atomic uint32_t *readers)
 {
-	in->room = room;
+	in->first_dialect_readers = readers;
 }
 
 void ingest_free(struct ingest *in)

@@ -8,14 +8,14 @@
 #include "files/blob.h"
 #include "flow/inbox.h"
 #include "hub/hub.h"
-#include "room/room.h"
 
 struct ingest;
 
-/* room may be set later (ingest_set_room), before the first connection. */
+/* All of it is borrowed. */
 struct ingest *ingest_new(struct inbox *inbox, struct blobs *blobs, struct helpers *helpers, struct ws_budget *budget, int max_file_mb);
 void ingest_set_max_file_mb(struct ingest *in, int max_file_mb); /* any thread */
-void ingest_set_room(struct ingest *in, const struct room *room);
+/* How many dialect-1 readers there are; until it is set: none. Before the first connection. */
+void ingest_count_first_dialect(struct ingest *in, const _Atomic uint32_t *readers);
 void ingest_free(struct ingest *in);
 struct hub_ops ingest_ops(struct ingest *in);
 

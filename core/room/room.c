@@ -336,9 +336,9 @@ void room_keep_blobs(struct room *r, bool keep)
 	atomic_store(&r->keeps_blobs, keep);
 }
 
-bool room_has_dialect_1(const struct room *r)
+const _Atomic uint32_t *room_first_dialect_readers(const struct room *r)
 {
-	return atomic_load_explicit(&r->dialect_1_count, memory_order_relaxed) > 0;
+	return &r->dialect_1_count;
 }
 
 /* --- Start and end */

@@ -64,7 +64,7 @@ void room_try_store(void *room);
 /* While it is so, no blob is collected: a backup counts on them. Any thread. */
 void room_keep_blobs(struct room *r, bool keep);
 
-/* Are there dialect-1 readers, for whom a file's bytes must be encoded? Any thread. */
-bool room_has_dialect_1(const struct room *r);
+/* The number of dialect-1 readers, for whom a file's bytes must be encoded: changed by the room, lives as long. Any thread. */
+const _Atomic uint32_t *room_first_dialect_readers(const struct room *r);
 
 #endif

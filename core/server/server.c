@@ -369,7 +369,7 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 		                  password.is_set ? &password : NULL };
 	if (room_start(&s->room, &room, cause) < 0)
 		return -WC_EIO;
-	ingest_set_room(s->ingest, s->room);
+	ingest_count_first_dialect(s->ingest, room_first_dialect_readers(s->room));
 	return probe_start(&s->probe, &(struct probe_opts){ dir, s->store, s->space, s->inbox, s->helpers, room_try_store, s->room },
 	                   cause);
 }
