@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "flow/prepare.h"
 #include "state/lockdown.h"
 #include "state/tail.h"
 #include "wire/decode.h"

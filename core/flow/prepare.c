@@ -1,11 +1,11 @@
-/* prepare.c — the blocking half of a file or voice message: its bytes into the blob store (see decode.h).
+/* prepare.c — the blocking half of a file or voice message: its bytes into the blob store (see prepare.h).
  *
  * Owns the event while it works on it. Never touches the room or a connection. Thread: helper.
  *
  * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, in its frame, which is counted until this is over; if
  * dialect-1 readers exist, the canonical base64 joins it, counted with the large buffers (busy, where they have no room): 8n/3 at the peak, 4n/3
  * afterwards, and next to nothing if there are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
-#include "wire/decode.h"
+#include "flow/prepare.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 
 #include "base/base64.h"
 #include "base/metrics.h"
-#include "files/blob.h"
+#include "wire/decode.h"
 
 #define PIECE_BYTES (48 * 1024) /* a multiple of 3, so that pieces of base64 join without padding */
 
@@ -134,6 +134,7 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 		}
 		base64_encode((char *)(*e)->file.data64->data, bytes, (size_t)size);
 	}
+	(*e)->file.end_hold = blob_hold_end;
 	rc = blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold);
 	if (rc < 0) {
 		metric_add(M_REFUSED_STORAGE, 1);
@@ -188,6 +189,7 @@ static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identit
 	uint64_t size = 0;
 	int rc = -WC_ENOENT, fd = -1;
 
+	ev->file.end_hold = blob_hold_end;
 	if (identity_id != 0)
 		rc = upload_resolve_held(blobs, identity_id, ev->file.blob, ev->file.sha, &size, &ev->file.hold);
 	if (rc == -WC_ECLOSED) { /* maybe the message that it was sent with, said again: the room knows */

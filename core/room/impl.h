@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "flow/prepare.h"
 #include "flow/publish.h"
 #include "room/collector.h"
 #include "room/room.h"

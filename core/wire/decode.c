@@ -19,7 +19,6 @@
 
 #include "base/fault.h"
 #include "base/utf8.h"
-#include "state/password.h"
 #include "wire/filefield.h"
 #include "wire/jsonscan.h"
 #include "wire/name.h"

@@ -18,7 +18,7 @@
  * -WC_ENOMEM: no memory for what the peer sent. */
 int decode_frame(const char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
 /* The same for a frame that the caller may write to: the data of a file is not copied but unescaped there, and event's data points to it. The frame
- * must outlive that: until prepare_file, or until data is set empty. */
+ * must outlive that: until the file is prepared (flow/prepare.h), or until data is set empty. */
 int decode_frame_in_place(char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
 /* Frames with more than this beside their data are refused as too large; at first any are taken. Any thread. */
 void decode_bound(size_t bytes);
@@ -26,17 +26,5 @@ void decode_bound(size_t bytes);
 struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid);
 /* What to say of a message that was too long to keep: its first bytes tell a voice from a file, and its cid if it stands there. */
 struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb);
-
-/* The blocking half of EV_FILE and EV_VOICE. Thread: helper. Decodes data, or resolves blob for identity_id (0: none, so -> error); checks
- * size against max_file_mb or the voice limit; stores the bytes; sets sha, size, and data64 if it takes at most data64_max bytes.
- * *e may be replaced, by the same without its data or by an EV_BAD (storage: the disk refused; busy: no memory). */
-struct blobs;
-void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max);
-/* The same later, for an event that was prepared without data64: sets it, whatever its size, from the blob; or *e becomes an EV_BAD. Thread: helper. */
-void prepare_data64(struct event **e, struct blobs *blobs);
-
-/* Writes the base64 of a blob's size bytes to out (BASE64_LEN(size)), read piecewise. 0, or -WC_EIO: there are fewer. Any thread that may wait for a
- * disk. */
-int data64_read(int fd, uint64_t size, char *out) WC_MUSTCHECK;
 
 #endif

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "files/blob.h"
-
 static const char *const code_names[ERR_COUNT] = {
 	[ERR_BAD_REQUEST] = "bad_request",   [ERR_TOO_LONG] = "too_long",
 	[ERR_TOO_LARGE] = "too_large",       [ERR_BAD_TOKEN] = "bad_token",
@@ -54,7 +52,8 @@ void event_free(struct event *e)
 		return;
 	if (e->kind == EV_FILE || e->kind == EV_VOICE) {
 		shbuf_unref(e->file.data64);
-		blob_hold_end(e->file.hold);
+		if (e->file.hold)
+			e->file.end_hold(e->file.hold);
 	}
 	free(e);
 }

@@ -8,6 +8,7 @@
 #include "base/wc.h"
 #include "wire/msg.h"
 
+struct blob_hold;
 struct conn;
 
 /* clang-format off */
@@ -56,7 +57,8 @@ struct event {
 			uint8_t sha[WC_SHA_BYTES];
 			struct shbuf *data64;   /* canonical base64 for dialect 1; may be NULL */
 			struct blob_hold *hold; /* the bytes stay while the event is under way; NULL: not prepared, or is_gone */
-		} file;                         /* EV_FILE and EV_VOICE */
+			void (*end_hold)(struct blob_hold *hold); /* set with hold; any thread */
+		} file;                                           /* EV_FILE and EV_VOICE */
 		struct {
 			uint64_t since, before, after;
 			uint32_t limit; /* 0: none given */

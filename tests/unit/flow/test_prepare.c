@@ -12,6 +12,7 @@
 
 #include "base/base64.h"
 #include "files/blob.h"
+#include "flow/prepare.h"
 #include "wire/decode.h"
 
 #define MB (1024 * 1024)
