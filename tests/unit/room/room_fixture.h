@@ -309,7 +309,7 @@ static UNUSED struct fixture *open_room(const struct room_settings *set, const s
 	wc_role = ROLE_MAIN;
 	assert_int_equal(store_open(&o->store, NULL, DURABILITY_NORMAL, &cause), 0);
 	assert_int_equal(blobs_open(&o->blobs, NULL, 0, &cause), 0);
-	assert_non_null(o->helpers = helpers_start(1, o->store, &cause));
+	assert_non_null(o->helpers = helpers_start(&(struct helpers_opts){ 1, o->store, store_reader_open, store_reader_close }, &cause));
 	o->inbox = inbox_new(SIZE_MAX);
 	o->hubs = &f->hubs;
 	o->settings = *set;
@@ -401,7 +401,7 @@ static UNUSED void say(struct fixture *f, struct client *c, const char *format, 
 	free(json);
 	if (e->kind == EV_FILE || e->kind == EV_VOICE) { /* as ingest has a helper do it */
 		const struct room_settings *set = &f->room->settings;
-		bool has_old = room_has_dialect_1(f->room);
+		bool has_old = atomic_load(room_first_dialect_readers(f->room)) > 0;
 		e->holds_conn = true;
 		wc_role = ROLE_HELPER;
 		prepare_file(&e, f->opts.blobs, 0, set->max_file_mb, has_old ? SIZE_MAX : 0);
