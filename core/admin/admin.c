@@ -547,7 +547,7 @@ int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
 	a->started_ms = real_ms();
 	pthread_mutex_init(&a->lock, NULL);
 	a->path = admin_socket_path(opts->options);
-	a->thread = helpers_start(1, opts->store, cause);
+	a->thread = helpers_start(&(struct helpers_opts){ 1, opts->store, store_reader_open, store_reader_close }, cause);
 	if (!a->thread)
 		goto fail;
 	if (strcmp(opts->options->data, ":memory:") != 0)

@@ -33,6 +33,7 @@ struct helpers {
 	size_t queued;
 	int64_t moved_ms; /* monotonic: a job was taken, or one came where none waited */
 	bool is_stopping;
+	void (*close)(struct store_reader *r);
 	int count;
 	struct worker v[];
 };
@@ -74,24 +75,25 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
-struct helpers *helpers_start(int threads, struct store *store, char **cause)
+struct helpers *helpers_start(const struct helpers_opts *o, char **cause)
 {
-	struct helpers *hs = xcalloc(1, sizeof(*hs) + (size_t)threads * sizeof(hs->v[0]));
+	struct helpers *hs = xcalloc(1, sizeof(*hs) + (size_t)o->threads * sizeof(hs->v[0]));
+	hs->close = o->close;
 	pthread_mutex_init(&hs->lock, NULL);
 	pthread_cond_init(&hs->filled, NULL);
 	hs->end = &hs->first;
-	for (; hs->count < threads; hs->count++) {
+	for (; hs->count < o->threads; hs->count++) {
 		struct worker *w = &hs->v[hs->count];
 		w->all = hs;
 		w->number = hs->count;
-		int rc = store_reader_open(store, &w->reader);
+		int rc = o->open(o->store, &w->reader);
 		if (rc < 0) {
 			wc_cause(cause, "cannot open the database for reading: %s", wc_strerror(rc));
 			goto fail;
 		}
 		rc = pthread_create(&w->thread, NULL, worker_main, w);
 		if (rc) {
-			store_reader_close(w->reader);
+			hs->close(w->reader);
 			wc_cause(cause, "cannot start a helper thread: %s", strerror(rc));
 			goto fail;
 		}
@@ -112,7 +114,7 @@ void helpers_stop(struct helpers *hs)
 	pthread_mutex_unlock(&hs->lock);
 	for (int i = 0; i < hs->count; i++) {
 		pthread_join(hs->v[i].thread, NULL);
-		store_reader_close(hs->v[i].reader);
+		hs->close(hs->v[i].reader);
 	}
 	pthread_mutex_destroy(&hs->lock);
 	pthread_cond_destroy(&hs->filled);

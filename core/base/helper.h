@@ -6,13 +6,23 @@
 #define WC_HELPER_H
 
 #include "base/wc.h"
-#include "store/store.h"
 
 struct helpers;
+struct store;
+struct store_reader;
 
 typedef void (*job_fn)(void *arg, struct store_reader *r);
 
-struct helpers *helpers_start(int threads, struct store *store, char **cause) WC_MUSTCHECK;
+/* How a helper gets its reader, and gives it back: store_reader_open and store_reader_close. */
+struct helpers_opts {
+	int threads;
+	struct store *store;
+	int (*open)(struct store *store, struct store_reader **out); /* 0, or -WC_E… */
+	void (*close)(struct store_reader *r);
+};
+
+/* Starts the threads. NULL and one line in *cause on failure. Thread: main. */
+struct helpers *helpers_start(const struct helpers_opts *o, char **cause) WC_MUSTCHECK;
 /* Works off what is queued, then ends the threads. */
 void helpers_stop(struct helpers *hs);
 /* Queues fn(arg). Any thread; never blocks longer than a mutex. Producers bound themselves: a connection has at most a few jobs. */

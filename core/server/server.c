@@ -331,7 +331,7 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	if (!dir)
 		blobs_bound_files(s->blobs, s->plan->descriptors.files);
 	blobs_set_space(s->blobs, s->space);
-	s->helpers = helpers_start(HELPERS, s->store, cause);
+	s->helpers = helpers_start(&(struct helpers_opts){ HELPERS, s->store, store_reader_open, store_reader_close }, cause);
 	if (!s->helpers)
 		return -WC_EIO;
 	s->inbox = inbox_new(s->plan->budgets.inbox);

@@ -35,7 +35,7 @@ static void start(void)
 	struct httpd_opts opts = { .unix_path = path, .routes = site_routes(), .arg = &site };
 	WC_ASSERT(store_open(&site.store, NULL, DURABILITY_NORMAL, &cause) == 0);
 	WC_ASSERT(blobs_open(&site.blobs, NULL, 16 << 20, &cause) == 0);
-	WC_ASSERT((site.helpers = helpers_start(1, site.store, &cause)));
+	WC_ASSERT((site.helpers = helpers_start(&(struct helpers_opts){ 1, site.store, store_reader_open, store_reader_close }, &cause)));
 	WC_ASSERT(EVP_Digest("t", 1, hash, NULL, EVP_sha256(), NULL) == 1);
 	WC_ASSERT(blob_put(site.blobs, "bytes", 5, m.sha) == 0);
 	WC_ASSERT(store_begin(site.store) == 0);

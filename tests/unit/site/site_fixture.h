@@ -42,7 +42,7 @@ static inline void start_server(struct fixture *f)
 	const char *dir = f->is_memory ? NULL : f->dir;
 
 	if (store_open(&f->site.store, dir, DURABILITY_NORMAL, &cause) || blobs_open(&f->site.blobs, dir, 0, &cause) ||
-	    !(f->site.helpers = helpers_start(2, f->site.store, &cause)) ||
+	    !(f->site.helpers = helpers_start(&(struct helpers_opts){ 2, f->site.store, store_reader_open, store_reader_close }, &cause)) ||
 	    httpd_start(&f->httpd, &(struct httpd_opts){ .listen = "127.0.0.1", .routes = site_routes(), .arg = &f->site }, &cause))
 		fail_msg("%s", cause);
 }
