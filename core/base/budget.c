@@ -224,11 +224,10 @@ uint64_t budgets_sum(const struct budgets *b)
 	       bounded(b->recent) + bounded(b->inbox) + b->connections_bytes;
 }
 
-void budgets_plan(struct budgets *out, const struct options *o, const struct memory_limit *limit, size_t frame_bytes)
+void budgets_plan(struct budgets *out, const struct budget_opts *o, const struct memory_limit *limit)
 {
-	const bool is_memory = strcmp(o->data, ":memory:") == 0;
-	const struct shares *s = is_memory ? &in_memory : &on_disk;
-	const uint64_t per_connection = o->tls_cert || o->tls_self_signed ? CONNECTION_TLS_BYTES : CONNECTION_BYTES;
+	const struct shares *s = o->in_memory ? &in_memory : &on_disk;
+	const uint64_t per_connection = o->has_tls ? CONNECTION_TLS_BYTES : CONNECTION_BYTES;
 
 	*out = (struct budgets){ .limit = *limit, .fixed = FIXED };
 	if (o->memory_mb) {
@@ -249,14 +248,14 @@ void budgets_plan(struct budgets *out, const struct options *o, const struct mem
 	if (!out->is_scarce && o->pending_out_mb < 0)
 		out->pending_out = out->large = PENDING_MOST;
 	/* One of the largest messages always fits, and its file into three quarters of what is for large frames; or it is refused as too large. */
-	const uint64_t large_least = (uint64_t)frame_bytes / 3 * 4 + MB;
+	const uint64_t large_least = (uint64_t)o->frame_bytes / 3 * 4 + MB;
 	if (o->pending_in_mb >= 0)
-		out->pending_in = WC_MAX(out->pending_in, (uint64_t)frame_bytes);
+		out->pending_in = WC_MAX(out->pending_in, (uint64_t)o->frame_bytes);
 	if (o->pending_in_mb >= 0 || o->pending_out_mb >= 0)
 		out->large = WC_MAX(out->large, large_least);
-	if (frame_bytes > out->pending_in || large_least > out->large)
+	if (o->frame_bytes > out->pending_in || large_least > out->large)
 		out->frame = WC_MIN(out->pending_in, out->large / 4 * 3);
-	if (is_memory) {
+	if (o->in_memory) {
 		out->files = o->max_storage_mb > 0 ? (uint64_t)o->max_storage_mb * MB : cap(all * s->files / 100, FILES_MOST);
 		out->messages = named(o->memory_messages_mb, cap(all * s->messages / 100, MESSAGES_MOST));
 	}

@@ -8,7 +8,6 @@
 
 #include "base/buf.h"
 #include "base/wc.h"
-#include "server/options.h"
 
 #define BUDGET_SOURCE_BYTES 320
 
@@ -39,8 +38,18 @@ struct budgets {
 	bool is_over;               /* named by options, all together are more than the limit */
 };
 
-/* Shares the limit out. frame_bytes: the longest message that the options allow. */
-void budgets_plan(struct budgets *out, const struct options *o, const struct memory_limit *limit, size_t frame_bytes);
+/* What people set. In megabytes, where -1 stands for "not named" and 0 for "no bound". */
+struct budget_opts {
+	bool in_memory; /* the data */
+	bool has_tls;
+	size_t frame_bytes;  /* the longest message that is allowed */
+	int max_connections; /* 0: not named */
+	int memory_mb;       /* 0: what the kernel says */
+	int pending_in_mb, pending_out_mb, recent_mb, inbox_mb, memory_messages_mb, max_storage_mb;
+};
+
+/* Shares the limit out. */
+void budgets_plan(struct budgets *out, const struct budget_opts *o, const struct memory_limit *limit);
 uint64_t budgets_sum(const struct budgets *b);               /* all of it, fixed and connections included */
 void budgets_json(const struct budgets *b, struct buf *out); /* an object */
 void budgets_log(const struct budgets *b);                   /* one line at info, and one at warn where they are more than there is */

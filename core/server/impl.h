@@ -1,4 +1,4 @@
-/* impl.h — what server.c (start and stop), server_reload.c (SIGHUP) and server_check.c (--check) share. Nobody else includes it.
+/* impl.h — what server.c (start and stop), server_plan.c, server_say.c, server_reload.c (SIGHUP) and server_check.c (--check) share. Nobody else includes it.
  * Thread: main. */
 #ifndef WC_SERVER_IMPL_H
 #define WC_SERVER_IMPL_H
@@ -50,16 +50,24 @@ struct server {
 	_Atomic bool room_answered;                              /* the last question of server_check_room */
 };
 
-/* server.c */
-int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK; /* see plan() */
+/* server_plan.c */
+/* Looks at what this process may have, before the sandbox hides it. *cause: one line. */
+int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
+/* What other options get of the same; -WC_EBAD and *cause: too few descriptors. */
+int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK;
 struct room_settings server_room_settings(const struct options *o); /* networks are borrowed from o */
 struct hub_opts server_hub_opts(struct server *s);                  /* sets the budget's cap, too */
 void server_http_limits(struct server *s, struct httpd_limits *out);
+
+/* server_say.c */
 void server_say_certificate(struct server *s);
 void server_say_connections(const struct server *s);                               /* a warning if they are fewer than was asked for */
 void server_say_complaint(const char *event, const char *cause, const char *kept); /* an error in the log */
+void server_say_sandbox(const struct sandbox *box);
+void server_say_room(struct space *space);    /* for files, on the disk */
+void server_say_open_folder(const char *dir); /* a warning if others may look into it */
 
-int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
+/* server.c */
 /* Becomes the user that the server runs as, in the sandbox. is_given NULL: makes dir (NULL: none) if need be, and says which files cannot be read
  * again; else makes nothing, and *is_given: a start would make dir, or give it to the user. */
 int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause) WC_MUSTCHECK;

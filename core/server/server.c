@@ -32,13 +32,8 @@
 #include "store/store.h"
 #include "wire/decode.h"
 
-#define RING_BYTES (8u * 1024 * 1024) /* a dialect */
-#define JOIN_TIMEOUT_MS 15000
-#define PING_MS 30000
-#define INSERT_CAP_BYTES (1024u * 1024) /* small private output waiting on one connection */
 #define HELPERS 2
 #define FRAME_REST ((size_t)1024 * 1024) /* of a message beside its file, where memory is short: far more than any needs */
-#define FRAME_SLACK (64u * 1024)         /* JSON around a file's base64 */
 #define STOP_MS 3000                     /* for clients to take their close frame */
 
 static void on_websocket(void *arg, struct taken *t)
@@ -50,45 +45,6 @@ static void on_websocket(void *arg, struct taken *t)
 static void site_websocket(void *site, struct taken *t)
 {
 	on_websocket((char *)site - offsetof(struct server, site), t);
-}
-
-static int io_threads(const struct options *o)
-{
-	if (o->threads)
-		return o->threads;
-	/* One I/O thread fans out more than a network takes; more pay when cores are plenty and TLS or many readers keep it busy. */
-	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-	return cores >= 8 ? 4 : cores >= 4 ? 2 : 1;
-}
-
-/* Quotes in the cause would end the value. */
-void server_say_complaint(const char *event, const char *cause, const char *kept)
-{
-	char *text = xstrdup(cause ? cause : "no memory");
-
-	for (char *p = text; *p; p++)
-		*p = *p == '"' ? '\'' : *p;
-	log_error(event, "error=\"%s\" kept=\"%s\"", text, kept);
-	free(text);
-}
-
-/* A file of the limit passes as base64, padded or not; a voice has its own limit. */
-static size_t longest_message(const struct options *o)
-{
-	size_t file = BASE64_LEN((size_t)o->max_file_mb * 1024 * 1024);
-	size_t voice = BASE64_LEN((size_t)10 * 1024 * 1024);
-	size_t longest = WC_MAX(file, voice) + FRAME_SLACK;
-	return o->max_message_kb ? WC_MIN(longest, WC_MAX((size_t)o->max_message_kb * 1024, (size_t)FRAME_SLACK)) : longest;
-}
-
-/* What is longer is read to its end and refused, up to twice the longest; more closes. */
-static struct ws_limits frame_limits(struct server *s)
-{
-	size_t hard = 2 * longest_message(s->o), soft = longest_message(s->o);
-	if (s->plan->budgets.frame)
-		soft = WC_MIN(soft, (size_t)s->plan->budgets.frame);
-	s->budget.cap_bytes = s->plan->budgets.pending_in;
-	return (struct ws_limits){ .soft_bytes = soft, .hard_bytes = hard, .budget = &s->budget };
 }
 
 /* Kept with the data, so that the same password has the same mark after a restart. */
@@ -103,146 +59,6 @@ static int load_password_salt(struct server *s)
 	if (rc == 0)
 		rc = store_set_counter(s->store, "join_password_salt", s->password_salt);
 	return store_finish(s->store, rc);
-}
-
-/* Looks at what this process may have, before the sandbox hides it. */
-int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause)
-{
-	if (descriptors_plan(&out->descriptors, o, io_threads(o), cause) < 0)
-		return -WC_EBAD;
-	budgets_plan(&out->budgets, o, limit, longest_message(o));
-	out->connections_max = out->descriptors.connections;
-	if (!o->max_connections && out->budgets.connections)
-		out->connections_max = WC_MIN(out->connections_max, out->budgets.connections);
-	return 0;
-}
-
-int server_plan_limits(struct server *s, char **cause)
-{
-	struct memory_limit limit;
-	descriptors_raise();
-	memory_limit_read(&limit, "");
-	s->plan = &s->first_plan;
-	return server_plan(&s->first_plan, s->o, &limit, cause);
-}
-
-void server_say_connections(const struct server *s)
-{
-	const struct descriptors *d = &s->plan->descriptors;
-	if (s->o->max_connections > d->connections_max)
-		log_warn("max-connections lowered",
-		         "asked=%d allowed=%d descriptors=%d remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
-		         s->o->max_connections, d->connections_max, d->limit);
-}
-
-static void say_sandbox(const struct sandbox *box)
-{
-	log_info("sandbox", "user=%u:%u no_new_privs=%s seccomp=%s landlock=%d core=off", (unsigned)geteuid(), (unsigned)getegid(),
-	         box->no_new_privs ? "on" : "off", box->seccomp ? "on" : "off", box->landlock);
-}
-
-/* Names, sizes and times are nobody else's to see, and one file with a wrong mode would be read. */
-static void warn_of_open_folder(const char *dir)
-{
-	char quoted[512];
-	struct stat st;
-
-	if (stat(dir, &st) == 0 && (st.st_mode & 077))
-		log_warn("data folder open to others", "data=%s mode=%03o remedy=\"chmod 700, as its owner\"",
-		         log_quote(quoted, (struct str){ dir, strlen(dir) }), (unsigned)st.st_mode & 0777);
-}
-
-void server_say_certificate(struct server *s)
-{
-	struct tls *t = s->tls;
-	char fingerprint[TLS_FINGERPRINT_BYTES];
-	int64_t days = tls_days_left(t);
-
-	tls_fingerprint(t, fingerprint);
-	metric_set(M_CERTIFICATE_EXPIRY, (uint64_t)WC_MAX(tls_expiry_s(t), 0));
-	log_info("certificate", "sha256=%s days=%lld", fingerprint, (long long)days);
-	if (days < 14 && !tls_is_own(t))
-		log_warn("certificate runs out", "days=%lld remedy=\"renew it, then send SIGHUP\"", (long long)days);
-}
-
-static void say_room(struct space *space)
-{
-	struct space_state n;
-
-	space_look(space, &n);
-	if (n.disk_bytes)
-		log_info("room for files", "bound_mb=%llu given=%s used_mb=%llu free_mb=%llu reserve_mb=%llu",
-		         (unsigned long long)n.bound_bytes >> 20, n.is_bound_given ? "yes" : "no", (unsigned long long)n.used_bytes >> 20,
-		         (unsigned long long)n.free_bytes >> 20, (unsigned long long)n.reserve_bytes >> 20);
-}
-
-struct hub_opts server_hub_opts(struct server *s)
-{
-	shbuf_bound(s->plan->budgets.large);
-	const struct options *o = s->o;
-	struct ws_limits limits = frame_limits(s);
-	return (struct hub_opts){
-		.threads = io_threads(o),
-		.ring_bytes = RING_BYTES,
-		.limits = limits,
-		.join_timeout_ms = JOIN_TIMEOUT_MS,
-		.ping_interval_ms = PING_MS,
-		.insert_cap_bytes = INSERT_CAP_BYTES,
-		.pending_cap_bytes = s->plan->budgets.pending_out,
-		.message_timeout_s = o->message_timeout_s,
-		.large_cap_bytes = s->plan->budgets.large,
-		.ops = ingest_ops(s->ingest),
-	};
-}
-
-struct room_settings server_room_settings(const struct options *o)
-{
-	return (struct room_settings){
-		.history_limit = o->history_limit,
-		.max_file_mb = o->max_file_mb,
-		.retain_days = o->retain_days,
-		.max_storage_mb = o->max_storage_mb,
-		.name_hold_days = o->name_hold_days,
-		.keep_addresses = o->keep_addresses,
-		.accepts_orphans = o->accept_orphans,
-		.message_rate = o->message_rate,
-		.message_burst = o->message_burst,
-		.byte_rate_kb = o->byte_rate_kb,
-		.byte_burst_mb = o->byte_burst_mb,
-		.request_rate = o->request_rate,
-		.typing_rate = o->typing_rate,
-		.flood_mute_s = o->flood_mute_s,
-		.new_people = o->new_people,
-		.join_guesses = o->join_guesses,
-		.exempt = o->exempt,
-		.trust_proxy = o->trust_proxy,
-	};
-}
-
-/* Each upload and each file being sent has one, beside its connection's. */
-static int held_by_transfers(void *site)
-{
-	return atomic_load(&((struct site *)site)->upload_descriptors) + http_files_open();
-}
-
-void server_http_limits(struct server *s, struct httpd_limits *out)
-{
-	const struct options *o = s->o;
-
-	*out = (struct httpd_limits){
-		.gate = { .head_ms = o->header_timeout * 1000,
-		          .head_bytes = o->max_header_bytes,
-		          .proxies = o->trust_proxy,
-		          .seats = { .total = s->plan->connections_max,
-		                     .descriptors = s->plan->descriptors.for_peers,
-		                     .held = held_by_transfers,
-		                     .held_arg = &s->site,
-		                     .per_address = o->max_connections_per_ip,
-		                     .rate = o->handshake_rate,
-		                     .exempt = o->exempt } },
-		.allow_origin = o->allow_origin,
-		.rate = o->min_body_rate,
-	};
 }
 
 /* --- The start. First what may take a privilege, then the end of all privileges, then what reads data and talks to people. */
@@ -471,13 +287,13 @@ int server_start(struct server **out, const struct options *o, char **cause)
 		return -WC_EIO;
 	}
 	claim(s);
-	say_sandbox(&s->sandbox);
-	say_room(s->space);
+	server_say_sandbox(&s->sandbox);
+	server_say_room(s->space);
 	space_keep_reserve(s->space);
 	budgets_log(&s->plan->budgets);
 	server_say_connections(s);
 	if (dir)
-		warn_of_open_folder(dir);
+		server_say_open_folder(dir);
 	*out = s;
 	return 0;
 }

@@ -100,35 +100,34 @@ static void limits(void **state)
 	assert_int_equal(none.bytes, 0);
 }
 
-static struct options options_of(const char *data)
+static struct budget_opts opts_of(bool in_memory)
 {
-	return (struct options){ .data = (char *)(uintptr_t)data,
-		                 .pending_in_mb = -1,
-		                 .pending_out_mb = -1,
-		                 .recent_mb = -1,
-		                 .inbox_mb = -1,
-		                 .memory_messages_mb = -1,
-		                 .max_storage_mb = -1,
-		                 .max_file_mb = 25 };
+	return (struct budget_opts){ .in_memory = in_memory,
+		                     .frame_bytes = 36 * MB,
+		                     .pending_in_mb = -1,
+		                     .pending_out_mb = -1,
+		                     .recent_mb = -1,
+		                     .inbox_mb = -1,
+		                     .memory_messages_mb = -1,
+		                     .max_storage_mb = -1 };
 }
 
 /* Whatever the limit: what is worked out stays below it, with room, as soon as the program itself fits. */
 static void shares(void **state)
 {
-	static const char *const data[] = { ":memory:", "/srv" };
 	const size_t frame = 36 * MB;
 
 	(void)state;
-	for (size_t d = 0; d < WC_LEN(data); d++) {
-		struct options o = options_of(data[d]);
+	for (int d = 0; d < 2; d++) {
+		struct budget_opts o = opts_of(d == 0);
 
 		for (uint64_t mb = 135; mb < 40000; mb += mb / 10) {
 			struct memory_limit l = { .bytes = mb * MB };
 			struct budgets b;
 
-			budgets_plan(&b, &o, &l, frame);
+			budgets_plan(&b, &o, &l);
 			if (budgets_sum(&b) > l.bytes - l.bytes / 8)
-				fail_msg("%s, %llu MB: the sum is %llu", data[d], (unsigned long long)mb,
+				fail_msg("%s, %llu MB: the sum is %llu", d == 0 ? "in memory" : "on disk", (unsigned long long)mb,
 				         (unsigned long long)(budgets_sum(&b) / MB));
 			assert_false(b.is_over);
 			assert_true(b.frame ? b.frame <= b.pending_in && b.frame <= b.large / 4 * 3
@@ -149,7 +148,7 @@ static void shares(void **state)
 static void named(void **state)
 {
 	struct memory_limit l = { .bytes = 512 * MB };
-	struct options o = options_of(":memory:");
+	struct budget_opts o = opts_of(true);
 	struct budgets b;
 
 	(void)state;
@@ -159,7 +158,7 @@ static void named(void **state)
 	o.recent_mb = 4;
 	o.memory_messages_mb = 5;
 	o.max_storage_mb = 6;
-	budgets_plan(&b, &o, &l, 36 * MB);
+	budgets_plan(&b, &o, &l);
 	assert_int_equal(b.pending_in, 36 * MB);
 	assert_int_equal(b.pending_out, 100 * MB);
 	assert_int_equal(b.large, 100 * MB);
@@ -170,14 +169,14 @@ static void named(void **state)
 	assert_int_equal(b.files, 6 * MB);
 	assert_false(b.is_over);
 	o.pending_out_mb = 500;
-	budgets_plan(&b, &o, &l, 36 * MB);
+	budgets_plan(&b, &o, &l);
 	assert_true(b.is_over);
 	o.pending_out_mb = 0;
-	budgets_plan(&b, &o, &l, 36 * MB);
+	budgets_plan(&b, &o, &l);
 	assert_true(b.pending_out == SIZE_MAX);
 	o.memory_mb = 4096; /* beats what the kernel says */
 	o.pending_out_mb = -1;
-	budgets_plan(&b, &o, &l, 36 * MB);
+	budgets_plan(&b, &o, &l);
 	assert_int_equal(b.limit.bytes, 4096 * MB);
 	assert_string_equal(b.limit.source, "--memory-mb");
 	assert_int_equal(b.pending_out, 256 * MB);
