@@ -6,13 +6,13 @@
 #define WC_ADMIN_H
 
 #include "base/budget.h"
+#include "base/descriptors.h"
 #include "base/health.h"
 #include "base/helper.h"
 #include "files/blob.h"
 #include "files/space.h"
 #include "hub/hub.h"
 #include "room/room.h"
-#include "server/descriptors.h"
 #include "server/options.h"
 #include "store/store.h"
 

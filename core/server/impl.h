@@ -4,10 +4,10 @@
 #define WC_SERVER_IMPL_H
 
 #include "base/budget.h"
+#include "base/descriptors.h"
 #include "http/httpd.h"
 #include "hub/hub.h"
 #include "room/room.h"
-#include "server/descriptors.h"
 #include "server/sandbox.h"
 #include "server/server.h"
 #include "site/site.h"

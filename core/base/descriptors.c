@@ -1,5 +1,5 @@
 /* descriptors.c — see descriptors.h. Owns nothing. Main thread. */
-#include "server/descriptors.h"
+#include "base/descriptors.h"
 
 #include <dirent.h>
 #include <string.h>
