@@ -2,17 +2,13 @@
 #include "base/descriptors.h"
 
 #include <dirent.h>
-#include <string.h>
 #include <sys/resource.h>
-
-#include "admin/admin.h"
 
 /* What the parts open at start and keep, measured; a door is its listener, and the wakers of its three threads. */
 #define OF_DOOR 6
 #define OF_ADMIN (OF_DOOR + 1 + 8) /* the socket's folder; some at work */
-#define OF_METRICS (OF_DOOR + ADMIN_METRICS_CONNECTIONS)
-#define OF_THREAD 2 /* of I/O */
-#define OF_DISK 20  /* the database of a writer and five readers, folders, the lock */
+#define OF_THREAD 2                /* of I/O */
+#define OF_DISK 20                 /* the database of a writer and five readers, folders, the lock */
 #define OF_MEMORY 2
 #define OF_MOMENTS 16 /* a blob written, a folder read, a certificate read again, a backup */
 
@@ -47,23 +43,18 @@ static int inherited(void)
 	return count;
 }
 
-int descriptors_plan(struct descriptors *out, const struct options *o, int threads, char **cause)
+int descriptors_plan(struct descriptors *out, const struct descriptor_opts *o, char **cause)
 {
 	struct rlimit rl;
-	const bool is_memory = strcmp(o->data, ":memory:") == 0;
-	const bool has_admin = !o->admin_socket || strcmp(o->admin_socket, "none") != 0;
-	int own = inherited() + OF_DOOR + OF_THREAD * threads + (is_memory ? OF_MEMORY : OF_DISK) + OF_MOMENTS;
+	int own = inherited() + OF_DOOR + OF_THREAD * o->threads + (o->in_memory ? OF_MEMORY : OF_DISK) + OF_MOMENTS;
 	*out = (struct descriptors){ .limit = 1 << 30 };
-	int addresses = 0;
-	while (o->listen && o->listen[addresses])
-		addresses++;
-	own += WC_MAX(addresses, 1) * (o->redirect_port ? 2 : 1) - 1; /* one is the door's */
-	own += (has_admin ? OF_ADMIN : 0) + (o->metrics ? OF_METRICS : 0);
+	own += o->listeners - 1; /* one is the door's */
+	own += (o->has_admin ? OF_ADMIN : 0) + (o->metrics_connections ? OF_DOOR + o->metrics_connections : 0);
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0)
 		out->limit = (int)WC_MIN(rl.rlim_cur, (rlim_t)1 << 30);
 
 	const int wanted = o->max_connections ? WC_MIN(o->max_connections, CONNECTIONS_LEAST) : CONNECTIONS_LEAST;
-	out->least = own + TRANSFERS_LEAST + (is_memory ? FILES_LEAST : 0) + wanted;
+	out->least = own + TRANSFERS_LEAST + (o->in_memory ? FILES_LEAST : 0) + wanted;
 	if (out->limit < out->least) {
 		wc_cause(
 			cause,
@@ -74,7 +65,7 @@ int descriptors_plan(struct descriptors *out, const struct options *o, int threa
 	}
 	/* Shares of what is beyond the least, so that at the least everything has its own. */
 	const int more = out->limit - out->least;
-	out->files = is_memory ? FILES_LEAST + WC_MIN(more / FILES_SHARE, FILES_MOST - FILES_LEAST) : 0;
+	out->files = o->in_memory ? FILES_LEAST + WC_MIN(more / FILES_SHARE, FILES_MOST - FILES_LEAST) : 0;
 	out->for_peers = out->limit - own - out->files;
 	out->connections_max = out->for_peers - TRANSFERS_LEAST - more / TRANSFERS_SHARE;
 	out->connections = o->max_connections ? WC_MIN(o->max_connections, out->connections_max) : out->connections_max;

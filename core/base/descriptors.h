@@ -5,7 +5,6 @@
 #define WC_DESCRIPTORS_H
 
 #include "base/wc.h"
-#include "server/options.h"
 
 struct descriptors {
 	int limit;           /* what this process may have open */
@@ -18,7 +17,17 @@ struct descriptors {
 
 /* Raises the soft limit to the hard one: each client is one descriptor. */
 void descriptors_raise(void);
-/* Shares out what the limit allows; threads: I/O threads. -WC_EBAD and one line in *cause if it is too low to serve anybody. Opens nothing. */
-int descriptors_plan(struct descriptors *out, const struct options *o, int threads, char **cause) WC_MUSTCHECK;
+/* What the server is to open. */
+struct descriptor_opts {
+	bool in_memory;          /* the data */
+	int threads;             /* of I/O */
+	int listeners;           /* sockets of the public door, a redirect's included */
+	bool has_admin;          /* the admin's socket */
+	int metrics_connections; /* at once, at the metrics' own door; 0: there is none */
+	int max_connections;     /* 0: as many as can be */
+};
+
+/* Shares out what the limit allows. -WC_EBAD and one line in *cause if it is too low to serve anybody. Opens nothing. */
+int descriptors_plan(struct descriptors *out, const struct descriptor_opts *o, char **cause) WC_MUSTCHECK;
 
 #endif

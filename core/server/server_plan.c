@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "base/base64.h"
 #include "base/shbuf.h"
 #include "flow/ingest.h"
@@ -47,7 +48,18 @@ static struct ws_limits frame_limits(struct server *s)
 /* Looks at what this process may have, before the sandbox hides it. */
 int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause)
 {
-	if (descriptors_plan(&out->descriptors, o, io_threads(o), cause) < 0)
+	int addresses = 0;
+	while (o->listen && o->listen[addresses])
+		addresses++;
+	const struct descriptor_opts descriptors = {
+		.in_memory = strcmp(o->data, ":memory:") == 0,
+		.threads = io_threads(o),
+		.listeners = WC_MAX(addresses, 1) * (o->redirect_port ? 2 : 1),
+		.has_admin = !o->admin_socket || strcmp(o->admin_socket, "none") != 0,
+		.metrics_connections = o->metrics ? ADMIN_METRICS_CONNECTIONS : 0,
+		.max_connections = o->max_connections,
+	};
+	if (descriptors_plan(&out->descriptors, &descriptors, cause) < 0)
 		return -WC_EBAD;
 	const struct budget_opts budgets = {
 		.in_memory = strcmp(o->data, ":memory:") == 0,
