@@ -402,10 +402,10 @@ static UNUSED void say(struct fixture *f, struct client *c, const char *format, 
 	if (e->kind == EV_FILE || e->kind == EV_VOICE) { /* as ingest has a helper do it */
 		const struct room_settings *set = &f->room->settings;
 		bool has_old = atomic_load(room_first_dialect_readers(f->room)) > 0;
-		e->holds_conn = true;
 		wc_role = ROLE_HELPER;
 		prepare_file(&e, f->opts.blobs, 0, set->max_file_mb, has_old ? SIZE_MAX : 0);
 		wc_role = ROLE_ROOM;
+		e->holds_conn = true;
 	}
 	inbox_push_one(f->opts.inbox, e);
 }

@@ -1,0 +1,403 @@
+/* test_admit.c — who gets in: new people, tokens, codes, the join password and how guesses are slowed, a lockdown. */
+#include "room_fixture.h"
+
+static void ask(struct fixture *f, struct client *c, const char *members)
+{
+	say(f, c, "{\"type\":\"join\",\"v\":2,%s}", members);
+	turn(f);
+}
+
+/* Somebody new, with the password if there is one. Returns the token; free it. */
+static char *token_of_new(struct fixture *f, const char *ip, const char *members)
+{
+	struct client *c = client_new(f, ip);
+	ask(f, c, members);
+	char *token = text_of(expect(c, "{\"type\":\"init\"", "\"token\""), "token");
+	return token;
+}
+
+static struct client *join_by_token(struct fixture *f, const char *ip, const char *token)
+{
+	char members[128];
+	struct client *c = client_new(f, ip);
+	snprintf(members, sizeof(members), "\"token\":\"%s\"", token);
+	ask(f, c, members);
+	return c;
+}
+
+static char *code_from(struct fixture *f, struct client *c)
+{
+	forget_frames(f);
+	say(f, c, "{\"type\":\"link\"}");
+	turn(f);
+	return text_of(expect(c, "{\"type\":\"link\"", "\"expires_in\":300"), "code");
+}
+
+static struct client *join_by_code(struct fixture *f, const char *ip, const char *code)
+{
+	char members[128];
+	struct client *c = client_new(f, ip);
+	snprintf(members, sizeof(members), "\"code\":\"%s\"", code);
+	ask(f, c, members);
+	return c;
+}
+
+/* --- Without a password */
+
+static void a_token_brings_its_person_back(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *token = token_of_new(f, "10.0.0.1", "\"name\":\"Ann\"");
+	const uint64_t id = user_of(f->client[0])->id;
+	restart(f, NULL); /* tokens are in the store */
+	struct client *ann = join_by_token(f, "10.0.0.2", token);
+	assert_true(number_of(expect(ann, "\"my_name\":\"Ann\""), "my_id") == id);
+	assert_null(strstr(ann->frame[0], "\"token\"")); /* it has one */
+	token[3] ^= 1;
+	struct client *eve = join_by_token(f, "10.0.0.2", token);
+	expect(eve, "\"code\":\"bad_token\"");
+	expect_open(eve);
+	free(token);
+	close_room(f);
+}
+
+static void a_connection_has_five_tries(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *eve = client_new(f, "10.0.0.1");
+	for (int i = 0; i < 5; i++) {
+		expect_open(eve);
+		ask(f, eve, "\"token\":\"nonsense\"");
+		expect(eve, "\"code\":\"bad_token\"");
+		assert_int_equal(eve->resumes, i + 1);
+	}
+	expect_closed(eve, WS_CLOSE_POLICY, "not let in");
+	close_room(f);
+}
+
+static void a_code_brings_one_device_once(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	char *code = code_from(f, ann);
+	struct client *phone = join_by_code(f, "10.0.0.2", code);
+	assert_true(number_of(expect(phone, "\"my_name\":\"Ann\"", "\"token\""), "my_id") == user_of(ann)->id);
+	expect(join_by_code(f, "10.0.0.2", code), "\"code\":\"bad_code\"");
+	free(code);
+	/* A new one ends the old. */
+	char *old = code_from(f, ann), *new = code_from(f, phone);
+	assert_string_not_equal(old, new);
+	expect(join_by_code(f, "10.0.0.2", old), "\"code\":\"bad_code\"");
+	/* It lives for five minutes. */
+	after(f, 299999);
+	expect(join_by_code(f, "10.0.0.2", new), "\"my_name\":\"Ann\"");
+	free(new);
+	new = code_from(f, ann);
+	after(f, 300000);
+	expect(join_by_code(f, "10.0.0.2", new), "\"code\":\"bad_code\"");
+	free(old);
+	free(new);
+	close_room(f);
+}
+
+static void a_code_survives_a_store_that_fails(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *code = code_from(f, join_2(f, "10.0.0.1", "Ann"));
+	for (int step = 1; step <= 3; step++) { /* begin, savepoint, the token */
+		break_store(f, step);
+		expect(join_by_code(f, "10.0.0.2", code), "\"code\":\"storage\"");
+	}
+	break_store(f, 0);
+	expect(join_by_code(f, "10.0.0.2", code), "\"my_name\":\"Ann\"");
+	free(code);
+	close_room(f);
+}
+
+static void a_link_is_for_those_who_are_in(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *nobody = client_new(f, "10.0.0.1"), *old = join_1(f, "10.0.0.2", "Old");
+	forget_frames(f);
+	say(f, nobody, "{\"type\":\"link\"}");
+	say(f, old, "{\"type\":\"link\"}");
+	turn(f);
+	expect_closed(nobody, WS_CLOSE_POLICY, "join first");
+	assert_int_equal(nobody->close_why, M_EVICTED_NOT_JOINED);
+	for (; old->seen < old->count; old->seen++)
+		assert_null(strstr(old->frame[old->seen], "code")); /* the first dialect knows no second devices */
+	close_room(f);
+}
+
+/* --- With one */
+
+static void a_password_lets_new_people_in(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	const struct password p = a_password("sesame", 7);
+	struct fixture *f = open_room(&set, &p);
+	struct client *ann = client_new(f, "10.0.0.1"), *old = client_new(f, "10.0.0.2");
+	ask(f, ann, "\"name\":\"Ann\"");
+	expect(ann, "\"code\":\"password_required\"");
+	ask(f, ann, "\"name\":\"Ann\",\"password\":\"Sesame\"");
+	expect(ann, "\"code\":\"bad_password\"");
+	expect_open(ann);
+	ask(f, ann, "\"name\":\"Ann\",\"password\":\"sesame\"");
+	expect(ann, "{\"type\":\"init\"");
+	say(f, old, "{\"type\":\"join\",\"name\":\"Old\",\"password\":\"no\"}");
+	turn(f);
+	expect(old, "\"type\":\"error\"");
+	expect_closed(old, WS_CLOSE_POLICY, "not let in");
+	assert_int_equal(f->room->users.by_id.n, 1);
+	close_room(f);
+}
+
+static void guesses_are_counted_by_address(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	const struct password p = a_password("sesame", 7);
+	set.join_guesses = 3; /* a minute */
+	struct fixture *f = open_room(&set, &p);
+	for (int i = 0; i < 3; i++) {
+		struct client *eve = client_new(f, "10.0.0.1");
+		ask(f, eve, "\"name\":\"Eve\",\"password\":\"no\"");
+		expect(eve, "\"code\":\"bad_password\"");
+	}
+	struct client *eve = client_new(f, "10.0.0.1"), *ann = client_new(f, "10.0.0.2");
+	ask(f, eve, "\"name\":\"Eve\",\"password\":\"sesame\""); /* the right one is not looked at either */
+	expect(eve, "\"code\":\"rate_limited\"", "\"retry_ms\":20000", "Too many wrong passwords from your address: wait 20 s");
+	ask(f, ann, "\"name\":\"Ann\",\"password\":\"sesame\"");
+	expect(ann, "{\"type\":\"init\"");
+	after(f, 20000);
+	ask(f, eve, "\"name\":\"Eve\",\"password\":\"sesame\"");
+	expect(eve, "{\"type\":\"init\"");
+	close_room(f);
+}
+
+static void a_storm_of_guesses_leaves_two_to_each(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	const struct password p = a_password("sesame", 7);
+	set.join_guesses = 10;
+	struct fixture *f = open_room(&set, &p);
+	char ip[32];
+	int refused = 0;
+	for (int i = 0; i < 250; i++) { /* one guess from each of many: a storm from 200 on */
+		snprintf(ip, sizeof(ip), "10.1.%d.%d", i / 250, i % 250 + 1);
+		struct client *bot = client_new(f, ip);
+		ask(f, bot, "\"name\":\"Bot\",\"password\":\"no\"");
+		expect(bot, "\"code\":\"bad_password\"");
+	}
+	for (int i = 0; i < 5; i++) {
+		struct client *bot = client_new(f, "10.2.0.1");
+		ask(f, bot, "\"name\":\"Bot\",\"password\":\"no\"");
+		refused += strstr(bot->frame[bot->count - 1], "rate_limited") != NULL;
+	}
+	assert_int_equal(refused, 3);
+	struct client *ann = client_new(f, "10.3.0.1");
+	ask(f, ann, "\"name\":\"Ann\",\"password\":\"sesame\"");
+	expect(ann, "{\"type\":\"init\"");
+	close_room(f);
+}
+
+static void a_new_password_is_asked_for_once(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	const struct password first = a_password("sesame", 7), second = a_password("abracadabra", 8);
+	struct fixture *f = open_room(&set, &first);
+	char *token = token_of_new(f, "10.0.0.1", "\"name\":\"Ann\",\"password\":\"sesame\"");
+	struct client *here = f->client[0];
+	char *code = code_from(f, here);
+	expect(join_by_token(f, "10.0.0.1", token), "\"my_name\":\"Ann\""); /* without the password: it came with it before */
+	room_set(f->room, &set, &second);
+	turn(f);
+	forget_frames(f);
+	expect_open(here); /* stays, but brings nobody in */
+	say(f, here, "{\"type\":\"link\"}");
+	turn(f);
+	expect(here, "\"code\":\"password_required\"", "The chat's password was changed");
+	expect(join_by_code(f, "10.0.0.1", code), "\"code\":\"bad_code\"");
+	struct client *tab = join_by_token(f, "10.0.0.1", token);
+	expect(tab, "\"code\":\"password_required\"");
+	char members[256];
+	snprintf(members, sizeof(members), "\"token\":\"%s\",\"password\":\"abracadabra\"", token);
+	ask(f, tab, members);
+	expect(tab, "\"my_name\":\"Ann\"");
+	expect(join_by_token(f, "10.0.0.1", token), "\"my_name\":\"Ann\"");
+	restart(f, &second); /* both are remembered: who was let in, and what the password is */
+	expect(join_by_token(f, "10.0.0.1", token), "\"my_name\":\"Ann\"");
+	restart(f, &first);
+	expect(join_by_token(f, "10.0.0.1", token), "\"code\":\"password_required\"");
+	free(token);
+	free(code);
+	close_room(f);
+}
+
+static void an_admission_that_is_not_stored_is_none(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	const struct password first = a_password("sesame", 7), second = a_password("abracadabra", 8);
+	struct fixture *f = open_room(&set, &first);
+	char members[256], *token = token_of_new(f, "10.0.0.1", "\"name\":\"Ann\",\"password\":\"sesame\"");
+	room_set(f->room, &set, &second);
+	turn(f);
+	snprintf(members, sizeof(members), "\"token\":\"%s\",\"password\":\"abracadabra\"", token);
+	for (int step = 1; step <= 3; step++) {
+		struct client *tab = client_new(f, "10.0.0.1");
+		break_store(f, step);
+		ask(f, tab, members);
+		expect(tab, "\"code\":\"storage\"");
+		break_store(f, 0);
+		expect(join_by_token(f, "10.0.0.1", token), "\"code\":\"password_required\"");
+	}
+	free(token);
+	close_room(f);
+}
+
+static void without_a_password_any_more_anybody_joins(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	const struct password p = a_password("sesame", 7), none = { .is_set = false };
+	struct fixture *f = open_room(&set, &p);
+	room_set(f->room, &set, &none);
+	turn(f);
+	(void)join_2(f, "10.0.0.1", "Ann");
+	room_set(f->room, &set, NULL); /* as it is */
+	turn(f);
+	(void)join_2(f, "10.0.0.1", "Bob");
+	close_room(f);
+}
+
+/* --- A lockdown */
+
+static void lock_down(struct fixture *f, int level, int64_t for_ms)
+{
+	expect_command(f, (struct command){ .run = moderate_lockdown, .verb = "lockdown", .level = level, .for_ms = for_ms }, 200,
+	               "\"on\":");
+}
+
+static void a_lockdown_bars_new_people_alone(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *token = token_of_new(f, "10.0.0.1", "\"name\":\"Ann\"");
+	struct client *ann = f->client[0];
+	char *code = code_from(f, ann);
+	lock_down(f, LOCKDOWN_NEW_PEOPLE, 60000);
+	expect(ann, "{\"type\":\"lockdown\",\"on\":true,\"read_only\":false,\"retry_ms\":60000}");
+	struct client *eve = client_new(f, "10.0.0.2"), *old = client_new(f, "10.0.0.3");
+	ask(f, eve, "\"name\":\"Eve\"");
+	say(f, old, "{\"type\":\"join\",\"name\":\"Old\"}");
+	turn(f);
+	expect(eve, "\"code\":\"lockdown\"", "\"retry_ms\":60000", "lets no new people in");
+	expect_closed(eve, WS_CLOSE_POLICY, "not let in"); /* no other try would help */
+	expect(old, "lets no new people in");
+	expect_closed(old, WS_CLOSE_POLICY, "not let in");
+	expect(join_by_token(f, "10.0.0.1", token), "\"lockdown\":{\"read_only\":false,\"retry_ms\":60000}");
+	expect(join_by_code(f, "10.0.0.1", code), "\"my_name\":\"Ann\"");
+	say(f, ann, "{\"type\":\"text\",\"text\":\"still\"}");
+	turn(f);
+	expect(ann, "\"still\"");
+	after(f, 60000);
+	expect(ann, "{\"type\":\"lockdown\",\"on\":false");
+	(void)join_2(f, "10.0.0.2", "Eve");
+	free(token);
+	free(code);
+	close_room(f);
+}
+
+static void a_read_only_chat_takes_no_words(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	say(f, ann, "{\"type\":\"text\",\"text\":\"before\",\"cid\":\"c1\"}");
+	turn(f);
+	lock_down(f, LOCKDOWN_READ_ONLY, 0);
+	calm(f);
+	say(f, ann, "{\"type\":\"text\",\"text\":\"now\",\"cid\":\"c2\"}");
+	say(f, ann, "{\"type\":\"typing\"}");
+	say(f, ann, "{\"type\":\"text\",\"text\":\"before\",\"cid\":\"c1\"}"); /* stored before: not lost to who sends it again */
+	turn(f);
+	expect(ann, "\"code\":\"lockdown\"", "\"cid\":\"c2\"", "Nobody can write now");
+	expect(ann, "\"before\"", "\"cid\":\"c1\"");
+	expect_nothing(ann);
+	expect_nothing(bob);
+	lock_down(f, LOCKDOWN_OFF, 0);
+	expect(ann, "{\"type\":\"lockdown\",\"on\":false");
+	say(f, ann, "{\"type\":\"text\",\"text\":\"now\",\"cid\":\"c2\"}");
+	turn(f);
+	expect(ann, "\"now\"");
+	close_room(f);
+}
+
+static void a_lockdown_outlives_a_restart(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	lock_down(f, LOCKDOWN_NEW_PEOPLE, 60000);
+	restart(f, NULL);
+	struct client *eve = client_new(f, "10.0.0.1");
+	ask(f, eve, "\"name\":\"Eve\"");
+	expect(eve, "\"code\":\"lockdown\"");
+	atomic_fetch_add(&test_real_ms, 60000); /* while nobody ran */
+	restart(f, NULL);
+	(void)join_2(f, "10.0.0.1", "Eve");
+	close_room(f);
+}
+
+static void a_lockdown_that_is_not_stored_is_none(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	for (int step = 1; step <= 4; step++) {
+		break_store(f, step);
+		expect_command(f, (struct command){ .run = moderate_lockdown, .verb = "lockdown", .level = LOCKDOWN_NEW_PEOPLE }, 507,
+		               "\"storage\"");
+	}
+	break_store(f, 0);
+	(void)join_2(f, "10.0.0.1", "Ann");
+	close_room(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_token_brings_its_person_back),
+		cmocka_unit_test(a_connection_has_five_tries),
+		cmocka_unit_test(a_code_brings_one_device_once),
+		cmocka_unit_test(a_code_survives_a_store_that_fails),
+		cmocka_unit_test(a_link_is_for_those_who_are_in),
+		cmocka_unit_test(a_password_lets_new_people_in),
+		cmocka_unit_test(guesses_are_counted_by_address),
+		cmocka_unit_test(a_storm_of_guesses_leaves_two_to_each),
+		cmocka_unit_test(a_new_password_is_asked_for_once),
+		cmocka_unit_test(an_admission_that_is_not_stored_is_none),
+		cmocka_unit_test(without_a_password_any_more_anybody_joins),
+		cmocka_unit_test(a_lockdown_bars_new_people_alone),
+		cmocka_unit_test(a_read_only_chat_takes_no_words),
+		cmocka_unit_test(a_lockdown_outlives_a_restart),
+		cmocka_unit_test(a_lockdown_that_is_not_stored_is_none),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,327 @@
+/* test_pages.c — history by helpers: pages, resuming a session, what each person may see, and the refusals. */
+#include "room_fixture.h"
+
+static uint64_t write_text(struct fixture *f, struct client *c, const char *text)
+{
+	say(f, c, "{\"type\":\"text\",\"text\":\"%s\"}", text);
+	turn(f);
+	return number_of(skip_to(c, "text"), "id");
+}
+
+static void write_dm(struct fixture *f, struct client *c, uint64_t to, const char *text)
+{
+	say(f, c, "{\"type\":\"text\",\"text\":\"%s\",\"to_id\":%llu}", text, (unsigned long long)to);
+	turn(f);
+}
+
+static int count_of(const char *frame, const char *part)
+{
+	int n = 0;
+	for (const char *at = frame; (at = strstr(at, part)); at++)
+		n++;
+	return n;
+}
+
+static char *token_of(const struct client *c)
+{
+	return text_of(c->frame[0], "token");
+}
+
+/* Joins again from `since`; the init, once helpers are done. */
+static const char *resume(struct fixture *f, const char *token, uint64_t since)
+{
+	struct client *c = client_new(f, "10.0.0.1");
+	say(f, c, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\",\"since\":%llu}", token, (unsigned long long)since);
+	settle(f);
+	return expect(c, "{\"type\":\"init\"");
+}
+
+/* --- Pages */
+
+static void history_goes_back_page_by_page(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	uint64_t id[5];
+	for (int i = 0; i < 5; i++) {
+		char text[8] = { 'T', (char)('0' + i), '\0' };
+		id[i] = write_text(f, ann, text);
+		assert_true(i == 0 || id[i] > id[i - 1]);
+	}
+	forget_frames(f);
+	say(f, ann, "{\"type\":\"history\",\"limit\":2}");
+	settle(f);
+	const char *page = expect(ann, "{\"type\":\"history\",\"before\":0,\"messages\":[", "\"T3\"", "\"T4\"", "\"more\":true}");
+	assert_true(strstr(page, "T3") < strstr(page, "T4")); /* the oldest first */
+	assert_int_equal(count_of(page, "\"text\":\""), 2);
+	say(f, ann, "{\"type\":\"history\",\"limit\":2,\"before\":%llu}", (unsigned long long)id[3]);
+	settle(f);
+	expect(ann, "\"T1\"", "\"T2\"", "\"more\":true}");
+	say(f, ann, "{\"type\":\"history\",\"limit\":2,\"before\":%llu}", (unsigned long long)id[1]);
+	settle(f);
+	page = expect(ann, "\"T0\"", "\"more\":false}");
+	assert_int_equal(count_of(page, "\"text\":\""), 1);
+	say(f, ann, "{\"type\":\"history\",\"before\":1}");
+	settle(f);
+	expect(ann, "\"messages\":[],\"more\":false}");
+	close_room(f);
+}
+
+static void direct_messages_are_for_the_two(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob"), *eve = join_2(f, "10.0.0.3", "Eve");
+	const unsigned long long ann_id = user_of(ann)->id, bob_id = user_of(bob)->id;
+	write_dm(f, ann, bob_id, "secret");
+	write_dm(f, bob, ann_id, "answer");
+	uint64_t last = write_text(f, eve, "public");
+	calm(f);
+	say(f, ann, "{\"type\":\"history\",\"peer_id\":%llu}", bob_id);
+	say(f, bob, "{\"type\":\"dm_history\",\"peer_id\":%llu}", ann_id);
+	say(f, eve, "{\"type\":\"history\",\"peer_id\":%llu}", bob_id);
+	settle(f);
+	const char *page = expect(ann, "\"secret\"", "\"answer\"", "\"peer_id\":");
+	assert_null(strstr(page, "public"));
+	expect(bob, "{\"type\":\"dm_history\"", "\"secret\"", "\"answer\"");
+	expect(eve, "\"messages\":[],\"more\":false}");
+	say(f, ann, "{\"type\":\"sync\",\"since\":0}");
+	say(f, eve, "{\"type\":\"sync\",\"since\":0}");
+	say(f, eve, "{\"type\":\"sync\",\"since\":%llu}", (unsigned long long)last);
+	settle(f);
+	expect(ann, "{\"type\":\"sync\",\"since\":0,\"events\":[", "\"secret\"", "\"answer\"", "\"public\"", "\"more\":false}");
+	page = expect(eve, "{\"type\":\"sync\"", "\"public\"");
+	assert_null(strstr(page, "secret"));
+	expect(eve, "\"events\":[],\"more\":false}");
+	close_room(f);
+}
+
+static void old_clients_have_files_in_their_history(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_1(f, "10.0.0.1", "Ann"), *bob = join_1(f, "10.0.0.2", "Bob");
+	say(f, ann, "{\"type\":\"file\",\"filename\":\"a.bin\",\"data\":\"YWJj\",\"to_id\":%llu}", (unsigned long long)user_of(bob)->id);
+	calm(f);
+	say(f, bob, "{\"type\":\"dm_history\",\"peer_id\":%llu}", (unsigned long long)user_of(ann)->id);
+	say(f, bob, "{\"type\":\"sync\",\"since\":0}"); /* not a frame of the first dialect */
+	say(f, bob, "{\"type\":\"history\"}");
+	settle(f);
+	expect(bob, "{\"type\":\"dm_history\"", "\"a.bin\"", "\"data\":\"YWJj\"");
+	expect_nothing(bob);
+	close_room(f);
+}
+
+static void a_page_is_cut_at_a_thousand(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	char *token = token_of(ann);
+	const uint64_t first = write_text(f, ann, "first");
+	for (int i = 0; i < 1100; i++)
+		say(f, ann, "{\"type\":\"text\",\"text\":\"x\"}");
+	turn(f);
+	calm(f);
+	say(f, ann, "{\"type\":\"sync\",\"since\":%llu}", (unsigned long long)first);
+	say(f, ann, "{\"type\":\"history\",\"limit\":5000}");
+	settle(f);
+	const char *page = expect(ann, "{\"type\":\"sync\"", "\"more\":true}");
+	assert_int_equal(count_of(page, "\"text\":\"x\""), 1000);
+	page = expect(ann, "{\"type\":\"history\"", "\"more\":true}");
+	assert_int_equal(count_of(page, "\"text\":\"x\""), 1000);
+	page = resume(f, token, first);
+	assert_int_equal(count_of(page, "\"text\":\"x\""), 1000);
+	assert_non_null(strstr(page, "\"gap\":true"));
+	free(token);
+	close_room(f);
+}
+
+/* --- Resuming */
+
+static void resuming_brings_what_was_missed(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	char *token = token_of(ann);
+	uint64_t since = write_text(f, ann, "seen");
+	leave(f, ann);
+	turn(f);
+	write_text(f, bob, "missed");
+	const char *init = resume(f, token, since);
+	assert_non_null(strstr(init, "\"missed\""));
+	assert_null(strstr(init, "\"seen\""));
+	assert_null(strstr(init, "\"reset\""));
+	/* With direct messages the tail is not enough. */
+	write_dm(f, bob, user_of(f->client[f->client_count - 1])->id, "secret");
+	init = resume(f, token, since);
+	assert_non_null(strstr(init, "\"missed\""));
+	assert_non_null(strstr(init, "\"secret\""));
+	assert_non_null(strstr(init, "\"peers\":[{\"id\":"));
+	restart(f, NULL);
+	init = resume(f, token, since);
+	assert_non_null(strstr(init, "\"secret\""));
+	assert_non_null(strstr(init, "\"name\":\"Bob\",\"online\":false"));
+	free(token);
+	close_room(f);
+}
+
+static void what_cannot_be_resumed_starts_anew(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.retain_days = 1;
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	char *token = token_of(ann);
+	const uint64_t old = write_text(f, ann, "old");
+	(void)write_text(f, ann, "old as well");
+	const char *init = resume(f, token, old + 1000000);
+	assert_non_null(strstr(init, "\"reset\":true")); /* of a history that this is not */
+	assert_non_null(strstr(init, "\"old as well\""));
+	after(f, 25 * 3600 * 1000); /* retention takes both */
+	settle(f);
+	const uint64_t new = write_text(f, ann, "new");
+	init = resume(f, token, old);
+	assert_non_null(strstr(init, "\"reset\":true"));
+	assert_null(strstr(init, "\"old as well\""));
+	assert_non_null(strstr(init, "\"new\""));
+	init = resume(f, token, new);
+	assert_null(strstr(init, "\"reset\""));
+	free(token);
+	close_room(f);
+}
+
+/* One frame that does not wait for what helpers sent meanwhile. */
+static void turn_with_text_alone(struct fixture *f, struct client *c, const char *json)
+{
+	struct event *e = NULL;
+	assert_int_equal(decode_frame(json, strlen(json), c->conn, &e), 0);
+	room_turn(f->room, e);
+	deliver(f);
+}
+
+static void what_comes_live_waits_behind_the_page(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	char *token = token_of(ann);
+	const uint64_t since = write_text(f, ann, "seen");
+	write_dm(f, bob, user_of(ann)->id, "secret");
+	calm(f);
+	struct client *tab = client_new(f, "10.0.0.1");
+	say(f, tab, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\",\"since\":%llu}", token, (unsigned long long)since);
+	room_turn(f->room, inbox_take(f->opts.inbox, 0));
+	deliver(f);
+	expect_nothing(tab); /* a helper reads */
+	turn_with_text_alone(f, bob, "{\"type\":\"text\",\"text\":\"live\"}");
+	expect(bob, "\"live\"");
+	expect_nothing(tab);
+	settle(f);
+	const char *init = expect(tab, "{\"type\":\"init\"", "\"secret\"");
+	assert_null(strstr(init, "live")); /* once, and behind */
+	expect(tab, "{\"type\":\"text\"", "\"live\"");
+	free(token);
+	close_room(f);
+}
+
+/* --- Refusals */
+
+static void pages_are_refused_before_the_join(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	static const char *const frames[] = { "{\"type\":\"history\"}", "{\"type\":\"sync\",\"since\":0}",
+		                              "{\"type\":\"dm_history\",\"peer_id\":1}" };
+	for (size_t i = 0; i < WC_LEN(frames); i++) {
+		struct client *nobody = client_new(f, "10.0.0.1");
+		say(f, nobody, "%s", frames[i]);
+		settle(f);
+		expect_closed(nobody, WS_CLOSE_POLICY, "join first");
+	}
+	close_room(f);
+}
+
+static void one_session_has_eight_jobs_at_once(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	calm(f);
+	for (int i = 0; i < 10; i++)
+		say(f, ann, "{\"type\":\"history\"}");
+	say(f, bob, "{\"type\":\"history\"}");
+	turn(f);
+	settle(f);
+	int busy = 0, pages = 0;
+	while (ann->seen < ann->count) {
+		const char *frame = ann->frame[ann->seen++];
+		busy += strstr(frame, "\"code\":\"busy\"") != NULL;
+		pages += strncmp(frame, "{\"type\":\"history\"", 17) == 0;
+	}
+	assert_int_equal(pages, 8);
+	assert_int_equal(busy, 2);
+	expect(bob, "{\"type\":\"history\"");
+	say(f, ann, "{\"type\":\"history\"}");
+	settle(f);
+	expect(ann, "{\"type\":\"history\"");
+	close_room(f);
+}
+
+static void a_connection_lives_until_its_jobs_end(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	calm(f);
+	say(f, ann, "{\"type\":\"history\"}");
+	leave(f, ann);
+	room_turn(f->room, inbox_take(f->opts.inbox, 0));
+	deliver(f);
+	assert_false(ann->is_released); /* the helper's word is still to come */
+	settle(f);
+	assert_true(ann->is_released);
+	close_room(f);
+}
+
+static void helpers_that_end_get_no_more_pages(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	calm(f);
+	f->room->is_quiet = true; /* as room_quiesce has it */
+	say(f, ann, "{\"type\":\"history\"}");
+	turn(f);
+	const struct session *s = conn_session(ann->conn);
+	assert_int_equal(s->jobs, 0);
+	expect_nothing(ann);
+	f->room->is_quiet = false;
+	close_room(f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(history_goes_back_page_by_page),          cmocka_unit_test(direct_messages_are_for_the_two),
+		cmocka_unit_test(old_clients_have_files_in_their_history), cmocka_unit_test(a_page_is_cut_at_a_thousand),
+		cmocka_unit_test(resuming_brings_what_was_missed),         cmocka_unit_test(what_cannot_be_resumed_starts_anew),
+		cmocka_unit_test(what_comes_live_waits_behind_the_page),   cmocka_unit_test(pages_are_refused_before_the_join),
+		cmocka_unit_test(one_session_has_eight_jobs_at_once),      cmocka_unit_test(a_connection_lives_until_its_jobs_end),
+		cmocka_unit_test(helpers_that_end_get_no_more_pages),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
