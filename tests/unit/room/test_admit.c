@@ -288,8 +288,7 @@ static void without_a_password_any_more_anybody_joins(void **state)
 
 static void lock_down(struct fixture *f, int level, int64_t for_ms)
 {
-	expect_command(f, (struct command){ .run = moderate_lockdown, .verb = "lockdown", .level = level, .for_ms = for_ms }, 200,
-	               "\"on\":");
+	expect_order(f, (struct order){ .what = ORDER_LOCKDOWN, .level = level, .for_ms = for_ms }, 200, "\"on\":");
 }
 
 static void a_lockdown_bars_new_people_alone(void **state)
@@ -372,8 +371,7 @@ static void a_lockdown_that_is_not_stored_is_none(void **state)
 	struct fixture *f = open_room(&set, NULL);
 	for (int step = 1; step <= 4; step++) {
 		break_store(f, step);
-		expect_command(f, (struct command){ .run = moderate_lockdown, .verb = "lockdown", .level = LOCKDOWN_NEW_PEOPLE }, 507,
-		               "\"storage\"");
+		expect_order(f, (struct order){ .what = ORDER_LOCKDOWN, .level = LOCKDOWN_NEW_PEOPLE }, 507, "\"storage\"");
 	}
 	break_store(f, 0);
 	(void)join_2(f, "10.0.0.1", "Ann");

@@ -326,15 +326,15 @@ static void a_deletion_is_told_and_kept(void **state)
 	const uint64_t id = number_of(expect(ann, "\"wrong\""), "id"), dm = number_of(expect(ann, "\"secret\""), "id");
 	const uint64_t both[] = { id, dm, 12345 };
 	forget_frames(f);
-	struct command c = { .run = moderate_delete, .verb = "delete", .ids = both, .id_count = 3 };
+	struct order c = { .what = ORDER_DELETE, .ids = both, .id_count = 3 };
 	break_store(f, 2);
-	expect_command(f, c, 507, "\"storage\"");
+	expect_order(f, c, 507, "\"storage\"");
 	break_store(f, 0);
 	expect_nothing(bob);
 	char want[64];
 	snprintf(want, sizeof(want), "\"deleted\":[%llu,%llu],\"already\":[],\"missing\":[12345]", (unsigned long long)id,
 	         (unsigned long long)dm);
-	expect_command(f, c, 200, want);
+	expect_order(f, c, 200, want);
 	snprintf(want, sizeof(want), "\"target\":%llu}", (unsigned long long)id);
 	expect(ann, "{\"type\":\"delete\"", want);
 	expect(bob, "{\"type\":\"delete\"", want);
@@ -343,7 +343,7 @@ static void a_deletion_is_told_and_kept(void **state)
 	expect(ann, "{\"type\":\"delete\"", want);
 	expect(bob, "{\"type\":\"delete\"", want);
 	expect_nothing(eve); /* of others' words nobody learns even that */
-	expect_command(f, c, 404, "\"no_such_message\"");
+	expect_order(f, c, 404, "\"no_such_message\"");
 	struct client *late = client_new(f, "10.0.0.4");
 	say(f, late, "{\"type\":\"join\",\"v\":2,\"name\":\"Late\"}");
 	turn(f);
@@ -361,12 +361,12 @@ static void an_announcement_reaches_all(void **state)
 	struct fixture *f = open_room(&set, NULL);
 	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *old = join_1(f, "10.0.0.2", "Old");
 	calm(f);
-	struct command c = { .run = moderate_say, .verb = "say", .text = "Back at noon" };
+	struct order c = { .what = ORDER_SAY, .text = "Back at noon" };
 	break_store(f, 1);
-	expect_command(f, c, 507, "\"storage\"");
+	expect_order(f, c, 507, "\"storage\"");
 	break_store(f, 0);
 	expect_nothing(ann);
-	expect_command(f, c, 200, "{\"online\":2}");
+	expect_order(f, c, 200, "{\"online\":2}");
 	expect(ann, "{\"type\":\"system\",\"text\":\"Back at noon\"");
 	expect(old, "{\"type\":\"system\",\"text\":\"Back at noon\"");
 	close_room(f);

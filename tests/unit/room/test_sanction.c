@@ -1,10 +1,10 @@
 /* test_sanction.c — bans, mutes and slow mode: whom they meet, when they end, what an admin's command refuses. */
 #include "room_fixture.h"
 
-#define BAN(...) ((struct command){ .run = moderate_sanction, .verb = "ban", .act = SANCTION_BAN, __VA_ARGS__ })
-#define MUTE(...) ((struct command){ .run = moderate_sanction, .verb = "mute", .act = SANCTION_MUTE, __VA_ARGS__ })
-#define UNBAN(...) ((struct command){ .run = moderate_pardon, .verb = "unban", .act = SANCTION_BAN, __VA_ARGS__ })
-#define UNMUTE(...) ((struct command){ .run = moderate_pardon, .verb = "unmute", .act = SANCTION_MUTE, __VA_ARGS__ })
+#define BAN(...) ((struct order){ .what = ORDER_SANCTION, .act = SANCTION_BAN, __VA_ARGS__ })
+#define MUTE(...) ((struct order){ .what = ORDER_SANCTION, .act = SANCTION_MUTE, __VA_ARGS__ })
+#define UNBAN(...) ((struct order){ .what = ORDER_PARDON, .act = SANCTION_BAN, __VA_ARGS__ })
+#define UNMUTE(...) ((struct order){ .what = ORDER_PARDON, .act = SANCTION_MUTE, __VA_ARGS__ })
 
 static struct client *try_join(struct fixture *f, const char *ip, const char *members)
 {
@@ -39,7 +39,7 @@ static void a_banned_person_leaves_and_stays_out(void **state)
 	snprintf(members, sizeof(members), "\"v\":2,\"token\":\"%s\"", token);
 	struct client *tab = try_join(f, "10.0.0.2", members), *bob = join_2(f, "10.0.0.1", "Bob");
 	calm(f);
-	expect_command(f, BAN(.user = "eve", .reason = "spam"), 200, "\"connections\":2");
+	expect_order(f, BAN(.user = "eve", .reason = "spam"), 200, "\"connections\":2");
 	expect_closed(eve, CLOSE_BANNED, "spam");
 	expect_closed(tab, CLOSE_BANNED, "spam");
 	expect_open(bob);           /* of the same address: the person is meant */
@@ -49,7 +49,7 @@ static void a_banned_person_leaves_and_stays_out(void **state)
 	expect_banned(try_join(f, "10.0.0.3", members), "spam");
 	restart(f, NULL);
 	expect_banned(try_join(f, "10.0.0.3", members), "spam");
-	expect_command(f, UNBAN(.user = "Eve"), 200, "\"kind\":\"identity\"");
+	expect_order(f, UNBAN(.user = "Eve"), 200, "\"kind\":\"identity\"");
 	expect(try_join(f, "10.0.0.3", members), "\"my_name\":\"Eve\"");
 	free(token);
 	close_room(f);
@@ -60,7 +60,7 @@ static void a_ban_ends_with_its_time(void **state)
 	(void)state;
 	struct room_settings set = some_settings();
 	struct fixture *f = open_room(&set, NULL);
-	expect_command(f, BAN(.name = "Eve", .for_ms = 60000), 200, "\"until\":");
+	expect_order(f, BAN(.name = "Eve", .for_ms = 60000), 200, "\"until\":");
 	struct client *eve = try_join(f, "10.0.0.1", "\"v\":2,\"name\":\"Eve\"");
 	assert_int_equal(eve->close_code, CLOSE_BANNED);
 	assert_non_null(strstr(eve->close_reason, "You are banned from this chat (until 20"));
@@ -77,7 +77,7 @@ static void a_banned_name_is_met_however_it_is_written(void **state)
 	struct room_settings set = some_settings();
 	struct fixture *f = open_room(&set, NULL);
 	struct client *guest = join_1(f, "10.0.0.1", "Eve");
-	expect_command(f, BAN(.user = "Eve", .reason = "no"), 200, "\"kind\":\"name\""); /* a guest is nobody but a name */
+	expect_order(f, BAN(.user = "Eve", .reason = "no"), 200, "\"kind\":\"name\""); /* a guest is nobody but a name */
 	skip_to(guest, "error");
 	assert_non_null(strstr(guest->frame[guest->seen - 1], "You are banned: no"));
 	assert_int_equal(guest->close_code, CLOSE_BANNED);
@@ -96,16 +96,16 @@ static void a_banned_network_is_met_by_address(void **state)
 	struct fixture *f = open_room(&set, NULL);
 	struct client *eve = join_2(f, "203.0.113.7", "Eve"), *bob = join_2(f, "203.0.114.7", "Bob");
 	calm(f);
-	expect_command(f, BAN(.net = "203.0.113.0/24"), 409, "1 person connected from there would be sent out: Eve (");
+	expect_order(f, BAN(.net = "203.0.113.0/24"), 409, "1 person connected from there would be sent out: Eve (");
 	expect_open(eve);
-	expect_command(f, BAN(.net = "203.0.113.0/24", .force = true, .reason = "net"), 200, "\"connections\":1");
+	expect_order(f, BAN(.net = "203.0.113.0/24", .force = true, .reason = "net"), 200, "\"connections\":1");
 	expect_closed(eve, CLOSE_BANNED, "net");
 	expect_open(bob);
 	expect_banned(try_join(f, "203.0.113.200", "\"v\":2,\"name\":\"Any\""), "net");
 	struct sockaddr_storage peer;
 	conn_peer(eve->conn, &peer);
 	assert_true(ban_ip_check(&peer)); /* the door knows, too */
-	expect_command(f, UNBAN(.net = "203.0.113.0/24"), 200, "203.0.113.0/24");
+	expect_order(f, UNBAN(.net = "203.0.113.0/24"), 200, "203.0.113.0/24");
 	assert_false(ban_ip_check(&peer));
 	(void)join_2(f, "203.0.113.200", "Any");
 	close_room(f);
@@ -121,14 +121,14 @@ static void with_ip_bans_where_they_were_last(void **state)
 	leave(f, eve);
 	leave(f, guest);
 	settle(f);
-	expect_command(f, BAN(.user = "Eve", .with_ip = true), 200, "\"net\":\"203.0.113.7\"");
-	expect_command(f, BAN(.user = "Gus", .with_ip = true), 200, "\"net\":\"203.0.113.8\""); /* forgotten, but for the address */
+	expect_order(f, BAN(.user = "Eve", .with_ip = true), 200, "\"net\":\"203.0.113.7\"");
+	expect_order(f, BAN(.user = "Gus", .with_ip = true), 200, "\"net\":\"203.0.113.8\""); /* forgotten, but for the address */
 	assert_int_equal(try_join(f, "203.0.113.7", "\"v\":2,\"name\":\"Other\"")->close_code, CLOSE_BANNED);
 	assert_int_equal(try_join(f, "203.0.113.8", "\"v\":2,\"name\":\"Other\"")->close_code, CLOSE_BANNED);
 	set.keep_addresses = 0;
 	room_set(f->room, &set, NULL);
 	calm(f);
-	expect_command(f, BAN(.user = "Eve", .with_ip = true), 404, "--keep-addresses 0 keeps none");
+	expect_order(f, BAN(.user = "Eve", .with_ip = true), 404, "--keep-addresses 0 keeps none");
 	close_room(f);
 }
 
@@ -141,10 +141,10 @@ static void bans_that_hit_others_want_force(void **state)
 	set.trust_proxy = (struct ip_nets){ &proxy, 1 };
 	struct fixture *f = open_room(&set, NULL);
 	struct client *eve = join_2(f, "203.0.113.7", "Eve"), *bob = join_2(f, "203.0.113.7", "Bob");
-	expect_command(f, BAN(.user = "Eve", .with_ip = true), 409, "1 other person connected from there would be sent out: Bob (");
-	expect_command(f, BAN(.net = "127.0.0.1"), 409, "a loopback address");
-	expect_command(f, BAN(.net = "203.0.113.9"), 409, "a proxy of --trust-proxy");
-	expect_command(f, MUTE(.net = "198.51.100.0/7"), 409, "is wider than a /8");
+	expect_order(f, BAN(.user = "Eve", .with_ip = true), 409, "1 other person connected from there would be sent out: Bob (");
+	expect_order(f, BAN(.net = "127.0.0.1"), 409, "a loopback address");
+	expect_order(f, BAN(.net = "203.0.113.9"), 409, "a proxy of --trust-proxy");
+	expect_order(f, MUTE(.net = "198.51.100.0/7"), 409, "is wider than a /8");
 	assert_int_equal(f->room->mod.count, 0);
 	expect_open(eve);
 	expect_open(bob);
@@ -161,14 +161,14 @@ static void commands_that_name_nobody_do_nothing(void **state)
 	snprintf(id, sizeof(id), "%llu", (unsigned long long)user_of(one)->id);
 	snprintf(name, sizeof(name), "\"v\":2,\"name\":\"%s\"", id);
 	two = try_join(f, "10.0.0.2", name); /* whose name is the other's id */
-	expect_command(f, BAN(.user = "An"), 404, "\"candidates\":[{\"id\":");
-	expect_command(f, BAN(.user = id), 409, "\"ambiguous\"");
-	expect_command(f, UNBAN(.user = id), 409, "\"ambiguous\"");
-	expect_command(f, BAN(.net = "10.0.0.300"), 400, "neither an address nor a network");
-	expect_command(f, BAN(.name = " \t "), 400, "no name is left");
-	expect_command(f, UNBAN(.net = "10.0.0.300"), 400, "neither an address nor a network");
-	expect_command(f, UNBAN(.user = "Ann"), 404, "there is no such ban");
-	expect_command(f, UNMUTE(.id = 99), 404, "there is no such mute");
+	expect_order(f, BAN(.user = "An"), 404, "\"candidates\":[{\"id\":");
+	expect_order(f, BAN(.user = id), 409, "\"ambiguous\"");
+	expect_order(f, UNBAN(.user = id), 409, "\"ambiguous\"");
+	expect_order(f, BAN(.net = "10.0.0.300"), 400, "neither an address nor a network");
+	expect_order(f, BAN(.name = " \t "), 400, "no name is left");
+	expect_order(f, UNBAN(.net = "10.0.0.300"), 400, "neither an address nor a network");
+	expect_order(f, UNBAN(.user = "Ann"), 404, "there is no such ban");
+	expect_order(f, UNMUTE(.id = 99), 404, "there is no such mute");
 	assert_int_equal(f->room->mod.count, 0);
 	expect_open(one);
 	expect_open(two);
@@ -180,13 +180,13 @@ static void the_longer_of_two_stands(void **state)
 	(void)state;
 	struct room_settings set = some_settings();
 	struct fixture *f = open_room(&set, NULL);
-	expect_command(f, BAN(.name = "Eve", .reason = "first"), 200, "\"sanctions\":[{");
-	expect_command(f, BAN(.name = "Eve", .for_ms = 1000, .reason = "second"), 200, "\"kept\":true");
+	expect_order(f, BAN(.name = "Eve", .reason = "first"), 200, "\"sanctions\":[{");
+	expect_order(f, BAN(.name = "Eve", .for_ms = 1000, .reason = "second"), 200, "\"kept\":true");
 	expect_banned(try_join(f, "10.0.0.1", "\"v\":2,\"name\":\"Eve\""), "first");
-	expect_command(f, BAN(.name = "Eve", .for_ms = 1000, .reason = "second", .replace = true), 200, "\"reason\":\"second\"");
+	expect_order(f, BAN(.name = "Eve", .for_ms = 1000, .reason = "second", .replace = true), 200, "\"reason\":\"second\"");
 	assert_int_equal(f->room->mod.count, 1);
 	/* Of two that are met at once, the one that lasts longer is told. */
-	expect_command(f, BAN(.net = "203.0.113.7", .for_ms = 3600000, .reason = "net"), 200, "\"kind\":\"ip\"");
+	expect_order(f, BAN(.net = "203.0.113.7", .for_ms = 3600000, .reason = "net"), 200, "\"kind\":\"ip\"");
 	struct client *eve = try_join(f, "203.0.113.7", "\"v\":2,\"name\":\"Eve\"");
 	assert_int_equal(eve->close_code, CLOSE_BANNED);
 	assert_int_equal(strncmp(eve->close_reason, "net", 3), 0);
@@ -202,12 +202,12 @@ static void sanctions_that_are_not_stored_are_none(void **state)
 	calm(f);
 	int step = 1;
 	for (;; step++) { /* at each step of the store until all pass */
-		struct command c = BAN(.user = "Eve", .reason = "spam");
+		struct order c = BAN(.user = "Eve", .reason = "spam");
 		break_store(f, step);
-		command(f, &c);
+		carry_out(f, &c);
 		break_store(f, 0);
-		const int status = c.status;
-		command_end(&c);
+		const int status = c.c.status;
+		buf_fini(&c.c.out);
 		if (status == 200)
 			break;
 		assert_int_equal(status, 507);
@@ -218,12 +218,12 @@ static void sanctions_that_are_not_stored_are_none(void **state)
 	assert_in_range(step, 3, 20);
 	expect_closed(eve, CLOSE_BANNED, "spam");
 	for (step = 1;; step++) {
-		struct command c = UNBAN(.user = "Eve");
+		struct order c = UNBAN(.user = "Eve");
 		break_store(f, step);
-		command(f, &c);
+		carry_out(f, &c);
 		break_store(f, 0);
-		const int status = c.status;
-		command_end(&c);
+		const int status = c.c.status;
+		buf_fini(&c.c.out);
 		if (status == 200)
 			break;
 		assert_int_equal(status, 507);
@@ -238,13 +238,13 @@ static void ended_bans_make_room_for_new_ones(void **state)
 	(void)state;
 	struct room_settings set = some_settings();
 	struct fixture *f = open_room(&set, NULL);
-	expect_command(f, BAN(.name = "Eve", .for_ms = 1000), 200, "\"until\"");
-	expect_command(f, MUTE(.name = "Eve"), 200, "\"sanctions\"");
+	expect_order(f, BAN(.name = "Eve", .for_ms = 1000), 200, "\"until\"");
+	expect_order(f, MUTE(.name = "Eve"), 200, "\"sanctions\"");
 	after(f, 1000);
-	expect_command(f, (struct command){ .run = moderate_sanctions, .verb = "bans", .act = SANCTION_BAN }, 200, "{\"sanctions\":[]}");
-	expect_command(f, (struct command){ .run = moderate_sanctions, .verb = "mutes", .act = SANCTION_MUTE }, 200, "\"name\":\"Eve\"");
+	expect_order(f, (struct order){ .what = ORDER_LIST, .act = SANCTION_BAN }, 200, "{\"sanctions\":[]}");
+	expect_order(f, (struct order){ .what = ORDER_LIST, .act = SANCTION_MUTE }, 200, "\"name\":\"Eve\"");
 	assert_int_equal(f->room->mod.count, 2);
-	expect_command(f, BAN(.name = "Mal"), 200, "\"name\":\"Mal\"");
+	expect_order(f, BAN(.name = "Mal"), 200, "\"name\":\"Mal\"");
 	assert_int_equal(f->room->mod.count, 2);
 	close_room(f);
 }
@@ -256,20 +256,20 @@ static void a_kick_closes_and_bars_nobody(void **state)
 	struct fixture *f = open_room(&set, NULL);
 	struct client *eve = join_2(f, "10.0.0.1", "Eve"), *old = join_1(f, "10.0.0.2", "Old");
 	calm(f);
-	struct command kick = { .run = moderate_kick, .verb = "kick", .user = "Eve" };
-	expect_command(f, kick, 200, "\"connections\":1");
+	struct order kick = { .what = ORDER_KICK, .user = "Eve" };
+	expect_order(f, kick, 200, "\"connections\":1");
 	expect_closed(eve, CLOSE_KICKED, "an admin decided so");
 	kick.user = "Old";
 	kick.reason = "enough";
-	expect_command(f, kick, 200, "\"connections\":1");
+	expect_order(f, kick, 200, "\"connections\":1");
 	expect(old, "You were sent out: enough");
 	expect_closed(old, CLOSE_KICKED, "enough");
 	leave(f, eve);
 	settle(f);
 	kick.user = "Eve";
-	expect_command(f, kick, 404, "\"not_online\"");
+	expect_order(f, kick, 404, "\"not_online\"");
 	kick.user = "Nobody";
-	expect_command(f, kick, 404, "\"no_such_user\"");
+	expect_order(f, kick, 404, "\"no_such_user\"");
 	(void)join_1(f, "10.0.0.2", "Old");
 	close_room(f);
 }
@@ -285,7 +285,7 @@ static void a_muted_person_is_told_and_not_heard(void **state)
 	write_text(f, eve, "before");
 	say(f, eve, "{\"type\":\"text\",\"text\":\"stored\",\"cid\":\"c1\"}");
 	calm(f);
-	expect_command(f, MUTE(.user = "Eve", .for_ms = 60000, .reason = "loud"), 200, "\"connections\":1");
+	expect_order(f, MUTE(.user = "Eve", .for_ms = 60000, .reason = "loud"), 200, "\"connections\":1");
 	expect(eve, "\"code\":\"muted\"", "\"retry_ms\":60000", "You are muted: loud (until");
 	after(f, 10000);
 	write_text(f, eve, "after");
@@ -311,7 +311,7 @@ static void a_muted_network_is_not_heard(void **state)
 	struct fixture *f = open_room(&set, NULL);
 	struct client *eve = join_2(f, "203.0.113.7", "Eve"), *bob = join_2(f, "203.0.114.7", "Bob");
 	calm(f);
-	expect_command(f, MUTE(.net = "203.0.113.0/24", .force = true), 200, "\"connections\":1");
+	expect_order(f, MUTE(.net = "203.0.113.0/24", .force = true), 200, "\"connections\":1");
 	expect(eve, "You are muted: an admin decided so");
 	write_text(f, eve, "one");
 	write_text(f, bob, "two");
@@ -319,7 +319,7 @@ static void a_muted_network_is_not_heard(void **state)
 	expect(eve, "\"two\"");
 	expect(bob, "\"two\"");
 	expect_nothing(bob);
-	expect_command(f, UNMUTE(.net = "203.0.113.0/24"), 200, "\"lifted\":[{");
+	expect_order(f, UNMUTE(.net = "203.0.113.0/24"), 200, "\"lifted\":[{");
 	write_text(f, eve, "three");
 	expect(bob, "\"three\"");
 	close_room(f);
@@ -332,9 +332,9 @@ static void of_two_mutes_the_longer_counts(void **state)
 	struct fixture *f = open_room(&set, NULL);
 	struct client *eve = join_2(f, "203.0.113.7", "Eve");
 	calm(f);
-	expect_command(f, MUTE(.user = "Eve", .for_ms = 1000), 200, "");
-	expect_command(f, MUTE(.net = "203.0.113.7", .for_ms = 5000, .force = true), 200, "");
-	expect_command(f, MUTE(.name = "Eve", .for_ms = 3000), 200, "");
+	expect_order(f, MUTE(.user = "Eve", .for_ms = 1000), 200, "");
+	expect_order(f, MUTE(.net = "203.0.113.7", .for_ms = 5000, .force = true), 200, "");
+	expect_order(f, MUTE(.name = "Eve", .for_ms = 3000), 200, "");
 	forget_frames(f);
 	for (int ms = 5000; ms > 0; ms -= 1000) {
 		write_text(f, eve, "word");
@@ -354,7 +354,7 @@ static void slow_mode_is_for_public_words(void **state)
 	struct room_settings set = some_settings();
 	struct fixture *f = open_room(&set, NULL);
 	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
-	expect_command(f, (struct command){ .run = moderate_slow, .verb = "slow", .seconds = 30 }, 200, "{\"seconds\":30}");
+	expect_order(f, (struct order){ .what = ORDER_SLOW, .seconds = 30 }, 200, "{\"seconds\":30}");
 	calm(f);
 	write_text(f, ann, "one");
 	expect(ann, "\"one\"");
@@ -370,10 +370,10 @@ static void slow_mode_is_for_public_words(void **state)
 	write_text(f, ann, "three");
 	expect(ann, "\"three\"");
 	restart(f, NULL);
-	expect_command(f, (struct command){ .run = moderate_slow, .verb = "slow", .seconds = -1 }, 200, "{\"seconds\":30}");
+	expect_order(f, (struct order){ .what = ORDER_SLOW, .seconds = -1 }, 200, "{\"seconds\":30}");
 	break_store(f, 1);
-	expect_command(f, (struct command){ .run = moderate_slow, .verb = "slow", .seconds = 0 }, 507, "\"storage\"");
-	expect_command(f, (struct command){ .run = moderate_slow, .verb = "slow", .seconds = -1 }, 200, "{\"seconds\":30}");
+	expect_order(f, (struct order){ .what = ORDER_SLOW, .seconds = 0 }, 507, "\"storage\"");
+	expect_order(f, (struct order){ .what = ORDER_SLOW, .seconds = -1 }, 200, "{\"seconds\":30}");
 	close_room(f);
 }
 
