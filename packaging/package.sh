@@ -51,6 +51,8 @@ make_deb() {
 	# Debian has the full licences at the end of it in /usr/share/common-licenses.
 	sed '/^===== Apache-2.0 =====$/,$d' build/THIRD-PARTY | cat packaging/copyright - >"$doc/copyright"
 	gzip -9nc README.md >"$doc/README.md.gz"
+	gzip -9nc README.ru.md >"$doc/README.ru.md.gz"
+	cp -r docs "$doc/docs"
 	gzip -9nc CHANGELOG.md >"$doc/CHANGELOG.md.gz"
 	cp packaging/nginx.conf packaging/Caddyfile "$doc/"
 	monitoring "$doc/examples"
@@ -86,7 +88,8 @@ make_dist() {
 	cp LICENSE build/THIRD-PARTY "$root/share/doc/wavechat/"
 	cp packaging/nginx.conf packaging/Caddyfile packaging/wavechatd.default "$root/share/doc/wavechat/"
 	monitoring "$root/share/doc/wavechat/examples"
-	cp LICENSE build/THIRD-PARTY README.md CHANGELOG.md SECURITY.md packaging/INSTALL "$root/"
+	cp LICENSE build/THIRD-PARTY README.md README.ru.md BENCH.md CONTRIBUTING.md CHANGELOG.md SECURITY.md packaging/INSTALL "$root/"
+	cp -r docs "$root/docs"
 	level "$root"
 	out=build/wavechat-$version-linux-$arch.tar.gz
 	tar -C "$stage" --format=ustar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" \
