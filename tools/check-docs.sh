@@ -11,6 +11,7 @@ daemon=man/wavechatd.8
 wire=man/wavechat-protocol.7
 admin=man/wavechat-admin.7
 ctl=man/wavechatctl.1
+metrics_page=man/wavechat-metrics.7
 passed=0
 failed=0
 
@@ -163,9 +164,9 @@ metrics=$({
 	sed -n 's/^[ \t]*X([A-Z_0-9]*, \([a-z]*\), [a-z]*, "\([a-z_0-9]*\)[\\"{].*/wavechat_\2 \1/p' core/base/metrics.h | sed 's/^wavechat_process_/process_/'
 	sed -n '/define HISTOGRAMS/,/define HISTOGRAM_/s/^[ \t]*X([A-Z_0-9]*, "\([a-z_0-9]*\)".*/wavechat_\1 histogram/p' core/base/metrics.h
 } | sort -u)
-compare metric core/base/metrics.h "$(printf '%s\n' "$metrics" | cut -d' ' -f1 | words)" "$daemon METRICS" "$(items $daemon METRICS Va)"
+compare metric core/base/metrics.h "$(printf '%s\n' "$metrics" | cut -d' ' -f1 | words)" "$metrics_page" "$(items $metrics_page METRICS Va)"
 while read -r name kind; do
-	expect "$daemon does not say that metric $name is a $kind" contains "$(item $daemon METRICS "Va $name")" "Va $name Pq $kind "
+	expect "$metrics_page does not say that metric $name is a $kind" contains "$(item $metrics_page METRICS "Va $name")" "Va $name Pq $kind "
 done <<EOF
 $metrics
 EOF
@@ -278,9 +279,10 @@ compare "log event" core "$events" "$daemon DIAGNOSTICS" \
 
 # --- Form.
 for page in man/*.[1-8]; do
+	# Examples and security stand before long tables, against the convention.
 	if command -v mandoc >/dev/null; then
-		expect "mandoc complains of $page: $(mandoc -T lint -W warning "$page" 2>&1 | head -n 1)" \
-			sh -c 'mandoc -T lint -W warning "$1" >/dev/null 2>&1' sh "$page"
+		said=$(mandoc -T lint -W warning "$page" 2>&1 | grep -v 'sections out of conventional order' | head -n 1)
+		expect "mandoc complains of $page: $said" [ -z "$said" ]
 	fi
 	grep -qE '^[^.].{80}' "$page" && fault "$page has a line of text longer than 80 characters"
 done
