@@ -51,6 +51,6 @@ void gate_give(struct gate *g, struct hconn *c); /* answered: wait for its next 
 void gate_close(struct hconn *c);                /* close and free */
 void gate_release(struct hconn *c);              /* free, but the socket and its seat live on elsewhere */
 
-size_t gate_connections(const struct gate *g); /* at the door, wherever they are in it */
+size_t gate_connections(const struct gate *g); /* at the door, whichever thread has them. Any thread */
 
 #endif

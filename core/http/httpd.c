@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -17,117 +16,6 @@
 #include "net/seats.h"
 
 #define ORIGIN_LOG_MS 60000 /* between two lines about refused origins */
-
-static void unref(struct httpd *h)
-{
-	if (atomic_fetch_sub(&h->refs, 1) != 1)
-		return;
-	gate_free(h->gate);
-	xfer_free(h->xfer);
-	free(h->routes);
-	free(h->unix_path);
-	free(h);
-}
-
-void httpd_req_free(struct http_req *r)
-{
-	struct httpd *h = r->h;
-
-	free(r);
-	unref(h);
-}
-
-/* --- What a route asks. */
-
-const char *http_method(const struct http_req *r)
-{
-	return r->method;
-}
-
-const char *http_path(const struct http_req *r)
-{
-	return r->path;
-}
-
-const char *http_header(const struct http_req *r, const char *name)
-{
-	for (int i = 0; i < r->header_count; i++)
-		if (strcasecmp(r->headers[i].name, name) == 0)
-			return r->headers[i].value;
-	return NULL;
-}
-
-int64_t http_content_length(const struct http_req *r)
-{
-	return r->c->check.content_length;
-}
-
-const struct sockaddr_storage *http_peer(const struct http_req *r)
-{
-	return &r->c->peer;
-}
-
-bool http_peer_uid(const struct http_req *r, uid_t *uid)
-{
-	pid_t pid;
-
-	return http_peer_cred(r, uid, &pid);
-}
-
-bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid)
-{
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-
-	if (r->c->peer.ss_family != AF_UNIX || getsockopt(r->c->io.fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		return false;
-	*uid = cred.uid;
-	*pid = cred.pid;
-	return true;
-}
-
-static int hex_digit(char ch)
-{
-	if (ch >= '0' && ch <= '9')
-		return ch - '0';
-	ch |= 0x20;
-	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
-}
-
-/* Decodes from p up to a stop character into out, terminated. Returns what follows, or NULL if it does not fit. Every % has its two
- * digits and none is a NUL: httpcheck saw to that. */
-static const char *query_decode(const char *p, const char *stops, char *out, size_t room)
-{
-	size_t n = 0;
-
-	for (; *p && !strchr(stops, *p); p++) {
-		char ch = *p == '+' ? ' ' : *p;
-
-		if (*p == '%') {
-			ch = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
-			p += 2;
-		}
-		if (n + 1 >= room)
-			return NULL;
-		out[n++] = ch;
-	}
-	out[n] = '\0';
-	return p;
-}
-
-const char *http_query(const struct http_req *r, const char *name, char *out, size_t room)
-{
-	char key[64];
-
-	for (const char *p = r->query; p && *p; p = strchr(p, '&') ? strchr(p, '&') + 1 : NULL) {
-		const char *end = query_decode(p, "=&", key, sizeof(key));
-
-		if (!end || strcmp(key, name) != 0)
-			continue;
-		return query_decode(*end == '=' ? end + 1 : end, "&", out, room) ? out : NULL;
-	}
-	return NULL;
-}
 
 /* --- Bodies. */
 
@@ -234,28 +122,6 @@ static bool path_matches(const struct http_route *route, const char *path)
 static bool method_matches(const struct http_route *route, const char *method)
 {
 	return strcmp(route->method, method) == 0 || (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
-}
-
-/* A copy that lives until the answer, whatever thread gives it; NULL: no memory. */
-static struct http_req *req_new(struct httpd *h, struct hconn *c, const struct civet_request *q)
-{
-	size_t headers = (size_t)q->header_count * sizeof(struct civet_header), path_len = strlen(q->path) + 1;
-	struct http_req *r = malloc(sizeof(*r) + headers + q->text_len + path_len);
-	char *text, *path;
-
-	if (!r)
-		return NULL;
-	text = (char *)r + sizeof(*r) + headers;
-	path = text + q->text_len;
-	memcpy(text, q->text, q->text_len);
-	memcpy(path, q->path, path_len);
-	*r = (struct http_req){ .h = h, .c = c, .path = path, .header_count = q->header_count };
-	r->method = text + (q->method - q->text);
-	r->query = q->query ? text + (q->query - q->text) : NULL;
-	for (int i = 0; i < q->header_count; i++)
-		r->headers[i] = (struct civet_header){ text + (q->headers[i].name - q->text), text + (q->headers[i].value - q->text) };
-	atomic_fetch_add(&h->refs, 1);
-	return r;
 }
 
 static void refuse_method(struct http_req *r)
@@ -375,7 +241,7 @@ static bool on_request(void *arg, void *conn, const struct civet_request *q)
 		httpd_refuse(h, c, 400);
 		return true;
 	}
-	r = req_new(h, c, q);
+	r = httpd_req_new(h, c, q);
 	if (r)
 		dispatch(r);
 	else
@@ -474,11 +340,6 @@ int httpd_port(const struct httpd *h)
 	return h->port;
 }
 
-size_t httpd_connections(const struct httpd *h)
-{
-	return gate_connections(h->gate);
-}
-
 void httpd_set_limits(struct httpd *h, const struct httpd_limits *limits)
 {
 	h->o.allow_origin = limits->allow_origin;
@@ -505,5 +366,5 @@ void httpd_stop(struct httpd *h)
 	civet_stop(h->civet);
 	if (h->xfer)
 		xfer_stop(h->xfer);
-	unref(h);
+	httpd_unref(h);
 }

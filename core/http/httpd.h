@@ -18,11 +18,11 @@
 
 #include "base/wc.h"
 #include "http/gate.h"
+#include "http/http_req.h"
 #include "net/ipban.h"
 #include "net/transport.h"
 
 struct httpd;
-struct http_req;
 struct seats;
 struct tls;
 
@@ -62,7 +62,6 @@ struct httpd_opts {
 /* Binds and starts. *cause: one line naming address, port and remedy. Thread: main. */
 int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause) WC_MUSTCHECK;
 int httpd_port(const struct httpd *h);
-size_t httpd_connections(const struct httpd *h); /* at the door now */
 /* What may change while it runs, as in httpd_opts and seats_opts; lists are borrowed until the end. Returns when it holds. Thread: main. */
 struct httpd_limits {
 	struct gate_limits gate;
@@ -75,17 +74,7 @@ void httpd_pause(struct httpd *h); /* closes the listening sockets; what is unde
  * has may be answered afterwards, the memory stays that long. NULL is ignored. Thread: main. */
 void httpd_stop(struct httpd *h);
 
-/* --- In a route. Strings live until the answer. */
-const char *http_method(const struct http_req *r);
-const char *http_path(const struct http_req *r); /* decoded, valid UTF-8, no NUL */
-/* The decoded value, in out; or NULL. One that does not fit counts as absent. */
-const char *http_query(const struct http_req *r, const char *name, char *out, size_t room);
-const char *http_header(const struct http_req *r, const char *name); /* or NULL */
-int64_t http_content_length(const struct http_req *r);               /* -1: none given */
-const struct sockaddr_storage *http_peer(const struct http_req *r);  /* the client, also behind a trusted proxy; IPv4 as AF_INET */
-bool http_peer_uid(const struct http_req *r, uid_t *uid);            /* on a unix socket: who is at the other end (SO_PEERCRED) */
-bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid);
-
+/* --- Answers. */
 struct http_reply {
 	int status;
 	const char *content_type; /* NULL: text/plain; charset=utf-8 */

@@ -197,13 +197,3 @@ void seat_leave(struct seat *seat)
 	atomic_fetch_sub_explicit(&seat->count, 1, memory_order_release);
 	atomic_fetch_sub(&s->open, 1);
 }
-
-size_t seats_open(const struct seats *s)
-{
-	return atomic_load(&s->open);
-}
-
-size_t seats_known(const struct seats *s)
-{
-	return s->n;
-}

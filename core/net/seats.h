@@ -47,7 +47,5 @@ struct seat *seats_move_back(struct seat *seat);
 void seat_leave(struct seat *seat);
 
 bool seats_has_descriptor(const struct seats *s); /* one more for a transfer? Any thread */
-size_t seats_open(const struct seats *s);         /* connections now. Any thread */
-size_t seats_known(const struct seats *s);        /* addresses in the table. Thread: as seats_take */
 
 #endif

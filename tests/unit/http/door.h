@@ -32,7 +32,7 @@
 #include <cmocka.h>
 
 #include "base/logmsg.h"
-#include "http/httpd.h"
+#include "http/impl.h"
 
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
 #define SLOW 10 /* how much longer things may take */
@@ -69,9 +69,9 @@ static void route_echo(void *arg, struct http_req *r)
 	if (!http_query(r, "q", q, sizeof(q)))
 		strcpy(q, "(none)");
 	snprintf(text, sizeof(text), "%s %s q=%s x=%s %s", http_method(r), http_path(r), q, header ? header : "(none)",
-	         http_peer(r)->ss_family == AF_INET    ? "ipv4"
-	         : http_peer(r)->ss_family == AF_INET6 ? "ipv6"
-	                                               : "unix");
+	         r->c->peer.ss_family == AF_INET    ? "ipv4"
+	         : r->c->peer.ss_family == AF_INET6 ? "ipv6"
+	                                            : "unix");
 	http_text(r, 200, text);
 }
 

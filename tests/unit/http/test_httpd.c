@@ -359,9 +359,9 @@ static void check_websocket(void **state)
 	assert_int_equal(send(t.fd, "back", 4, 0), 4);
 	assert_int_equal(recv(fd, text, sizeof(text), 0), 4);
 	assert_string_equal(text, "back");
-	for (int i = 0; i < 500 && httpd_connections(door); i++)
+	for (int i = 0; i < 500 && gate_connections(door->gate); i++)
 		usleep(1000);
-	assert_int_equal(httpd_connections(door), 0);
+	assert_int_equal(gate_connections(door->gate), 0);
 	close(fd);
 
 	/* A whole crowd, the bytes of each in pieces. */

@@ -46,9 +46,9 @@ static void check_deadlines(void **state)
 	say(sender, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\nabc");
 	expect(sender, 408, NULL);
 	expect_end(sender);
-	for (int i = 0; i < 200 && httpd_connections(door); i++)
+	for (int i = 0; i < 200 && gate_connections(door->gate); i++)
 		usleep(10000 * SLOW);
-	assert_int_equal(httpd_connections(door), 0);
+	assert_int_equal(gate_connections(door->gate), 0);
 	struct response r = hear(reader, false);
 	assert_true(r.body_len < BIG_BYTES);
 	response_free(&r);
@@ -81,13 +81,13 @@ static void check_pace(void **state)
 	close(steady);
 	reader = dial_with(4096);
 	say(reader, "GET /static HTTP/1.1\r\n" HOST "\r\n");
-	for (int i = 0; i < 60 && httpd_connections(door); i++) {
+	for (int i = 0; i < 60 && gate_connections(door->gate); i++) {
 		ssize_t ignored = recv(reader, r.head, 10, MSG_DONTWAIT);
 
 		(void)ignored;
 		usleep(50000 * SLOW);
 	}
-	assert_int_equal(httpd_connections(door), 0);
+	assert_int_equal(gate_connections(door->gate), 0);
 	close(reader);
 	close_door();
 }
@@ -124,13 +124,13 @@ static void check_nobody_holds_a_worker(void **state)
 		}
 	}
 	/* They are all still there, in the state they chose: stopping them is not what made it fast. */
-	assert_true(httpd_connections(door) >= crowd * WC_LEN(kinds));
+	assert_true(gate_connections(door->gate) >= crowd * WC_LEN(kinds));
 	for (size_t kind = 0; kind < WC_LEN(kinds); kind++)
 		for (size_t i = 0; i < crowd; i++)
 			close(fds[kind][i]);
-	for (int i = 0; i < 500 && httpd_connections(door); i++)
+	for (int i = 0; i < 500 && gate_connections(door->gate); i++)
 		usleep(10000);
-	assert_int_equal(httpd_connections(door), 0);
+	assert_int_equal(gate_connections(door->gate), 0);
 	close_door();
 }
 
@@ -159,9 +159,9 @@ static void check_resets(void **state)
 			usleep((useconds_t)(i % 7) * 100);
 		close(fd);
 	}
-	for (int i = 0; i < 1000 && httpd_connections(door); i++)
+	for (int i = 0; i < 1000 && gate_connections(door->gate); i++)
 		usleep(10000);
-	assert_int_equal(httpd_connections(door), 0);
+	assert_int_equal(gate_connections(door->gate), 0);
 	assert_true(health_us() < PROMPT_US);
 	close_door();
 }
@@ -251,7 +251,7 @@ static void check_cap(void **state)
 	expect(third, 503, NULL);
 	expect_end(third);
 	close(second);
-	for (int i = 0; i < 500 && httpd_connections(door) == 2; i++)
+	for (int i = 0; i < 500 && gate_connections(door->gate) == 2; i++)
 		usleep(10000);
 	third = dial();
 	say(third, HEALTH);
@@ -261,7 +261,7 @@ static void check_cap(void **state)
 	           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
 	struct response r = hear(first, true);
 	assert_int_equal(r.status, 101);
-	for (int i = 0; i < 500 && httpd_connections(door) == 2; i++)
+	for (int i = 0; i < 500 && gate_connections(door->gate) == 2; i++)
 		usleep(10000);
 	second = dial();
 	say(second, HEALTH);

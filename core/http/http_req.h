@@ -1,0 +1,23 @@
+/* http_req.h — one request, as a route sees it: method, path, query, headers, and who asks.
+ *
+ * A copy that lives until the answer, whichever thread gives it. Every string lives as long. Thread: whoever has the request. */
+#ifndef WC_HTTP_REQ_H
+#define WC_HTTP_REQ_H
+
+#include <sys/types.h>
+
+#include "base/wc.h"
+
+struct http_req;
+
+const char *http_method(const struct http_req *r);
+const char *http_path(const struct http_req *r); /* decoded, valid UTF-8, no NUL */
+/* The decoded value of the first query parameter of that name, in out; NULL if there is none, or it does not fit. */
+const char *http_query(const struct http_req *r, const char *name, char *out, size_t room);
+const char *http_header(const struct http_req *r, const char *name); /* the first of that name, in any case; or NULL */
+int64_t http_content_length(const struct http_req *r);               /* bytes; -1: none given */
+/* On a unix socket: the process at the other end (SO_PEERCRED). False: it is none, or not known. */
+bool http_peer_uid(const struct http_req *r, uid_t *uid);
+bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid);
+
+#endif
