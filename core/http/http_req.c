@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "http/impl.h"
+#include "net/seats.h"
 
 /* A copy in one block; NULL: no memory. */
 struct http_req *httpd_req_new(struct httpd *h, struct hconn *c, const struct civet_request *q)
@@ -85,6 +86,11 @@ bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid)
 	*uid = cred.uid;
 	*pid = cred.pid;
 	return true;
+}
+
+bool http_has_descriptor(const struct http_req *r)
+{
+	return !r->h->o.seats || seats_has_descriptor(r->h->o.seats);
 }
 
 static int hex_digit(char ch)

@@ -19,5 +19,7 @@ int64_t http_content_length(const struct http_req *r);               /* bytes; -
 /* On a unix socket: the process at the other end (SO_PEERCRED). False: it is none, or not known. */
 bool http_peer_uid(const struct http_req *r, uid_t *uid);
 bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid);
+/* May one more descriptor be had for this request, beside its own connection? The door's seats decide; without them: always. */
+bool http_has_descriptor(const struct http_req *r);
 
 #endif

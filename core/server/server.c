@@ -29,6 +29,7 @@
 #include "server/orphan.h"
 #include "server/privilege.h"
 #include "server/probe.h"
+#include "state/lockdown.h"
 #include "store/store.h"
 #include "wire/decode.h"
 
@@ -194,17 +195,19 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
 	int rc;
-	s->site = (struct site){ .options = s->o,
-		                 .store = s->store,
+	s->site = (struct site){ .max_file_mb = o->max_file_mb,
+		                 .max_uploads = o->max_uploads,
+		                 .max_uploads_per_user = o->max_uploads_per_user,
 		                 .blobs = s->blobs,
-		                 .space = s->space,
 		                 .helpers = s->helpers,
-		                 .health = probe_health(s->probe) };
+		                 .health = probe_health(s->probe),
+		                 .is_read_only = lockdown_is_read_only,
+		                 .read_only_left_ms = lockdown_left_ms };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
 	struct httpd_limits limits;
 	server_http_limits(s, &limits);
-	s->seats = s->site.seats = seats_new(&limits.gate.seats);
+	s->seats = seats_new(&limits.gate.seats);
 	struct httpd_opts http = {
 		.socket_count = s->socket_count,
 		.redirect_from = s->redirect_from,

@@ -144,7 +144,9 @@ static void apply(struct server *s, const struct options *was, const struct stag
 	ingest_set_max_file_mb(s->ingest, o->max_file_mb);
 	if (in_memory)
 		blobs_set_cap(s->blobs, s->plan->budgets.files);
-	s->site.options = o;
+	s->site.max_file_mb = o->max_file_mb;
+	s->site.max_uploads = o->max_uploads;
+	s->site.max_uploads_per_user = o->max_uploads_per_user;
 	space_set_options(s->space, o);
 	admin_set_options(s->admin, o, s->wanted, &s->plan->budgets, &s->plan->descriptors, s->plan->connections_max);
 	room_set(s->room, &room, n->has_password ? &n->password : NULL);

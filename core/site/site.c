@@ -9,94 +9,13 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/health.h"
+#include "http/negotiate.h"
 #include "site/assets.h"
 #include "site/impl.h"
 
 #define ETAG_BYTES 96
 #define HEADERS_BYTES 8192 /* a policy holds a hash of some 50 bytes for each inline part */
-
-/* --- Headers. */
-
-bool site_next_item(const char **p, struct str *item)
-{
-	while (*p && **p) {
-		size_t len = strcspn(*p, ",");
-
-		*item = str_trim((struct str){ *p, len });
-		*p += len + ((*p)[len] == ',');
-		if (item->len)
-			return true;
-	}
-	return false;
-}
-
-/* No tag of ours has a comma, so one inside a foreign tag can only make that one miss. */
-bool site_etag_matches(const char *header, const char *etag)
-{
-	struct str item, ours = { etag, strlen(etag) };
-
-	while (site_next_item(&header, &item)) {
-		if (str_eq(item, STR("*")))
-			return true;
-		if (item.len > 2 && item.p[0] == 'W' && item.p[1] == '/')
-			item = (struct str){ item.p + 2, item.len - 2 };
-		if (str_eq(item, ours))
-			return true;
-	}
-	return false;
-}
-
-/* "0.25" in thousandths; what is not a weight at all is taken for 0, so that a doubt costs bytes and not a page that cannot be read. */
-static int parse_weight(struct str s)
-{
-	int weight, scale = 100;
-
-	if (s.len == 0 || (s.p[0] != '0' && s.p[0] != '1') || (s.len > 1 && s.p[1] != '.'))
-		return 0;
-	weight = (s.p[0] - '0') * 1000;
-	for (size_t i = 2; i < s.len; i++, scale /= 10) {
-		if (s.p[i] < '0' || s.p[i] > '9')
-			return 0;
-		weight += (s.p[i] - '0') * scale;
-	}
-	return WC_MIN(weight, 1000);
-}
-
-/* Splits "gzip;q=0.5" into the word and its weight. */
-static struct str split_weight(struct str item, int *weight)
-{
-	const char *semicolon = memchr(item.p, ';', item.len);
-	struct str word = str_trim((struct str){ item.p, semicolon ? (size_t)(semicolon - item.p) : item.len });
-
-	*weight = 1000;
-	if (semicolon) {
-		struct str q = str_trim((struct str){ semicolon + 1, (size_t)(item.p + item.len - semicolon - 1) });
-
-		if (q.len >= 2 && (q.p[0] | 0x20) == 'q' && q.p[1] == '=')
-			*weight = parse_weight(str_trim((struct str){ q.p + 2, q.len - 2 }));
-	}
-	return word;
-}
-
-bool site_accepts_gzip(const char *accept_encoding)
-{
-	int gzip = -1, any = -1, identity = -1, weight;
-	struct str item;
-
-	while (site_next_item(&accept_encoding, &item)) {
-		struct str word = split_weight(item, &weight);
-
-		if (str_is_word(word, "gzip") || str_is_word(word, "x-gzip"))
-			gzip = WC_MAX(gzip, weight);
-		else if (str_is_word(word, "identity"))
-			identity = weight;
-		else if (str_is_word(word, "*"))
-			any = weight;
-	}
-	if (gzip < 0)
-		gzip = any;
-	return gzip > 0 && gzip >= identity;
-}
 
 /* --- The page. */
 
@@ -139,7 +58,7 @@ static void get_asset(void *arg, struct http_req *r)
 
 	(void)arg;
 	WC_ASSERT(a);
-	is_gzip = a->gz && (!a->plain || site_accepts_gzip(http_header(r, "Accept-Encoding")));
+	is_gzip = a->gz && (!a->plain || http_accepts_gzip(http_header(r, "Accept-Encoding")));
 	make_etag(etag, a, is_gzip);
 	csp = policy_of(a);
 	n = snprintf(headers, sizeof(headers), "ETag: %s\r\nVary: Accept-Encoding\r\nCache-Control: %s\r\n%s%s%s%s", etag,
@@ -148,7 +67,7 @@ static void get_asset(void *arg, struct http_req *r)
 	WC_ASSERT(n > 0 && (size_t)n < sizeof(headers)); /* made at build time, so every test of the page would find it */
 	reply.headers = headers;
 	reply.content_type = a->content_type;
-	if (site_etag_matches(http_header(r, "If-None-Match"), etag)) {
+	if (http_etag_matches(http_header(r, "If-None-Match"), etag)) {
 		reply.status = 304;
 	} else {
 		reply.body = is_gzip ? a->gz : a->plain;
@@ -199,25 +118,6 @@ static void get_health(void *arg, struct http_req *r)
 }
 
 /* --- Dispatch. */
-
-bool site_submit(struct site *site, struct http_req *r, job_fn fn, void *arg)
-{
-	static const char busy[] = "{\"error\":\"busy\"}";
-
-	if (helpers_queued(site->helpers) < SITE_QUEUED_MAX) {
-		helpers_submit(site->helpers, fn, arg);
-		return true;
-	}
-	http_reply(r, &(struct http_reply){
-			      .status = 503,
-			      .content_type = "application/json",
-			      .headers = "Retry-After: 5\r\n",
-			      .body = busy,
-			      .body_len = sizeof(busy) - 1,
-			      .body_is_static = true,
-		      });
-	return false;
-}
 
 static const struct http_route fixed[] = {
 	{ "GET", "/health", get_health },

@@ -1,28 +1,33 @@
 /* site.h — the HTTP routes of the public door: the page and its parts, /health, uploads, files.
  *
- * Runs on civetweb's workers, helpers and the transfer thread; no chat state, it sees the store through readers. */
+ * Runs on civetweb's workers, on helpers and on the transfer thread. Knows no chat: it asks the database through the helpers' readers. */
 #ifndef WC_SITE_H
 #define WC_SITE_H
 
-#include "base/health.h"
-#include "base/helper.h"
-#include "files/blob.h"
-#include "files/space.h"
+#include <stdatomic.h>
+
+#include "base/wc.h"
 #include "http/httpd.h"
-#include "net/seats.h"
-#include "server/options.h"
+
+struct blobs;
+struct health;
+struct helpers;
+struct upload_job;
 
 struct site {
-	_Atomic(const struct options *) options; /* those in force */
-	struct store *store;
+	/* May change while the server runs. */
+	_Atomic int max_file_mb;
+	_Atomic int max_uploads, max_uploads_per_user; /* at once; 0: no bound */
+	/* Borrowed; set before the door opens. */
 	struct blobs *blobs;
-	struct space *space;
+	struct helpers *helpers; /* every read of the database and every finish of an upload is a job here */
 	struct health *health;
-	struct helpers *helpers;    /* every read of the database and every finish of an upload is a job here */
+	bool (*is_read_only)(void);         /* uploads are refused now. NULL: never. Any thread */
+	int64_t (*read_only_left_ms)(void); /* until that ends by itself; 0: not known */
+	/* The site's own. */
 	struct upload_job *uploads; /* under way; site_upload.c's */
 	int upload_count;
-	_Atomic int upload_descriptors; /* of the same, for seats.h */
-	struct seats *seats;            /* who may have a descriptor; NULL: everybody */
+	_Atomic int upload_descriptors; /* of the same. For whoever counts descriptors; any thread */
 };
 
 /* For httpd_opts.routes, with a struct site * as arg. Ends with a NULL method; lives as long as the program (made once). Thread: main. */

@@ -13,7 +13,11 @@
 #include "base/metrics.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
+#include "files/blob.h"
+#include "http/negotiate.h"
 #include "site/impl.h"
+#include "store/store.h"
+#include "wire/msg.h"
 
 #define URL_NAME_BYTES 2048 /* decoded; the longest name there can be has 800 */
 #define ETAG_HEX 16
@@ -129,52 +133,6 @@ void site_disposition(char out[SITE_DISPOSITION_BYTES], bool is_inline, struct s
 
 _Static_assert(64 + FALLBACK_BYTES + 3 * NAME_BYTES < SITE_DISPOSITION_BYTES, "a Content-Disposition always fits");
 
-/* --- Ranges. */
-
-/* Digits at *p; false if there are none. A number past 2^64 is as good as the largest. */
-static bool read_digits(const char **p, uint64_t *out)
-{
-	const char *begin = *p;
-
-	for (*out = 0; **p >= '0' && **p <= '9'; (*p)++) {
-		uint64_t digit = (uint64_t)(**p - '0');
-
-		*out = *out > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *out * 10 + digit;
-	}
-	return *p > begin;
-}
-
-enum site_range site_parse_range(const char *header, uint64_t size, uint64_t *from, uint64_t *len)
-{
-	uint64_t first = 0, last = UINT64_MAX;
-	bool has_first, has_last;
-
-	if (!header || strncasecmp(header, "bytes=", 6) != 0)
-		return RANGE_WHOLE;
-	header += 6;
-	header += strspn(header, " \t");
-	has_first = read_digits(&header, &first);
-	if (*header++ != '-')
-		return RANGE_WHOLE;
-	has_last = read_digits(&header, &last);
-	if (!has_last)
-		last = UINT64_MAX;
-	header += strspn(header, " \t");
-	if (*header || (!has_first && !has_last) || (has_first && has_last && last < first))
-		return RANGE_WHOLE;
-	if (!has_first) { /* the last n bytes */
-		if (last == 0 || size == 0)
-			return RANGE_OUTSIDE;
-		first = last < size ? size - last : 0;
-		last = UINT64_MAX;
-	}
-	if (first >= size)
-		return RANGE_OUTSIDE;
-	*from = first;
-	*len = WC_MIN(last, size - 1) - first + 1;
-	return RANGE_PART;
-}
-
 /* --- The answer. */
 
 struct file_job {
@@ -244,10 +202,10 @@ static void send_file(struct http_req *r, const uint8_t secret[WC_SECRET_BYTES],
 	const char *range = http_header(r, "Range"), *if_range = http_header(r, "If-Range");
 	struct http_reply reply = { .status = 200, .content_type = f->media->served_as, .headers = headers, .body_fd = fd, .fd_len = size };
 	const char *policy = policy_of(f->media);
-	enum site_range kind = RANGE_WHOLE;
+	enum http_range kind = RANGE_WHOLE;
 
 	make_etag(etag, secret, f->sha);
-	if (site_etag_matches(http_header(r, "If-None-Match"), etag)) {
+	if (http_etag_matches(http_header(r, "If-None-Match"), etag)) {
 		close(fd);
 		/* The policy as well: a cache takes the headers of a 304 over. */
 		snprintf(headers, sizeof(headers), "ETag: %s\r\n" FOREVER "Content-Security-Policy: %s\r\n", etag, policy);
@@ -256,7 +214,7 @@ static void send_file(struct http_req *r, const uint8_t secret[WC_SECRET_BYTES],
 	}
 	/* Ranges are GET's alone; a date in If-Range cannot match, for there is no Last-Modified. */
 	if (strcmp(http_method(r), "GET") == 0 && (!if_range || strcmp(if_range, etag) == 0))
-		kind = site_parse_range(range, size, &reply.fd_offset, &reply.fd_len);
+		kind = http_parse_range(range, size, &reply.fd_offset, &reply.fd_len);
 	if (kind == RANGE_OUTSIDE) {
 		close(fd);
 		snprintf(headers, sizeof(headers), "Accept-Ranges: bytes\r\nContent-Range: bytes */%llu\r\n", (unsigned long long)size);
@@ -292,7 +250,7 @@ static void find_file(void *arg, struct store_reader *reader)
 		http_text(job->r, 410, "Gone"); /* the message is there, its bytes are not any more */
 	else if (fd < 0)
 		http_text(job->r, 503, "Service Unavailable");
-	else if (job->site->seats && !seats_has_descriptor(job->site->seats)) {
+	else if (!http_has_descriptor(job->r)) {
 		close(fd);
 		metric_add(M_REFUSED_DOWNLOADS, 1);
 		http_reply(job->r, &(struct http_reply){ .status = 503,

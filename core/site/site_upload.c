@@ -17,9 +17,10 @@
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/sha256.h"
+#include "files/blob.h"
 #include "http/httpcheck.h"
 #include "site/impl.h"
-#include "state/lockdown.h"
+#include "store/store.h"
 
 #define KEY_BYTES 64
 #define TOKEN_TEXT_BYTES 256 /* 256 bits in hex are 64; longer than this is no token */
@@ -43,17 +44,17 @@ static pthread_mutex_t count_lock = PTHREAD_MUTEX_INITIALIZER; /* site->uploads 
  * against itself, once: more of them are more places. Returns 0 and counts it; 429: too many of this person's; 503: of everyone's. */
 static int count_upload(struct upload_job *job)
 {
-	const struct options *o = job->site->options;
+	const struct site *site = job->site;
+	const int max = site->max_uploads, max_own = site->max_uploads_per_user;
 	int own = 0, same = 0, status = 0;
 
 	pthread_mutex_lock(&count_lock);
 	for (const struct upload_job *other = job->site->uploads; other; other = other->next)
 		if (other->identity_id == job->identity_id)
 			own += strcmp(other->key, job->key) != 0 || same++ > 0;
-	if (o->max_uploads_per_user && own >= o->max_uploads_per_user)
+	if (max_own && own >= max_own)
 		status = 429;
-	else if ((o->max_uploads && job->site->upload_count >= o->max_uploads) ||
-	         (job->site->seats && !seats_has_descriptor(job->site->seats)))
+	else if ((max && site->upload_count >= max) || !http_has_descriptor(job->r))
 		status = 503;
 	if (!status) {
 		job->next = job->site->uploads;
@@ -119,10 +120,14 @@ static void answer_state(struct http_req *r, const struct upload_state *s)
 		answer(r, 200, NULL, "{\"size\":%llu,\"offset\":%llu}", (unsigned long long)s->size, (unsigned long long)s->offset);
 }
 
-/* Nobody may write now. */
-static void answer_lockdown(struct http_req *r)
+static bool is_read_only(const struct site *site)
 {
-	int64_t left_ms = lockdown_left_ms();
+	return site->is_read_only && site->is_read_only();
+}
+
+static void answer_lockdown(const struct site *site, struct http_req *r)
+{
+	int64_t left_ms = site->read_only_left_ms ? site->read_only_left_ms() : 0;
 	char headers[96] = "Cache-Control: no-store\r\n";
 
 	metric_add(M_LOCKDOWN_UPLOADS, 1);
@@ -135,12 +140,12 @@ static void answer_lockdown(struct http_req *r)
 }
 
 /* What blob.h says went wrong; denied: by a lockdown. */
-static void answer_error(struct http_req *r, int error, const struct upload_state *s)
+static void answer_error(const struct site *site, struct http_req *r, int error, const struct upload_state *s)
 {
 	switch (-error) {
 	case WC_ECONFLICT: answer(r, 409, NULL, "{\"error\":\"conflict\",\"offset\":%llu}", (unsigned long long)s->offset); break;
 	case WC_ETOOBIG: answer(r, 429, "Cache-Control: no-store\r\nRetry-After: 10\r\n", "{\"error\":\"busy\"}"); break;
-	case WC_EDENIED: answer_lockdown(r); break;
+	case WC_EDENIED: answer_lockdown(site, r); break;
 	case WC_EFULL:
 		metric_add(M_REFUSED_STORAGE, 1);
 		answer(r, 507, NULL,
@@ -223,14 +228,14 @@ static bool identify(struct upload_job *job, struct store_reader *reader)
 	if (rc == -WC_ENOENT)
 		answer_unauthorized(job->r);
 	else
-		answer_error(job->r, -WC_EAGAIN, NULL); /* the database does not answer: not the token's fault, so try again */
+		answer_error(job->site, job->r, -WC_EAGAIN, NULL); /* the database does not answer: not the token's fault, so try again */
 	free(job);
 	return false;
 }
 
 static void fail(struct upload_job *job, int error, const struct upload_state *state)
 {
-	answer_error(job->r, error, state);
+	answer_error(job->site, job->r, error, state);
 	free(job);
 }
 
@@ -269,7 +274,7 @@ static int write_body(void *arg, const void *data, size_t n)
 {
 	struct upload_job *job = arg;
 
-	job->error = lockdown_is_read_only() ? -WC_EDENIED : upload_write(job->u, data, n);
+	job->error = is_read_only(job->site) ? -WC_EDENIED : upload_write(job->u, data, n);
 	return job->error;
 }
 
@@ -309,15 +314,15 @@ static const char *what_is_wrong(const struct upload_job *job)
 static void begin_upload(void *arg, struct store_reader *reader)
 {
 	struct upload_job *job = arg;
-	uint64_t max_bytes = (uint64_t)job->site->options->max_file_mb << 20;
+	const int max_file_mb = job->site->max_file_mb;
 	struct upload_state state;
 	const char *wrong;
 	int rc, status;
 
 	if (!identify(job, reader))
 		return;
-	if (job->size > max_bytes) {
-		answer(job->r, 413, NULL, "{\"error\":\"too_large\",\"max_file_mb\":%d}", job->site->options->max_file_mb);
+	if (job->size > (uint64_t)max_file_mb << 20) {
+		answer(job->r, 413, NULL, "{\"error\":\"too_large\",\"max_file_mb\":%d}", max_file_mb);
 		free(job);
 		return;
 	}
@@ -330,7 +335,7 @@ static void begin_upload(void *arg, struct store_reader *reader)
 	status = count_upload(job);
 	if (status) {
 		metric_add(M_REFUSED_UPLOADS, 1);
-		answer_error(job->r, status == 429 ? -WC_ETOOBIG : -WC_EAGAIN, NULL);
+		answer_error(job->site, job->r, status == 429 ? -WC_ETOOBIG : -WC_EAGAIN, NULL);
 		free(job);
 		return;
 	}
@@ -358,8 +363,8 @@ void site_upload_post(void *arg, struct http_req *r)
 		answer_unauthorized(r);
 		return;
 	}
-	if (lockdown_is_read_only()) {
-		answer_lockdown(r);
+	if (is_read_only(arg)) {
+		answer_lockdown(arg, r);
 		return;
 	}
 	if (length < 0) {
@@ -398,7 +403,7 @@ static void find_upload(void *arg, struct store_reader *reader)
 	else if (rc == -WC_ENOENT)
 		answer(job->r, 404, NULL, "{\"error\":\"not_found\"}");
 	else
-		answer_error(job->r, rc, &state);
+		answer_error(job->site, job->r, rc, &state);
 	free(job);
 }
 

@@ -4,9 +4,12 @@
  * Input: what the peer sends, as it is; several requests may follow each other. */
 #include <openssl/evp.h>
 
+#include "base/helper.h"
 #include "base/logmsg.h"
+#include "files/blob.h"
 #include "fuzz_door.h"
 #include "site/site.h"
+#include "store/store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -14,8 +17,8 @@ static char path[128];
 
 static void start(void)
 {
-	static struct options options = { .max_file_mb = 1 };
-	static struct site site = { .options = &options };
+	static struct site site = { .max_file_mb = 1 };
+	static struct store *store;
 	static struct httpd *door;
 	const struct str name = STR("a");
 	struct msg m = { .id = 1,
@@ -33,15 +36,14 @@ static void start(void)
 	door_make_dir();
 	snprintf(path, sizeof(path), "%s/socket", door_dir);
 	struct httpd_opts opts = { .unix_path = path, .routes = site_routes(), .arg = &site };
-	WC_ASSERT(store_open(&site.store, NULL, DURABILITY_NORMAL, &cause) == 0);
+	WC_ASSERT(store_open(&store, NULL, DURABILITY_NORMAL, &cause) == 0);
 	WC_ASSERT(blobs_open(&site.blobs, NULL, 16 << 20, &cause) == 0);
-	WC_ASSERT((site.helpers = helpers_start(&(struct helpers_opts){ 1, site.store, store_reader_open, store_reader_close }, &cause)));
+	WC_ASSERT((site.helpers = helpers_start(&(struct helpers_opts){ 1, store, store_reader_open, store_reader_close }, &cause)));
 	WC_ASSERT(EVP_Digest("t", 1, hash, NULL, EVP_sha256(), NULL) == 1);
 	WC_ASSERT(blob_put(site.blobs, "bytes", 5, m.sha) == 0);
-	WC_ASSERT(store_begin(site.store) == 0);
-	WC_ASSERT(store_put_identity(site.store, &(struct identity){ .id = 1, .name = name, .key = name, .created_ms = 1, .seen_ms = 1 }) ==
-	          0);
-	WC_ASSERT(store_put_token(site.store, 1, hash, 1) == 0 && store_put_msg(site.store, &m) == 0 && store_commit(site.store) == 0);
+	WC_ASSERT(store_begin(store) == 0);
+	WC_ASSERT(store_put_identity(store, &(struct identity){ .id = 1, .name = name, .key = name, .created_ms = 1, .seen_ms = 1 }) == 0);
+	WC_ASSERT(store_put_token(store, 1, hash, 1) == 0 && store_put_msg(store, &m) == 0 && store_commit(store) == 0);
 	WC_ASSERT(httpd_start(&door, &opts, &cause) == 0);
 }
 

@@ -19,8 +19,11 @@
 #include <cmocka.h>
 #include <openssl/evp.h>
 
+#include "base/logmsg.h"
+#include "files/blob.h"
 #include "site/impl.h"
 #include "site/site.h"
+#include "store/store.h"
 
 #define KB 1024
 #define MB (1024 * 1024)
@@ -29,7 +32,7 @@
 struct fixture {
 	char dir[64];
 	bool is_memory;
-	struct options options;
+	struct store *store;
 	struct site site;
 	struct httpd *httpd;
 	uint64_t last_id;
@@ -41,8 +44,8 @@ static inline void start_server(struct fixture *f)
 	char *cause = NULL;
 	const char *dir = f->is_memory ? NULL : f->dir;
 
-	if (store_open(&f->site.store, dir, DURABILITY_NORMAL, &cause) || blobs_open(&f->site.blobs, dir, 0, &cause) ||
-	    !(f->site.helpers = helpers_start(&(struct helpers_opts){ 2, f->site.store, store_reader_open, store_reader_close }, &cause)) ||
+	if (store_open(&f->store, dir, DURABILITY_NORMAL, &cause) || blobs_open(&f->site.blobs, dir, 0, &cause) ||
+	    !(f->site.helpers = helpers_start(&(struct helpers_opts){ 2, f->store, store_reader_open, store_reader_close }, &cause)) ||
 	    httpd_start(&f->httpd, &(struct httpd_opts){ .listen = "127.0.0.1", .routes = site_routes(), .arg = &f->site }, &cause))
 		fail_msg("%s", cause);
 }
@@ -52,7 +55,7 @@ static inline void stop_server(struct fixture *f)
 	httpd_stop(f->httpd);
 	helpers_stop(f->site.helpers);
 	blobs_close(f->site.blobs);
-	store_close(f->site.store);
+	store_close(f->store);
 }
 
 static inline void sha256(const void *data, size_t n, uint8_t out[WC_SHA_BYTES])
@@ -66,9 +69,9 @@ static inline void add_identity(struct fixture *f, uint64_t id, const char *name
 	uint8_t hash[WC_SHA_BYTES];
 
 	sha256(token, strlen(token), hash);
-	assert_int_equal(
-		store_put_identity(f->site.store, &(struct identity){ .id = id, .name = s, .key = s, .created_ms = 1, .seen_ms = 1 }), 0);
-	assert_int_equal(store_put_token(f->site.store, id, hash, 1), 0);
+	assert_int_equal(store_put_identity(f->store, &(struct identity){ .id = id, .name = s, .key = s, .created_ms = 1, .seen_ms = 1 }),
+	                 0);
+	assert_int_equal(store_put_token(f->store, id, hash, 1), 0);
 }
 
 static inline int set_up(void **state, bool is_memory)
@@ -79,13 +82,12 @@ static inline int set_up(void **state, bool is_memory)
 	strcpy(f->dir, "/tmp/wavechat-site-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
 	f->is_memory = is_memory;
-	f->options.max_file_mb = MAX_FILE_MB;
-	f->site.options = &f->options;
+	f->site.max_file_mb = MAX_FILE_MB;
 	start_server(f);
-	assert_int_equal(store_begin(f->site.store), 0);
+	assert_int_equal(store_begin(f->store), 0);
 	add_identity(f, 7, "Alice", "alices-token");
 	add_identity(f, 8, "Bob", "bobs-token");
-	assert_int_equal(store_commit(f->site.store), 0);
+	assert_int_equal(store_commit(f->store), 0);
 	*state = f;
 	return 0;
 }

@@ -13,67 +13,6 @@ const struct asset wc_assets[] = {
 	{ "/only.js", "text/javascript", "\"only1\"", NULL, only_gz, sizeof(only_gz) - 1, NULL, 0, false },
 	{ 0 },
 };
-/* --- Pure parts. */
-
-static void test_accepts_gzip(void **state)
-{
-	static const struct {
-		const char *header;
-		bool yes;
-	} rows[] = {
-		{ NULL, false },
-		{ "", false },
-		{ "gzip", true },
-		{ "GZip", true },
-		{ "x-gzip", true },
-		{ "gzip, deflate, br, zstd", true },
-		{ "deflate", false },
-		{ "br;q=1.0, gzip;q=0.8, *;q=0.1", true },
-		{ "gzip;q=0", false },
-		{ "gzip;q=0.0", false },
-		{ "gzip;q=0.000", false },
-		{ "gzip;q=0.001", true },
-		{ "gzip ; q=0.5", true },
-		{ "gzip; Q=0", false },
-		{ "*", true },
-		{ "*;q=0", false },
-		{ "*, gzip;q=0", false },
-		{ "gzip;q=0, *", false },
-		{ "identity", false },
-		{ "identity, gzip;q=0.5", false },
-		{ "identity;q=0.5, gzip", true },
-		{ "identity;q=0, gzip", true },
-		{ "gzip;q=", false },
-		{ "gzip;q=abc", false },
-		{ "gzip;q=2", false },
-		{ "gzip;q=1.0000000000000000000000000", true },
-		{ "gzipped", false },
-		{ ",,gzip,,", true },
-		{ "\tgzip\t", true },
-		{ "gzip;q=-1", false },
-		{ ";q=1", false },
-		{ ",", false },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < WC_LEN(rows); i++)
-		if (site_accepts_gzip(rows[i].header) != rows[i].yes)
-			fail_msg("Accept-Encoding: %s", rows[i].header);
-}
-
-static void test_etag_matches(void **state)
-{
-	(void)state;
-	assert_false(site_etag_matches(NULL, "\"a\""));
-	assert_false(site_etag_matches("", "\"a\""));
-	assert_true(site_etag_matches("\"a\"", "\"a\""));
-	assert_true(site_etag_matches("W/\"a\"", "\"a\""));
-	assert_true(site_etag_matches("\"x\", \"y\" ,W/\"a\"", "\"a\""));
-	assert_true(site_etag_matches("*", "\"a\""));
-	assert_false(site_etag_matches("a", "\"a\""));
-	assert_false(site_etag_matches("\"ab\", \"A\", w/\"a\"", "\"a\""));
-	assert_false(site_etag_matches("W/", "\"a\""));
-}
 
 /* --- The page. */
 
@@ -172,10 +111,6 @@ static void test_health_and_unknown(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest pure[] = {
-		cmocka_unit_test(test_accepts_gzip),
-		cmocka_unit_test(test_etag_matches),
-	};
 	const struct CMUnitTest disk[] = {
 		cmocka_unit_test_setup_teardown(test_page_encodings, set_up_disk, tear_down),
 		cmocka_unit_test_setup_teardown(test_page_not_modified, set_up_disk, tear_down),
@@ -184,5 +119,5 @@ int main(void)
 
 	wc_thread_is(ROLE_MAIN, "test");
 	log_setup(LOG_ERROR, LOG_TEXT);
-	return cmocka_run_group_tests(pure, NULL, NULL) + cmocka_run_group_tests(disk, NULL, NULL);
+	return cmocka_run_group_tests(disk, NULL, NULL);
 }

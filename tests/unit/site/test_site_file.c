@@ -3,62 +3,6 @@
 
 /* --- Pure parts. */
 
-static void test_ranges(void **state)
-{
-	enum { WHOLE = RANGE_WHOLE, PART = RANGE_PART, OUTSIDE = RANGE_OUTSIDE };
-	static const struct {
-		const char *header;
-		uint64_t size;
-		int kind;
-		uint64_t from, len;
-	} rows[] = {
-		{ NULL, 10, WHOLE, 0, 0 },
-		{ "bytes=0-0", 10, PART, 0, 1 },
-		{ "bytes=0-9", 10, PART, 0, 10 },
-		{ "bytes=0-", 10, PART, 0, 10 },
-		{ "bytes=9-", 10, PART, 9, 1 },
-		{ "bytes=3-5", 10, PART, 3, 3 },
-		{ "Bytes=3-5", 10, PART, 3, 3 },
-		{ "bytes= 3-5 ", 10, PART, 3, 3 },
-		{ "bytes=3-10", 10, PART, 3, 7 },
-		{ "bytes=3-99999999999999999999999999", 10, PART, 3, 7 },
-		{ "bytes=0-18446744073709551615", 10, PART, 0, 10 },
-		{ "bytes=-1", 10, PART, 9, 1 },
-		{ "bytes=-10", 10, PART, 0, 10 },
-		{ "bytes=-11", 10, PART, 0, 10 },
-		{ "bytes=-99999999999999999999999999", 10, PART, 0, 10 },
-		{ "bytes=-0", 10, OUTSIDE, 0, 0 },
-		{ "bytes=10-", 10, OUTSIDE, 0, 0 },
-		{ "bytes=10-20", 10, OUTSIDE, 0, 0 },
-		{ "bytes=99999999999999999999999999-", 10, OUTSIDE, 0, 0 },
-		{ "bytes=99999999999999999999999998-99999999999999999999999999", 10, OUTSIDE, 0, 0 },
-		{ "bytes=0-0", 0, OUTSIDE, 0, 0 },
-		{ "bytes=-1", 0, OUTSIDE, 0, 0 },
-		{ "bytes=0-0,2-3", 10, WHOLE, 0, 0 },
-		{ "bytes=5-3", 10, WHOLE, 0, 0 },
-		{ "bytes=", 10, WHOLE, 0, 0 },
-		{ "bytes=-", 10, WHOLE, 0, 0 },
-		{ "bytes=--1", 10, WHOLE, 0, 0 },
-		{ "bytes=a-b", 10, WHOLE, 0, 0 },
-		{ "bytes=1-2x", 10, WHOLE, 0, 0 },
-		{ "bytes=1 -2", 10, WHOLE, 0, 0 },
-		{ "bytes=1", 10, WHOLE, 0, 0 },
-		{ "bytes", 10, WHOLE, 0, 0 },
-		{ "items=0-1", 10, WHOLE, 0, 0 },
-		{ "", 10, WHOLE, 0, 0 },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < WC_LEN(rows); i++) {
-		uint64_t from = 0, len = 0;
-		enum site_range kind = site_parse_range(rows[i].header, rows[i].size, &from, &len);
-
-		if ((int)kind != rows[i].kind || from != rows[i].from || len != rows[i].len)
-			fail_msg("%s of %llu: kind %d from %llu len %llu", rows[i].header, (unsigned long long)rows[i].size, (int)kind,
-			         (unsigned long long)from, (unsigned long long)len);
-	}
-}
-
 static void assert_disposition(bool is_inline, struct str name, const char *expected)
 {
 	char out[SITE_DISPOSITION_BYTES];
@@ -158,9 +102,9 @@ static void add_file(struct fixture *f, const char *mime, const char *filename, 
 		m.duration = 1;
 	}
 	assert_int_equal(blob_put(f->site.blobs, data, n, m.sha), 0);
-	assert_int_equal(store_begin(f->site.store), 0);
-	assert_int_equal(store_put_msg(f->site.store, &m), 0);
-	assert_int_equal(store_commit(f->site.store), 0);
+	assert_int_equal(store_begin(f->store), 0);
+	assert_int_equal(store_put_msg(f->store, &m), 0);
+	assert_int_equal(store_commit(f->store), 0);
 	wc_hex(hex, m.secret, sizeof(m.secret));
 	snprintf(f->url, sizeof(f->url), "/f/%s/some%%20name", hex);
 }
@@ -369,9 +313,9 @@ static void test_file_missing(void **state)
 	assert_status(f, "GET", "/f/xyz", NULL, 404);
 	assert_status(f, "GET", "/f/zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz/a", NULL, 404);
 	/* Retention took it: the message stays, the URL is dead. */
-	assert_int_equal(store_begin(f->site.store), 0);
-	assert_int_equal(store_evict_files(f->site.store, 0, 10, no_more, &touched), 1);
-	assert_int_equal(store_commit(f->site.store), 0);
+	assert_int_equal(store_begin(f->store), 0);
+	assert_int_equal(store_evict_files(f->store, 0, 10, no_more, &touched), 1);
+	assert_int_equal(store_commit(f->store), 0);
 	assert_int_equal(touched, 1);
 	struct answer a = get(f, f->url, NULL);
 	assert_true(a.status == 404 || a.status == 410);
@@ -394,7 +338,7 @@ static void test_file_large(void **state)
 	int fds[PEERS], n;
 	struct answer a;
 
-	f->options.max_file_mb = 16;
+	f->site.max_file_mb = 16;
 	snprintf(query, sizeof(query), "key=large&size=%d&offset=0", SIZE);
 	a = upload(f, query, ALICE, data, SIZE);
 	assert_stored(f, &a, data, SIZE, handle);
@@ -418,7 +362,6 @@ static void test_file_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest pure[] = {
-		cmocka_unit_test(test_ranges),
 		cmocka_unit_test(test_dispositions),
 		cmocka_unit_test(test_media),
 	};
