@@ -19,7 +19,7 @@ sub complain {
 	(my $folder = $place) =~ s{(/[^/]*)?:\d+$}{};
 	$found{$folder}++;
 	$total++;
-	$text =~ s/^(.{150}).+/$1.../;
+	$text =~ s/^(.{400}).+/$1.../;
 	print "$place: $rule: $text\n" unless $counts_only;
 }
 
@@ -93,7 +93,8 @@ sub man {
 		$is_code = 1 if /^\.Bd/;
 		if (/^\.Ed/) { $is_code = 0; push @lines, ''; next; }
 		if ($is_code || /^\.(Pp|Sh|It|Bl|El|Dl|D1|Dd|Dt|Os|Nd|Ss|\\")/) { push @lines, ''; next; }
-		s/^\.[A-Z][A-Za-z0-9]\s*//;
+		s/^\.[A-Z][a-z]\s+\S.*?((?:\s[.,;:)]+)?)$/`x`$1/;
+		s/^\.[A-Z][a-z]$//;
 		push @lines, $_;
 	}
 	blocks($file, \@lines, 0);
