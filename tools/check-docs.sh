@@ -172,8 +172,8 @@ $metrics
 EOF
 
 # --- The administrator's verbs: method, path and parameters, as the pages' items have them.
-verbs=$(sed -n 's/^[ \t]*{ "\([A-Z]*\)", "\(\/v1\/[a-z/-]*\)", [A-Z_]*, "[a-z-]*", "\([a-z_ ]*\)",.*/\1_\2 \3/p' core/admin/admin.c)
-compare verb core/admin/admin.c "$(printf '%s\n' "$verbs" | sed 's/ .*//' | words)" "$admin VERBS" \
+verbs=$(tr -d "\n" <core/admin/verbs.h | sed "s/REQUEST(/\nREQUEST(/g" | sed -n 's/^REQUEST([a-z_]*, "\([A-Z]*\)", "\([a-z0-9/-]*\)", [A-Z_]*, "[a-z-]*", "\([a-z_ ]*\)",.*/\1_\2 \3/p')
+compare verb core/admin/verbs.h "$(printf '%s\n' "$verbs" | sed 's/ .*//' | words)" "$admin VERBS" \
 	"$(items $admin VERBS Pa | tr ' ' '\n' | paste -d_ - - | words)"
 while read -r verb params; do
 	listed=

@@ -21,97 +21,70 @@
 #include "net/listener.h"
 #include "store/store_verify.h"
 
-/* clang-format off */
-const struct admin_verb admin_verbs[] = {
-	{ "GET", "/v1/verbs", MAY_LOOK, "verbs", "", "this table", verb_verbs },
-	{ "GET", "/v1/status", MAY_LOOK, "status", "", "how the server is", verb_status },
-	{ "GET", "/v1/metrics", MAY_LOOK, "metrics", "", "counters, as Prometheus reads them", verb_metrics },
-	{ "GET", "/v1/users", MAY_LOOK, "users", "after limit all q net", "who is online, or with all=1 known, or was at a network", verb_users },
-	{ "POST", "/v1/kick", MAY_MODERATE, "kick", "user reason", "close every connection of a person", verb_kick },
-	{ "GET", "/v1/bans", MAY_LOOK, "bans", "", "who is banned", verb_bans },
-	{ "POST", "/v1/ban", MAY_MODERATE, "ban", "user name net with_ip for_s reason force replace", "ban a person, a name, an address or a network", verb_ban },
-	{ "POST", "/v1/unban", MAY_MODERATE, "unban", "sanction user name net", "lift a ban", verb_unban },
-	{ "GET", "/v1/mutes", MAY_LOOK, "mutes", "", "who is muted", verb_mutes },
-	{ "POST", "/v1/mute", MAY_MODERATE, "mute", "user name net with_ip for_s reason force replace", "let somebody read but not write", verb_mute },
-	{ "POST", "/v1/unmute", MAY_MODERATE, "unmute", "sanction user name net", "lift a mute", verb_unmute },
-	{ "GET", "/v1/slow", MAY_LOOK, "slow", "", "the pause between two public messages of one person", verb_slow },
-	{ "POST", "/v1/slow", MAY_MODERATE, "slow", "seconds", "set that pause; 0 ends it", verb_slow },
-	{ "GET", "/v1/lockdown", MAY_LOOK, "lockdown", "", "whether new people may come, and people may write", verb_lockdown },
-	{ "POST", "/v1/lockdown", MAY_MODERATE, "lockdown", "on read_only for_s reason", "let no new people in, or let nobody write; or end that", verb_lockdown },
-	{ "POST", "/v1/say", MAY_MODERATE, "say", "text", "tell everyone online", verb_say },
-	{ "POST", "/v1/delete", MAY_MODERATE, "delete", "ids reason", "delete messages by id", verb_delete },
-	{ "POST", "/v1/purge", MAY_MODERATE, "purge", "user net people since after reason dry_run", "delete messages and files of people; again with after while more", verb_purge },
-	{ "GET", "/v1/history", MAY_LOOK, "history", "after limit last user since until grep dm with addresses", "messages by id; private ones if both ends are named", verb_history },
-	{ "GET", "/v1/files", MAY_LOOK, "files", "after limit last user since until grep dm with", "the same, of files and voices alone", verb_files },
-	{ "GET", "/v1/audit", MAY_LOOK, "audit", "after limit last", "what admins did", verb_audit },
-	{ "POST", "/v1/backup", MAY_OPERATE, "backup", "", "make a checked copy of the database", verb_backup_start },
-	{ "POST", "/v1/backup/hold", MAY_OPERATE, "backup", "", "the same, ended when this request's connection is", verb_backup_hold },
-	{ "GET", "/v1/backup", MAY_OPERATE, "backup", "", "how far that is", verb_backup_state },
-	{ "GET", "/v1/backup/database", MAY_OPERATE, "backup", "", "the copy's bytes", verb_backup_database },
-	{ "GET", "/v1/backup/blobs", MAY_OPERATE, "backup", "after", "which files belong to it", verb_backup_blobs },
-	{ "GET", "/v1/backup/blob", MAY_OPERATE, "backup", "sha", "one of those", verb_backup_blob },
-	{ "POST", "/v1/backup/end", MAY_OPERATE, "backup", "", "finish or cancel a backup", verb_backup_end },
-	{ "POST", "/v1/verify", MAY_OPERATE, "verify", "", "check the database, while the server runs", verb_verify_start },
-	{ "GET", "/v1/verify", MAY_OPERATE, "verify", "", "how far that is, and what was found", verb_verify_state },
-	{ "GET", "/v1/verify/blobs", MAY_OPERATE, "verify", "after", "files that messages stand for", verb_verify_blobs },
-	{ "GET", "/v1/verify/blob", MAY_OPERATE, "verify", "sha", "the bytes of one of them", verb_verify_blob },
-	{ "GET", "/v1/verify/files", MAY_OPERATE, "verify", "after", "messages that stand for files", verb_verify_files },
-	{ "GET", "/v1/verify/strays", MAY_OPERATE, "verify", "after", "stored files that no message stands for", verb_verify_strays },
-	{ "GET", "/v1/config", MAY_LOOK, "config", "", "the settings in force and where each came from", verb_config },
-	{ "GET", "/v1/log-level", MAY_LOOK, "log-level", "", "how much is logged", verb_log_level },
-	{ "POST", "/v1/log-level", MAY_OPERATE, "log-level", "level", "log more or less, until the server ends", verb_log_level },
-	{ NULL, NULL, MAY_NOTHING, NULL, NULL, NULL, NULL },
-};
-/* clang-format on */
+/* --- The verbs */
+
+#define REQUEST_ROW(id, method, path, role, name, params, help) { method, path, role, name, params, help, verb_##id },
+static const struct admin_verb verbs[] = { ADMIN_VERBS(REQUEST_ROW, NO_COMMAND) };
+
+void verb_verbs(struct call *c)
+{
+	static const char *const roles[] = { "nothing", "look", "moderate", "operate" };
+	struct buf *b = &c->c.out;
+	buf_puts(b, "{\"verbs\":[");
+	for (const struct admin_verb *v = verbs; v < verbs + WC_LEN(verbs); v++) {
+		const char *const values[][2] = { { "method", v->method }, { "path", v->path },     { "role", roles[v->role] },
+			                          { "name", v->name },     { "params", v->params }, { "help", v->help } };
+		buf_puts(b, v == verbs ? "{" : ",{");
+		for (size_t i = 0; i < WC_LEN(values); i++) {
+			buf_printf(b, "%s\"%s\":", i ? "," : "", values[i][0]);
+			json_str(b, str_of(values[i][1]));
+		}
+		buf_putc(b, '}');
+	}
+	buf_puts(b, "]}");
+	c->c.status = 200;
+	call_reply(c);
+}
+
+static const struct admin_verb *find_verb(const char *method, const char *path, bool *has_path)
+{
+	const bool is_head = strcmp(method, "HEAD") == 0;
+	*has_path = false;
+	for (const struct admin_verb *v = verbs; v < verbs + WC_LEN(verbs); v++) {
+		if (strcmp(v->path, path) != 0)
+			continue;
+		*has_path = true;
+		if (strcmp(v->method, is_head ? "GET" : method) == 0)
+			return v;
+	}
+	return NULL;
+}
 
 /* --- Parameters */
 
-const char *arg_str(const struct call *c, const char *name)
-{
-	struct json_object *v;
-	const char *s = json_object_object_get_ex(c->args, name, &v) && v ? json_object_get_string(v) : NULL;
-	return s && *s ? s : NULL;
-}
+/* Those with a rule of their own, and those that a query may have. */
+enum param_rule { ANY_VALUE, NOT_EMPTY, YES_OR_NO };
+static const struct {
+	const char *name;
+	enum param_rule rule;
+	bool is_in_query;
+} params[] = {
+	{ "after", NOT_EMPTY, true },      { "before", ANY_VALUE, true },    { "limit", ANY_VALUE, true },
+	{ "all", YES_OR_NO, true },        { "q", ANY_VALUE, true },         { "user", NOT_EMPTY, true },
+	{ "dm", NOT_EMPTY, true },         { "with", NOT_EMPTY, true },      { "since", NOT_EMPTY, true },
+	{ "until", NOT_EMPTY, true },      { "grep", ANY_VALUE, true },      { "last", NOT_EMPTY, true },
+	{ "sha", ANY_VALUE, true },        { "net", NOT_EMPTY, true },       { "addresses", YES_OR_NO, true },
+	{ "name", NOT_EMPTY, false },      { "sanction", NOT_EMPTY, false }, { "dry_run", YES_OR_NO, false },
+	{ "force", YES_OR_NO, false },     { "replace", YES_OR_NO, false },  { "with_ip", YES_OR_NO, false },
+	{ "read_only", YES_OR_NO, false }, { "on", YES_OR_NO, false },
+};
 
-bool arg_int(const struct call *c, const char *name, int64_t *out)
+static enum param_rule rule_of(const char *name)
 {
-	struct json_object *v;
-	if (!json_object_object_get_ex(c->args, name, &v) || !v)
-		return false;
-	if (json_object_is_type(v, json_type_int)) {
-		*out = json_object_get_int64(v);
-		return true;
-	}
-	const char *s = json_object_is_type(v, json_type_string) ? json_object_get_string(v) : "";
-	char *end;
-	errno = 0;
-	*out = strtoll(s, &end, 10);
-	return *s && !*end && errno == 0;
-}
-
-bool arg_true(const struct call *c, const char *name)
-{
-	struct json_object *v;
-	int64_t n;
-	if (json_object_object_get_ex(c->args, name, &v) && v && json_object_is_type(v, json_type_boolean))
-		return json_object_get_boolean(v);
-	return arg_int(c, name, &n) && n != 0;
-}
-
-bool take_int(struct call *c, const char *name, int64_t least, int64_t *out)
-{
-	struct json_object *v;
-	char text[128];
-	int64_t n;
-	if (!json_object_object_get_ex(c->args, name, &v))
-		return true;
-	if (arg_int(c, name, &n) && n >= least) {
-		*out = n;
-		return true;
-	}
-	snprintf(text, sizeof(text), "%s is a whole number, %lld or more", name, (long long)least);
-	call_fail(c, 400, "bad_request", text);
-	return false;
+	for (size_t i = 0; i < WC_LEN(params); i++)
+		if (strcmp(params[i].name, name) == 0)
+			return params[i].rule;
+	return ANY_VALUE;
 }
 
 static bool is_in_list(const char *list, const char *word)
@@ -126,103 +99,13 @@ static bool is_in_list(const char *list, const char *word)
 	return false;
 }
 
-/* --- Answers */
-
-void call_free(struct call *c)
-{
-	json_object_put(c->args);
-	buf_fini(&c->c.out);
-	buf_fini(&c->text);
-	command_drop_people(&c->c);
-	free(c->sent_people);
-	free(c->note);
-	free(c->raw);
-	free(c);
-}
-
-void call_reply(struct call *c)
-{
-	struct command *cmd = &c->c;
-	if (cmd->out.failed)
-		http_json(c->r, 500, "{\"error\":\"too_large\",\"text\":\"the answer is too large\"}");
-	else
-		http_reply(c->r, &(struct http_reply){ .status = cmd->status,
-		                                       .content_type = "application/json",
-		                                       .headers = "Cache-Control: no-store\r\n",
-		                                       .body = cmd->out.p ? cmd->out.p : "",
-		                                       .body_len = cmd->out.len });
-	call_free(c);
-}
-
-void call_fail(struct call *c, int status, const char *code, const char *text)
-{
-	c->c.status = status;
-	buf_reset(&c->c.out);
-	buf_puts(&c->c.out, "{\"error\":");
-	json_str(&c->c.out, (struct str){ code, strlen(code) });
-	buf_puts(&c->c.out, ",\"text\":");
-	json_str(&c->c.out, (struct str){ text, strlen(text) });
-	buf_putc(&c->c.out, '}');
-	call_reply(c);
-}
-
-static void done(struct command *cmd)
-{
-	struct call *c = (struct call *)((char *)cmd - offsetof(struct call, c));
-	if (c->then)
-		c->then(c);
-	else
-		call_reply(c);
-}
-
-void call_room(struct call *c, void (*run)(struct room *r, struct command *cmd), void (*then)(struct call *c))
-{
-	c->c.run = run;
-	c->c.done = done;
-	c->then = then;
-	room_command(c->a->o.room, &c->c);
-}
-
-static void run_job(void *arg, struct store_reader *unused)
-{
-	struct call *c = arg;
-	(void)unused;
-	if (!c->a->dump && store_dump_open(c->a->o.store, &c->a->dump) < 0)
-		call_fail(c, 507, "storage", "the database cannot be read now. The server's log says why");
-	else
-		c->job(c);
-}
-
-void call_read(struct call *c, void (*job)(struct call *c))
-{
-	struct admin *a = c->a;
-	c->job = job;
-	pthread_mutex_lock(&a->lock);
-	bool is_open = a->thread != NULL;
-	if (is_open)
-		helpers_submit(a->thread, run_job, c);
-	pthread_mutex_unlock(&a->lock);
-	if (!is_open)
-		call_fail(c, 503, "stopping", "the server is stopping");
-}
-
-/* --- Requests */
-
-static enum admin_role role_of(uid_t uid)
-{
-	return uid == 0 || uid == geteuid() ? MAY_OPERATE : MAY_NOTHING;
-}
-
-static const char *const query_names[] = { "after", "before", "limit", "all",  "q",   "user", "dm",       "with",
-	                                   "since", "until",  "grep",  "last", "sha", "net",  "addresses" };
-
 static struct json_object *query_args(struct http_req *r)
 {
 	struct json_object *args = json_object_new_object();
-	for (size_t i = 0; i < WC_LEN(query_names); i++) {
+	for (size_t i = 0; i < WC_LEN(params); i++) {
 		char value[4096];
-		if (http_query(r, query_names[i], value, sizeof(value)))
-			json_object_object_add(args, query_names[i], json_object_new_string(value));
+		if (params[i].is_in_query && http_query(r, params[i].name, value, sizeof(value)))
+			json_object_object_add(args, params[i].name, json_object_new_string(value));
 	}
 	return args;
 }
@@ -234,6 +117,30 @@ static bool is_yes_or_no(struct json_object *value)
 	return json_object_is_type(value, json_type_boolean) || strcmp(text, "1") == 0 || strcmp(text, "0") == 0;
 }
 
+/* Is this parameter one of the verb's, with a value that it may have? Else text says what is wrong. */
+static bool check_param(const struct admin_verb *v, const char *name, struct json_object *value, char text[256])
+{
+	const enum param_rule rule = rule_of(name);
+	if (!is_in_list(v->params, name))
+		snprintf(text, 256, "%s takes no parameter \"%.60s\"; it knows: %s", v->name, name, v->params);
+	/* An empty name is a script's variable that was not set: "nobody in particular" is not what was meant. */
+	else if (rule == NOT_EMPTY && json_object_is_type(value, json_type_string) && !*json_object_get_string(value))
+		snprintf(text, 256, "%s is empty: leave it out, or say whom or what", name);
+	/* "dry_run":"true" is a word: taken for no, it would delete. */
+	else if (rule == YES_OR_NO && !is_yes_or_no(value))
+		snprintf(text, 256, "%s is true or false", name);
+	else
+		return true;
+	return false;
+}
+
+/* --- Requests */
+
+static enum admin_role role_of(uid_t uid)
+{
+	return uid == 0 || uid == geteuid() ? MAY_OPERATE : MAY_NOTHING;
+}
+
 static void start(struct call *c)
 {
 	char text[256];
@@ -242,24 +149,8 @@ static void start(struct call *c)
 		return;
 	}
 	json_object_object_foreach (c->args, name, value) {
-		/* An empty name is a script's variable that was not set: "nobody in particular" is not what was meant. */
-		bool is_empty = json_object_is_type(value, json_type_string) && !*json_object_get_string(value);
-		if (is_in_list(c->verb->params, name) && is_empty &&
-		    is_in_list("user name net dm with sanction since until last after", name)) {
-			snprintf(text, sizeof(text), "%s is empty: leave it out, or say whom or what", name);
-			call_fail(c, 400, "bad_request", text);
-			return;
-		}
-		/* "dry_run":"true" is a word: taken for no, it would delete. */
-		if (is_in_list(c->verb->params, name) && is_in_list("all addresses dry_run force replace with_ip read_only on", name) &&
-		    !is_yes_or_no(value)) {
-			snprintf(text, sizeof(text), "%s is true or false", name);
-			call_fail(c, 400, "bad_request", text);
-			return;
-		}
-		if (is_in_list(c->verb->params, name))
+		if (check_param(c->verb, name, value, text))
 			continue;
-		snprintf(text, sizeof(text), "%s takes no parameter \"%.60s\"; it knows: %s", c->verb->name, name, c->verb->params);
 		call_fail(c, 400, "bad_request", text);
 		return;
 	}
@@ -305,22 +196,7 @@ static struct call *call_new(struct admin *a, struct http_req *r, const struct a
 	c->verb = verb;
 	c->c.verb = verb->name;
 	buf_init(&c->c.out, ADMIN_REPLY_MAX);
-	buf_init(&c->text, ADMIN_REPLY_MAX);
 	return c;
-}
-
-static const struct admin_verb *find_verb(const char *method, const char *path, bool *has_path)
-{
-	const bool is_head = strcmp(method, "HEAD") == 0;
-	*has_path = false;
-	for (const struct admin_verb *v = admin_verbs; v->method; v++) {
-		if (strcmp(v->path, path) != 0)
-			continue;
-		*has_path = true;
-		if (strcmp(v->method, is_head ? "GET" : method) == 0)
-			return v;
-	}
-	return NULL;
 }
 
 /* On whose behalf root acts, as wavechatctl has it from sudo. Of root alone: another uid says who it is already. */

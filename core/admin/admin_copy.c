@@ -263,10 +263,6 @@ static void start_noted(struct call *c)
 	struct admin *a = c->a;
 	const bool is_held = c->verb->start == verb_backup_hold;
 	struct hold *h = NULL;
-	if (c->c.status != 200) {
-		call_reply(c);
-		return;
-	}
 	pthread_mutex_lock(&a->lock);
 	const bool is_busy = a->backup != NULL; /* another one came between */
 	struct backup *b = is_busy ? NULL : backup_new(a);
@@ -302,8 +298,7 @@ static void begin(struct call *c)
 		call_fail(c, 409, "busy", "another backup is under way");
 		return;
 	}
-	c->c.text = "{}";
-	call_room(c, moderate_note, start_noted);
+	call_note(c, xstrdup("{}"), start_noted);
 }
 
 void verb_backup_start(struct call *c)
@@ -336,28 +331,12 @@ void verb_backup_state(struct call *c)
 		buf_printf(out, ",\"size\":%llu,\"sha256\":\"%s\"", (unsigned long long)b->size, b->sha);
 	if (state == FAILED) {
 		buf_puts(out, ",\"cause\":");
-		json_str(out, (struct str){ b->cause ? b->cause : "", b->cause ? strlen(b->cause) : 0 });
+		json_str(out, str_of(b->cause));
 	}
 	buf_putc(out, '}');
 	leave(c);
 	c->c.status = 200;
 	call_reply(c);
-}
-
-void call_reply_fd(struct call *c, int fd, uint64_t size)
-{
-	struct http_reply reply = { .status = 200,
-		                    .content_type = "application/octet-stream",
-		                    .headers = "Cache-Control: no-store\r\n",
-		                    .body_fd = fd,
-		                    .fd_len = size };
-	if (size == 0) {
-		close(fd);
-		reply.body_fd = 0;
-		reply.body = "";
-	}
-	http_reply(c->r, &reply);
-	call_free(c);
 }
 
 void verb_backup_database(struct call *c)
@@ -385,16 +364,10 @@ static int put_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
 	return 0;
 }
 
-static bool take_sha(struct call *c, const char *name, uint8_t sha[WC_SHA_BYTES])
-{
-	const char *s = arg_str(c, name);
-	return s && wc_unhex(sha, WC_SHA_BYTES, (struct str){ s, strlen(s) }) == 0;
-}
-
 static void list_blobs(struct call *c)
 {
 	uint8_t after[WC_SHA_BYTES];
-	bool has_after = take_sha(c, "after", after);
+	bool has_after = arg_sha(c, "after", after);
 	struct backup *b = enter(c, true);
 	if (!b)
 		return;
@@ -422,7 +395,7 @@ static void hand_blob(struct call *c)
 	if (!b)
 		return;
 	leave(c);
-	int fd = take_sha(c, "sha", sha) ? blob_get(c->a->o.blobs, sha, &size) : -WC_ENOENT;
+	int fd = arg_sha(c, "sha", sha) ? blob_get(c->a->o.blobs, sha, &size) : -WC_ENOENT;
 	if (fd < 0)
 		call_fail(c, fd == -WC_ENOENT ? 404 : 507, fd == -WC_ENOENT ? "no_such_blob" : "storage", "these bytes cannot be read");
 	else

@@ -2,9 +2,7 @@
  *
  * Reads run on the admin's own thread, a bounded page a request, so that neither memory nor another reader has to wait, whatever is stored. Who
  * dumps private talk is written to the audit first. */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "admin/impl.h"
 #include "store/store_addr.h"
@@ -16,31 +14,34 @@
 #define LAST_MAX 1000000
 #define NOTE_MS (10 * 60 * 1000) /* a dump of private talk, page after page by one process, is one line of the audit */
 
-static void fail_storage(struct call *c)
+/* What is asked for: a page of messages or of the audit. */
+struct reading {
+	struct dump_filter filter;
+	int last;            /* the newest of them, by number; 0: not asked for */
+	bool with_addresses; /* of each author the last one */
+	struct user_search search;
+	struct buf page; /* messages whose authors' addresses are still to be looked up */
+};
+
+static void drop_reading(void *own)
 {
-	call_fail(c, 507, "storage", "the database cannot be read now. The server's log says why");
+	struct reading *q = own;
+	people_drop(&q->search.people);
+	buf_fini(&q->page);
 }
 
-static struct str str_of(const char *s)
+static struct reading *reading_new(struct call *c)
 {
-	return s ? (struct str){ s, strlen(s) } : (struct str){ "", 0 };
+	struct reading *q = call_own(c, sizeof(*q), drop_reading);
+	buf_init(&q->page, ADMIN_REPLY_MAX);
+	return q;
 }
 
 /* --- Parameters */
 
-uint64_t bare_id(const char *s)
+static bool take_range(struct call *c, struct reading *q)
 {
-	char *end;
-	uint64_t id;
-	if (strncmp(s, "id:", 3) == 0)
-		s += 3;
-	id = *s >= '0' && *s <= '9' ? strtoull(s, &end, 10) : 0;
-	return id && !*end && id < INT64_MAX ? id : 0;
-}
-
-static bool take_range(struct call *c)
-{
-	struct dump_filter *f = &c->filter;
+	struct dump_filter *f = &q->filter;
 	int64_t after = 0, limit = PAGE_MESSAGES, last = 0;
 	if (!take_int(c, "after", 0, &after) || !take_int(c, "limit", 1, &limit) || !take_int(c, "last", 1, &last) ||
 	    !take_int(c, "since", 0, &f->since_ms) || !take_int(c, "until", 0, &f->until_ms))
@@ -49,39 +50,13 @@ static bool take_range(struct call *c)
 	f->limit = (int)WC_MIN(limit, (int64_t)PAGE_MESSAGES);
 	f->scan_limit = SCAN_ROWS;
 	f->grep = str_of(arg_str(c, "grep"));
-	c->last = (int)WC_MIN(last, (int64_t)LAST_MAX);
-	c->with_addresses = arg_true(c, "addresses");
+	q->last = (int)WC_MIN(last, (int64_t)LAST_MAX);
+	q->with_addresses = arg_true(c, "addresses");
 	f->is_dm = arg_str(c, "dm") != NULL;
 	if (f->is_dm == (arg_str(c, "with") != NULL))
 		return true;
 	call_fail(c, 400, "bad_request", "private talk has two ends: name both, dm and with");
 	return false;
-}
-
-/* --- Addresses */
-
-bool addresses_since(const struct call *c, int64_t *since_ms)
-{
-	*since_ms = real_ms() - c->c.keep_days * (24 * 3600 * 1000LL);
-	return c->c.keep_days > 0;
-}
-
-static void some_stored(struct call *c)
-{
-	/* Fewer each time, unless the store refuses: then those that it has must do. */
-	const bool goes_on = c->c.status == 200 && c->c.count && c->c.count < c->c.id;
-	c->c.id = c->c.count;
-	if (goes_on)
-		call_room(c, moderate_store_addresses, some_stored);
-	else
-		c->stored(c);
-}
-
-void call_stored(struct call *c, void (*then)(struct call *c))
-{
-	c->stored = then;
-	c->c.id = SIZE_MAX;
-	call_room(c, moderate_store_addresses, some_stored);
 }
 
 /* --- History and files */
@@ -149,26 +124,26 @@ static int put_with_addresses(struct call *c, const struct page *p)
 
 static void read_page(struct call *c)
 {
+	struct reading *q = c->own;
 	struct buf *b = &c->c.out;
 	struct store_dump *d = c->a->dump;
-	struct page p = { .out = c->with_addresses ? &c->text : b };
+	struct page p = { .out = q->with_addresses ? &q->page : b };
 	uint64_t upto;
 	bool more;
-	if (c->last && store_dump_last(d, &c->filter, c->last, &c->filter.after) < 0) {
-		fail_storage(c);
+	if (q->last && store_dump_last(d, &q->filter, q->last, &q->filter.after) < 0) {
+		call_fail_storage(c);
 		return;
 	}
 	buf_reset(b);
-	buf_reset(&c->text);
 	buf_puts(b, "{\"messages\":[");
-	if (c->with_addresses)
+	if (q->with_addresses)
 		p.ends = xcalloc(PAGE_MESSAGES, sizeof(*p.ends));
-	int rc = store_dump_page(d, &c->filter, put_message, &p, &upto, &more);
-	if (rc >= 0 && c->with_addresses && !c->text.failed)
+	int rc = store_dump_page(d, &q->filter, put_message, &p, &upto, &more);
+	if (rc >= 0 && q->with_addresses && !q->page.failed)
 		rc = put_with_addresses(c, &p);
 	free(p.ends);
 	if (rc < 0) {
-		fail_storage(c);
+		call_fail_storage(c);
 		return;
 	}
 	buf_printf(b, "],\"upto\":%llu,\"more\":%s}", (unsigned long long)upto, more ? "true" : "false");
@@ -176,9 +151,12 @@ static void read_page(struct call *c)
 	call_reply(c);
 }
 
+/* --- Private talk: that it is read is in the audit, once for each talk and process */
+
 static bool is_same_dump(const struct dm_note *n, const struct call *c)
 {
-	return n->uid == c->c.uid && n->pid == c->c.pid && n->a == c->filter.a && n->b == c->filter.b && n->until_ms > mono_ms();
+	const struct reading *q = c->own;
+	return n->uid == c->c.uid && n->pid == c->c.pid && n->a == q->filter.a && n->b == q->filter.b && n->until_ms > mono_ms();
 }
 
 static bool was_noted(struct call *c)
@@ -196,13 +174,10 @@ static bool was_noted(struct call *c)
 
 static void noted(struct call *c)
 {
+	const struct dump_filter *f = &((const struct reading *)c->own)->filter;
 	struct admin *a = c->a;
-	if (c->c.status != 200) {
-		call_reply(c);
-		return;
-	}
 	pthread_mutex_lock(&a->lock);
-	a->notes[a->next_note++ % WC_LEN(a->notes)] = (struct dm_note){ c->c.uid, c->c.pid, c->filter.a, c->filter.b, mono_ms() + NOTE_MS };
+	a->notes[a->next_note++ % WC_LEN(a->notes)] = (struct dm_note){ c->c.uid, c->c.pid, f->a, f->b, mono_ms() + NOTE_MS };
 	pthread_mutex_unlock(&a->lock);
 	call_read(c, read_page);
 }
@@ -213,6 +188,61 @@ static void put_end(struct buf *b, const char *key, const char *named, uint64_t 
 	json_str(b, str_of(named));
 }
 
+static void note_dump(struct call *c)
+{
+	const struct reading *q = c->own;
+	struct buf b;
+	buf_init(&b, ADMIN_REPLY_MAX);
+	buf_putc(&b, '{');
+	put_end(&b, "dm", q->search.user, q->filter.a);
+	put_end(&b, "with", q->search.user_2, q->filter.b);
+	buf_putc(&b, '}');
+	call_note(c, buf_take(&b, NULL), noted);
+}
+
+static void fail_nobody(struct call *c, const char *wanted)
+{
+	call_fail_nobody(c, "nobody known here has this id or name, and nobody wrote under it", wanted);
+}
+
+/* An id that the room does not know must be in some private talk at least. */
+static void check_ends(struct call *c)
+{
+	const struct reading *q = c->own;
+	const struct user_search *s = &q->search;
+	const uint64_t ids[] = { s->user_id ? 0 : q->filter.a, s->user_2_id ? 0 : q->filter.b };
+	for (int i = 0; i < 2; i++) {
+		const int has = ids[i] ? store_dump_has_dms(c->a->dump, ids[i]) : 1;
+		if (has < 0) {
+			call_fail_storage(c);
+			return;
+		}
+		if (!has) {
+			fail_nobody(c, i ? s->user_2 : s->user);
+			return;
+		}
+	}
+	note_dump(c);
+}
+
+static void read_private(struct call *c)
+{
+	struct reading *q = c->own;
+	const struct user_search *s = &q->search;
+	q->filter.a = s->user_id ? s->user_id : bare_id(s->user);
+	q->filter.b = s->user_2_id ? s->user_2_id : bare_id(s->user_2);
+	if (!q->filter.a || !q->filter.b)
+		call_fail(c, 404, "no_such_user", "one of the two is nobody known here now; people who left are named by their id");
+	else if (was_noted(c))
+		call_read(c, read_page);
+	else if (s->user_id && s->user_2_id)
+		note_dump(c);
+	else
+		call_read(c, check_ends);
+}
+
+/* --- Public talk */
+
 static int has_one(void *arg, uint64_t id, struct str name)
 {
 	(void)id;
@@ -221,23 +251,11 @@ static int has_one(void *arg, uint64_t id, struct str name)
 	return 1;
 }
 
-/* Did this id or name ever write? Those who left are known by that alone, and by their addresses. */
+/* Did this id or name ever write? People who left are known by that alone, and by their addresses. */
 static int is_author(struct call *c, uint64_t id, struct str name, bool *is)
 {
-	int rc = id ? store_dump_author(c->a->dump, id, has_one, is) : store_dump_authors(c->a->dump, name, 1, has_one, is);
+	const int rc = id ? store_dump_author(c->a->dump, id, has_one, is) : store_dump_authors(c->a->dump, name, 1, has_one, is);
 	return rc == -WC_ENOENT ? 0 : WC_MIN(rc, 0);
-}
-
-static void fail_nobody(struct call *c, const char *wanted)
-{
-	struct buf *b = &c->c.out;
-	buf_reset(b);
-	buf_puts(b,
-	         "{\"error\":\"no_such_user\",\"text\":\"nobody known here has this id or name, and nobody wrote under it\",\"wanted\":");
-	json_str(b, str_of(wanted));
-	buf_puts(b, ",\"candidates\":[]}");
-	c->c.status = 404;
-	call_reply(c);
 }
 
 static int keep_address(void *arg, const struct address *a)
@@ -251,118 +269,91 @@ static int keep_address(void *arg, const struct address *a)
 static int is_remembered(struct call *c, uint64_t id, bool *is)
 {
 	int64_t since_ms;
-	int rc = id && addresses_since(c, &since_ms) ? store_dump_address(c->a->dump, id, since_ms, keep_address, is) : 0;
+	const int rc = id && addresses_since(c, &since_ms) ? store_dump_address(c->a->dump, id, since_ms, keep_address, is) : 0;
 	return rc == -WC_ENOENT ? 0 : rc;
 }
 
-/* Whom the room does not know, and the first page asks for. */
+/* The first page of somebody whom the room does not know. */
 static void check_author(struct call *c)
 {
-	const struct dump_filter *f = &c->filter;
+	const struct reading *q = c->own;
 	bool is = false;
-	int rc = is_author(c, f->user_id, f->user_name, &is);
+	int rc = is_author(c, q->filter.user_id, q->filter.user_name, &is);
 	if (rc == 0 && !is)
-		rc = is_remembered(c, f->user_id, &is);
+		rc = is_remembered(c, q->filter.user_id, &is);
 	if (rc < 0)
-		fail_storage(c);
+		call_fail_storage(c);
 	else if (!is)
-		fail_nobody(c, c->c.user);
+		fail_nobody(c, q->search.user);
 	else
 		read_page(c);
 }
 
-static void note_dump(struct call *c)
+static void read_public(struct call *c)
 {
-	struct command *cmd = &c->c;
-	buf_reset(&c->text);
-	buf_putc(&c->text, '{');
-	put_end(&c->text, "dm", cmd->user, c->filter.a);
-	put_end(&c->text, "with", cmd->user_2, c->filter.b);
-	buf_putc(&c->text, '}');
-	c->note = buf_take(&c->text, NULL);
-	buf_init(&c->text, ADMIN_REPLY_MAX);
-	cmd->text = c->note;
-	buf_reset(&cmd->out);
-	cmd->status = 0;
-	call_room(c, moderate_note, noted);
-}
-
-/* An id that nobody known has must be in some private talk at least. */
-static void check_ends(struct call *c)
-{
-	const struct command *cmd = &c->c;
-	const uint64_t ids[] = { cmd->user_id ? 0 : c->filter.a, cmd->user_2_id ? 0 : c->filter.b };
-	for (int i = 0; i < 2; i++) {
-		int has = ids[i] ? store_dump_has_dms(c->a->dump, ids[i]) : 1;
-		if (has < 0) {
-			fail_storage(c);
-			return;
-		}
-		if (!has) {
-			fail_nobody(c, i ? cmd->user_2 : cmd->user);
-			return;
-		}
+	struct reading *q = c->own;
+	const char *user = q->search.user;
+	if (user) {
+		q->filter.user_id = q->search.user_id ? q->search.user_id : bare_id(user);
+		if (!q->filter.user_id)
+			q->filter.user_name = str_of(bare_name(user));
 	}
-	note_dump(c);
+	call_read(c, user && !q->search.user_id && !q->filter.after ? check_author : read_page);
 }
 
-/* The room has said who is who. */
-static void found(struct call *c)
+/* --- GET /v1/history, GET /v1/files */
+
+static void find_people(struct room *r, struct call *c)
 {
-	struct command *cmd = &c->c;
-	struct dump_filter *f = &c->filter;
-	const bool is_dm = f->is_dm;
-	if (cmd->status != 200) {
+	struct reading *q = c->own;
+	moderate_find(r, &c->c, &q->search);
+}
+
+static void people_found(struct call *c)
+{
+	const struct reading *q = c->own;
+	if (c->c.status != 200)
 		call_reply(c);
-		return;
-	}
-	if (!is_dm) {
-		f->user_id = !cmd->user ? 0 : cmd->user_id ? cmd->user_id : bare_id(cmd->user);
-		if (cmd->user && !f->user_id)
-			f->user_name = str_of(strncmp(cmd->user, "name:", 5) == 0 ? cmd->user + 5 : cmd->user);
-		call_read(c, cmd->user && !cmd->user_id && !f->after ? check_author : read_page);
-		return;
-	}
-	f->a = cmd->user_id ? cmd->user_id : bare_id(cmd->user);
-	f->b = cmd->user_2_id ? cmd->user_2_id : bare_id(cmd->user_2);
-	if (!f->a || !f->b)
-		call_fail(c, 404, "no_such_user", "one of the two is nobody known here now; people who left are named by their id");
-	else if (was_noted(c))
-		call_read(c, read_page);
-	else if (cmd->user_id && cmd->user_2_id)
-		note_dump(c);
+	else if (q->filter.is_dm)
+		read_private(c);
 	else
-		call_read(c, check_ends);
+		read_public(c);
 }
 
-static void find_users(struct call *c)
+static void look_for_people(struct call *c)
 {
-	call_room(c, moderate_find, found);
+	call_room(c, find_people, people_found);
+}
+
+static void start_history(struct call *c, bool files_only)
+{
+	struct reading *q = reading_new(c);
+	q->filter.files_only = files_only;
+	if (!take_range(c, q))
+		return;
+	if (q->filter.is_dm && arg_str(c, "user")) {
+		call_fail(c, 400, "bad_request", "user is for public talk; dm and with name the ends of private talk");
+		return;
+	}
+	q->search.user = q->filter.is_dm ? arg_str(c, "dm") : arg_str(c, "user");
+	q->search.user_2 = arg_str(c, "with");
+	if (q->with_addresses)
+		call_stored(c, look_for_people);
+	else
+		look_for_people(c);
 }
 
 void verb_history(struct call *c)
 {
-	if (!take_range(c))
-		return;
-	if (c->filter.is_dm && arg_str(c, "user")) {
-		call_fail(c, 400, "bad_request", "user is for public talk; dm and with name the ends of private talk");
-		return;
-	}
-	c->c.user = c->filter.is_dm ? arg_str(c, "dm") : arg_str(c, "user");
-	c->c.user_2 = arg_str(c, "with");
-	if (c->with_addresses)
-		call_stored(c, find_users);
-	else
-		find_users(c);
+	start_history(c, false);
 }
 
 void verb_files(struct call *c)
 {
-	c->filter.files_only = true;
-	verb_history(c);
+	start_history(c, true);
 }
 
-/* --- The audit */
+/* --- GET /v1/audit */
 
 static int put_row(void *arg, const struct audit *row)
 {
@@ -388,20 +379,21 @@ static int put_row(void *arg, const struct audit *row)
 
 static void read_audit(struct call *c)
 {
+	const struct reading *q = c->own;
 	struct buf *b = &c->c.out;
 	buf_puts(b, "{\"audit\":[");
-	int n = store_dump_audit(c->a->dump, c->filter.after, c->last, c->filter.limit, put_row, b);
+	int n = store_dump_audit(c->a->dump, q->filter.after, q->last, q->filter.limit, put_row, b);
 	if (n < 0) {
-		fail_storage(c);
+		call_fail_storage(c);
 		return;
 	}
-	buf_printf(b, "],\"more\":%s}", n == c->filter.limit || b->len >= PAGE_BYTES ? "true" : "false");
+	buf_printf(b, "],\"more\":%s}", n == q->filter.limit || b->len >= PAGE_BYTES ? "true" : "false");
 	c->c.status = 200;
 	call_reply(c);
 }
 
 void verb_audit(struct call *c)
 {
-	if (take_range(c))
+	if (take_range(c, reading_new(c)))
 		call_read(c, read_audit);
 }

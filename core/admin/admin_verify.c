@@ -79,10 +79,6 @@ static void start_noted(struct call *c)
 {
 	struct admin *a = c->a;
 	bool is_there = true;
-	if (c->c.status != 200) {
-		call_reply(c);
-		return;
-	}
 	pthread_mutex_lock(&a->lock);
 	if (!a->check) {
 		struct db_check *k = xcalloc(1, sizeof(*k));
@@ -116,8 +112,7 @@ static void begin(struct call *c)
 	}
 	pthread_mutex_unlock(&a->lock);
 	db_check_free(old);
-	c->c.text = "{}";
-	call_room(c, moderate_note, start_noted);
+	call_note(c, xstrdup("{}"), start_noted);
 }
 
 static bool keeps_something(struct call *c)
@@ -167,7 +162,7 @@ static struct store_verify *reader(struct call *c)
 {
 	struct admin *a = c->a;
 	if (!a->verify && store_verify_live(a->o.store, &a->verify) < 0)
-		call_fail(c, 507, "storage", "the database cannot be read now. The server's log says why");
+		call_fail_storage(c);
 	return a->verify;
 }
 
@@ -203,16 +198,10 @@ static int put_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
 	return 0;
 }
 
-static bool take_sha(struct call *c, const char *name, uint8_t sha[WC_SHA_BYTES])
-{
-	const char *s = arg_str(c, name);
-	return s && wc_unhex(sha, WC_SHA_BYTES, (struct str){ s, strlen(s) }) == 0;
-}
-
 static void list_blobs(struct call *c)
 {
 	struct page p = { .out = &c->c.out };
-	const bool has_after = take_sha(c, "after", p.last);
+	const bool has_after = arg_sha(c, "after", p.last);
 	struct store_verify *v = reader(c);
 	char upto[2 * WC_SHA_BYTES + 1];
 	if (!v)
@@ -237,7 +226,7 @@ static void hand_blob(struct call *c)
 	struct store_verify *v = reader(c);
 	if (!v)
 		return;
-	if (!take_sha(c, "sha", sha)) {
+	if (!arg_sha(c, "sha", sha)) {
 		call_fail(c, 400, "bad_request", "sha is 64 digits of a file's SHA-256, in hex");
 		return;
 	}

@@ -68,6 +68,11 @@ enum log_level log_get_level(void)
 	return (enum log_level)atomic_load_explicit(&current_level, memory_order_relaxed);
 }
 
+const char *log_level_name(enum log_level level)
+{
+	return levels[level].name;
+}
+
 bool log_level_parse(const char *s, enum log_level *out)
 {
 	for (size_t i = 0; i < WC_LEN(levels); i++)

@@ -15,6 +15,7 @@ enum log_format { LOG_TEXT, LOG_JSON };
 void log_setup(enum log_level level, enum log_format format);
 void log_set_level(enum log_level level);
 enum log_level log_get_level(void);
+const char *log_level_name(enum log_level level);         /* error warn info debug */
 bool log_level_parse(const char *s, enum log_level *out); /* error warn info debug */
 
 /* log_event(LOG_INFO, "listening", "address=%s", a): the event's name is a fixed word or two, the rest is key=value pairs; a value

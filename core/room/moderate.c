@@ -67,24 +67,23 @@ void mod_fail_storage(struct command *c)
 	mod_fail(c, 507, "storage", "the database refused; nothing was done. The server's log says why");
 }
 
-struct command_person *command_add(struct command *c, uint64_t id, const char *name, size_t name_len)
+struct command_person *people_add(struct command_people *p, uint64_t id, const char *name, size_t name_len)
 {
-	const size_t n = c->people_count;
+	const size_t n = p->count;
 	if ((n & (n - 1)) == 0)
-		c->people = xrealloc(c->people, (n ? 2 * n : 1) * sizeof(*c->people));
-	c->people_count++;
-	c->people[n] = (struct command_person){ .id = id, .name = name ? strndup(name, name_len) : NULL };
-	WC_ASSERT(!name || c->people[n].name);
-	return &c->people[n];
+		p->v = xrealloc(p->v, (n ? 2 * n : 1) * sizeof(*p->v));
+	p->count++;
+	p->v[n] = (struct command_person){ .id = id, .name = name ? strndup(name, name_len) : NULL };
+	WC_ASSERT(!name || p->v[n].name);
+	return &p->v[n];
 }
 
-void command_drop_people(struct command *c)
+void people_drop(struct command_people *p)
 {
-	for (size_t i = 0; i < c->people_count; i++)
-		free(c->people[i].name);
-	free(c->people);
-	c->people = NULL;
-	c->people_count = 0;
+	for (size_t i = 0; i < p->count; i++)
+		free(p->v[i].name);
+	free(p->v);
+	*p = (struct command_people){ 0 };
 }
 
 /* --- Who is meant */
@@ -163,7 +162,7 @@ struct user *mod_find_user(struct room *r, struct command *c, const char *wanted
 	return NULL;
 }
 
-static bool find_id(struct room *r, struct command *c, const char *wanted, uint64_t *id)
+static bool find_id(struct room *r, struct command *c, const char *wanted, uint64_t *id, struct command_people *people)
 {
 	struct user *other, *u = mod_look_up(r, wanted, &other);
 	if (u && other) {
@@ -171,16 +170,14 @@ static bool find_id(struct room *r, struct command *c, const char *wanted, uint6
 		return false;
 	}
 	*id = u ? u->id : 0;
-	if (u && wanted == c->user)
-		(void)command_add(c, u->id, u->name, u->name_len);
+	if (u && people)
+		(void)people_add(people, u->id, u->name, u->name_len);
 	return true;
 }
 
-void moderate_find(struct room *r, struct command *c)
+void moderate_find(struct room *r, struct command *c, struct user_search *f)
 {
-	c->head = r->applied_id;
-	c->keep_days = r->settings.keep_addresses;
-	if ((c->user && !find_id(r, c, c->user, &c->user_id)) || (c->user_2 && !find_id(r, c, c->user_2, &c->user_2_id)))
+	if ((f->user && !find_id(r, c, f->user, &f->user_id, &f->people)) || (f->user_2 && !find_id(r, c, f->user_2, &f->user_2_id, NULL)))
 		return;
 	c->status = 200;
 	buf_puts(&c->out, "{}");
@@ -222,12 +219,11 @@ bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args)
 	return rc == 0;
 }
 
-void moderate_note(struct room *r, struct command *c)
+void moderate_note(struct room *r, struct command *c, const char *json)
 {
 	struct buf args;
 	buf_init(&args, 64 * 1024);
-	buf_puts(&args, c->text ? c->text : "{}");
-	c->head = r->applied_id;
+	buf_puts(&args, json);
 	if (mod_audit_alone(r, c, &args)) {
 		c->status = 200;
 		buf_puts(&c->out, "{}");
@@ -253,9 +249,9 @@ static size_t turn_away_user(struct room *r, struct user *u, int code, const cha
 	return n;
 }
 
-void moderate_kick(struct room *r, struct command *c)
+void moderate_kick(struct room *r, struct command *c, const char *user)
 {
-	struct user *u = mod_find_user(r, c, c->user);
+	struct user *u = mod_find_user(r, c, user);
 	if (!u)
 		return;
 	if (!u->sessions) {
@@ -283,6 +279,7 @@ void moderate_kick(struct room *r, struct command *c)
 static void run(void *arg)
 {
 	struct command *c = arg;
+	c->keep_days = c->room->settings.keep_addresses;
 	if (c->room->is_stopping)
 		mod_fail(c, 503, "stopping", "the server is stopping");
 	else

@@ -10,6 +10,25 @@
 
 struct room;
 
+/* One act on its way to the room and back. Whoever wants it done embeds this and has its arguments beside it. */
+struct command {
+	void (*run)(struct room *r, struct command *c); /* calls one of those below. Thread: room. May be called twice */
+	void (*done)(struct command *c);                /* gets c back, with status and out. Thread: room, or main while it stops */
+	struct room *room;                              /* room_command's */
+	/* for the audit; strings are borrowed until done. NULL: not given */
+	const char *verb, *reason;
+	const char *via; /* on whose behalf root acts, as sudo says */
+	uint32_t uid;
+	int32_t pid;
+	/* what came of it */
+	int status;     /* as HTTP has it */
+	struct buf out; /* one JSON object */
+	int keep_days;  /* for how many days the room keeps addresses now; 0: not at all */
+};
+
+/* Takes c until done. Any thread but the room's own. */
+void room_command(struct room *r, struct command *c);
+
 /* Somebody whom a command found, or is about: those who left are known by their messages and addresses alone. */
 struct command_person {
 	uint64_t id;
@@ -19,63 +38,67 @@ struct command_person {
 	int64_t at_ms; /* of the address; 0: none */
 	size_t messages, files;
 };
-
-struct command {
-	void (*run)(struct room *r, struct command *c); /* one of those below. Thread: room */
-	void (*done)(struct command *c);                /* gets c back, with status and out. Thread: room, or main while it stops */
-	struct room *room;                              /* room_command's */
-	const char *verb;                               /* for the audit */
-	uint32_t uid;
-	int32_t pid;
-	/* what is wanted; strings are borrowed until done. NULL, 0: not given */
-	const char *user, *user_2; /* as the admin named them: an id or a name */
-	const char *name, *net, *reason, *text;
-	enum sanction_act act;
-	const char *via;       /* on whose behalf root acts, as sudo says */
-	bool with_ip, is_part; /* is_part: of an act that was audited already */
-	bool all;
-	bool force, replace; /* meant, though it hits others; though it shortens what stands */
-	int64_t for_ms;
-	uint64_t id, after;
-	const uint64_t *ids;
-	size_t id_count;
-	int seconds, limit;
-	int level; /* enum lockdown_level; below 0 only asks */
-	/* Grows with command_add; the strings go with the command. */
-	struct command_person *people;
-	size_t people_count;
-	uint64_t people_upto; /* moderate_users: no further id was looked for; 0: all were */
-	int keep_days;        /* --keep-addresses, as the room has it: of those that look for people */
-	/* what came of it */
-	int status;                  /* as HTTP has it */
-	struct buf out;              /* one JSON object */
-	uint64_t user_id, user_2_id; /* moderate_find: 0: not known to the room */
-	uint64_t head;               /* the newest event */
+struct command_people {
+	struct command_person *v;
 	size_t count;
 };
+struct command_person *people_add(struct command_people *p, uint64_t id, const char *name, size_t name_len); /* valid until the next one */
+void people_drop(struct command_people *p);
 
-struct command_person *command_add(struct command *c, uint64_t id, const char *name, size_t name_len); /* valid until the next one */
-void command_drop_people(struct command *c);
+/* --- The acts. Thread: room, within a command's run. Each sets c->status and writes c->out. Strings are UTF-8; a user is named by id or name. */
 
-/* Takes c until done. Any thread but the room's own. */
-void room_command(struct room *r, struct command *c);
+void moderate_status(struct room *r, struct command *c); /* its object is left open */
 
-void moderate_status(struct room *r, struct command *c);
-void moderate_users(struct room *r, struct command *c);  /* after, limit, all, text: part of a name, net; people: who left, by id */
-void moderate_people(struct room *r, struct command *c); /* net: adds those who are known to be in it to people */
-void moderate_names(struct room *r, struct command *c);  /* gives people who are known their names */
-void moderate_store_addresses(struct room *r, struct command *c); /* some of those that are not stored yet; count: how many are left */
-void moderate_kick(struct room *r, struct command *c);            /* user, reason */
-void moderate_sanction(struct room *r, struct command *c);        /* act; user, name or net; for_ms, reason, with_ip, force, replace */
-void moderate_pardon(struct room *r, struct command *c);          /* act; id, user, name or net */
-void moderate_sanctions(struct room *r, struct command *c);       /* act: the list */
-void moderate_slow(struct room *r, struct command *c);            /* seconds; below 0 only asks */
-void moderate_lockdown(struct room *r, struct command *c);        /* level, for_ms, reason (moderate_lockdown.c) */
-void moderate_say(struct room *r, struct command *c);             /* text */
-void moderate_delete(struct room *r, struct command *c);          /* ids, reason */
-/* Only writes the audit: text is the arguments as JSON. */
-void moderate_note(struct room *r, struct command *c);
-/* Who are user and user_2? Answers with an error only if a name fits several; who is not known is left 0. user, if known, is added to people. */
-void moderate_find(struct room *r, struct command *c);
+struct user_query {
+	bool all;              /* not only those who are online */
+	const char *name_part; /* only those with this in their names; NULL: any */
+	const char *net;       /* only those who are or were there; NULL: anywhere */
+	uint64_t after;
+	int limit;                  /* below 1: a page */
+	struct command_people left; /* those who left, by id */
+	uint64_t left_upto;         /* no further id of theirs was looked for; 0: all were */
+};
+void moderate_users(struct room *r, struct command *c, const struct user_query *q);
+/* Adds those to *found who are known to be, or have been, in the network. */
+void moderate_people_in(struct room *r, struct command *c, const char *net, struct command_people *found);
+void moderate_names(struct room *r, struct command *c, struct command_people *people); /* gives those who are known their names */
+size_t moderate_store_addresses(struct room *r, struct command *c); /* stores some of those that are not yet; returns how many are left */
+
+void moderate_kick(struct room *r, struct command *c, const char *user);
+
+/* Exactly one of user, name and net is given. */
+struct sanction_target {
+	enum sanction_act act;
+	const char *user, *name, *net;
+};
+struct sanction_order {
+	struct sanction_target of;
+	int64_t for_ms; /* 0: for good */
+	bool with_ip;   /* the user's addresses, too */
+	bool force;     /* although it hits others */
+	bool replace;   /* although it shortens what stands */
+};
+void moderate_sanction(struct room *r, struct command *c, const struct sanction_order *o);
+void moderate_pardon(struct room *r, struct command *c, const struct sanction_target *of, uint64_t id); /* id: of the sanction, or 0 */
+void moderate_sanctions(struct room *r, struct command *c, enum sanction_act act);                      /* the list */
+
+void moderate_slow(struct room *r, struct command *c, int seconds); /* below 0 only asks */
+struct lockdown_order {
+	bool on, read_only;
+	int64_t for_ms; /* 0: until it is ended */
+};
+void moderate_lockdown(struct room *r, struct command *c, const struct lockdown_order *o); /* NULL only asks (moderate_lockdown.c) */
+void moderate_say(struct room *r, struct command *c, const char *text);
+/* is_part: of an act that was audited already. Returns how many messages were deleted. */
+size_t moderate_delete(struct room *r, struct command *c, const uint64_t *ids, size_t count, bool is_part);
+void moderate_note(struct room *r, struct command *c, const char *args); /* only writes the audit; args: JSON */
+
+/* Who are user and user_2? Answers with an error only if a name fits several; an id that is not known is left 0. */
+struct user_search {
+	const char *user, *user_2;    /* NULL: not asked for */
+	uint64_t user_id, user_2_id;  /* out */
+	struct command_people people; /* out: user, if known, is added */
+};
+void moderate_find(struct room *r, struct command *c, struct user_search *f);
 
 #endif

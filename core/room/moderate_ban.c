@@ -44,13 +44,13 @@ static void put_sanction(struct buf *b, const struct sanction *s, bool is_kept)
 	buf_puts(b, "}");
 }
 
-static struct sanction *sanction_new(const struct room *r, const struct command *c, enum sanction_kind kind)
+static struct sanction *sanction_new(const struct room *r, const struct command *c, const struct sanction_order *o, enum sanction_kind kind)
 {
 	struct sanction *s = xcalloc(1, sizeof(*s));
-	s->act = c->act;
+	s->act = o->of.act;
 	s->kind = kind;
 	s->at_ms = r->now_ms;
-	s->until_ms = c->for_ms ? r->now_ms + c->for_ms : 0;
+	s->until_ms = o->for_ms ? r->now_ms + o->for_ms : 0;
 	s->reason = c->reason ? xstrdup(c->reason) : NULL;
 	s->uid = c->uid;
 	return s;
@@ -72,43 +72,43 @@ static bool is_same_target(const struct sanction *a, const struct sanction *b)
 	return a->bits == b->bits && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0;
 }
 
-static struct sanction *of_user(const struct room *r, const struct command *c, const struct user *u)
+static struct sanction *of_user(const struct room *r, const struct command *c, const struct sanction_order *o, const struct user *u)
 {
 	/* A guest is nobody once the connection is gone: what lasts is the name. */
-	struct sanction *s = sanction_new(r, c, u->is_identity ? SANCTION_IDENTITY : SANCTION_NAME);
+	struct sanction *s = sanction_new(r, c, o, u->is_identity ? SANCTION_IDENTITY : SANCTION_NAME);
 	s->user_id = u->is_identity ? u->id : 0;
 	s->name = xstrdup(u->name);
 	s->key = xstrdup(u->key);
 	return s;
 }
 
-static struct sanction *of_name(const struct room *r, const struct command *c, const char *wanted)
+static struct sanction *of_name(const struct room *r, const struct command *c, const struct sanction_order *o, const char *wanted)
 {
 	char name[WC_NAME_BYTES + 1];
 	size_t len = name_clean(name, str_of(wanted));
 	if (!len)
 		return NULL;
-	struct sanction *s = sanction_new(r, c, SANCTION_NAME);
+	struct sanction *s = sanction_new(r, c, o, SANCTION_NAME);
 	s->name = xstrdup(name);
 	s->key = name_key((struct str){ name, len });
 	return s;
 }
 
-static struct sanction *of_net(const struct room *r, const struct command *c, const char *text)
+static struct sanction *of_net(const struct room *r, const struct command *c, const struct sanction_order *o, const char *text)
 {
 	uint8_t addr[16];
 	int bits;
 	if (!ip_net_parse(text, addr, &bits))
 		return NULL;
-	struct sanction *s = sanction_new(r, c, SANCTION_NET);
+	struct sanction *s = sanction_new(r, c, o, SANCTION_NET);
 	memcpy(s->addr, addr, sizeof(addr));
 	s->bits = bits;
 	return s;
 }
 
-static struct sanction *of_address(const struct room *r, const struct command *c, const uint8_t addr[16])
+static struct sanction *of_address(const struct room *r, const struct command *c, const struct sanction_order *o, const uint8_t addr[16])
 {
-	struct sanction *s = sanction_new(r, c, SANCTION_NET);
+	struct sanction *s = sanction_new(r, c, o, SANCTION_NET);
 	ban_net_of(addr, s->addr, &s->bits);
 	return s;
 }
@@ -137,7 +137,7 @@ static void add_target(struct targets *t, struct sanction *s)
 		sanction_free(s);
 }
 
-static void fail_address(struct room *r, struct command *c, const char *name)
+static void fail_address(struct room *r, struct command *c, enum sanction_act act, const char *name)
 {
 	const int days = r->settings.keep_addresses;
 	char kept[96], *text = NULL;
@@ -146,29 +146,29 @@ static void fail_address(struct room *r, struct command *c, const char *name)
 	else
 		snprintf(kept, sizeof(kept), "--keep-addresses 0 keeps none");
 	if (asprintf(&text, "nothing was done: no address of %s is known (%s); without --with-ip the %s alone", name, kept,
-	             c->act == SANCTION_BAN ? "ban is of the person" : "mute is of the person") < 0)
+	             act == SANCTION_BAN ? "ban is of the person" : "mute is of the person") < 0)
 		abort();
 	mod_fail(c, 404, "no_such_address", text);
 	free(text);
 }
 
 /* The addresses of somebody known: those of now, or the last one. False: answered. */
-static bool add_addresses(struct room *r, struct command *c, struct targets *t, const struct user *u)
+static bool add_addresses(struct room *r, struct command *c, const struct sanction_order *o, struct targets *t, const struct user *u)
 {
 	uint8_t addr[16];
 	int64_t at_ms;
 	int n = 0;
 	for (const struct session *s = u->sessions; s; s = s->next)
 		if (conn_address(s->conn, addr) && ++n)
-			add_target(t, of_address(r, c, addr));
+			add_target(t, of_address(r, c, o, addr));
 	if (!n && address_of_user(r, u, addr, &at_ms) && ++n)
-		add_target(t, of_address(r, c, addr));
+		add_target(t, of_address(r, c, o, addr));
 	if (!n)
-		fail_address(r, c, u->name);
+		fail_address(r, c, o->of.act, u->name);
 	return n > 0;
 }
 
-static void fail_several(struct command *c, const struct remembered *found, int n)
+static void fail_several(struct command *c, const char *wanted, const struct remembered *found, int n)
 {
 	char ip[IP_NET_TEXT];
 	c->status = 409;
@@ -176,7 +176,7 @@ static void fail_several(struct command *c, const struct remembered *found, int 
 	buf_puts(&c->out, "{");
 	mod_put_str(&c->out, "error", "ambiguous");
 	mod_put_str(&c->out, "text", "several people who left had this name, at several addresses: say id:N");
-	mod_put_str(&c->out, "wanted", c->user);
+	mod_put_str(&c->out, "wanted", wanted);
 	mod_put_key(&c->out, "candidates");
 	buf_puts(&c->out, "[");
 	for (int i = 0; i < n; i++) {
@@ -193,24 +193,24 @@ static void fail_several(struct command *c, const struct remembered *found, int 
 }
 
 /* Somebody who left and whom the room has forgotten, but for the address: the name it is, as of any guest. False: answered. */
-static bool add_remembered(struct room *r, struct command *c, struct targets *t)
+static bool add_remembered(struct room *r, struct command *c, const struct sanction_order *o, struct targets *t)
 {
 	struct remembered found[REMEMBERED_MAX];
-	int n = addresses_find(r, c->user, found);
+	int n = addresses_find(r, o->of.user, found);
 	bool is_one = n > 0;
 	if (n < 0)
 		mod_fail_storage(c);
 	else if (n == 0)
-		mod_fail_user(r, c, c->user, NULL, NULL);
+		mod_fail_user(r, c, o->of.user, NULL, NULL);
 	for (int i = 1; i < n; i++)
 		is_one &= strcmp(found[i].key, found[0].key) == 0 &&
-		          (!c->with_ip || memcmp(found[i].addr, found[0].addr, sizeof(found[0].addr)) == 0);
+		          (!o->with_ip || memcmp(found[i].addr, found[0].addr, sizeof(found[0].addr)) == 0);
 	if (n > 0 && !is_one)
-		fail_several(c, found, n);
+		fail_several(c, o->of.user, found, n);
 	if (is_one) {
-		add_target(t, of_name(r, c, found[0].name));
-		if (c->with_ip)
-			add_target(t, of_address(r, c, found[0].addr));
+		add_target(t, of_name(r, c, o, found[0].name));
+		if (o->with_ip)
+			add_target(t, of_address(r, c, o, found[0].addr));
 	}
 	for (int i = 0; i < n; i++)
 		remembered_fini(&found[i]);
@@ -218,24 +218,24 @@ static bool add_remembered(struct room *r, struct command *c, struct targets *t)
 }
 
 /* What the command names; false: it was answered with an error. */
-static bool find_targets(struct room *r, struct command *c, struct targets *t)
+static bool find_targets(struct room *r, struct command *c, const struct sanction_order *o, struct targets *t)
 {
-	if (c->user) {
-		struct user *other, *u = mod_look_up(r, c->user, &other);
+	if (o->of.user) {
+		struct user *other, *u = mod_look_up(r, o->of.user, &other);
 		if (other) {
-			mod_fail_user(r, c, c->user, u, other);
+			mod_fail_user(r, c, o->of.user, u, other);
 			return false;
 		}
 		if (!u)
-			return add_remembered(r, c, t);
+			return add_remembered(r, c, o, t);
 		t->culprit = u;
-		add_target(t, of_user(r, c, u));
-		return !c->with_ip || add_addresses(r, c, t, u);
+		add_target(t, of_user(r, c, o, u));
+		return !o->with_ip || add_addresses(r, c, o, t, u);
 	}
-	struct sanction *s = c->name ? of_name(r, c, c->name) : c->net ? of_net(r, c, c->net) : NULL;
+	struct sanction *s = o->of.name ? of_name(r, c, o, o->of.name) : o->of.net ? of_net(r, c, o, o->of.net) : NULL;
 	if (!s) {
 		mod_fail(c, 400, "bad_request",
-		         c->net ? "neither an address nor a network such as 10.0.0.0/8" : "no name is left once it is cleaned");
+		         o->of.net ? "neither an address nor a network such as 10.0.0.0/8" : "no name is left once it is cleaned");
 		return false;
 	}
 	add_target(t, s);
@@ -273,9 +273,9 @@ static void count_bystanders(const struct room *r, const struct targets *t, stru
 	}
 }
 
-static void put_bystanders(struct buf *b, const struct command *c, const struct targets *t, const struct bystanders *by)
+static void put_bystanders(struct buf *b, enum sanction_act act, const struct targets *t, const struct bystanders *by)
 {
-	const bool is_ban = c->act == SANCTION_BAN;
+	const bool is_ban = act == SANCTION_BAN;
 	if (!by->count) {
 		buf_puts(b, t->culprit ? "nobody else is connected from there" : "nobody is connected from there");
 		return;
@@ -292,12 +292,12 @@ static void put_bystanders(struct buf *b, const struct command *c, const struct 
 }
 
 /* Networks that hold more than the culprit want force. False: answered, with the number of those who would be hit. */
-static bool guard(struct room *r, struct command *c, const struct targets *t)
+static bool guard(struct room *r, struct command *c, const struct sanction_order *o, const struct targets *t)
 {
 	char caution[CAUTION_TEXT] = "";
 	struct bystanders by;
 	struct buf text;
-	if (c->force)
+	if (o->force)
 		return true;
 	count_bystanders(r, t, &by);
 	for (int i = 0; i < t->n && !caution[0]; i++)
@@ -309,8 +309,8 @@ static bool guard(struct room *r, struct command *c, const struct targets *t)
 	buf_puts(&text, "nothing was done: ");
 	buf_puts(&text, caution);
 	buf_puts(&text, caution[0] ? ", and " : "");
-	put_bystanders(&text, c, t, &by);
-	buf_puts(&text, c->act == SANCTION_BAN ? "; --force bans it all the same" : "; --force mutes it all the same");
+	put_bystanders(&text, o->of.act, t, &by);
+	buf_puts(&text, o->of.act == SANCTION_BAN ? "; --force bans it all the same" : "; --force mutes it all the same");
 	buf_putc(&text, '\0');
 	mod_fail(c, 409, "hits_others", text.p);
 	c->out.len--; /* the object goes on */
@@ -323,10 +323,10 @@ static bool guard(struct room *r, struct command *c, const struct targets *t)
 /* --- Carrying it out */
 
 /* Which of them stand already, for longer? */
-static void find_longer(const struct room *r, const struct command *c, struct targets *t)
+static void find_longer(const struct room *r, bool replace, struct targets *t)
 {
 	for (int i = 0; i < t->n; i++)
-		for (size_t j = 0; j < r->mod.count && !c->replace; j++) {
+		for (size_t j = 0; j < r->mod.count && !replace; j++) {
 			struct sanction *old = r->mod.list[j];
 			if (is_same_target(old, t->v[i]) && !is_over(r, old) && sanction_outlasts(old, t->v[i]))
 				t->longer[i] = old;
@@ -444,7 +444,7 @@ static void free_targets(struct targets *t)
 }
 
 /* The list's now: what is not is freed. Returns how many connections it met. */
-static size_t apply_targets(struct room *r, const struct command *c, struct targets *t)
+static size_t apply_targets(struct room *r, enum sanction_act act, struct targets *t)
 {
 	size_t n = 0;
 	take_targets(r, t);
@@ -452,19 +452,19 @@ static size_t apply_targets(struct room *r, const struct command *c, struct targ
 		if (t->longer[i])
 			sanction_free(t->v[i]);
 		else
-			n += c->act == SANCTION_BAN ? enforce_ban(r, t->v[i]) : tell_muted(r, t->v[i]);
+			n += act == SANCTION_BAN ? enforce_ban(r, t->v[i]) : tell_muted(r, t->v[i]);
 	}
 	return n;
 }
 
-void moderate_sanction(struct room *r, struct command *c)
+void moderate_sanction(struct room *r, struct command *c, const struct sanction_order *o)
 {
 	struct targets t = { .n = 0 };
 	struct buf args;
-	bool found = find_targets(r, c, &t);
+	bool found = find_targets(r, c, o, &t);
 	if (found)
-		find_longer(r, c, &t);
-	if (!found || !guard(r, c, &t)) {
+		find_longer(r, o->replace, &t);
+	if (!found || !guard(r, c, o, &t)) {
 		free_targets(&t);
 		return;
 	}
@@ -486,7 +486,7 @@ void moderate_sanction(struct room *r, struct command *c)
 		free_targets(&t);
 	} else {
 		mod_note(c, &args);
-		size_t n = apply_targets(r, c, &t);
+		size_t n = apply_targets(r, o->of.act, &t);
 		c->status = 200;
 		buf_puts(&c->out, "{\"sanctions\":");
 		buf_put(&c->out, args.p, args.len);
@@ -499,54 +499,57 @@ void moderate_sanction(struct room *r, struct command *c)
 /* --- Lifting */
 
 /* Is it one of those that the command would lift? */
-static bool is_meant(const struct command *c, const struct sanction *s, const struct sanction *like, const struct user *u)
+static bool is_meant(const struct sanction_target *of, uint64_t id, const struct sanction *s, const struct sanction *like,
+                     const struct user *u)
 {
-	if (s->act != c->act)
+	if (s->act != of->act)
 		return false;
-	if (c->id)
-		return s->id == c->id;
+	if (id)
+		return s->id == id;
 	if (u && sanction_is_of_user(s, u))
 		return true;
 	return like && is_same_target(s, like);
 }
 
 /* Of whom the command speaks: *u, or *like, a sanction of the name or network. False: answered. */
-static bool find_pardoned(struct room *r, struct command *c, const struct user **u, struct sanction **like)
+static bool find_pardoned(struct room *r, struct command *c, const struct sanction_target *of, const struct user **u,
+                          struct sanction **like)
 {
+	const struct sanction_order like_of = { .of = *of };
 	struct remembered found[REMEMBERED_MAX];
 	struct user *other;
-	const char *name = c->name;
+	const char *name = of->name;
 	int n = 0;
-	if (c->user) {
-		*u = mod_look_up(r, c->user, &other);
+	if (of->user) {
+		*u = mod_look_up(r, of->user, &other);
 		if (other) {
-			mod_fail_user(r, c, c->user, *u, other);
+			mod_fail_user(r, c, of->user, *u, other);
 			return false;
 		}
 		/* A guest's ban outlives the guest: what was said may be the id of one who left, or a name that nobody has now. */
-		n = *u ? 0 : addresses_find(r, c->user, found);
+		n = *u ? 0 : addresses_find(r, of->user, found);
 		n = WC_MAX(n, 0); /* a store that cannot be read knows nobody */
-		name = *u ? NULL : n ? found[0].name : strncmp(c->user, "name:", 5) == 0 ? c->user + 5 : c->user;
+		name = *u ? NULL : n ? found[0].name : strncmp(of->user, "name:", 5) == 0 ? of->user + 5 : of->user;
 	}
-	*like = c->net ? of_net(r, c, c->net) : name ? of_name(r, c, name) : NULL;
+	*like = of->net ? of_net(r, c, &like_of, of->net) : name ? of_name(r, c, &like_of, name) : NULL;
 	for (int i = 0; i < n; i++)
 		remembered_fini(&found[i]);
 	return true;
 }
 
-void moderate_pardon(struct room *r, struct command *c)
+void moderate_pardon(struct room *r, struct command *c, const struct sanction_target *of, uint64_t id)
 {
 	struct sanction *like = NULL;
 	const struct user *u = NULL;
 	struct buf args;
 	int n = 0, rc;
 	buf_init(&args, 256 * 1024);
-	if (!find_pardoned(r, c, &u, &like))
+	if (!find_pardoned(r, c, of, &u, &like))
 		goto out;
 	rc = store_begin(r->o.store);
 	buf_puts(&args, "[");
 	for (size_t i = 0; i < r->mod.count && rc == 0; i++) {
-		if (!is_meant(c, r->mod.list[i], like, u))
+		if (!is_meant(of, id, r->mod.list[i], like, u))
 			continue;
 		rc = store_drop_sanction(r->o.store, r->mod.list[i]->id);
 		buf_puts(&args, n++ ? "," : "");
@@ -555,12 +558,12 @@ void moderate_pardon(struct room *r, struct command *c)
 	buf_puts(&args, "]");
 	if (rc == 0 && n == 0) {
 		store_rollback(r->o.store);
-		if (c->net && !like)
+		if (of->net && !like)
 			mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
-		else if (c->user && !u && !like)
-			mod_fail_user(r, c, c->user, NULL, NULL);
+		else if (of->user && !u && !like)
+			mod_fail_user(r, c, of->user, NULL, NULL);
 		else
-			mod_fail(c, 404, "no_such_sanction", c->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
+			mod_fail(c, 404, "no_such_sanction", of->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
 		goto out;
 	}
 	if (rc == 0)
@@ -572,7 +575,7 @@ void moderate_pardon(struct room *r, struct command *c)
 	}
 	mod_note(c, &args);
 	for (size_t i = r->mod.count; i-- > 0;)
-		if (is_meant(c, r->mod.list[i], like, u))
+		if (is_meant(of, id, r->mod.list[i], like, u))
 			sanction_remove(r, r->mod.list[i]);
 	c->status = 200;
 	buf_puts(&c->out, "{\"lifted\":");
@@ -583,14 +586,14 @@ out:
 	buf_fini(&args);
 }
 
-void moderate_sanctions(struct room *r, struct command *c)
+void moderate_sanctions(struct room *r, struct command *c, enum sanction_act act)
 {
 	bool is_first = true;
 	c->status = 200;
 	buf_puts(&c->out, "{\"sanctions\":[");
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->act != c->act || is_over(r, s))
+		if (s->act != act || is_over(r, s))
 			continue;
 		buf_puts(&c->out, is_first ? "" : ",");
 		is_first = false;

@@ -32,12 +32,15 @@ static int keep(struct room *r, const struct command *c, struct lockdown l, cons
 	return store_finish(r->o.store, rc);
 }
 
-void moderate_lockdown(struct room *r, struct command *c)
+void moderate_lockdown(struct room *r, struct command *c, const struct lockdown_order *o)
 {
 	const struct lockdown was = r->lockdown;
 
-	if (c->level >= 0) {
-		struct lockdown l = { (enum lockdown_level)c->level, c->level && c->for_ms ? r->now_ms + c->for_ms : 0 };
+	if (o) {
+		struct lockdown l = { .level = !o->on         ? LOCKDOWN_OFF
+			                       : o->read_only ? LOCKDOWN_READ_ONLY
+			                                      : LOCKDOWN_NEW_PEOPLE,
+			              .until_ms = o->on && o->for_ms ? r->now_ms + o->for_ms : 0 };
 		struct buf args;
 		int rc;
 
@@ -58,7 +61,7 @@ void moderate_lockdown(struct room *r, struct command *c)
 	c->status = 200;
 	buf_puts(&c->out, "{");
 	put_answer(&c->out, &r->lockdown);
-	if (c->level >= 0) {
+	if (o) {
 		mod_put_key(&c->out, "was");
 		buf_puts(&c->out, "{");
 		put_answer(&c->out, &was);

@@ -9,15 +9,15 @@
 
 #define USERS_PAGE 1000
 
-void moderate_slow(struct room *r, struct command *c)
+void moderate_slow(struct room *r, struct command *c, int seconds)
 {
-	if (c->seconds >= 0) {
+	if (seconds >= 0) {
 		struct buf args;
 		buf_init(&args, 256);
-		buf_printf(&args, "{\"seconds\":%d}", c->seconds);
+		buf_printf(&args, "{\"seconds\":%d}", seconds);
 		int rc = store_begin(r->o.store);
 		if (rc == 0)
-			rc = store_set_counter(r->o.store, "slow_s", (uint64_t)c->seconds);
+			rc = store_set_counter(r->o.store, "slow_s", (uint64_t)seconds);
 		if (rc == 0)
 			rc = mod_put_audit(r, c, &args);
 		rc = store_finish(r->o.store, rc);
@@ -28,18 +28,18 @@ void moderate_slow(struct room *r, struct command *c)
 			mod_fail_storage(c);
 			return;
 		}
-		r->mod.slow_ms = (int64_t)c->seconds * 1000;
+		r->mod.slow_ms = (int64_t)seconds * 1000;
 	}
 	c->status = 200;
 	buf_printf(&c->out, "{\"seconds\":%lld}", (long long)r->mod.slow_ms / 1000);
 }
 
-void moderate_say(struct room *r, struct command *c)
+void moderate_say(struct room *r, struct command *c, const char *text)
 {
 	struct buf args;
 	buf_init(&args, 64 * 1024);
 	buf_puts(&args, "{");
-	mod_put_str(&args, "text", c->text);
+	mod_put_str(&args, "text", text);
 	buf_puts(&args, "}");
 	if (mod_audit_alone(r, c, &args)) {
 		for (enum dialect d = DIALECT_1; d < DIALECTS; d++) {
@@ -47,7 +47,7 @@ void moderate_say(struct room *r, struct command *c)
 			if (r->users.session_count[d] == 0)
 				continue;
 			buf_reset(&r->scratch);
-			encode_system(&r->scratch, d, str_of(c->text), r->now_ms);
+			encode_system(&r->scratch, d, str_of(text), r->now_ms);
 			publish_frame(r->pub, d, r->scratch.p, r->scratch.len, &len);
 		}
 		c->status = 200;
@@ -136,53 +136,55 @@ static void put_ids(struct buf *b, const char *key, const struct doomed *v, size
 	buf_puts(b, "]");
 }
 
-void moderate_delete(struct room *r, struct command *c)
+size_t moderate_delete(struct room *r, struct command *c, const uint64_t *ids, size_t count, bool is_part)
 {
-	struct doomed *v = xcalloc(c->id_count + 1, sizeof(*v));
+	struct doomed *v = xcalloc(count + 1, sizeof(*v));
 	const uint64_t next_id = r->next_id;
 	struct buf args;
+	size_t deleted = 0;
 	int rc = store_begin(r->o.store);
 	buf_init(&args, 64 * 1024);
-	for (size_t i = 0; i < c->id_count && rc == 0; i++) {
-		v[i].id = c->ids[i];
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		v[i].id = ids[i];
 		rc = delete_one(r, &v[i]);
 	}
-	c->count = 0;
-	for (size_t i = 0; i < c->id_count; i++)
-		c->count += v[i].event_count > 0;
-	if (rc == 0 && c->count == 0) {
+	for (size_t i = 0; i < count; i++)
+		deleted += v[i].event_count > 0;
+	if (rc == 0 && deleted == 0) {
 		store_rollback(r->o.store); /* nothing of it is there, or all of it is deleted */
 	} else {
 		buf_puts(&args, "{");
-		put_ids(&args, "ids", v, c->id_count, true, true);
+		put_ids(&args, "ids", v, count, true, true);
 		buf_puts(&args, "}");
-		if (rc == 0 && !c->is_part)
+		if (rc == 0 && !is_part)
 			rc = mod_put_audit(r, c, &args);
 		rc = store_finish(r->o.store, rc);
-		if (rc == 0 && !c->is_part)
+		if (rc == 0 && !is_part)
 			mod_note(c, &args);
 	}
 	if (rc < 0) {
 		r->next_id = next_id;
+		deleted = 0;
 		mod_fail_storage(c);
 		goto out;
 	}
-	for (size_t i = 0; i < c->id_count; i++)
+	for (size_t i = 0; i < count; i++)
 		if (v[i].event_count)
 			apply_deletion(r, &v[i]);
-	c->status = c->count || c->is_part ? 200 : 404;
+	c->status = deleted || is_part ? 200 : 404;
 	buf_puts(&c->out, "{");
 	if (c->status == 404) {
 		mod_put_str(&c->out, "error", "no_such_message");
 		mod_put_str(&c->out, "text", "no such message, or deleted before");
 	}
-	put_ids(&c->out, "deleted", v, c->id_count, true, true);
-	put_ids(&c->out, "already", v, c->id_count, false, true);
-	put_ids(&c->out, "missing", v, c->id_count, false, false);
+	put_ids(&c->out, "deleted", v, count, true, true);
+	put_ids(&c->out, "already", v, count, false, true);
+	put_ids(&c->out, "missing", v, count, false, false);
 	buf_puts(&c->out, "}");
 out:
 	buf_fini(&args);
 	free(v);
+	return deleted;
 }
 
 /* --- Looking */
@@ -267,42 +269,40 @@ static bool is_in_net(const struct room *r, const struct user *u, const struct i
 	return !u->sessions && address_of_user(r, u, addr, &at_ms) && ip_in_net(addr, net->addr, net->bits);
 }
 
-static bool take_net(struct command *c, struct ip_net *net)
+static bool take_net(struct command *c, const char *text, struct ip_net *net)
 {
-	if (ip_net_parse(c->net, net->addr, &net->bits))
+	if (ip_net_parse(text, net->addr, &net->bits))
 		return true;
 	mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
 	return false;
 }
 
-void moderate_people(struct room *r, struct command *c)
+void moderate_people_in(struct room *r, struct command *c, const char *text, struct command_people *found)
 {
 	struct ip_net net;
 	size_t at = 0;
-	if (!take_net(c, &net))
+	if (!take_net(c, text, &net))
 		return;
 	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
 		if (!u->is_tentative && is_in_net(r, u, &net))
-			(void)command_add(c, u->id, u->name, u->name_len);
+			(void)people_add(found, u->id, u->name, u->name_len);
 	c->status = 200;
 }
 
-void moderate_names(struct room *r, struct command *c)
+void moderate_names(struct room *r, struct command *c, struct command_people *people)
 {
-	for (size_t i = 0; i < c->people_count; i++) {
-		const struct user *u = user_get(&r->users, c->people[i].id);
-		if (u && !c->people[i].name)
-			c->people[i].name = xstrdup(u->name);
+	for (size_t i = 0; i < people->count; i++) {
+		const struct user *u = user_get(&r->users, people->v[i].id);
+		if (u && !people->v[i].name)
+			people->v[i].name = xstrdup(u->name);
 	}
-	c->keep_days = r->settings.keep_addresses;
 	c->status = 200;
 }
 
-void moderate_store_addresses(struct room *r, struct command *c)
+size_t moderate_store_addresses(struct room *r, struct command *c)
 {
-	c->count = addresses_flush(r);
-	c->keep_days = r->settings.keep_addresses;
 	c->status = 200;
+	return addresses_flush(r);
 }
 
 /* One of a list: whom the room knows, or else who left. */
@@ -326,30 +326,30 @@ static bool has_key_part(const struct command_person *p, const char *part)
 	return has;
 }
 
-void moderate_users(struct room *r, struct command *c)
+void moderate_users(struct room *r, struct command *c, const struct user_query *q)
 {
 	struct ip_net net;
-	if (c->net && !take_net(c, &net))
+	if (q->net && !take_net(c, q->net, &net))
 		return;
-	const uint64_t upto = c->people_upto ? c->people_upto : UINT64_MAX;
-	char *key = c->text && *c->text ? name_key(str_of(c->text)) : NULL;
-	size_t n = 0, limit = c->limit > 0 ? (size_t)WC_MIN(c->limit, USERS_PAGE) : USERS_PAGE, at = 0;
-	struct listed *found = xmalloc((r->users.by_id.n + c->people_count + 1) * sizeof(*found));
+	const uint64_t upto = q->left_upto ? q->left_upto : UINT64_MAX;
+	char *key = q->name_part && *q->name_part ? name_key(str_of(q->name_part)) : NULL;
+	size_t n = 0, limit = q->limit > 0 ? (size_t)WC_MIN(q->limit, USERS_PAGE) : USERS_PAGE, at = 0;
+	struct listed *found = xmalloc((r->users.by_id.n + q->left.count + 1) * sizeof(*found));
 	for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
-		if (u->id > c->after && u->id <= upto && (c->all || u->is_online) && !u->is_tentative && (!key || strstr(u->key, key)) &&
-		    (!c->net || is_in_net(r, u, &net)))
+		if (u->id > q->after && u->id <= upto && (q->all || u->is_online) && !u->is_tentative && (!key || strstr(u->key, key)) &&
+		    (!q->net || is_in_net(r, u, &net)))
 			found[n++] = (struct listed){ u->id, u, NULL };
-	for (size_t i = 0; i < c->people_count; i++)
-		if (c->people[i].id > c->after && c->people[i].id <= upto && !user_get(&r->users, c->people[i].id) &&
-		    has_key_part(&c->people[i], key))
-			found[n++] = (struct listed){ c->people[i].id, NULL, &c->people[i] };
+	for (size_t i = 0; i < q->left.count; i++)
+		if (q->left.v[i].id > q->after && q->left.v[i].id <= upto && !user_get(&r->users, q->left.v[i].id) &&
+		    has_key_part(&q->left.v[i], key))
+			found[n++] = (struct listed){ q->left.v[i].id, NULL, &q->left.v[i] };
 	qsort(found, n, sizeof(*found), by_listed_id);
 	c->status = 200;
 	buf_puts(&c->out, "{\"users\":[");
 	for (size_t i = 0; i < WC_MIN(n, limit); i++) {
 		buf_puts(&c->out, i ? "," : "");
 		if (found[i].user)
-			put_whole_user(r, &c->out, found[i].user, c->all);
+			put_whole_user(r, &c->out, found[i].user, q->all);
 		else
 			put_remembered(&c->out, found[i].left);
 	}
@@ -357,9 +357,9 @@ void moderate_users(struct room *r, struct command *c)
 	mod_put_int(&c->out, "online", (int64_t)r->users.online);
 	if (n > limit)
 		mod_put_int(&c->out, "upto", (int64_t)found[limit - 1].id);
-	else if (c->people_upto)
-		mod_put_int(&c->out, "upto", (int64_t)c->people_upto);
-	mod_put_bool(&c->out, "more", n > limit || c->people_upto);
+	else if (q->left_upto)
+		mod_put_int(&c->out, "upto", (int64_t)q->left_upto);
+	mod_put_bool(&c->out, "more", n > limit || q->left_upto);
 	buf_puts(&c->out, "}");
 	free(found);
 	free(key);

@@ -563,29 +563,18 @@ struct order {
 static void order_run(struct room *r, struct command *c)
 {
 	const struct order *o = (const struct order *)c;
-	c->act = o->act;
-	c->user = o->user;
-	c->name = o->name;
-	c->net = o->net;
-	c->text = o->text;
-	c->for_ms = o->for_ms;
-	c->with_ip = o->with_ip;
-	c->force = o->force;
-	c->replace = o->replace;
-	c->id = o->id;
-	c->ids = o->ids;
-	c->id_count = o->id_count;
-	c->seconds = o->seconds;
-	c->level = o->level;
+	const struct sanction_target of = { o->act, o->user, o->name, o->net };
+	const struct sanction_order sanction = { of, o->for_ms, o->with_ip, o->force, o->replace };
+	const struct lockdown_order lockdown = { o->level != LOCKDOWN_OFF, o->level == LOCKDOWN_READ_ONLY, o->for_ms };
 	switch (o->what) {
-	case ORDER_SANCTION: moderate_sanction(r, c); break;
-	case ORDER_PARDON: moderate_pardon(r, c); break;
-	case ORDER_LIST: moderate_sanctions(r, c); break;
-	case ORDER_KICK: moderate_kick(r, c); break;
-	case ORDER_SLOW: moderate_slow(r, c); break;
-	case ORDER_LOCKDOWN: moderate_lockdown(r, c); break;
-	case ORDER_SAY: moderate_say(r, c); break;
-	case ORDER_DELETE: moderate_delete(r, c); break;
+	case ORDER_SANCTION: moderate_sanction(r, c, &sanction); break;
+	case ORDER_PARDON: moderate_pardon(r, c, &of, o->id); break;
+	case ORDER_LIST: moderate_sanctions(r, c, o->act); break;
+	case ORDER_KICK: moderate_kick(r, c, o->user); break;
+	case ORDER_SLOW: moderate_slow(r, c, o->seconds); break;
+	case ORDER_LOCKDOWN: moderate_lockdown(r, c, o->level < 0 ? NULL : &lockdown); break;
+	case ORDER_SAY: moderate_say(r, c, o->text); break;
+	case ORDER_DELETE: (void)moderate_delete(r, c, o->ids, o->id_count, false); break;
 	}
 }
 

@@ -1,10 +1,13 @@
-/* admin_config.c — the verb that shows the settings: those in force, where each came from, and what waits for a restart (see admin/impl.h).
- * Secrets are no settings: a join password and a key are in files, of which the names are shown. Thread: the door's. */
-#include <string.h>
+/* admin_settings.c — the verbs of the settings: config, log-level (see impl.h).
+ *
+ * Shows no secret: a password and a key are in files, and only the names of those are settings. Owns nothing. Threads: the door's and the room's. */
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "admin/impl.h"
 #include "base/logmsg.h"
-#include "wire/encode.h"
+
+/* --- GET /v1/config */
 
 struct listing {
 	struct buf *b;
@@ -17,12 +20,11 @@ static void put_text(struct buf *b, const char *name, const char *value)
 	if (!value)
 		return;
 	buf_printf(b, ",\"%s\":", name);
-	json_str(b, (struct str){ value, strlen(value) });
+	json_str(b, str_of(value));
 }
 
 static void put_setting(void *arg, const struct option_view *v)
 {
-	static const char *const levels[] = { "error", "warn", "info", "debug" };
 	struct listing *l = arg;
 	char origin[4200];
 	const bool is_level = strcmp(v->name, "log-level") == 0 && log_get_level() != l->in_force->log_level;
@@ -30,7 +32,7 @@ static void put_setting(void *arg, const struct option_view *v)
 	buf_printf(l->b, "%s{\"name\":\"%s\"", l->is_next ? "," : "", v->name);
 	l->is_next = true;
 	put_text(l->b, "variable", v->variable);
-	put_text(l->b, "value", is_level ? levels[log_get_level()] : v->text[0]);
+	put_text(l->b, "value", is_level ? log_level_name(log_get_level()) : v->text[0]);
 	if (!v->text[0])
 		put_text(l->b, "unset", v->unset);
 	put_text(l->b, "from",
@@ -53,4 +55,46 @@ void verb_config(struct call *c)
 	put_text(l.b, "file", options_config_path(l.in_force));
 	buf_putc(l.b, '}');
 	call_reply(c);
+}
+
+/* --- GET and POST /v1/log-level */
+
+static char *level_json(enum log_level level)
+{
+	char *json;
+	if (asprintf(&json, "{\"level\":\"%s\"}", log_level_name(level)) < 0)
+		abort();
+	return json;
+}
+
+static void reply_level(struct call *c)
+{
+	char *json = level_json(log_get_level());
+	c->c.status = 200;
+	buf_reset(&c->c.out);
+	buf_puts(&c->c.out, json);
+	free(json);
+	call_reply(c);
+}
+
+void verb_log_level(struct call *c)
+{
+	reply_level(c);
+}
+
+static void level_noted(struct call *c)
+{
+	const enum log_level *level = c->own;
+	log_set_level(*level);
+	reply_level(c);
+}
+
+void verb_log_level_set(struct call *c)
+{
+	enum log_level *level = call_own(c, sizeof(*level), NULL);
+	const char *wanted = arg_str(c, "level");
+	if (wanted && log_level_parse(wanted, level))
+		call_note(c, level_json(*level), level_noted);
+	else
+		call_fail(c, 400, "bad_request", "level is error, warn, info or debug");
 }
