@@ -1,15 +1,15 @@
 # An image with nothing in it but the programs: docker build -t wavechat . && docker run -p 8080:8080 -v wavechat:/data wavechat
 # With programs that were built already, which needs no builder and no network: docker build --target prebuilt -t wavechat .
 #
-# HEALTHCHECK asks over the administrator's socket, which lies with the data; what moves it is to be given as a variable (WAVECHAT_DATA,
-# WAVECHAT_ADMIN_SOCKET), so that wavechatctl finds it as well. Podman keeps a HEALTHCHECK with --format docker alone.
+# HEALTHCHECK asks over the administrator's socket, which lies with the data. Give other places as variables (WAVECHAT_DATA,
+# WAVECHAT_ADMIN_SOCKET), so that wavechatctl finds them as well. Podman keeps a HEALTHCHECK with --format docker alone.
 # Orchestrators ask GET /health from outside.
 
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends make git
 COPY . /src
 WORKDIR /src
-# Whoever builds without .git names the version: --build-arg VERSION=1.0.0
+# A build without .git needs the version: --build-arg VERSION=1.0.0
 ARG VERSION
 RUN make setup && make ${VERSION:+VERSION=$VERSION} build/wavechatd build/wavechatctl && mkdir -m 700 /data && mkdir /image && mkdir -m 1777 /image/tmp
 

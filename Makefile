@@ -260,7 +260,7 @@ build/gen/assets.c: $(EMBED) build/version $(shell find assets 2>/dev/null)
 	@mkdir -p $(@D); echo "  EMBED   assets"
 	$(Q)build/tools/embed assets $@ "$(VERSION)"
 
-# What --licenses prints: LICENSE, and the notices of the packages that are linked in, as they are installed now.
+# The text of --licenses: LICENSE, and the notices of the linked packages as they are installed now.
 build/THIRD-PARTY: tools/notices.sh $(wildcard /var/lib/dpkg/status) | $(CIVETWEB)
 	@mkdir -p $(@D); echo "  NOTICES"
 	$(Q)tools/notices.sh '$(CC)' $(LIBS:-l%=%) >$@.part && mv $@.part $@

@@ -15,7 +15,7 @@ arch=$(dpkg --print-architecture)
 deb_version=$(printf '%s' "$version" | sed 's/-/~/; s/-/./g')
 dpkg --validate-version "$deb_version" >&2
 maintainer='WaveChat maintainers <maintainers@wavechat.invalid>'
-# What is linked in, and its notices; see tools/notices.sh.
+# The notices of the libraries; see tools/notices.sh.
 if grep -q '^===== Not found' build/THIRD-PARTY; then
 	echo "package.sh: build/THIRD-PARTY is not complete: build on Debian, with the libraries from its packages" >&2
 	exit 1

@@ -138,7 +138,7 @@ done <<EOF
 $option_rows
 EOF
 
-# What SIGHUP changes, by the rows and by the page.
+# The options that SIGHUP changes, by the rows and by the page.
 compare "option that SIGHUP changes" core/server/options.c "$(printf '%s\n' "$option_rows" | sed -n 's/^\([a-z-]*\)|.*|live$/\1/p' | words)" "$daemon SIGNALS" \
 	"$(section $daemon SIGNALS | sed -n '/^These take effect/,/^Of the certificate/s/^\.Fl -\([a-z-]*\).*/\1/p' | words)"
 

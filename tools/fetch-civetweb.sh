@@ -94,7 +94,7 @@ private_sources() {
 mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/parts"
 private_sources >"$work/parts/debian.sources"
 [ -s "$work/parts/debian.sources" ] || die "no Debian archive in this machine's apt sources"
-# In a file, because #clear has no form on the command line: the machine's own hooks are none of ours.
+# In a file, because #clear has no form on the command line: the machine's own hooks must not run.
 cat >"$work/apt.conf" <<CONF
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;

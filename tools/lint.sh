@@ -1,6 +1,6 @@
 #!/bin/sh
-# What the compiler of the build does not say: clang's warnings, the layers' rules, the syntax of scripts. Arguments: the
-# compiler's flags. Says what it could not check for want of a tool, and fails for what it found.
+# Checks beyond the build's compiler: clang's warnings, the layers' rules, the syntax of scripts. Arguments: the
+# compiler's flags. Names the checks that lack their tool, and fails for every finding.
 set -u
 failed=0
 complain() {

@@ -2,7 +2,7 @@
 # The prose lint: lists sentences that break the rules of CONTRIBUTING.md, by file and line, and fails for them. Arguments: the files to look at;
 # none: all. `--count` prints a number for each folder instead.
 #
-# In all prose (documents, man pages, comments, --help, the page): no sentence whose subject is "who ..." or "what ...", no "so many".
+# In all prose (documents, man pages, comments of sources, scripts and settings, --help, the page): no sentence whose subject is "who ..." or "what ...", no "so many".
 # In README, --help, the page, and the comment at the top of each C file: no sentence over 25 words.
 # --help is read from the programs in build/, where they are built.
 use strict;
@@ -118,6 +118,14 @@ sub c_source {
 	}
 }
 
+sub hash_comments {
+	my ($file) = @_;
+	my @lines = map { /^\s*#(?!!)\s?(.*)/ || /\s{2,}## (.*)/ ? $1 : '' } split /\n/, slurp($file);
+	# Settings and code that are commented out are no prose.
+	$_ = /^[A-Z_]+=|^\s{3,}|^[a-z]+:|^-{3}/ ? '' : $_ for @lines;
+	blocks($file, \@lines, 0);
+}
+
 sub language {
 	my ($file) = @_;
 	my $line = 0;
@@ -143,12 +151,14 @@ sub help {
 	close $in;
 }
 
-my @files = @ARGV ? @ARGV : grep { -f } (glob('*.md docs/*.md man/*.[1-8] packaging/INSTALL core/*/*.[ch] cmd/*/*.[ch] tools/*.c tools/*/*.[ch] assets/js/base/lang/*.js'));
+my @files = grep { -f } @ARGV ? @ARGV : (glob('*.md docs/*.md man/*.[1-8] packaging/INSTALL core/*/*.[ch] cmd/*/*.[ch] tools/*.c tools/*/*.[ch] assets/js/base/lang/*.js ' .
+	'packaging/* packaging/deb/* tools/*.sh .ci/run Makefile Dockerfile render.yaml'));
 for my $file (@files) {
 	if ($file =~ /\.md$|INSTALL$/) { markdown($file) unless $file eq 'BENCH.md'; }
 	elsif ($file =~ /\.[1-8]$/) { man($file); }
 	elsif ($file =~ /\.[ch]$/) { c_source($file); }
 	elsif ($file =~ /\.js$/) { language($file); }
+	else { hash_comments($file); }
 }
 if (!@ARGV) {
 	help('build/wavechatd', '--help');
