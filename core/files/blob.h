@@ -6,7 +6,7 @@
 #define WC_BLOB_H
 
 #include "base/wc.h"
-#include "store/store.h"
+#include "wire/msg.h"
 
 struct blobs;
 

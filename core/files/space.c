@@ -33,12 +33,12 @@
 #define INODES_LOW_MAX 1000
 
 struct space {
-	_Atomic(const struct options *) o;
 	int dir_fd; /* -1: in memory */
 	pthread_t thread;
 	pthread_mutex_t lock; /* what follows; never held over a call that may wait for a disk */
 	pthread_cond_t moved; /* is_stopping, keeps_reserve */
 	bool is_stopping, is_running, keeps_reserve;
+	struct space_limits limits;
 	struct space_state now;
 	uint64_t unwritten_bytes; /* taken, not on the disk yet */
 	uint64_t disk_inodes, free_inodes;
@@ -58,8 +58,7 @@ struct space {
 static void set_limits(struct space *s)
 {
 	struct space_state *n = &s->now;
-	const struct options *o = s->o;
-	const int bound_mb = o->max_storage_mb, reserve_mb = o->free_reserve_mb;
+	const int bound_mb = s->limits.bound_mb, reserve_mb = s->limits.reserve_mb;
 
 	n->is_bound_given = bound_mb > 0;
 	n->bound_bytes = bound_mb >= 0 ? (uint64_t)bound_mb * MB : WC_MIN(n->disk_bytes / 10, DEFAULT_BOUND_MAX);
@@ -161,7 +160,7 @@ static void measure(struct space *s)
 void space_look(struct space *s, struct space_state *out)
 {
 	pthread_mutex_lock(&s->lock);
-	set_flags(s); /* options may have changed */
+	set_flags(s); /* limits may have changed */
 	*out = s->now;
 	pthread_mutex_unlock(&s->lock);
 }
@@ -432,14 +431,14 @@ static void *space_main(void *arg)
 	return NULL;
 }
 
-int space_start(struct space **out, const char *dir, const struct options *o, char **cause)
+int space_start(struct space **out, const char *dir, struct space_limits limits, char **cause)
 {
 	struct space *s = xcalloc(1, sizeof(*s));
 	pthread_condattr_t attr;
 	int rc;
 
 	*out = NULL;
-	s->o = o;
+	s->limits = limits;
 	s->dir_fd = -1;
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_mutex_init(&s->reserve_lock, NULL);
@@ -469,9 +468,11 @@ int space_start(struct space **out, const char *dir, const struct options *o, ch
 	return 0;
 }
 
-void space_set_options(struct space *s, const struct options *o)
+void space_set_limits(struct space *s, struct space_limits limits)
 {
-	s->o = o;
+	pthread_mutex_lock(&s->lock);
+	s->limits = limits;
+	pthread_mutex_unlock(&s->lock);
 }
 
 void space_keep_reserve(struct space *s)

@@ -6,7 +6,6 @@
 #define WC_SPACE_H
 
 #include "base/wc.h"
-#include "server/options.h"
 
 /* Given up when the disk is full, so that bans, mutes and deletions still commit and the server starts. */
 #define SPACE_RESERVE_FILE "reserve"
@@ -28,11 +27,16 @@ struct space_state {
 	bool has_reserve_file;
 };
 
-/* dir NULL: in memory. o is read at each look, and lives as long. *cause: one line. Thread: main,
- * once the folder is locked. */
-int space_start(struct space **out, const char *dir, const struct options *o, char **cause) WC_MUSTCHECK;
+/* Both in MB; below 0: the default, by the size of the disk. */
+struct space_limits {
+	int bound_mb;   /* that files may take; 0: no bound */
+	int reserve_mb; /* kept free by refusing files */
+};
+
+/* Starts the thread that looks. dir NULL: in memory, no thread. *cause: one line. Thread: main, once the folder is locked. */
+int space_start(struct space **out, const char *dir, struct space_limits limits, char **cause) WC_MUSTCHECK;
 void space_keep_reserve(struct space *s); /* the server has started: from now on the reserve file is made when there is room */
-void space_set_options(struct space *s, const struct options *o); /* other ones from the next look on */
+void space_set_limits(struct space *s, struct space_limits limits); /* in force from the next look on. Thread: main */
 void space_stop(struct space *s); /* ends the thread, frees s. NULL is ignored. Thread: main, last of its users */
 
 void space_look(struct space *s, struct space_state *out); /* the last look; waits for no disk */

@@ -55,6 +55,7 @@ struct server {
 int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
 /* What other options get of the same; -WC_EBAD and *cause: too few descriptors. */
 int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK;
+struct space_limits server_space_limits(const struct options *o);
 struct room_settings server_room_settings(const struct options *o); /* networks are borrowed from o */
 struct hub_opts server_hub_opts(struct server *s);                  /* sets the budget's cap, too */
 void server_http_limits(struct server *s, struct httpd_limits *out);

@@ -9,8 +9,8 @@
 #include "base/logmsg.h"
 #include "base/wc.h"
 #include "net/ipban.h"
+#include "store/store.h" /* enum durability */
 
-enum durability { DURABILITY_NORMAL, DURABILITY_FULL };
 enum sandbox_mode { SANDBOX_ON, SANDBOX_REQUIRE, SANDBOX_OFF };
 
 #define OPTIONS_MAX 96 /* rows of the table */

@@ -141,7 +141,7 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	if (open_store(s, dir, cause) < 0)
 		return -WC_EIO;
 	store_count_start(s->store);
-	if (space_start(&s->space, dir, o, cause) < 0)
+	if (space_start(&s->space, dir, server_space_limits(o), cause) < 0)
 		return -WC_EIO;
 	if (blobs_open(&s->blobs, dir, s->plan->budgets.files, cause) < 0)
 		return -WC_EIO;

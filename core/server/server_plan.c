@@ -109,6 +109,11 @@ struct hub_opts server_hub_opts(struct server *s)
 	};
 }
 
+struct space_limits server_space_limits(const struct options *o)
+{
+	return (struct space_limits){ .bound_mb = o->max_storage_mb, .reserve_mb = o->free_reserve_mb };
+}
+
 struct room_settings server_room_settings(const struct options *o)
 {
 	return (struct room_settings){

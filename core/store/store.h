@@ -6,7 +6,6 @@
 #define WC_STORE_H
 
 #include "base/wc.h"
-#include "server/options.h"
 #include "wire/msg.h"
 
 /* A person with a token. Part 1 guests are not stored. */
@@ -19,6 +18,8 @@ struct identity {
 
 struct store;
 struct store_reader;
+
+enum durability { DURABILITY_NORMAL, DURABILITY_FULL };
 
 /* dir NULL: in memory, gone at exit. Makes the schema, or migrates it (numbered, PRAGMA user_version), inside one transaction.
  * WAL, synchronous NORMAL or FULL (`normal`: survives kill -9 of the process; `full`: also of the machine), mmap off, foreign keys on,

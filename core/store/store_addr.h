@@ -8,6 +8,8 @@
 
 #include "store/store_admin.h"
 
+struct ip_net;
+
 struct address {
 	uint64_t user_id;
 	struct str name, key; /* of the person then; key: name_key() */

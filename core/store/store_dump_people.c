@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/logmsg.h"
+#include "net/ipban.h"
 #include "store/impl.h"
 #include "store/store_addr.h"
 #include "store/store_admin.h"

@@ -10,8 +10,6 @@
 
 struct disk {
 	char *dir;
-	struct options o, later[4]; /* at the start; those that took its place: the thread reads them, so none is changed */
-	size_t later_count;
 	struct space *space;
 	struct blobs *b;
 };
@@ -20,7 +18,7 @@ static void open_disk(struct disk *t)
 {
 	char *cause = NULL;
 
-	if (space_start(&t->space, t->dir, &t->o, &cause) != 0)
+	if (space_start(&t->space, t->dir, (struct space_limits){ .bound_mb = -1, .reserve_mb = 0 }, &cause) != 0)
 		fail_msg("space_start: %s", cause ? cause : "no cause");
 	t->b = open_blobs(t->dir);
 	blobs_set_space(t->b, t->space);
@@ -36,11 +34,7 @@ static void close_disk(struct disk *t)
 /* As at SIGHUP. */
 static void set_bounds(struct disk *t, int max_storage_mb, int free_reserve_mb)
 {
-	assert_true(t->later_count < WC_LEN(t->later));
-	struct options *o = &t->later[t->later_count++];
-
-	*o = (struct options){ .max_storage_mb = max_storage_mb, .free_reserve_mb = free_reserve_mb };
-	space_set_options(t->space, o);
+	space_set_limits(t->space, (struct space_limits){ .bound_mb = max_storage_mb, .reserve_mb = free_reserve_mb });
 }
 
 static int set_up_space(void **state)
@@ -49,7 +43,6 @@ static int set_up_space(void **state)
 
 	log_setup(LOG_ERROR, LOG_TEXT);
 	t->dir = make_dir();
-	t->o = (struct options){ .max_storage_mb = -1, .free_reserve_mb = 0 };
 	open_disk(t);
 	*state = t;
 	return 0;
@@ -123,7 +116,6 @@ static void test_limits(void **state)
 /* Without a space, and in memory, everything is granted. */
 static void test_no_disk(void **state)
 {
-	const struct options o = { .max_storage_mb = 1, .free_reserve_mb = -1 };
 	struct space *s = NULL;
 	struct space_state n;
 	char *cause = NULL;
@@ -131,7 +123,7 @@ static void test_no_disk(void **state)
 	(void)state;
 	assert_int_equal(space_take(NULL, 0, 1 << 30, 1 << 30), 0);
 	assert_false(space_is_full(NULL) || space_is_low(NULL) || space_give_up_reserve(NULL));
-	assert_int_equal(space_start(&s, NULL, &o, &cause), 0);
+	assert_int_equal(space_start(&s, NULL, (struct space_limits){ .bound_mb = 1, .reserve_mb = -1 }, &cause), 0);
 	assert_int_equal(space_take(s, 0, 1 << 30, 1 << 30), 0);
 	space_wrote(s, 1 << 30);
 	space_found_full(s);
