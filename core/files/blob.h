@@ -20,7 +20,18 @@ void blobs_close(struct blobs *b);
 /* From now on what is stored counts there, and is refused as that says (-WC_EFULL, -WC_ESTORAGE). Thread: main, before others use b. */
 struct space;
 void blobs_set_space(struct blobs *b, struct space *s);
-int blobs_check(const char *dir, char **cause) WC_MUSTCHECK; /* would blobs_open do? Changes nothing */
+
+/* --- A look before a start. Makes nothing, cleans nothing, moves nothing. Thread: main. */
+int blobs_check(const char *dir, char **cause) WC_MUSTCHECK; /* would blobs_open succeed? */
+/* Opens what is there of a data folder, for the two functions below and blobs_close alone. *cause: one line. */
+int blobs_look(struct blobs **out, const char *dir, char **cause) WC_MUSTCHECK;
+/* Every file with a blob's name. PENDING: it was on its way into a message; LOST: it lies in DIR/lost. *cause: one line, which names dir. */
+enum blob_look { BLOB_LOOK_STORED, BLOB_LOOK_PENDING, BLOB_LOOK_LOST };
+typedef void (*blob_look_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], enum blob_look where);
+int blobs_look_files(struct blobs *b, const char *dir, blob_look_fn fn, void *arg, char **cause) WC_MUSTCHECK;
+/* Every finished upload that no message has used: its owner, when it was finished, and its bytes. */
+typedef void (*blob_handle_fn)(void *arg, uint64_t identity_id, int64_t at_ms, const uint8_t sha[WC_SHA_BYTES]);
+void blobs_look_handles(struct blobs *b, blob_handle_fn fn, void *arg);
 
 /* A blob put or named for a message stays while the hold on it lasts: until that message is committed or refused. */
 struct blob_hold;

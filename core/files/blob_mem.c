@@ -97,7 +97,7 @@ static int make_room(struct blobs *b, uint64_t more, size_t files)
 		idle = NULL;
 		for (at = &b->mem_uploads; *at; at = &(*at)->next) /* newest first */
 			if ((*at)->part_fd >= 0 && ((*at)->rec.stored || !wants_bytes) &&
-			    !upload_is_active(b, (*at)->rec.identity_id, (*at)->rec.name))
+			    !sending_find(b, (*at)->rec.identity_id, (*at)->rec.name))
 				idle = at;
 		if (unused)
 			drop(b, unused);
@@ -156,7 +156,7 @@ int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SH
 	if (rc)
 		return rc;
 	fd = new_memfd();
-	if (fd < 0 || blob_write_all(fd, data, n, 0) != 0)
+	if (fd < 0 || file_write_all(fd, data, n, 0) != 0)
 		rc = -WC_ESTORAGE;
 	pthread_mutex_lock(&b->lock);
 	b->part_bytes -= cost(n);
@@ -208,14 +208,19 @@ void mem_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 		drop(b, m);
 }
 
-bool mem_settle(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_stored)
+bool mem_is_pending(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
+{
+	const struct mem_blob *m = find(b, sha);
+
+	return m && m->is_pending;
+}
+
+void mem_decide(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 {
 	struct mem_blob *m = find(b, sha);
-	bool was_pending = m && m->is_pending;
 
-	if (m && is_stored)
+	if (m)
 		m->is_pending = false;
-	return was_pending;
 }
 
 int mem_each(struct blobs *b, blob_fn fn, void *arg)
@@ -368,7 +373,7 @@ int mem_record_resume(struct blobs *b, const struct upload_record *rec, int *fd)
 	return *fd >= 0 ? 0 : -WC_ESTORAGE;
 }
 
-int mem_record_wrote(struct blobs *b, const struct upload_record *rec, uint64_t more)
+int mem_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t more)
 {
 	struct mem_upload *u;
 	int rc = -WC_ECLOSED;
@@ -384,6 +389,14 @@ int mem_record_wrote(struct blobs *b, const struct upload_record *rec, uint64_t 
 	}
 	pthread_mutex_unlock(&b->lock);
 	return rc;
+}
+
+/* After a write that failed: of it nothing counts. */
+uint64_t mem_record_came(struct blobs *b, const struct upload_record *rec, int fd)
+{
+	(void)b;
+	(void)fd;
+	return rec->stored;
 }
 
 int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd)

@@ -1,4 +1,4 @@
-/* blob_collect.c — what becomes of blobs that no message stands for: unlinked where the server knows why, else moved to DIR/lost for a day.
+/* collect.c — what becomes of blobs that no message stands for: unlinked where the server knows why, else moved to DIR/lost for a day.
  *
  * Owns no state but what struct blobs keeps for it between two sweeps. Asks the database through struct blob_rows, never with b->lock held: a
  * reader of the database may be waiting for that lock. Thread: a helper's, one at a time.
@@ -73,7 +73,7 @@ static void handles_gather(struct handles *h, struct blobs *b, const struct blob
 {
 	*h = (struct handles){ .rows = rows, .now_ms = real_ms() };
 	blob_holds_each_fresh(b, true);
-	record_each_handle(b, note_handle, h);
+	b->ops->record_each_handle(b, note_handle, h);
 	sha_set_sort(&h->live);
 	sha_set_sort(&h->expired);
 }
@@ -90,38 +90,18 @@ static void handles_fini(struct handles *h, struct blobs *b)
 enum fate { FATE_DONE, FATE_TAKEN, FATE_LATER, FATE_FAILED };
 enum act { ACT_UNLINK, ACT_UNLINK_PENDING, ACT_MOVE };
 
-static bool stat_blob(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], struct stat *st)
-{
-	char path[BLOB_PATH_BYTES];
-
-	blob_path(path, sha);
-	return fstatat(b->blobs_fd, path, st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-static bool is_pending(const struct stat *st)
-{
-	return (st->st_mode & 07777) == BLOB_MODE_PENDING;
-}
-
 static enum fate act_on(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], enum act act, uint64_t *bytes)
 {
 	struct stat st;
 
-	if (b->is_memory) {
-		if (act != ACT_UNLINK_PENDING || mem_settle(b, sha, false))
-			blob_unlink(b, sha);
-		return FATE_DONE;
-	}
-	if (act == ACT_UNLINK) {
-		blob_unlink(b, sha);
-		return FATE_DONE;
-	}
-	if (!stat_blob(b, sha, &st) || (act == ACT_UNLINK_PENDING && !is_pending(&st)))
+	if (act == ACT_UNLINK_PENDING && !b->ops->is_pending(b, sha))
 		return FATE_TAKEN;
-	if (act == ACT_UNLINK_PENDING) {
-		blob_unlink(b, sha);
+	if (act != ACT_MOVE) {
+		b->ops->unlink(b, sha);
 		return FATE_DONE;
 	}
+	if (!blob_stat(b, sha, &st))
+		return FATE_TAKEN;
 	if (lost_take(b, sha, &st) != 0)
 		return FATE_FAILED;
 	*bytes += (uint64_t)st.st_size;
@@ -157,16 +137,8 @@ static enum fate act_if_free(struct blobs *b, const struct blob_rows *rows, cons
 
 static void is_stored(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 {
-	char path[BLOB_PATH_BYTES];
-	struct stat st;
-
 	pthread_mutex_lock(&b->lock);
-	if (b->is_memory) {
-		(void)mem_settle(b, sha, true);
-	} else if (stat_blob(b, sha, &st) && is_pending(&st)) {
-		blob_path(path, sha);
-		blob_is_decided(b, path);
-	}
+	b->ops->decide(b, sha);
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -178,7 +150,7 @@ void blobs_settle(struct blobs *b, const struct blob_rows *rows)
 		next = LIST_NEXT(h, link);
 		if (h->is_upload) {
 			if (h->is_used)
-				record_use(b, h->identity_id, h->name, h->handle);
+				b->ops->record_use(b, h->identity_id, h->name, h->handle);
 		} else if (act_if_free(b, rows, h->sha, ACT_UNLINK_PENDING, NULL) == FATE_TAKEN) {
 			is_stored(b, h->sha);
 		}
@@ -212,12 +184,12 @@ struct sweep {
 static int note_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
 {
 	struct sweep *w = arg;
-	int64_t age_ms = blob_age_ms(st);
+	int64_t age_ms = file_age_ms(st);
 
 	w->out->files++;
 	/* What was put before this start waits for no message. */
 	if (age_ms >= BLOB_GRACE_MS || w->handles.now_ms - age_ms + MTIME_SLACK_MS < w->b->opened_ms)
-		sha_set_add(is_pending(st) ? &w->pending : &w->old, sha);
+		sha_set_add(blob_mode_is_pending(st) ? &w->pending : &w->old, sha);
 	return 0;
 }
 
@@ -340,7 +312,7 @@ static bool is_dead_record(void *arg, const struct upload_record *rec)
 
 	if (w->handles.now_ms - rec->at_ms <= UPLOAD_LIFE_MS)
 		return false;
-	return rec->is_done ? rec->is_used || !w->keeps_handles : !upload_is_active(w->b, rec->identity_id, rec->name);
+	return rec->is_done ? rec->is_used || !w->keeps_handles : !sending_find(w->b, rec->identity_id, rec->name);
 }
 
 /* --- The end of what was lost. */
@@ -364,7 +336,7 @@ static int purge_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct st
 {
 	const struct purge *p = arg;
 	struct blobs *b = p->w->b;
-	int64_t age_ms = blob_age_ms(st);
+	int64_t age_ms = file_age_ms(st);
 	char name[2 * WC_SHA_BYTES + 1];
 
 	wc_hex(name, sha, WC_SHA_BYTES);
@@ -411,7 +383,7 @@ static int sweep_in_memory(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t 
 	int needed = is_needed(w, sha);
 
 	w->out->files++;
-	mem_mark_used(w->b, sha, needed != 0);
+	w->b->ops->mark_used(w->b, sha, needed != 0);
 	if (needed == 0 && age_ms >= BLOB_GRACE_MS && act_if_free(w->b, w->rows, sha, ACT_UNLINK, NULL) == FATE_DONE) {
 		w->out->removed++;
 		w->out->removed_bytes += size;
@@ -425,11 +397,11 @@ void blobs_sweep(struct blobs *b, const struct blob_rows *rows, bool accepts, st
 
 	*out = (struct blob_sweep){ 0 };
 	handles_gather(&w.handles, b, rows);
-	if (b->is_memory)
-		(void)blobs_each(b, sweep_in_memory, &w);
-	else
+	if (b->ops->keeps_lost)
 		sweep_disk(&w, accepts);
-	record_sweep(b, is_dead_record, &w);
+	else
+		(void)b->ops->each(b, sweep_in_memory, &w);
+	b->ops->record_sweep(b, is_dead_record, &w);
 	handles_fini(&w.handles, b);
 	free(w.old.sha);
 	free(w.pending.sha);

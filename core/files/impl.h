@@ -1,6 +1,8 @@
-/* impl.h — what blob.c (blobs on disk), blob_mem.c (all of it in memory), blob_hold.c (blobs under way into a message), blob_collect.c
- * (what goes, and when), lost.c (DIR/lost), orphan.c (the look before a start), upload.c (uploads) and upload_disk.c (their state on disk)
- * share. Nobody else includes it. */
+/* impl.h — what the units of files/ share, from the bottom up: file_io.c (steps on files), sending.c (who sends an upload), blob_hold.c (blobs
+ * on their way into a message), blob_shelf.c (DIR/blobs), lost.c (DIR/lost), blob_disk.c and upload_disk.c (blobs and uploads on disk),
+ * blob_mem.c (both in memory), collect.c (removal), blob.c and upload.c (the public functions), blob_look.c (the look before a start).
+ *
+ * Included by files/ and its unit tests alone. */
 #ifndef WC_BLOB_IMPL_H
 #define WC_BLOB_IMPL_H
 
@@ -24,6 +26,7 @@
 #define BLOB_MODE 0600
 #define LOST_LIFE_MS (24 * 3600 * 1000LL)
 #define UPLOAD_LIFE_MS ((int64_t)WC_UPLOAD_HOURS * 3600 * 1000)
+#define MEM_FILES_MAX 1000   /* each blob holds a descriptor, and connections need theirs */
 #define UPLOAD_NAME_BYTES 15 /* with 16 random bytes behind it, in hex, it fits a handle */
 
 /* What is kept of an upload. name: out of identity and key, so that nothing of the client's own ever becomes a file's name. */
@@ -54,6 +57,13 @@ struct mem_upload {
 	int part_fd; /* -1 when done */
 };
 
+/* An upload that is being sent. Its names never change while it is listed: others compare them under b->lock. */
+struct sending {
+	struct sending *next;
+	uint64_t identity_id;
+	uint8_t name[UPLOAD_NAME_BYTES];
+};
+
 /* One message under way with a blob, or an upload that was finished since the handles were last gathered. */
 struct blob_hold {
 	LIST_ENTRY(blob_hold) link; /* b->held, then b->ended */
@@ -67,14 +77,50 @@ struct blob_hold {
 	enum { FRESH_NOT, FRESH_NEW, FRESH_SEEN } fresh; /* of an upload: its record exists, and the next gathering will see it */
 };
 
+/* Blobs and uploads in one kind of place. Each function takes b->lock itself unless it says "locked": then its caller holds it. Names and errors
+ * are those of blob.h. */
+struct blob_ops {
+	bool keeps_lost; /* what nothing explains goes to DIR/lost; else nothing can be lost, for the database ends with the files */
+	int (*put)(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending);
+	int (*get)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size);
+	int (*touch)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES],
+	             uint64_t *size);                                         /* if it is there, it counts as put now; or -WC_ENOENT */
+	void (*unlink)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);     /* locked */
+	bool (*is_pending)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* put for a message that is not decided; locked */
+	void (*decide)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);     /* its message is committed: no longer pending; locked */
+	int (*each)(struct blobs *b, blob_fn fn, void *arg);
+	void (*mark_used)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES],
+	                  bool is_used); /* NULL unless room is made by dropping what is not used */
+
+	/* The state of uploads, by (identity, name). A caller that changes a record is its only user, which upload.c sees to; record_load may be
+	 * called by anyone at any time. */
+	int (*record_load)(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out);
+	int (*record_count_open)(struct blobs *b, uint64_t identity_id);
+	/* A new upload, empty, in place of what was there under that name. *fd is its part, for reading and writing; the caller closes it. */
+	int (*record_create)(struct blobs *b, const struct upload_record *rec, int *fd);
+	int (*record_resume)(struct blobs *b, const struct upload_record *rec, int *fd);
+	int (*record_grow)(struct blobs *b, const struct upload_record *rec,
+	                   uint64_t more);                                                 /* before `more` bytes are written to the part */
+	uint64_t (*record_came)(struct blobs *b, const struct upload_record *rec, int fd); /* after a write failed: bytes that are there */
+	/* The part is whole: it becomes the blob, and the record says so. On failure the upload is as it was. fd is the part, synced by this. */
+	int (*record_finish)(struct blobs *b, const struct upload_record *rec, int fd);
+	void (*record_use)(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES],
+	                   const char *handle); /* a message was committed with this handle */
+	/* Every record that is done and not used: only those keep a blob. */
+	void (*record_each_handle)(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+	/* Every record; those for which fn says true are removed with their parts. fn is called with the lock held. */
+	void (*record_sweep)(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
+};
+
 struct blobs {
-	bool is_memory, is_look; /* is_look: opened by blobs_look, nothing may change */
-	pthread_mutex_t lock;    /* names in the directories, `active`, and all of the memory kind. Never held over an fsync */
+	const struct blob_ops *ops;
+	bool is_look;         /* opened by blobs_look: nothing may change */
+	pthread_mutex_t lock; /* names in the directories, `sending`, and all of the memory kind. Never held over an fsync */
 	_Atomic uint64_t bytes;
 	struct space *space;         /* NULL: nothing is bounded */
 	uint64_t cost_at_open;       /* of blobs and parts, as space_cost has it; until there is a space */
 	pthread_mutex_t create_lock; /* counting the open uploads of an identity and adding one is one step; taken before `lock` */
-	struct upload *active;
+	struct sending *sending;
 	/* blob_hold.c. Taken after `lock`, or alone; held for a few instructions */
 	pthread_mutex_t holds_lock;
 	LIST_HEAD(, blob_hold) held, ended;
@@ -97,15 +143,25 @@ struct blobs {
 	struct mem_upload *mem_uploads;
 };
 
-void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES]);
-/* Every file in DIR/blobs with a blob's name; fn non-zero stops. -WC_ESTORAGE with errno: some cannot be read. */
-int blob_walk(struct blobs *b, int (*fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st), void *arg);
-int64_t blob_age_ms(const struct stat *st);
-DIR *blob_open_dir(int dir_fd, const char *name); /* not through a symbolic link; NULL and errno */
-/* Opens what is in DIR for a look: makes nothing, cleans nothing. -1 in place of a folder that is missing. */
-int blobs_look(struct blobs **out, const char *dir, char **cause) WC_MUSTCHECK;
+typedef int (*stat_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st); /* non-zero ends the walk */
 
-/* blob_hold.c. rec: NULL, or the record of the handle by which the blob was named. */
+/* --- file_io.c. Thread: any that may wait for a disk. */
+#define FILE_TMP_BYTES (2 * 15 + 1)
+int file_write_all(int fd, const void *data, size_t n, uint64_t offset) WC_MUSTCHECK; /* all of it, or -1 with errno */
+int file_hash(int fd, uint64_t size, uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK; /* of the first size bytes; -WC_ESTORAGE, -WC_ENOMEM */
+int file_sync_dir(int dir_fd, const char *name) WC_MUSTCHECK;                 /* -1 with errno */
+DIR *file_open_dir(int dir_fd, const char *name);                             /* not through a symbolic link; NULL and errno */
+void file_tmp_name(char out[FILE_TMP_BYTES]);                                 /* random */
+int64_t file_age_ms(const struct stat *st);                                   /* since it was last written or touched */
+int file_failed(const char *step);                                            /* logs errno; returns -WC_ESTORAGE */
+
+/* --- sending.c. With b->lock held. */
+struct sending *sending_find(const struct blobs *b, uint64_t identity_id,
+                             const uint8_t name[UPLOAD_NAME_BYTES]); /* NULL: nobody sends it */
+void sending_add(struct blobs *b, struct sending *s);
+void sending_remove(struct blobs *b, const struct sending *s); /* if it is listed */
+
+/* --- blob_hold.c. rec: NULL, or the record of the handle by which the blob was named. */
 struct blob_hold *blob_hold_new(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct upload_record *rec);
 void blob_hold_drop(struct blob_hold *h);  /* nothing came of it: the collector need not look */
 void blob_hold_fresh(struct blob_hold *h); /* of an upload that is finished: the hold lasts until its handle was gathered */
@@ -116,7 +172,20 @@ struct blob_hold *blob_holds_ended(struct blobs *b); /* all whose message is dec
 bool blob_is_held(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *moves);
 void blob_holds_close(struct blobs *b);
 
-/* lost.c. Thread: helper, but lost_return_one: any. */
+/* --- blob_shelf.c */
+void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES]);
+bool blob_stat(const struct blobs *b, const uint8_t sha[WC_SHA_BYTES], struct stat *st);
+bool blob_mode_is_pending(const struct stat *st);
+void blob_set_decided(const struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
+/* What counted as `had` bytes counts as `size`; 0: nothing. With the lock held, or at start. */
+void blob_count(struct blobs *b, uint64_t had, uint64_t size);
+/* Every file in DIR/blobs with a blob's name. -WC_ESTORAGE with errno: some cannot be read. */
+int blob_walk(const struct blobs *b, stat_fn fn, void *arg) WC_MUSTCHECK;
+int blob_walk_sizes(struct blobs *b, blob_fn fn, void *arg);
+int blob_cause_folder(const char *dir, const char *name, char **cause); /* DIR/name cannot be used, as errno says; -WC_ESTORAGE */
+int blob_cause_unreadable(const char *dir, char **cause);               /* DIR/blobs */
+
+/* --- lost.c. Thread: helper, but lost_return_one: any. */
 /* Moves a blob to DIR/lost, its day counted from now. -WC_ESTORAGE with errno. With the lock held. */
 int lost_take(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct stat *st) WC_MUSTCHECK;
 /* If the blob lies in DIR/lost, it is a blob again. With the lock held. */
@@ -124,63 +193,54 @@ bool lost_return_one(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
 void lost_forget(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* the same bytes are a blob again: with the lock held */
 void lost_open(struct blobs *b);
 /* Each file there; fn non-zero stops. */
-int lost_walk(struct blobs *b, int (*fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st), void *arg);
+int lost_walk(struct blobs *b, stat_fn fn, void *arg);
 
-/* On disk, what counted as `had` bytes counts as `size`; 0: nothing. With the lock held, or at start. */
-void blob_count(struct blobs *b, uint64_t had, uint64_t size);
-/* Any whole write, or -1 with errno. */
-int blob_write_all(int fd, const void *data, size_t n, uint64_t offset);
-void blob_tmp_name(char out[2 * UPLOAD_NAME_BYTES + 1]);
-/* Moves a synced file to its place as a blob, or drops it if the blob is there. Blobs of both kinds count as put now. The file
+/* --- blob_disk.c. See struct blob_ops. */
+int disk_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending) WC_MUSTCHECK;
+int disk_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+int disk_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
+void disk_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
+bool disk_is_pending(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
+void disk_decide(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
+/* Moves a synced file to its place as a blob, in place of an older one with the same bytes. Blobs of both kinds count as put now. The file
  * counts already (blob_count, space_take) and goes on counting, as the blob. */
 int blob_adopt_file(struct blobs *b, int dir_fd, const char *name, const uint8_t sha[WC_SHA_BYTES], uint64_t size) WC_MUSTCHECK;
-void blob_is_decided(struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
-void blob_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);      /* with the lock held */
-/* Is it there? Then it counts as put now. */
-int blob_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
 
-#define MEM_FILES_MAX 1000 /* each blob holds a descriptor, and connections need theirs */
+/* --- upload_disk.c. See struct blob_ops. */
+int disk_record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out) WC_MUSTCHECK;
+int disk_record_count_open(struct blobs *b, uint64_t identity_id);
+int disk_record_create(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
+int disk_record_resume(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
+int disk_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t more) WC_MUSTCHECK;
+uint64_t disk_record_came(struct blobs *b, const struct upload_record *rec, int fd);
+int disk_record_finish(struct blobs *b, const struct upload_record *rec, int fd) WC_MUSTCHECK;
+void disk_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
+void disk_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+void disk_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
+void disk_record_recover(struct blobs *b); /* at start: finishes or undoes what a crash left half done */
 
-/* blob_mem.c. Each takes the lock itself. */
+/* --- blob_mem.c. See struct blob_ops. */
 int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending) WC_MUSTCHECK;
 int mem_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
 int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
-void mem_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* with the lock held */
-bool mem_settle(struct blobs *b, const uint8_t sha[WC_SHA_BYTES],
-                bool is_stored); /* with the lock held: was it pending? Stored: no longer */
+void mem_unlink(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
+bool mem_is_pending(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
+void mem_decide(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);
 int mem_each(struct blobs *b, blob_fn fn, void *arg);
 void mem_mark_used(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], bool is_used);
 void mem_close(struct blobs *b);
-
-/* The state of uploads, by (identity, name): on disk and in memory alike. A caller that changes one is its only user (upload.c sees to
- * it); record_load may be called by anyone at any time. */
-int record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out) WC_MUSTCHECK;
-int record_count_open(struct blobs *b, uint64_t identity_id);
-/* A new upload, empty; what was there under that name is gone. *fd is its part, open for reading and writing; the caller closes it. */
-int record_create(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
-int record_resume(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
-/* The part is whole: it becomes the blob, and the record says so. On failure the upload is as it was. fd is the part (synced by this). */
-int record_finish(struct blobs *b, const struct upload_record *rec, int fd) WC_MUSTCHECK;
-/* A message was committed with this handle. */
-void record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
-/* Every record that is done and not used: only those keep a blob. */
-void record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
-/* Every record; those for which fn says true are removed with their parts. fn is called with the lock held. */
-void record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
-void record_recover(struct blobs *b); /* at start: mends what a crash left half done */
-
+int mem_record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out) WC_MUSTCHECK;
+int mem_record_count_open(struct blobs *b, uint64_t identity_id);
+int mem_record_create(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
+int mem_record_resume(struct blobs *b, const struct upload_record *rec, int *fd) WC_MUSTCHECK;
+int mem_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t more) WC_MUSTCHECK;
+uint64_t mem_record_came(struct blobs *b, const struct upload_record *rec, int fd);
+int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd) WC_MUSTCHECK;
 void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
 void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
-int mem_record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out);
-int mem_record_count_open(struct blobs *b, uint64_t identity_id);
-int mem_record_create(struct blobs *b, const struct upload_record *rec, int *fd);
-int mem_record_resume(struct blobs *b, const struct upload_record *rec, int *fd);
-int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd);
-/* Before `more` bytes are written to a part: makes room for them and counts them. */
-int mem_record_wrote(struct blobs *b, const struct upload_record *rec, uint64_t more) WC_MUSTCHECK;
 void mem_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 
-/* Is somebody sending it? With the lock held. */
-bool upload_is_active(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES]);
+/* --- blob.c */
+struct blobs *blobs_new(bool is_memory); /* nothing is open yet */
 
 #endif

@@ -1,6 +1,6 @@
 /* lost.c — DIR/lost: files that nothing explains, kept there for a day in case the database that knows them comes back.
  *
- * Owns DIR/lost (mode 0700, flat, each file under its hash) and the count of what lies in it. Decides nothing: blob_collect.c says what goes
+ * Owns DIR/lost (mode 0700, flat, each file under its hash) and the count of what lies in it. Decides nothing: collect.c says what goes
  * in and out. A file's time says when it came. Thread: any but room and I/O, with b->lock held but where it says otherwise. */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,9 +43,9 @@ void lost_open(struct blobs *b)
 		         strerror(errno));
 }
 
-int lost_walk(struct blobs *b, int (*fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st), void *arg)
+int lost_walk(struct blobs *b, stat_fn fn, void *arg)
 {
-	DIR *d = b->lost_fd >= 0 ? blob_open_dir(b->lost_fd, ".") : NULL;
+	DIR *d = b->lost_fd >= 0 ? file_open_dir(b->lost_fd, ".") : NULL;
 	uint8_t sha[WC_SHA_BYTES];
 	struct dirent *e;
 	struct stat st;
@@ -93,7 +93,7 @@ bool lost_return_one(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 	char path[BLOB_PATH_BYTES], name[LOST_NAME_BYTES];
 	struct stat st, there;
 
-	if (b->is_memory || b->is_look || b->lost_fd < 0)
+	if (b->is_look || b->lost_fd < 0)
 		return false;
 	wc_hex(name, sha, WC_SHA_BYTES);
 	if (fstatat(b->lost_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode))
@@ -108,7 +108,7 @@ bool lost_return_one(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 		log_warn("blob", "step=return error=\"%s\"", strerror(errno));
 		return false;
 	}
-	blob_is_decided(b, path);
+	blob_set_decided(b, path);
 	atomic_fetch_add(&b->bytes, (uint64_t)st.st_size);
 	counted(b, &st, false);
 	return true;

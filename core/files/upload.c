@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/evp.h>
@@ -16,36 +15,18 @@
 #define HANDLE_RANDOM_BYTES 16
 
 struct upload {
+	struct sending sending; /* first: what b->sending lists is this upload */
 	struct blobs *b;
-	struct upload *next;      /* b->active; b->lock */
-	int refs;                 /* its owner, and who is taking it over; b->lock */
-	pthread_mutex_t lock;     /* the rest; held while bytes are written, and through begin and finish */
-	bool is_taken;            /* somebody else sends this upload now */
-	bool is_counted;          /* all of its size is set aside (space.h); else what is stored counts */
-	struct upload_record rec; /* who and which never change after upload_begin lists it: others compare them under b->lock */
+	int refs;             /* its owner, and who is taking it over; b->lock */
+	pthread_mutex_t lock; /* the rest; held while bytes are written, and through begin and finish */
+	bool is_taken;        /* somebody else sends this upload now */
+	bool is_counted;      /* all of its size is set aside (space.h); else what is stored counts */
+	struct upload_record rec;
 	int fd;
 	EVP_MD_CTX *md; /* of all that was written; NULL: some of it was written before, hash at the end */
 };
 
 /* --- Who is sending. */
-
-bool upload_is_active(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES])
-{
-	for (struct upload *u = b->active; u; u = u->next)
-		if (u->rec.identity_id == identity_id && memcmp(u->rec.name, name, UPLOAD_NAME_BYTES) == 0)
-			return true;
-	return false;
-}
-
-static void unlist(struct blobs *b, const struct upload *u)
-{
-	for (struct upload **at = &b->active; *at; at = &(*at)->next) {
-		if (*at == u) {
-			*at = u->next;
-			return;
-		}
-	}
-}
 
 static void unref(struct upload *u)
 {
@@ -78,7 +59,7 @@ static void release(struct upload *u)
 static void let_go(struct upload *u)
 {
 	pthread_mutex_lock(&u->b->lock);
-	unlist(u->b, u);
+	sending_remove(u->b, &u->sending);
 	pthread_mutex_unlock(&u->b->lock);
 	unref(u);
 }
@@ -90,15 +71,12 @@ static void take_over(struct blobs *b, struct upload *u)
 	struct upload *old;
 
 	pthread_mutex_lock(&b->lock);
-	for (old = b->active; old; old = old->next)
-		if (old->rec.identity_id == u->rec.identity_id && memcmp(old->rec.name, u->rec.name, UPLOAD_NAME_BYTES) == 0)
-			break;
+	old = (struct upload *)sending_find(b, u->rec.identity_id, u->rec.name);
 	if (old) {
 		old->refs++;
-		unlist(b, old);
+		sending_remove(b, &old->sending);
 	}
-	u->next = b->active;
-	b->active = u;
+	sending_add(b, &u->sending);
 	pthread_mutex_unlock(&b->lock);
 	if (!old)
 		return;
@@ -151,7 +129,7 @@ static bool is_good(struct blobs *b, const struct upload_record *rec)
 {
 	uint64_t size;
 
-	return rec->is_done && real_ms() - rec->at_ms <= UPLOAD_LIFE_MS && blob_touch(b, rec->sha, &size) == 0 && size == rec->size;
+	return rec->is_done && real_ms() - rec->at_ms <= UPLOAD_LIFE_MS && b->ops->touch(b, rec->sha, &size) == 0 && size == rec->size;
 }
 
 /* --- Beginning. */
@@ -163,12 +141,12 @@ static int start_over(struct upload *u, bool is_new, uint64_t had)
 	int rc = 0;
 
 	pthread_mutex_lock(&b->create_lock);
-	if (is_new && record_count_open(b, u->rec.identity_id) >= WC_UPLOADS_OPEN)
+	if (is_new && b->ops->record_count_open(b, u->rec.identity_id) >= WC_UPLOADS_OPEN)
 		rc = -WC_ETOOBIG;
 	if (rc == 0)
 		rc = space_take(b->space, had, u->rec.size, u->rec.size);
 	if (rc == 0) {
-		rc = record_create(b, &u->rec, &u->fd);
+		rc = b->ops->record_create(b, &u->rec, &u->fd);
 		u->is_counted = true;
 	}
 	pthread_mutex_unlock(&b->create_lock);
@@ -184,28 +162,17 @@ static int start_over(struct upload *u, bool is_new, uint64_t had)
 	return 0;
 }
 
-/* What is on record, but for what says whose it is: see struct upload. */
-static void take_record(struct upload *u, const struct upload_record *was)
-{
-	u->rec.size = was->size;
-	u->rec.stored = was->stored;
-	u->rec.at_ms = was->at_ms;
-	u->rec.is_done = was->is_done;
-	memcpy(u->rec.sha, was->sha, sizeof(u->rec.sha));
-	memcpy(u->rec.handle, was->handle, sizeof(u->rec.handle));
-}
-
 /* 0 with u->fd open, or complete (u->rec.is_done), or -WC_E… */
 static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload_state *state)
 {
 	struct upload_record was;
-	int rc = record_load(u->b, u->rec.identity_id, u->rec.name, &was);
+	int rc = u->b->ops->record_load(u->b, u->rec.identity_id, u->rec.name, &was);
 	bool is_there = rc == 0, is_open = is_there && !was.is_done;
 
 	if (rc && rc != -WC_ENOENT)
 		return rc;
 	if (is_there && was.size == size && is_good(u->b, &was)) {
-		take_record(u, &was);
+		u->rec = was;
 		return 0;
 	}
 	if (offset == 0)
@@ -219,9 +186,9 @@ static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload
 	rc = space_take(u->b->space, was.stored, size, size - was.stored);
 	if (rc)
 		return rc;
-	take_record(u, &was);
+	u->rec = was;
 	u->is_counted = true;
-	rc = record_resume(u->b, &u->rec, &u->fd);
+	rc = u->b->ops->record_resume(u->b, &u->rec, &u->fd);
 	if (rc)
 		release(u);
 	return rc;
@@ -246,6 +213,8 @@ int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t
 		unref(u);
 		return rc;
 	}
+	u->sending.identity_id = identity_id;
+	memcpy(u->sending.name, u->rec.name, UPLOAD_NAME_BYTES);
 	pthread_mutex_lock(&u->lock);
 	take_over(b, u);
 	rc = begin(u, size, offset, state);
@@ -263,8 +232,7 @@ int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t
 
 static int write_locked(struct upload *u, const void *data, size_t n)
 {
-	struct stat st;
-	uint64_t was;
+	uint64_t came;
 	int rc;
 
 	if (u->is_taken)
@@ -273,16 +241,15 @@ static int write_locked(struct upload *u, const void *data, size_t n)
 		return -WC_ESTORAGE;
 	if (n > u->rec.size - u->rec.stored)
 		return -WC_ETOOBIG;
-	if (u->b->is_memory && (rc = mem_record_wrote(u->b, &u->rec, n)) != 0)
+	rc = u->b->ops->record_grow(u->b, &u->rec, n);
+	if (rc)
 		return rc;
-	if (blob_write_all(u->fd, data, n, u->rec.stored) != 0) {
+	if (file_write_all(u->fd, data, n, u->rec.stored) != 0) {
 		log_warn("blob", "step=upload error=\"%s\"", strerror(errno));
 		/* A full disk takes a part of a write: what came stays, and the next one goes on from there. */
-		if (!u->b->is_memory && fstat(u->fd, &st) == 0) {
-			was = u->rec.stored;
-			u->rec.stored = WC_MIN(WC_MAX((uint64_t)st.st_size, was), u->rec.size);
-			space_wrote(u->b->space, u->rec.stored - was);
-		}
+		came = u->b->ops->record_came(u->b, &u->rec, u->fd);
+		space_wrote(u->b->space, came - u->rec.stored);
+		u->rec.stored = came;
 		EVP_MD_CTX_free(u->md);
 		u->md = NULL;
 		return -WC_ESTORAGE;
@@ -318,34 +285,6 @@ void upload_suspend(struct upload *u)
 
 /* --- The end. */
 
-static int hash_file(int fd, uint64_t size, uint8_t sha[WC_SHA_BYTES])
-{
-	enum { PIECE = 128 * 1024 };
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	uint8_t *piece = malloc(PIECE);
-	uint64_t at = 0;
-	int rc = -WC_ENOMEM;
-
-	if (!md || !piece || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
-		goto out;
-	rc = -WC_ESTORAGE;
-	while (at < size) {
-		ssize_t n = pread(fd, piece, (size_t)WC_MIN((uint64_t)PIECE, size - at), (off_t)at);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0 || EVP_DigestUpdate(md, piece, (size_t)n) != 1)
-			goto out;
-		at += (uint64_t)n;
-	}
-	if (EVP_DigestFinal_ex(md, sha, NULL) == 1)
-		rc = 0;
-out:
-	EVP_MD_CTX_free(md);
-	free(piece);
-	return rc;
-}
-
 static int finish_locked(struct upload *u, struct upload_state *state)
 {
 	struct upload_record rec = u->rec;
@@ -358,14 +297,14 @@ static int finish_locked(struct upload *u, struct upload_state *state)
 		state_of(&rec, state);
 		return -WC_ECONFLICT;
 	}
-	rc = u->md ? (EVP_DigestFinal_ex(u->md, rec.sha, NULL) == 1 ? 0 : -WC_ENOMEM) : hash_file(u->fd, rec.size, rec.sha);
+	rc = u->md ? (EVP_DigestFinal_ex(u->md, rec.sha, NULL) == 1 ? 0 : -WC_ENOMEM) : file_hash(u->fd, rec.size, rec.sha);
 	if (rc)
 		return rc;
 	make_handle(&rec);
 	rec.is_done = true;
 	rec.at_ms = real_ms();
 	hold = blob_hold_new(u->b, rec.sha, NULL);
-	rc = record_finish(u->b, &rec, u->fd);
+	rc = u->b->ops->record_finish(u->b, &rec, u->fd);
 	if (rc) {
 		blob_hold_drop(hold);
 		return rc;
@@ -398,7 +337,7 @@ static bool is_being_finished(struct blobs *b, const struct upload_record *rec)
 	bool is_active;
 
 	pthread_mutex_lock(&b->lock);
-	is_active = upload_is_active(b, rec->identity_id, rec->name);
+	is_active = sending_find(b, rec->identity_id, rec->name) != NULL;
 	pthread_mutex_unlock(&b->lock);
 	return is_active;
 }
@@ -411,7 +350,7 @@ int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct up
 
 	memset(state, 0, sizeof(*state));
 	if (rc == 0)
-		rc = record_load(b, identity_id, name, &rec);
+		rc = b->ops->record_load(b, identity_id, name, &rec);
 	if (rc == 0 && rec.is_done && !is_good(b, &rec)) {
 		if (is_being_finished(b, &rec)) {
 			rec.is_done = false;
@@ -436,7 +375,7 @@ int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle
 	if (wc_unhex(bytes, sizeof(bytes), handle) != 0)
 		return -WC_ENOENT;
 	/* The name leads to the record, the random rest proves that the asker was given the handle, the folder that it is theirs. */
-	rc = record_load(b, identity_id, bytes, &rec);
+	rc = b->ops->record_load(b, identity_id, bytes, &rec);
 	if (rc)
 		return rc;
 	if (!rec.is_done || handle.len != strlen(rec.handle) || !wc_equal_ct(rec.handle, handle.p, handle.len))

@@ -5,7 +5,7 @@
  *
  * The end of an upload, and what a kill leaves after each step:
  *   sync .part            an upload to go on with (all bytes there: it is finished again)
- *   rename .done in       finished; record_recover moves the part at the next start
+ *   rename .done in       finished; disk_record_recover moves the part at the next start
  *   move .part to blobs   finished
  *   unlink .open          finished
  *   rename .done to .used, after a message with its handle was committed: it keeps the blob no longer
@@ -37,17 +37,11 @@ static void make_path(char out[PATH_BYTES], uint64_t identity_id, const uint8_t 
 	snprintf(out, PATH_BYTES, "%016llx/%s.%s", (unsigned long long)identity_id, hex, kind);
 }
 
-static int storage_failed(const char *step)
-{
-	log_warn("blob", "step=%s error=\"%s\"", step, strerror(errno));
-	return -WC_ESTORAGE;
-}
-
 /* --- A record as text. */
 
 static int write_record(struct blobs *b, const struct upload_record *rec, const char *kind)
 {
-	char text[256], sha[2 * WC_SHA_BYTES + 1], path[PATH_BYTES], tmp[2 * UPLOAD_NAME_BYTES + 1];
+	char text[256], sha[2 * WC_SHA_BYTES + 1], path[PATH_BYTES], tmp[FILE_TMP_BYTES];
 	int n, fd, rc = -1;
 
 	wc_hex(sha, rec->sha, WC_SHA_BYTES);
@@ -56,11 +50,11 @@ static int write_record(struct blobs *b, const struct upload_record *rec, const 
 	             rec->is_done ? rec->handle : "-");
 	WC_ASSERT(n > 0 && (size_t)n < sizeof(text));
 	make_path(path, rec->identity_id, rec->name, kind);
-	blob_tmp_name(tmp);
+	file_tmp_name(tmp);
 	fd = openat(b->tmp_fd, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	if (blob_write_all(fd, text, (size_t)n, 0) == 0 && (!rec->is_done || fsync(fd) == 0) &&
+	if (file_write_all(fd, text, (size_t)n, 0) == 0 && (!rec->is_done || fsync(fd) == 0) &&
 	    renameat(b->tmp_fd, tmp, b->uploads_fd, path) == 0)
 		rc = 0;
 	n = errno;
@@ -83,11 +77,11 @@ static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name
 	make_path(path, identity_id, name, kind);
 	fd = openat(b->uploads_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	if (fd < 0)
-		return errno == ENOENT ? -WC_ENOENT : storage_failed("read_upload");
+		return errno == ENOENT ? -WC_ENOENT : file_failed("read_upload");
 	n = pread(fd, text, sizeof(text) - 1, 0);
 	close(fd);
 	if (n < 0)
-		return storage_failed("read_upload");
+		return file_failed("read_upload");
 	text[n] = '\0';
 	memset(rec, 0, sizeof(*rec));
 	/* One that was damaged counts as absent: the client starts over. */
@@ -119,14 +113,12 @@ static int read_done(struct blobs *b, uint64_t identity_id, const uint8_t name[U
 
 /* --- By name. */
 
-int record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out)
+int disk_record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out)
 {
 	char path[PATH_BYTES];
 	struct stat st;
 	int rc;
 
-	if (b->is_memory)
-		return mem_record_load(b, identity_id, name, out);
 	rc = read_done(b, identity_id, name, out);
 	if (rc == -WC_ENOENT) {
 		rc = read_record(b, identity_id, name, "open", out);
@@ -143,16 +135,6 @@ int record_load(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD
 	return rc;
 }
 
-static DIR *open_folder(struct blobs *b, const char *name)
-{
-	int fd = openat(b->uploads_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
-
-	if (fd >= 0 && !d)
-		close(fd);
-	return d;
-}
-
 /* "<name>.<kind>"? */
 static bool is_kind(const char *file, const char *kind, uint8_t name[UPLOAD_NAME_BYTES])
 {
@@ -162,7 +144,7 @@ static bool is_kind(const char *file, const char *kind, uint8_t name[UPLOAD_NAME
 	       wc_unhex(name, UPLOAD_NAME_BYTES, (struct str){ file, n }) == 0;
 }
 
-int record_count_open(struct blobs *b, uint64_t identity_id)
+int disk_record_count_open(struct blobs *b, uint64_t identity_id)
 {
 	char folder[DIR_NAME_BYTES];
 	uint8_t name[UPLOAD_NAME_BYTES];
@@ -170,10 +152,8 @@ int record_count_open(struct blobs *b, uint64_t identity_id)
 	int count = 0;
 	DIR *d;
 
-	if (b->is_memory)
-		return mem_record_count_open(b, identity_id);
 	dir_name(folder, identity_id);
-	d = open_folder(b, folder);
+	d = file_open_dir(b->uploads_fd, folder);
 	while (d && (e = readdir(d)))
 		count += is_kind(e->d_name, "open", name);
 	if (d)
@@ -189,13 +169,11 @@ static void unlink_kind(struct blobs *b, const struct upload_record *rec, const 
 	(void)unlinkat(b->uploads_fd, path, 0);
 }
 
-int record_create(struct blobs *b, const struct upload_record *rec, int *fd)
+int disk_record_create(struct blobs *b, const struct upload_record *rec, int *fd)
 {
 	char folder[DIR_NAME_BYTES], path[PATH_BYTES];
 	int rc = 0;
 
-	if (b->is_memory)
-		return mem_record_create(b, rec, fd);
 	dir_name(folder, rec->identity_id);
 	make_path(path, rec->identity_id, rec->name, "part");
 	/* Under the lock, so that the sweep does not remove the folder in between. */
@@ -207,7 +185,7 @@ int record_create(struct blobs *b, const struct upload_record *rec, int *fd)
 	if (mkdirat(b->uploads_fd, folder, 0700) == 0 || errno == EEXIST)
 		*fd = openat(b->uploads_fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (*fd < 0 || write_record(b, rec, "open") != 0)
-		rc = storage_failed("create_upload");
+		rc = file_failed("create_upload");
 	pthread_mutex_unlock(&b->lock);
 	if (rc && *fd >= 0) {
 		close(*fd);
@@ -217,41 +195,43 @@ int record_create(struct blobs *b, const struct upload_record *rec, int *fd)
 	return rc;
 }
 
-int record_resume(struct blobs *b, const struct upload_record *rec, int *fd)
+int disk_record_resume(struct blobs *b, const struct upload_record *rec, int *fd)
 {
 	char path[PATH_BYTES];
 
-	if (b->is_memory)
-		return mem_record_resume(b, rec, fd);
 	make_path(path, rec->identity_id, rec->name, "part");
 	*fd = openat(b->uploads_fd, path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	return *fd >= 0 ? 0 : storage_failed("resume_upload");
+	return *fd >= 0 ? 0 : file_failed("resume_upload");
 }
 
-static int sync_folder(struct blobs *b, const char *folder)
+/* The part's own length is what counts. */
+int disk_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t more)
 {
-	int fd = openat(b->uploads_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
-
-	if (fd < 0)
-		return -1;
-	rc = fsync(fd);
-	close(fd);
-	return rc;
+	(void)b;
+	(void)rec;
+	(void)more;
+	return 0;
 }
 
-int record_finish(struct blobs *b, const struct upload_record *rec, int fd)
+uint64_t disk_record_came(struct blobs *b, const struct upload_record *rec, int fd)
+{
+	struct stat st;
+
+	(void)b;
+	return fstat(fd, &st) == 0 ? WC_MIN(WC_MAX((uint64_t)st.st_size, rec->stored), rec->size) : rec->stored;
+}
+
+int disk_record_finish(struct blobs *b, const struct upload_record *rec, int fd)
 {
 	char folder[DIR_NAME_BYTES], path[PATH_BYTES];
 	int rc;
 
-	if (b->is_memory)
-		return mem_record_finish(b, rec, fd);
 	dir_name(folder, rec->identity_id);
 	make_path(path, rec->identity_id, rec->name, "part");
 	if (fsync(fd) != 0)
-		return storage_failed("sync_upload");
-	if (write_record(b, rec, "done") != 0 || sync_folder(b, folder) != 0)
-		rc = storage_failed("finish_upload");
+		return file_failed("sync_upload");
+	if (write_record(b, rec, "done") != 0 || file_sync_dir(b->uploads_fd, folder) != 0)
+		rc = file_failed("finish_upload");
 	else
 		rc = blob_adopt_file(b, b->uploads_fd, path, rec->sha, rec->size);
 	unlink_kind(b, rec, rc ? "done" : "open");
@@ -274,15 +254,11 @@ static void remove_record(struct blobs *b, const struct upload_record *rec)
 	unlink_kind(b, rec, "open");
 }
 
-void record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle)
+void disk_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle)
 {
 	char done[PATH_BYTES], used[PATH_BYTES];
 	struct upload_record rec;
 
-	if (b->is_memory) {
-		mem_record_use(b, identity_id, name, handle);
-		return;
-	}
 	make_path(done, identity_id, name, "done");
 	make_path(used, identity_id, name, "used");
 	pthread_mutex_lock(&b->lock);
@@ -306,12 +282,12 @@ static bool is_folder(const char *name, uint64_t *identity_id)
 /* Calls fn for each file in each identity's folder, and removes folders that are empty. */
 static void each_file(struct blobs *b, void (*fn)(struct blobs *b, uint64_t identity_id, const char *file, void *arg), void *arg)
 {
-	DIR *outer = open_folder(b, "."), *inner;
+	DIR *outer = file_open_dir(b->uploads_fd, "."), *inner;
 	struct dirent *o, *i;
 	uint64_t identity_id;
 
 	while (outer && (o = readdir(outer))) {
-		if (!is_folder(o->d_name, &identity_id) || !(inner = open_folder(b, o->d_name)))
+		if (!is_folder(o->d_name, &identity_id) || !(inner = file_open_dir(b->uploads_fd, o->d_name)))
 			continue;
 		while ((i = readdir(inner)))
 			fn(b, identity_id, i->d_name, arg);
@@ -340,19 +316,16 @@ static void sweep_file(struct blobs *b, uint64_t identity_id, const char *file, 
 	if (!is_kind(file, "open", name) && !is_kind(file, "done", name) && !is_kind(file, "used", name))
 		return;
 	pthread_mutex_lock(&b->lock);
-	if (record_load(b, identity_id, name, &rec) == 0 && w->fn(w->arg, &rec))
+	if (disk_record_load(b, identity_id, name, &rec) == 0 && w->fn(w->arg, &rec))
 		remove_record(b, &rec);
 	pthread_mutex_unlock(&b->lock);
 }
 
-void record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg)
+void disk_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg)
 {
 	struct sweep w = { fn, arg };
 
-	if (b->is_memory)
-		mem_record_sweep(b, fn, arg);
-	else
-		each_file(b, sweep_file, &w);
+	each_file(b, sweep_file, &w);
 }
 
 struct each_handle {
@@ -370,13 +343,11 @@ static void handle_file(struct blobs *b, uint64_t identity_id, const char *file,
 		each->fn(each->arg, &rec);
 }
 
-void record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+void disk_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
 {
 	struct each_handle each = { fn, arg };
 
-	if (b->is_memory)
-		mem_record_each_handle(b, fn, arg);
-	else if (b->uploads_fd >= 0)
+	if (b->uploads_fd >= 0)
 		each_file(b, handle_file, &each);
 }
 
@@ -413,8 +384,7 @@ static void recover_file(struct blobs *b, uint64_t identity_id, const char *file
 	}
 }
 
-void record_recover(struct blobs *b)
+void disk_record_recover(struct blobs *b)
 {
-	if (!b->is_memory)
-		each_file(b, recover_file, NULL);
+	each_file(b, recover_file, NULL);
 }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "base/logmsg.h"
-#include "files/impl.h"
+#include "files/blob.h"
 
 #define HANDFUL 5                    /* from so many unexplained files on, more of them than explained ones are too many; */
 #define FEW 3                        /* from so many on, more than twice as many */
@@ -34,26 +34,16 @@ struct files {
 	size_t rows, missing; /* blobs that messages stand for; of them, those that are not there */
 };
 
-static int add_file(struct files *f, const uint8_t sha[WC_SHA_BYTES], bool is_pending, bool is_lost)
+static void add_file(void *arg, const uint8_t sha[WC_SHA_BYTES], enum blob_look where)
 {
+	struct files *f = arg;
+
 	if (f->count == f->room) {
 		f->room = f->room ? 2 * f->room : 256;
 		f->v = xrealloc(f->v, f->room * sizeof(*f->v));
 	}
-	f->v[f->count] = (struct file){ .is_pending = is_pending, .is_lost = is_lost };
+	f->v[f->count] = (struct file){ .is_pending = where == BLOB_LOOK_PENDING, .is_lost = where == BLOB_LOOK_LOST };
 	memcpy(f->v[f->count++].sha, sha, WC_SHA_BYTES);
-	return 0;
-}
-
-static int add_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
-{
-	return add_file(arg, sha, (st->st_mode & 07777) == BLOB_MODE_PENDING, false);
-}
-
-static int add_lost(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
-{
-	(void)st;
-	return add_file(arg, sha, false, true);
 }
 
 static int compare(const void *a, const void *b)
@@ -86,13 +76,13 @@ static void explain_live(void *arg, const uint8_t sha[WC_SHA_BYTES])
 	explain(arg, sha);
 }
 
-static void explain_upload(void *arg, const struct upload_record *rec)
+static void explain_upload(void *arg, uint64_t identity_id, int64_t at_ms, const uint8_t sha[WC_SHA_BYTES])
 {
 	struct files *f = arg;
 	int64_t created_ms;
 
-	if (store_look_identity(f->look, rec->identity_id, &created_ms) == 0 && created_ms <= rec->at_ms + STEP_BACK_MS)
-		explain(arg, rec->sha);
+	if (store_look_identity(f->look, identity_id, &created_ms) == 0 && created_ms <= at_ms + STEP_BACK_MS)
+		explain(arg, sha);
 }
 
 static int gather(struct files *f, const struct orphan_look *o, char **cause)
@@ -102,12 +92,7 @@ static int gather(struct files *f, const struct orphan_look *o, char **cause)
 
 	if (rc)
 		return rc;
-	if (b->blobs_fd >= 0 && blob_walk(b, add_blob, f) != 0) {
-		wc_cause(cause, "cannot read all of %s/blobs: %s: make it readable for user %u, or name another directory with --data",
-		         o->dir, strerror(errno), (unsigned)geteuid());
-		rc = -WC_ESTORAGE;
-	}
-	(void)lost_walk(b, add_lost, f);
+	rc = blobs_look_files(b, o->dir, add_file, f, cause);
 	if (f->count)
 		qsort(f->v, f->count, sizeof(*f->v), compare);
 	if (rc == 0 && f->look) {
@@ -116,7 +101,7 @@ static int gather(struct files *f, const struct orphan_look *o, char **cause)
 			wc_cause(cause, "cannot read %s/wavechat.db: run wavechatd --check", o->dir);
 			rc = -WC_ESTORAGE;
 		}
-		record_each_handle(b, explain_upload, f);
+		blobs_look_handles(b, explain_upload, f);
 	}
 	blobs_close(b);
 	return rc;
