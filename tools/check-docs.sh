@@ -186,30 +186,18 @@ $verbs
 EOF
 
 # --- wavechatctl: verbs, each with its options; variables; exit codes.
-ctl_rows=$(awk '
+ctl_rows=$(sed ':a; /\\$/{ N; s/[ \t]*\\\n[ \t]*/ /; ba; }; s/COMMAND(/\n&/g; s/REQUEST(/\n&/g' core/admin/verbs.h | awk '
 	function names(text,  list) {
-		while (match(text, /\{ "[a-z-]+", ("|NULL)/)) {
-			piece = substr(text, RSTART + 3); sub(/".*/, "", piece); list = list " " piece
-			text = substr(text, RSTART + RLENGTH)
+		while (match(text, /OPTION(_OF)?\("[a-z-]+"|VERB_[A-Z_]+/)) {
+			piece = substr(text, RSTART, RLENGTH); text = substr(text, RSTART + RLENGTH)
+			if (piece in means) list = list means[piece]
+			else { split(piece, part, "\""); list = list " " part[2] }
 		}
 		return list
 	}
-	/^#define [A-Z_]+ \{ "/{ means[$2] = names($0); next }
-	/^const struct verb verbs\[\] = \{/{ in_table = 1; next }
-	in_table && /^\};/{ exit }
-	in_table{ row = row " " $0; left = row; open_braces = gsub(/\{/, "", left) - gsub(/\}/, "", left) }
-	in_table && open_braces == 0{
-		if (match(row, /^[ \t]*\{ "[a-z-]+"/)) {
-			verb = substr(row, RSTART, RLENGTH); sub(/.*"/, "", verb); sub(/"$/, "", verb)
-			split(substr(row, RSTART, RLENGTH), part, "\""); verb = part[2]
-			options = substr(row, index(row, "run_")); sub(/^[a-z_]+, /, "", options)
-			list = names(options)
-			for (word in means) if (options ~ "[{ ,]" word "[ ,]") list = list means[word]
-			print verb list
-		}
-		row = ""
-	}' cmd/wavechatctl/main.c)
-compare verb cmd/wavechatctl/main.c "$(printf '%s\n' "$ctl_rows" | cut -d' ' -f1 | words)" "$ctl VERBS" \
+	/^#define VERB_/{ means[$2] = names(substr($0, index($0, $2) + length($2))) }
+	/^COMMAND\([a-z_]+, "/{ split($0, part, "\""); print part[2] names($0) }')
+compare verb core/admin/verbs.h "$(printf '%s\n' "$ctl_rows" | cut -d' ' -f1 | words)" "$ctl VERBS" \
 	"$(section $ctl VERBS | sed -n '/^\.It Xo$/{n;s/^\.Cm /.It Cm /;}; s/^\.It Cm \([a-z-]*\).*/\1/p' | words)"
 while read -r verb rest; do
 	# From the item's first line to its text: macros only.
@@ -224,7 +212,7 @@ while read -r verb rest; do
 done <<EOF
 $ctl_rows
 EOF
-ctl_common=$(sed -n '/^static const struct option common/,/^};/p' cmd/wavechatctl/main.c | grep -oE '\{ "[a-z-]+"' | tr -d '{ "')
+ctl_common=$(sed -n '/^static const struct option common/,/^};/p' cmd/wavechatctl/main.c | grep -oE 'OPTION\("[a-z-]+"' | sed 's/.*("//; s/"//')
 ctl_options=$({ printf '%s\n' "$ctl_rows" | cut -s -d' ' -f2- | tr ' ' '\n'; printf '%s\n' $ctl_common; } | grep . | words)
 compare option cmd/wavechatctl/main.c "$ctl_options" "$ctl OPTIONS" \
 	"$(section $ctl OPTIONS | sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' | words)"

@@ -5,8 +5,11 @@
 
 #include <stdio.h>
 
+#include "admin/verbs.h"
 #include "base/buf.h"
 #include "base/wc.h"
+
+#define PROGRAM "wavechatctl"
 
 struct json_object;
 
@@ -25,6 +28,7 @@ struct option {
 	const char *name;  /* without -- */
 	const char *value; /* what help calls it; NULL: takes none */
 	const char *help;
+	const char *choices; /* words that the value may be, with blanks between; NULL: anything */
 };
 
 #define VERB_OPTIONS_MAX 16
@@ -33,15 +37,16 @@ struct ctl;
 struct verb {
 	const char *name;
 	const char *operands; /* for usage: "USER", "[QUERY]", "MSG..." */
+	const char *choices;  /* words that an operand may be, with blanks between; NULL: anything */
 	const char *help;
 	int least, most; /* operands; most -1: any number */
 	int (*run)(struct ctl *c);
 	struct option options[VERB_OPTIONS_MAX]; /* besides those every verb has; ends with a NULL name */
 };
-extern const struct verb verbs[]; /* ends with a NULL name */
 
 struct ctl {
-	const struct verb *verb;
+	const struct verb *verbs;             /* all; ends with a NULL name */
+	const struct verb *verb;              /* the one that was given */
 	const char *values[VERB_OPTIONS_MAX]; /* of verb->options, as given; "" for one without a value */
 	char **operands;
 	int count;
@@ -58,13 +63,6 @@ struct ctl {
 	int64_t beat_ms;  /* monotonic: when something was last sent on it */
 	bool is_lost;     /* the last request failed for want of a server: it may be there again later */
 };
-
-/* The value of an option, or NULL. */
-const char *option(const struct ctl *c, const char *name);
-/* One line on stderr, and the code back. */
-int complain(int code, const char *fmt, ...) WC_PRINTF(2, 3);
-void hush(bool on); /* while on, nothing is said */
-bool is_hushed(void);
 
 /* --- client.c */
 /* Finds the server; says so if there is none. 0 or an exit code. Done by the calls below when it has to be. */
@@ -106,6 +104,13 @@ int limit_over(struct ctl *c, int fd, const char *what);
 int limit_parse(const char *text, int64_t *ms); /* --timeout; 0, or an exit code after the reason was said */
 
 /* --- out.c */
+/* The value of an option, or NULL. */
+const char *option(const struct ctl *c, const char *name);
+/* One line on stderr, and the code back. */
+int complain(int code, const char *fmt, ...) WC_PRINTF(2, 3);
+void hush(bool on); /* while on, nothing is said */
+bool is_hushed(void);
+
 const char *jstr(struct json_object *o, const char *name); /* "" if there is none */
 int64_t jint(struct json_object *o, const char *name);     /* 0 if there is none */
 bool jbool(struct json_object *o, const char *name);
@@ -157,32 +162,9 @@ const char *sanction_text(char out[SANCTION_TEXT], struct json_object *s); /* pe
 #define LOCKDOWN_TEXT 192
 const char *lockdown_text(char out[LOCKDOWN_TEXT], struct json_object *o); /* talk.c: "off", or what is barred and until when */
 
-/* --- verbs */
-int run_status(struct ctl *c);
-int run_metrics(struct ctl *c);
-int run_log_level(struct ctl *c);
-int run_config(struct ctl *c);
-int run_users(struct ctl *c);
-int run_kick(struct ctl *c);
-int run_ban(struct ctl *c);
-int run_unban(struct ctl *c);
-int run_bans(struct ctl *c);
-int run_mute(struct ctl *c);
-int run_unmute(struct ctl *c);
-int run_mutes(struct ctl *c);
-int run_slow(struct ctl *c);
-int run_lockdown(struct ctl *c);
-int run_say(struct ctl *c);
-int run_delete(struct ctl *c);
-int run_purge(struct ctl *c);
-int run_history(struct ctl *c);
-int run_files(struct ctl *c);
-int run_audit(struct ctl *c);
-int run_backup(struct ctl *c);
-int run_restore(struct ctl *c);
-int run_verify(struct ctl *c);
-int run_top(struct ctl *c);
-int run_completion(struct ctl *c);
-int run_help(struct ctl *c);
+/* --- verbs: run_<id> of each row in admin/verbs.h. They return an exit code. */
+#define NO_REQUEST_DECLARED(...)
+#define DECLARE_COMMAND(id, ...) int run_##id(struct ctl *c);
+ADMIN_VERBS(NO_REQUEST_DECLARED, DECLARE_COMMAND)
 
 #endif

@@ -4,145 +4,35 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "ctl.h"
 
-#define PROGRAM "wavechatctl"
 #define TIMEOUT_MS 10000
 
 /* clang-format off */
-#define FOR { "for", "TIME", "how long: 90s, 30m, 2h, 7d; without it, for good" }
-#define REASON { "reason", "TEXT", "why: told to the person, kept in the audit" }
-#define NAME { "name", "NAME", "a name, whoever bears it" }
-#define IP { "ip", "ADDRESS", "an address, or a network such as 10.0.0.0/8" }
-#define WITH_IP { "with-ip", NULL, "and the addresses this person is connected from, or was last" }
-#define FORCE { "force", NULL, "even if it hits others, this machine, or a private network" }
-#define REPLACE { "replace", NULL, "even if a longer one is shortened" }
-#define DM { "dm", "USER", "one end of a private talk, in place of the public one; written to the audit" }, { "with", "USER", "its other end" }
-
-const struct verb verbs[] = {
-	{ "status", "", "how the server is", 0, 0, run_status, { { 0 } } },
-	{ "top", "", "how the server is, live, until you press q", 0, 0, run_top, { { "interval", "SECONDS", "between two looks; 1 by default" }, { 0 } } },
-	{ "users", "[PART-OF-NAME]", "who is online", 0, 1, run_users,
-	  { { "all", NULL, "everybody known, online or not, with their last address" }, { "ip", "ADDRESS", "who is or was connected from an address or network" }, { 0 } } },
-	{ "kick", "USER", "close every connection of a person, who may come back", 1, 1, run_kick, { REASON, { 0 } } },
-	{ "ban", "[USER]", "keep out a person, a name, an address or a network", 0, 1, run_ban, { NAME, IP, WITH_IP, FOR, REASON, FORCE, REPLACE, { 0 } } },
-	{ "unban", "[USER]", "lift a ban", 0, 1, run_unban, { NAME, IP, { "number", "N", "the ban of this number" }, { 0 } } },
-	{ "bans", "", "who is banned", 0, 0, run_bans, { { 0 } } },
-	{ "mute", "[USER]", "let somebody read but not write", 0, 1, run_mute, { NAME, IP, WITH_IP, FOR, REASON, FORCE, REPLACE, { 0 } } },
-	{ "unmute", "[USER]", "lift a mute", 0, 1, run_unmute, { NAME, IP, { "number", "N", "the mute of this number" }, { 0 } } },
-	{ "mutes", "", "who is muted", 0, 0, run_mutes, { { 0 } } },
-	{ "slow", "[SECONDS]", "one public message a person in so many seconds; 0 ends it", 0, 1, run_slow, { { 0 } } },
-	{ "lockdown", "[on|off]", "let no new people in, or let nobody write; without an operand, says how it is", 0, 1, run_lockdown,
-	  { { "read-only", NULL, "nobody writes, either" }, { "for", "TIME", "how long: 90s, 30m, 2h, 7d; without it, until it is ended" },
-	    { "reason", "TEXT", "why: kept in the audit" }, { 0 } } },
-	{ "say", "TEXT...", "tell everyone who is online", 1, -1, run_say, { { 0 } } },
-	{ "delete", "MESSAGE-ID...", "delete messages", 1, -1, run_delete, { REASON, { 0 } } },
-	{ "purge", "[USER]", "delete all messages and files of a person", 0, 1, run_purge,
-	  { { "ip", "ADDRESS", "of everybody whose last address lies in this network" }, { "since", "TIME", "only what was sent since then, as with history" },
-	    { "dry-run", NULL, "only count, and delete nothing" }, { "yes", NULL, "do not ask, as a terminal is asked" }, REASON, { 0 } } },
-	{ "history", "", "messages, oldest first", 0, 0, run_history,
-	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "from 2026-01-31, from 2026-01-31T12:30, or how long ago: 2h, 7d" },
-	    { "until", "TIME", "up to this time" }, { "grep", "TEXT", "only those that contain it" }, { "last", "N", "only the newest N" },
-	    { "format", "FORMAT", "text, jsonl or html" }, { "follow", NULL, "go on with what comes, until interrupted" },
-	    { "addresses", NULL, "each author's last address, too; in text alone" }, { 0 } } },
-	{ "files", "", "files and voices", 0, 0, run_files,
-	  { DM, { "user", "USER", "only this person's" }, { "since", "TIME", "as with history" }, { "until", "TIME", "up to this time" },
-	    { "grep", "TEXT", "only those whose name contains it" }, { "last", "N", "only those among the newest N messages" }, { 0 } } },
-	{ "audit", "", "what admins did: who, when, why", 0, 0, run_audit, { { "last", "N", "only the newest N" }, { 0 } } },
-	{ "backup", "FILE", "all that is kept, as of one moment, in one file; \"-\": to standard output", 1, 1, run_backup,
-	  { { "force", NULL, "even if FILE is there already" },
-	    { "keep", "N", "FILE is a folder: write a file named by the time, then remove the oldest of these beyond N" }, { 0 } } },
-	{ "restore", "FILE DIR", "check a backup and make a data folder of it; \"-\": from standard input", 2, 2, run_restore,
-	  { { "partial", NULL, "also what is left of a damaged backup: without the files that are missing or rotten" }, { 0 } } },
-	{ "verify", "[DIR|FILE]", "check the server's database and files, or a data folder at rest, or a backup", 0, 1, run_verify, { { 0 } } },
-	{ "metrics", "", "counters, as Prometheus reads them", 0, 0, run_metrics, { { 0 } } },
-	{ "config", "", "the settings in force, where each came from, and what waits for a restart", 0, 0, run_config, { { 0 } } },
-	{ "log-level", "[LEVEL]", "how much is logged: error, warn, info or debug", 0, 1, run_log_level, { { 0 } } },
-	{ "completion", "SHELL", "completion for bash, zsh or fish, on standard output", 1, 1, run_completion, { { 0 } } },
-	{ "help", "[VERB]", "what a verb does and takes", 0, 1, run_help, { { 0 } } },
-	{ NULL, NULL, NULL, 0, 0, NULL, { { 0 } } },
+#define NO_REQUEST(...)
+#define COMMAND_ROW(id, name, operands, choices, least, most, help, ...) \
+	{ name, operands, choices, help, least, most, run_##id, { __VA_ARGS__ } },
+static const struct verb verbs[] = {
+	ADMIN_VERBS(NO_REQUEST, COMMAND_ROW)
+	{ .name = NULL },
 };
 /* clang-format on */
 
 static const struct option common[] = {
-	{ "socket", "PATH", "of the server's admin socket" },
-	{ "timeout", "SECONDS", "how long to wait for the server's answer, 10 by default; 0: without end" },
-	{ "json", NULL, "the server's answer as it is, for scripts" },
-	{ "help", NULL, "this" },
-	{ "version", NULL, "the version of this program" },
+	OPTION("socket", "PATH", "of the server's admin socket"),
+	OPTION("timeout", "SECONDS", "how long to wait for the server's answer, 10 by default; 0: without end"),
+	OPTION("json", NULL, "the server's answer as it is, for scripts"),
+	OPTION("help", NULL, "this"),
+	OPTION("version", NULL, "the version of this program"),
 };
 
-static bool hushed;
-
-void hush(bool on)
-{
-	hushed = on;
-}
-
-bool is_hushed(void)
-{
-	return hushed;
-}
-
-int complain(int code, const char *fmt, ...)
-{
-	va_list ap;
-	struct buf b;
-	char *line;
-
-	va_start(ap, fmt);
-	if (vasprintf(&line, fmt, ap) < 0)
-		abort();
-	va_end(ap);
-	buf_init(&b, 1 << 20);
-	put_safe(&b, line);
-	fflush(stdout);
-	if (!hushed)
-		fprintf(stderr, PROGRAM ": %.*s\n", (int)b.len, b.p ? b.p : "");
-	buf_fini(&b);
-	free(line);
-	return code;
-}
-
-const char *option(const struct ctl *c, const char *name)
-{
-	for (int i = 0; c->verb->options[i].name; i++)
-		if (strcmp(c->verb->options[i].name, name) == 0)
-			return c->values[i];
-	WC_ASSERT(!"the verb has this option");
-	return NULL;
-}
-
-/* --- The nearest word, for who mistyped one */
-
-static size_t distance(const char *a, const char *b)
-{
-	enum { LONGEST = 24 };
-	size_t row[LONGEST + 1], n = strlen(a), m = strlen(b);
-
-	if (n > LONGEST || m > LONGEST)
-		return LONGEST;
-	for (size_t j = 0; j <= m; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= n; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= m; j++) {
-			size_t above = row[j], change = diagonal + (a[i - 1] != b[j - 1]);
-
-			row[j] = WC_MIN(change, WC_MIN(above, row[j - 1]) + 1);
-			diagonal = above;
-		}
-	}
-	return row[m];
-}
+/* --- The nearest right word to a mistyped one */
 
 struct nearest {
 	const char *wanted, *best;
@@ -151,7 +41,7 @@ struct nearest {
 
 static void consider(struct nearest *n, const char *word)
 {
-	size_t len = strlen(n->wanted), off = distance(n->wanted, word);
+	size_t len = strlen(n->wanted), off = edit_distance(n->wanted, len, word);
 
 	if (len >= 2 && strncmp(word, n->wanted, len) == 0)
 		off = 0;
@@ -240,161 +130,6 @@ int run_help(struct ctl *c)
 		return refuse_verb(c->operands[0]);
 	print_verb_help(v);
 	return EXIT_DONE;
-}
-
-/* --- Completion, from the same table */
-
-/* What an operand or an option's value may be, where that is a short list. */
-static const struct {
-	const char *of, *words;
-} choices[] = {
-	{ "completion", "bash zsh fish" }, { "log-level", "error warn info debug" }, { "slow", "off" },
-	{ "lockdown", "on off" },          { "format", "text jsonl html" },
-};
-
-static const char *choice(const char *of)
-{
-	for (size_t i = 0; i < WC_LEN(choices); i++)
-		if (strcmp(choices[i].of, of) == 0)
-			return choices[i].words;
-	return NULL;
-}
-
-/* s inside single quotes of any of the three shells, with a backslash before each of `special`. */
-static void print_quoted(const char *s, const char *special)
-{
-	for (; *s; s++) {
-		if (*s == '\'')
-			fputs("'\\''", stdout);
-		else
-			printf("%s%c", strchr(special, *s) ? "\\" : "", *s);
-	}
-}
-
-static void print_words(const char *before, const struct option *o, const char *after)
-{
-	for (; o->name; o++)
-		printf("%s%s%s", before, o->name, after);
-}
-
-static int complete_bash(void)
-{
-	printf("# bash completion for " PROGRAM "; made by `" PROGRAM " completion bash`\n_wavechatctl() {\n"
-	       "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} verb= i words\n"
-	       "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n\t\tcase ${COMP_WORDS[i]} in\n\t\t--socket|--timeout) ((i++)) ;;\n\t\t-*) ;;\n"
-	       "\t\t*) verb=${COMP_WORDS[i]}; break ;;\n\t\tesac\n\tdone\n"
-	       "\t[[ $prev == --socket || ( $verb == backup || $verb == restore || $verb == verify ) && $cur != -* ]] && { compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); return; }\n"
-	       "\t[[ $prev == --format ]] && { mapfile -t COMPREPLY < <(compgen -W '%s' -- \"$cur\"); return; }\n"
-	       "\tcase $verb in\n\t'') words='",
-	       choice("format"));
-	for (const struct verb *v = verbs; v->name; v++)
-		printf("%s ", v->name);
-	printf("--socket --timeout --json --help --version' ;;\n");
-	for (const struct verb *v = verbs; v->name; v++) {
-		printf("\t%s) words='", v->name);
-		if (choice(v->name))
-			printf("%s ", choice(v->name));
-		if (strcmp(v->name, "help") == 0)
-			for (const struct verb *w = verbs; w->name; w++)
-				printf("%s ", w->name);
-		print_words("--", v->options, " ");
-		printf("--socket --timeout --json --help' ;;\n");
-	}
-	printf("\tesac\n\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n}\ncomplete -F _wavechatctl " PROGRAM "\n");
-	return EXIT_DONE;
-}
-
-/* `message` and what may stand there, as _arguments has it. */
-static void print_zsh_action(const char *message, const char *words)
-{
-	putchar(':');
-	print_quoted(message, ":");
-	if (words)
-		printf(":(%s)", words);
-	else
-		printf(":%s", strstr(message, "FILE") || strcmp(message, "PATH") == 0 ? "_files" : "");
-}
-
-static int complete_zsh(void)
-{
-	printf("#compdef " PROGRAM "\n# zsh completion for " PROGRAM "; made by `" PROGRAM " completion zsh`\n_wavechatctl() {\n"
-	       "\tlocal -a verbs common\n\tlocal curcontext=$curcontext state line\n\tverbs=(\n");
-	for (const struct verb *v = verbs; v->name; v++) {
-		printf("\t\t'%s:", v->name);
-		print_quoted(v->help, ":");
-		printf("'\n");
-	}
-	printf("\t)\n\tcommon=('--socket[of the server]:PATH:_files' '--timeout[how long to wait]:SECONDS' '--json[for scripts]' '--help[what there is]')\n"
-	       "\t_arguments -C $common '--version[of this program]' '1:verb:->verb' '*::operand:->operand'\n"
-	       "\tcase $state in\n\tverb) _describe verb verbs ;;\n\toperand)\n\t\tcase $line[1] in\n");
-	for (const struct verb *v = verbs; v->name; v++) {
-		printf("\t\t%s) _arguments $common", v->name);
-		for (const struct option *o = v->options; o->name; o++) {
-			printf(" '--%s[", o->name);
-			print_quoted(o->help, "[]");
-			putchar(']');
-			if (o->value)
-				print_zsh_action(o->value, choice(o->name));
-			putchar('\'');
-		}
-		if (strcmp(v->name, "help") == 0) {
-			printf(" '1:verb:{_describe verb verbs}'");
-		} else if (*v->operands) {
-			printf(" '*");
-			print_zsh_action(v->operands, choice(v->name));
-			putchar('\'');
-		}
-		printf(" ;;\n");
-	}
-	printf("\t\tesac ;;\n\tesac\n}\n_wavechatctl \"$@\"\n");
-	return EXIT_DONE;
-}
-
-static void print_fish(const char *verb, const char *what, const char *help)
-{
-	printf("complete -c " PROGRAM " -n %s%s%s %s -d '", *verb ? "'__fish_seen_subcommand_from " : "__fish_use_subcommand", verb,
-	       *verb ? "'" : "", what);
-	print_quoted(help, "");
-	printf("'\n");
-}
-
-static int complete_fish(void)
-{
-	char what[128];
-
-	printf("# fish completion for " PROGRAM "; made by `" PROGRAM " completion fish`\ncomplete -c " PROGRAM " -f\n"
-	       "complete -c " PROGRAM " -l socket -r -F -d 'of the server'\ncomplete -c " PROGRAM
-	       " -l timeout -x -d 'how long to wait'\ncomplete -c " PROGRAM " -l json -d 'for scripts'\n"
-	       "complete -c " PROGRAM " -l help -d 'what there is'\n");
-	for (const struct verb *v = verbs; v->name; v++) {
-		snprintf(what, sizeof(what), "-a %s", v->name);
-		print_fish("", what, v->help);
-		print_fish("help", what, v->help);
-	}
-	for (const struct verb *v = verbs; v->name; v++) {
-		for (const struct option *o = v->options; o->name; o++) {
-			snprintf(what, sizeof(what), "-l %s%s%s%s%s", o->name, o->value ? " -x" : "", choice(o->name) ? " -a '" : "",
-			         choice(o->name) ? choice(o->name) : "", choice(o->name) ? "'" : "");
-			print_fish(v->name, what, o->help);
-		}
-		if (choice(v->name))
-			printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from %s' -a '%s'\n", v->name, choice(v->name));
-	}
-	printf("complete -c " PROGRAM " -n '__fish_seen_subcommand_from backup restore verify' -F\n");
-	return EXIT_DONE;
-}
-
-int run_completion(struct ctl *c)
-{
-	const char *shell = c->operands[0];
-
-	if (strcmp(shell, "bash") == 0)
-		return complete_bash();
-	if (strcmp(shell, "zsh") == 0)
-		return complete_zsh();
-	if (strcmp(shell, "fish") == 0)
-		return complete_fish();
-	return complain(EXIT_USAGE, "completion: \"%s\" is none of bash, zsh, fish", shell);
 }
 
 /* --- Arguments */
@@ -503,7 +238,7 @@ static void keep_standard_descriptors(void)
 
 int main(int argc, char **argv)
 {
-	struct ctl c = { .fd = -1, .hold = -1, .timeout_ms = TIMEOUT_MS };
+	struct ctl c = { .verbs = verbs, .fd = -1, .hold = -1, .timeout_ms = TIMEOUT_MS };
 	int code;
 
 	keep_standard_descriptors();

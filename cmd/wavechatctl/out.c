@@ -400,3 +400,46 @@ void end_stopped(void)
 	signal(stopped_by, SIG_DFL);
 	raise(stopped_by);
 }
+
+/* --- Complaints, and what was given */
+
+static bool hushed;
+
+void hush(bool on)
+{
+	hushed = on;
+}
+
+bool is_hushed(void)
+{
+	return hushed;
+}
+
+int complain(int code, const char *fmt, ...)
+{
+	va_list ap;
+	struct buf b;
+	char *line;
+
+	va_start(ap, fmt);
+	if (vasprintf(&line, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	buf_init(&b, 1 << 20);
+	put_safe(&b, line);
+	fflush(stdout);
+	if (!hushed)
+		fprintf(stderr, PROGRAM ": %.*s\n", (int)b.len, b.p ? b.p : "");
+	buf_fini(&b);
+	free(line);
+	return code;
+}
+
+const char *option(const struct ctl *c, const char *name)
+{
+	for (int i = 0; c->verb->options[i].name; i++)
+		if (strcmp(c->verb->options[i].name, name) == 0)
+			return c->values[i];
+	WC_ASSERT(!"the verb has this option");
+	return NULL;
+}

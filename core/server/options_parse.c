@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "server/config.h"
 #include "server/licenses.h"
 #include "server/options_impl.h"
@@ -22,30 +23,6 @@ static enum options_result refuse_value(const struct option_row *row, const char
 	wc_cause(cause, "%s %s: must be %s%s", source, log_quote(quoted, (struct str){ value, strlen(value) }),
 	         row->kind == KIND_INT ? "a whole number, " : "", option_range(row, range, sizeof(range)));
 	return OPTIONS_EXIT_USAGE;
-}
-
-/* Edits that make a into b (Levenshtein). Only as far as any option's name is long; what is longer is not near. */
-static size_t edit_distance(const char *a, size_t a_len, const char *b)
-{
-	enum { LONGEST = 32 };
-	size_t b_len = strlen(b), row[LONGEST + 1];
-
-	if (a_len > LONGEST || b_len > LONGEST)
-		return LONGEST;
-	for (size_t j = 0; j <= b_len; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a_len; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b_len; j++) {
-			size_t above = row[j], change = diagonal + (a[i - 1] != b[j - 1]);
-
-			row[j] = WC_MIN(change, WC_MIN(above, row[j - 1]) + 1);
-			diagonal = above;
-		}
-	}
-	return row[b_len];
 }
 
 static enum options_result refuse_unknown(const char *arg, char **cause)
