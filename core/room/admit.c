@@ -89,12 +89,6 @@ int admit_password(struct room *r, const struct password *p)
 	return remember(r);
 }
 
-static void refuse(struct action *a, enum error_code code)
-{
-	a->rc = -WC_EBAD;
-	a->error = code;
-}
-
 /* What a wrong one costs its address. */
 static int64_t price(const struct admission *d, int64_t now_us)
 {
@@ -118,9 +112,7 @@ bool admit_by_password(struct room *r, struct action *a)
 	bool is_counted = d->guesses && ip_bytes(&peer, addr);
 	int64_t wait_us = is_counted ? iprate_wait(d->guesses, addr, now_us, d->ahead_us) : 0;
 	if (wait_us) {
-		refuse(a, ERR_RATE_LIMITED);
-		a->retry_ms = (wait_us + 999) / 1000;
-		limit_say(a, "Too many wrong passwords from your address", a->retry_ms);
+		refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, "Too many wrong passwords from your address");
 		metric_add(M_LIMITED_GUESSES, 1);
 		return false;
 	}

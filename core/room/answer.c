@@ -1,6 +1,7 @@
 /* answer.c — what the room says to one connection without a request's own answer: errors, closes, and the last word that lets its memory go.
  *
  * Below every unit that decides; owns no state. Thread: room. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,34 @@
 #include "room/impl.h"
 
 #define CLOSE_REASON_BYTES 123 /* what a close frame can carry */
+
+/* --- Decided, not yet said */
+
+void refuse(struct action *a, enum error_code code)
+{
+	a->rc = -WC_EBAD;
+	a->error = code;
+	a->words = NULL;
+	a->retry_ms = 0;
+}
+
+void refuse_saying(struct action *a, enum error_code code, int64_t retry_ms, char *words)
+{
+	refuse(a, code);
+	a->retry_ms = retry_ms;
+	free(a->copy);
+	a->words = a->copy = words;
+}
+
+void refuse_for(struct action *a, enum error_code code, int64_t ms, const char *what)
+{
+	char *words = NULL;
+	if (asprintf(&words, "%s: wait %lld s", what, (long long)(ms + 999) / 1000) < 0)
+		abort();
+	refuse_saying(a, code, ms, words);
+}
+
+/* --- Said */
 
 static struct str default_words(enum error_code code)
 {

@@ -177,7 +177,12 @@ void room_turn(struct room *r,
                struct event *batch); /* works off what the inbox had, oldest first, or NULL; then what is due; and publishes it */
 void room_close(struct room *r);     /* writes what is to be written at the end, frees. Thread: main, after the room's */
 
-/* answer.c: what one connection is told, below all that decides. */
+/* answer.c: refusals, and what one connection is told; below all that decides. */
+/* The action gets this error instead of what it wants, with the words that always are said. It is told with its batch. */
+void refuse(struct action *a, enum error_code code);
+/* With these words, malloc'd and taken over. retry_ms: when it would pass; 0: unknown. */
+void refuse_saying(struct action *a, enum error_code code, int64_t retry_ms, char *words);
+void refuse_for(struct action *a, enum error_code code, int64_t ms, const char *what); /* the words say what, and how long to wait */
 void answer_error(struct room *r, struct conn *c, enum error_code code, struct str text,
                   struct str cid); /* text empty: what always is said */
 void answer_error_retry(struct room *r, struct conn *c, enum error_code code, struct str text, struct str cid, int64_t retry_ms);
@@ -224,9 +229,8 @@ bool limit_request(struct room *r, struct action *a);
 bool limit_typing(struct room *r, struct user *u);
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
-void limit_new_person_undo(struct room *r, struct action *a);   /* after it passed, and the person did not come to be */
-void limit_say(struct action *a, const char *what, int64_t ms); /* the action's words: this, and how long to wait */
-void limit_close(struct room *r, struct action *a);             /* if the action says so: after its error */
+void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */
+void limit_close(struct room *r, struct action *a);           /* if the action says so: after its error */
 
 /* admit.c: the join password. load: before the thread runs. */
 int admit_load(struct room *r);

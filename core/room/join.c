@@ -11,12 +11,6 @@
 #define JOIN_TRIES 5        /* of one connection */
 #define USER_ID_BLOCK 10000 /* ids reserved in the store at a time: a guest costs no write */
 
-static void fail(struct action *a, enum error_code code)
-{
-	a->rc = -WC_EBAD;
-	a->error = code;
-}
-
 static bool is_dialect_2(const struct action *a)
 {
 	return a->e->join.version >= 2;
@@ -63,7 +57,7 @@ static void prepare_new(struct room *r, struct action *a)
 		return;
 	if (new_user_id(r, a, &id) < 0) {
 		limit_new_person_undo(r, a);
-		fail(a, ERR_STORAGE);
+		refuse(a, ERR_STORAGE);
 		return;
 	}
 	char name[WC_NAME_BYTES + 1];
@@ -80,7 +74,7 @@ static void prepare_new(struct room *r, struct action *a)
 		                .created_ms = r->now_ms,
 		                .seen_ms = r->now_ms };
 	if (store_put_identity(r->o.store, &who) < 0 || new_token(r, a) < 0)
-		fail(a, ERR_STORAGE);
+		refuse(a, ERR_STORAGE);
 	else
 		a->is_stored = true;
 }
@@ -103,7 +97,7 @@ static struct user *user_of_code(struct room *r, struct action *a, struct str co
 void join_prepare(struct room *r, struct action *a)
 {
 	if (a->session) {
-		fail(a, ERR_BAD_REQUEST);
+		refuse(a, ERR_BAD_REQUEST);
 		return;
 	}
 	const struct event *e = a->e;
@@ -114,7 +108,7 @@ void join_prepare(struct room *r, struct action *a)
 		hash_token(e->join.token, hash);
 		struct token *t = user_token(&r->users, hash);
 		if (!t)
-			fail(a, ERR_BAD_TOKEN);
+			refuse(a, ERR_BAD_TOKEN);
 		else if (!sanction_bars(r, a, t->user) && admit_by_token(r, a, t))
 			a->user = t->user;
 		return;
@@ -122,11 +116,11 @@ void join_prepare(struct room *r, struct action *a)
 	if (is_dialect_2(a) && e->join.code.len) {
 		a->user = user_of_code(r, a, e->join.code);
 		if (!a->user)
-			fail(a, ERR_BAD_CODE);
+			refuse(a, ERR_BAD_CODE);
 		else if (sanction_bars(r, a, a->user))
 			return;
 		else if (new_token(r, a) < 0)
-			fail(a, ERR_STORAGE);
+			refuse(a, ERR_STORAGE);
 		else
 			a->is_stored = true;
 		return;
@@ -247,7 +241,7 @@ static void subscribe(struct room *r, const struct session *s)
 	publish_mail(r->pub, m);
 }
 
-static void refuse(struct room *r, struct action *a)
+static void answer_refusal(struct room *r, struct action *a)
 {
 	if (a->rc == -WC_EDENIED) {
 		answer_turn_away(r, a->e->conn, !is_dialect_2(a), CLOSE_BANNED, a->words);
@@ -306,7 +300,7 @@ static void page_ready(void *arg)
 void join_apply(struct room *r, struct action *a)
 {
 	if (a->rc) {
-		refuse(r, a);
+		answer_refusal(r, a);
 		return;
 	}
 	struct user *u = a->user;

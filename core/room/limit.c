@@ -3,7 +3,6 @@
  * Buckets are a person's, so that several tabs share them, and are kept as long as the person is known. Somebody over a limit is told when to go
  * on; who does not care is muted for a while; who still does not is sent away. Decided before the store is asked, since refusing
  * must be cheap. Thread: room. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,25 +67,16 @@ static int64_t now_us(const struct room *r)
 	return r->mono_now_ms * 1000;
 }
 
-void limit_say(struct action *a, const char *what, int64_t ms)
-{
-	char *words = NULL;
-	if (asprintf(&words, "%s: wait %lld s", what, (long long)(ms + 999) / 1000) < 0)
-		abort();
-	free(a->copy);
-	a->words = a->copy = words;
-}
-
 /* What comes of a verdict. True: it passes. */
 static bool obey(struct action *a, enum pace_verdict verdict, bool was_silent, int64_t wait_us, const char *what)
 {
 	if (verdict == PACE_PASS)
 		return true;
-	a->rc = -WC_EDENIED;
 	a->is_over = true;
-	a->retry_ms = (wait_us + 999) / 1000;
-	a->error = verdict == PACE_WAIT ? ERR_RATE_LIMITED : ERR_MUTED;
-	limit_say(a, verdict == PACE_WAIT ? what : "You went on sending too fast and are muted", a->retry_ms);
+	if (verdict == PACE_WAIT)
+		refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, what);
+	else
+		refuse_for(a, ERR_MUTED, (wait_us + 999) / 1000, "You went on sending too fast and are muted");
 	if (verdict == PACE_MUTED && !was_silent)
 		metric_add(M_FLOOD_MUTES, 1);
 	if (verdict == PACE_CLOSE) {
@@ -197,10 +187,7 @@ bool limit_new_person(struct room *r, struct action *a)
 		iprate_add(l->new_by_ip, addr, now_us(r), l->new_people.cost_us);
 		return true;
 	}
-	a->rc = -WC_EBAD;
-	a->error = ERR_RATE_LIMITED;
-	a->retry_ms = (wait_us + 999) / 1000;
-	limit_say(a, "Too many new people from your address", a->retry_ms);
+	refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, "Too many new people from your address");
 	metric_add(M_LIMITED_NEW_PEOPLE, 1);
 	return false;
 }

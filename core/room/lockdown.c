@@ -45,7 +45,7 @@ void lockdown_load(struct room *r)
 
 /* --- Who is refused */
 
-static void refuse(struct room *r, struct action *a, const char *what)
+static void refuse_locked(const struct room *r, struct action *a, const char *what)
 {
 	char until[64] = "";
 	time_t t = (time_t)(r->lockdown.until_ms / 1000);
@@ -53,13 +53,10 @@ static void refuse(struct room *r, struct action *a, const char *what)
 
 	if (r->lockdown.until_ms && gmtime_r(&t, &tm))
 		strftime(until, sizeof(until), " (until %Y-%m-%d %H:%M:%S UTC)", &tm);
-	free(a->copy);
-	if (asprintf(&a->copy, "%s%s", what, until) < 0)
+	char *words = NULL;
+	if (asprintf(&words, "%s%s", what, until) < 0)
 		abort();
-	a->words = a->copy;
-	a->rc = -WC_EBAD;
-	a->error = ERR_LOCKDOWN;
-	a->retry_ms = left_ms(r);
+	refuse_saying(a, ERR_LOCKDOWN, left_ms(r), words);
 }
 
 bool lockdown_bars(struct room *r, struct action *a)
@@ -68,7 +65,7 @@ bool lockdown_bars(struct room *r, struct action *a)
 
 	if (!r->lockdown.level || a->session || (e->join.version >= 2 && (e->join.token.len || e->join.code.len)))
 		return false;
-	refuse(r, a, "This chat lets no new people in now: an admin has locked it down");
+	refuse_locked(r, a, "This chat lets no new people in now: an admin has locked it down");
 	metric_add(M_LOCKDOWN_JOINS, 1);
 	return true;
 }
@@ -77,7 +74,7 @@ bool lockdown_silences(struct room *r, struct action *a)
 {
 	if (r->lockdown.level != LOCKDOWN_READ_ONLY)
 		return false;
-	refuse(r, a, "Nobody can write now: an admin has locked this chat down");
+	refuse_locked(r, a, "Nobody can write now: an admin has locked this chat down");
 	return true;
 }
 

@@ -57,12 +57,6 @@ static int take_first(void *arg, const struct msg *first)
 	return 0;
 }
 
-static void fail(struct action *a, enum error_code code)
-{
-	a->rc = -WC_EBAD;
-	a->error = code;
-}
-
 static void fill_msg(struct room *r, struct action *a)
 {
 	const struct event *e = a->e;
@@ -162,7 +156,7 @@ void message_prepare(struct room *r, struct action *a)
 	if (m->is_dm) {
 		const struct user *to = user_get(&r->users, m->to_id);
 		if (!to && !a->rc && a->session->dialect == DIALECT_2) {
-			fail(a, ERR_NO_SUCH_USER);
+			refuse(a, ERR_NO_SUCH_USER);
 			return;
 		}
 		if (!to && !a->rc)
@@ -175,7 +169,7 @@ void message_prepare(struct room *r, struct action *a)
 		m->cid = STR("");
 	bool is_refused = a->rc /* over a limit, or locked down */ || sanction_silences(r, a);
 	if (!is_refused && space_is_full(r->o.space)) {
-		fail(a, ERR_STORAGE);
+		refuse(a, ERR_STORAGE);
 		is_refused = true;
 	}
 	if (is_refused) {
@@ -183,7 +177,7 @@ void message_prepare(struct room *r, struct action *a)
 		return;
 	}
 	if (m->kind != MSG_TEXT && a->e->file.is_gone) {
-		fail(a, ERR_BAD_REQUEST);
+		refuse(a, ERR_BAD_REQUEST);
 		a->words = "unknown upload";
 		find_first(r, a);
 		return;
@@ -197,14 +191,14 @@ void message_prepare(struct room *r, struct action *a)
 		return;
 	}
 	if (rc != -WC_EEXIST) {
-		fail(a, ERR_STORAGE);
+		refuse(a, ERR_STORAGE);
 		return;
 	}
 	struct repeat rep = { .a = a };
 	if (store_find_cid(r->o.store, m->from_id, m->cid, take_first, &rep) < 0)
-		fail(a, ERR_STORAGE);
+		refuse(a, ERR_STORAGE);
 	else if (!rep.is_same)
-		fail(a, ERR_CID_REUSED);
+		refuse(a, ERR_CID_REUSED);
 	else {
 		a->is_repeat = true;
 		limit_repeat(r, a);

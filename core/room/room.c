@@ -63,14 +63,6 @@ static void undo(struct room *r, struct action *a)
 	a->is_repeat = a->is_stored = a->has_token = false;
 }
 
-static void refuse(struct action *a)
-{
-	a->rc = -WC_ESTORAGE;
-	a->error = ERR_STORAGE;
-	a->words = NULL; /* of a limit, maybe */
-	a->retry_ms = 0;
-}
-
 /* A flood is refused before it costs the store anything, and so is what a lockdown bars, but that what was stored already is not lost to who sends it again. */
 static bool may_pass(struct room *r, struct action *a)
 {
@@ -95,12 +87,12 @@ static enum txn prepare_group(struct room *r)
 			continue;
 		if (txn == TXN_NONE && store_begin(r->o.store) < 0) {
 			storage_result(r, false);
-			refuse(a);
+			refuse(a, ERR_STORAGE);
 			continue;
 		}
 		txn = WC_MAX(txn, TXN_READ);
 		if (store_savepoint(r->o.store) < 0) {
-			refuse(a);
+			refuse(a, ERR_STORAGE);
 			continue;
 		}
 		prepare(r, a);
@@ -112,7 +104,7 @@ static enum txn prepare_group(struct room *r)
 		store_rollback_to(r->o.store);
 		undo(r, a);
 		if (a->rc == 0)
-			refuse(a);
+			refuse(a, ERR_STORAGE);
 	}
 	return txn;
 }
@@ -142,7 +134,7 @@ static void commit_group(struct room *r, enum txn txn)
 		if (!a->is_stored)
 			continue;
 		undo(r, a);
-		refuse(a);
+		refuse(a, ERR_STORAGE);
 	}
 }
 

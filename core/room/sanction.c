@@ -208,15 +208,11 @@ bool sanction_silences(struct room *r, struct action *a)
 	struct user *u = a->session->user;
 	const struct sanction *mute = r->mod.count ? mute_of(r, u, a->e->conn) : NULL;
 	if (mute) {
-		char *why = sanction_words(mute, "an admin decided so");
-		a->rc = -WC_EDENIED;
-		a->error = ERR_MUTED;
-		a->retry_ms = mute->until_ms ? mute->until_ms - r->now_ms : 0;
-		free(a->copy);
-		if (asprintf(&a->copy, "You are muted: %s", why) < 0)
+		char *words = NULL, *why = sanction_words(mute, "an admin decided so");
+		if (asprintf(&words, "You are muted: %s", why) < 0)
 			abort();
-		a->words = a->copy;
 		free(why);
+		refuse_saying(a, ERR_MUTED, mute->until_ms ? mute->until_ms - r->now_ms : 0, words);
 		return true;
 	}
 	if (!r->mod.slow_ms || a->e->has_to)
@@ -226,13 +222,10 @@ bool sanction_silences(struct room *r, struct action *a)
 		u->spoke_ms = r->mono_now_ms;
 		return false;
 	}
-	a->rc = -WC_EDENIED;
-	a->error = ERR_RATE_LIMITED;
-	a->retry_ms = wait_ms;
-	free(a->copy);
-	if (asprintf(&a->copy, "Slow mode: one message every %lld seconds. Wait %lld more", (long long)r->mod.slow_ms / 1000,
+	char *words = NULL;
+	if (asprintf(&words, "Slow mode: one message every %lld seconds. Wait %lld more", (long long)r->mod.slow_ms / 1000,
 	             (long long)(wait_ms + 999) / 1000) < 0)
 		abort();
-	a->words = a->copy;
+	refuse_saying(a, ERR_RATE_LIMITED, wait_ms, words);
 	return true;
 }
