@@ -104,10 +104,10 @@ unit: $(UNIT) $(REPLAY) $(BIN)/wavechatd | $(call after,docs) ## C unit tests, a
 	$(Q)tests/unit/run $(UNIT) $(REPLAY)
 
 net: bench-programs | $(call after,docs unit) ## the real server, over sockets: NET="net/05*.test.mjs" runs some
-	$(Q)cd tests && $(NODE) run.mjs net $(NET)
+	$(Q)cd tests && $(NODE) run.mjs $(NET)
 
 browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
-	$(Q)cd tests && $(NODE) run.mjs browser $(BROWSER)
+	$(Q)cd tests && $(NODE) run.mjs $(BROWSER)
 NET ?= net/*.test.mjs
 BROWSER ?= browser/*.test.mjs
 export JOBS # test files, and unit programs, side by side
@@ -126,7 +126,7 @@ faults: ## faults made to order: memory, disk, clock, threads; a build of its ow
 	$(Q)$(MAKE) --no-print-directory MODE=fault faults-ready
 .PHONY: faults faults-ready
 faults-ready: all $(NPM)
-	$(Q)cd tests && $(NODE) run.mjs faults faults/*.test.mjs
+	$(Q)cd tests && $(NODE) run.mjs faults/*.test.mjs
 
 screenshots: all $(NPM) ## the page in its states, to be looked at, in build/screenshots
 	$(Q)cd tests && $(NODE) browser/screenshots.mjs
@@ -205,7 +205,7 @@ check-packages: ## build both twice and compare, lintian, the unit's exposure, n
 .PHONY: check-packages-ready
 check-packages-ready: all $(NPM)
 	$(Q)tests/packages/run.sh
-	$(Q)cd tests && $(NODE) run.mjs proxy proxy/*.test.mjs
+	$(Q)cd tests && $(NODE) run.mjs proxy/*.test.mjs
 
 clean: ## all that was built; keeps what was downloaded
 	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools THIRD-PARTY version probed probed-tests wavebench bench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz

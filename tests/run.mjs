@@ -1,9 +1,9 @@
-// run.mjs — the runner of the test files: node run.mjs NAME FILE…
+// run.mjs — the runner of the test files: node run.mjs FILE…
 //
-// Each file is a process of its own. Most files wait more than they compute: they run side by side (JOBS of them, 4 unless told otherwise). The
+// Each file is a process of its own. Most files wait more than they compute: they run side by side (JOBS of them, 6 unless told otherwise). The
 // files that judge times (lanes.mjs) follow, one at a time with nothing beside them. A line for each file, the whole output of those that fail, and
-// one closing line: "NAME: N passed, N failed, N skipped". A skip that lanes.mjs does not expect is named; with STRICT_SKIPS=1 it is a failure.
-// Logs stay in build/test-logs/NAME. A folder of tests may have a setup.mjs: its start() runs before the files, gives them variables of the
+// a closing line for each folder: "FOLDER: N passed, N failed, N skipped". A skip that lanes.mjs does not expect is named; with STRICT_SKIPS=1 it is a failure.
+// Logs stay in build/test-logs. A folder of tests may have a setup.mjs: its start() runs before the files, gives them variables of the
 // environment (`env`) and is undone by `stop()`.
 import { spawn } from 'node:child_process';
 import fs from 'node:fs';
@@ -12,19 +12,19 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expectedSkips, isTimed, waitsLong } from './lanes.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
-const [name, ...files] = process.argv.slice(2);
+const files = process.argv.slice(2).map(f => path.relative('', f));
 if (!files.length) {
-	console.error('usage: node run.mjs NAME FILE…');
+	console.error('usage: node run.mjs FILE…');
 	process.exit(2);
 }
-const jobs = Number(process.env.JOBS) || 4;
+const jobs = Number(process.env.JOBS) || 6;
 const mode = /\/build\/(\w+)\/wavechatd$/.exec(process.env.WAVECHATD || '')?.[1] || 'release';
-const logs = path.join(here, '../build/test-logs', `${name}-${mode}`);
-fs.mkdirSync(logs, { recursive: true });
+const folderOf = file => path.basename(path.dirname(path.resolve(file)));
+const logs = path.join(here, '../build/test-logs', mode);
 /** No file takes this long: one that does is ended with all its children, and has failed. */
 const LONGEST = 15 * 60000;
 
-const total = { passed: 0, failed: 0, skipped: 0 };
+const totals = Object.fromEntries(files.map(f => [folderOf(f), { passed: 0, failed: 0, skipped: 0 }]));
 const running = new Set();
 const endAll = signal => {
 	for (const child of running) try { process.kill(-child.pid, signal); } catch {}
@@ -34,7 +34,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'])
 
 function runFile(file, env) {
 	const base = path.basename(file).replace(/\.test\.mjs$/, '');
-	const log = path.join(logs, `${base}.log`), results = path.join(logs, `${base}.results`);
+	const log = path.join(logs, folderOf(file), `${base}.log`), results = `${log.slice(0, -4)}.results`;
+	fs.mkdirSync(path.dirname(log), { recursive: true });
 	fs.rmSync(results, { force: true });
 	const out = fs.openSync(log, 'w'), began = Date.now();
 	// a process group of its own: what a file that hangs has started ends with it
@@ -67,6 +68,7 @@ function report(file, log, results, status, seconds) {
 		(skipped.length ? `  ${skipped.length} skipped` : '') + (failed && status !== 0 ? `  (${failed} failed, exit status ${status})` : ''));
 	for (const l of unexpected) console.log(`          an unexpected skip: ${l.name}: ${l.skip}`);
 	if (failed || process.env.V) console.log(fs.readFileSync(log, 'utf8').replace(/^/gm, '          '));
+	const total = totals[folderOf(file)];
 	total.passed += passed;
 	total.failed += failed;
 	total.skipped += skipped.length;
@@ -90,5 +92,5 @@ try {
 } finally {
 	for (const s of setups) await s.stop();
 }
-console.log(`${name}: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
-process.exit(total.failed || !total.passed ? 1 : 0);
+for (const [folder, total] of Object.entries(totals)) console.log(`${folder}: ${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(Object.values(totals).some(total => total.failed || !total.passed) ? 1 : 0);

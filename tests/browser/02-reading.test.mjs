@@ -1,7 +1,7 @@
 // Reading: pages of history, unread counts, the phone's one pane.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch, until } from './lib.mjs';
+import { PHONE, Person, Server, launch, until } from './lib.mjs';
 
 let browser, server;
 before(async () => {

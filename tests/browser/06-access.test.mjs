@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch, until } from './lib.mjs';
+import { PHONE, Person, Server, launch, until } from './lib.mjs';
 import { png } from './pictures.mjs';
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch, until } from './lib.mjs';
+import { PHONE, Person, Server, launch, until } from './lib.mjs';
 
 let browser, server;
 before(async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
 import WebSocket from 'ws';
-import { Person, Server, launch, sleep, until } from './lib.mjs';
+import { Person, Server, launch, slack, sleep, until } from './lib.mjs';
 
 // Whatever else the machine does is measured along with the page. So what is bounded is the best of a few rounds: noise only ever adds.
 // BROWSER_SLACK widens the bounds for a machine that is slow by itself.

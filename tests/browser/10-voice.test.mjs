@@ -1,7 +1,7 @@
 // Voice: recorded by hand and by keyboard, cancelled, locked, played, sought, and the next one after it.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch, sleep, until } from './lib.mjs';
+import { PHONE, Person, Server, launch, sleep, until } from './lib.mjs';
 
 let browser, server, ada, boris;
 before(async () => {

@@ -1,7 +1,7 @@
 // On a phone, by touch: the way back, the keyboard's room, a turn of the screen, fingers' targets, hold and slide, pinch and swipe.
 import assert from 'node:assert/strict';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch, sleep, until } from './lib.mjs';
+import { PHONE, Person, Server, launch, sleep, until } from './lib.mjs';
 import { png } from './pictures.mjs';
 
 let browser, server;

@@ -6,7 +6,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test, { after, before } from 'node:test';
-import { Person, PHONE, Server, launch, until } from './lib.mjs';
+import { PHONE, Person, Server, launch, until } from './lib.mjs';
 import { png } from './pictures.mjs';
 
 let browser, server;

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { once } from 'node:events';
 import test from 'node:test';
-import { run, Server, serverTest } from './lib.mjs';
+import { Server, run, serverTest } from './lib.mjs';
 
 const tmp = () => fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
 

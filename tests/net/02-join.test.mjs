@@ -1,6 +1,6 @@
 // Joining and leaving: init, users, system, and what the server makes of a name.
 import assert from 'node:assert/strict';
-import { exact, fence, isId, isTs, nothingFor, serverTest, slack, within } from './lib.mjs';
+import { exact, fence, isId, isTs, nothingFor, patience, serverTest, within } from './lib.mjs';
 
 const people = users => users.map(u => u.id).sort((a, b) => a - b);
 
@@ -90,7 +90,7 @@ serverTest('any other first frame closes the connection', async s => {
 	for (const first of [{ type: 'text', text: 'hello' }, { type: 'typing' }, { type: 'dm_history', peer_id: bystander.id }, { type: 'nonsense' }, {}, [], 'garbage']) {
 		const c = await s.connect();
 		c.send(first);
-		const end = await within(5000 * slack, c.closed, `the close after ${JSON.stringify(first)}`);
+		const end = await within(5000 * patience, c.closed, `the close after ${JSON.stringify(first)}`);
 		assert.ok([1000, 1002, 1003, 1007, 1008].includes(end.code), `code ${end.code} for ${JSON.stringify(first)}`);
 		assert.ok(c.frames.every(f => f.type === 'error'), `nothing is told: ${c.story()}`);
 	}

@@ -1,6 +1,6 @@
 // Files and voices carried as base64 in frames, and their limits to the byte.
 import assert from 'node:assert/strict';
-import { exact, fence, isError, isIso, isTs, noise, nothingFor, serverTest, slack } from './lib.mjs';
+import { exact, fence, isError, isIso, isTs, noise, nothingFor, serverTest } from './lib.mjs';
 import { Raw } from './raw.mjs';
 
 const MB = 1 << 20;
@@ -146,23 +146,19 @@ serverTest('the promised 25 MB are 25 MB; far over is 1009', { timeout: 90000 },
 serverTest('a large file delays nobody\'s text', { timeout: 60000 }, async s => {
 	const [a, b, c] = await s.joinAll('sender', 'chat1', 'chat2');
 	const data = noise(20 * MB).toString('base64');
-	let worst = 0, n = 0, done = false;
+	let n = 0, done = false;
 	const chatter = (async () => {
 		while (!done) {
-			const t = process.hrtime.bigint();
 			b.text(`tick ${n}`);
 			await c.next({ text: `tick ${n++}` });
-			worst = Math.max(worst, Number(process.hrtime.bigint() - t) / 1e6);
 			await new Promise(resolve => setTimeout(resolve, 5));
 		}
 	})();
 	a.ws.send(JSON.stringify({ type: 'file', filename: 'big', data }));
-	// The measuring client parses the 27 MB itself, which is most of what is seen here; the server's share is wavebench's to tell.
 	await Promise.all([a.next('file', 30000), b.next('file', 30000), c.next('file', 30000)]);
 	done = true;
 	await chatter;
 	assert.ok(n > 5, `${n} texts meanwhile`);
-	assert.ok(worst < 5000 * slack, `a text took ${worst} ms`);
 });
 
 serverTest('a sender\'s order holds across a large file', { timeout: 60000 }, async s => {

@@ -1,10 +1,10 @@
 // People coming and going in numbers: merged per tick, bounded per client, and still the truth at the end.
 import assert from 'node:assert/strict';
-import { isTs, exact, serverTest, slack, sleep } from './lib.mjs';
+import { exact, isTs, patience, serverTest, sleep } from './lib.mjs';
 
 /** Waits until the newest list `c` got satisfies `ok`. */
 async function lastUsers(c, ok, timeout = 10000) {
-	const deadline = Date.now() + timeout * slack;
+	const deadline = Date.now() + timeout * patience;
 	for (;;) {
 		const last = [...c.frames].reverse().find(f => f.type === 'users' || f.type === 'init');
 		if (last && ok(last.users)) return last.users;

@@ -1,33 +1,33 @@
 // Anything at all on the port: an HTTP error, an error frame or the right close code; a bystander chats on, memory comes back.
 import assert from 'node:assert/strict';
-import crypto from 'node:crypto';
-import { exact, fence, isError, serverTest, slack, sleep } from './lib.mjs';
+import { exact, fence, isError, judgeDelay, noise, patience, serverTest, slack, sleep, worstOf } from './lib.mjs';
 import { OP, Raw, clientFrame } from './raw.mjs';
 
 const MB = 1 << 20;
-const now = () => Number(process.hrtime.bigint()) / 1e6;
 
-/** Two people who chat all the while; `stop` gives the worst delay. */
+/** Two people who chat all the while, first in calm; `stop` judges the worst delay. */
 async function chatting(s) {
 	const [a, b] = await s.joinAll('bystander', 'friend');
-	let worst = 0, n = 0, stopped = false;
+	let n = 0, worst = 0, stopped = false;
+	const turn = async () => {
+		a.text(`chat ${n}`);
+		await b.next({ text: `chat ${n++}` });
+	};
+	const calm = await worstOf(30, turn);
 	const loop = (async () => {
 		while (!stopped) {
-			const t = now();
-			a.text(`chat ${n}`);
-			await b.next({ text: `chat ${n++}` });
-			worst = Math.max(worst, now() - t);
+			worst = Math.max(worst, await worstOf(1, turn));
 			await sleep(10);
 		}
 	})();
 	loop.catch(() => {});
 	return {
 		a, b,
-		stop: async limit => {
+		stop: async () => {
 			stopped = true;
 			await loop;
-			assert.ok(n > 0);
-			assert.ok(worst < limit * slack, `the bystander waited ${worst} ms`);
+			assert.ok(n > 30);
+			judgeDelay(worst, calm, 'the bystander');
 			for (const x of [a, b]) assert.ok(x.frames.every(f => ['init', 'users', 'system', 'text'].includes(f.type)), x.story());
 		},
 	};
@@ -38,7 +38,7 @@ serverTest('garbage instead of a request', { timeout: 60000 }, async s => {
 	const cases = [
 		Buffer.from('garbage\r\n\r\n'), Buffer.from('\r\n\r\n'), Buffer.from('GET\r\n\r\n'), Buffer.from('GET / HTTP/9.9\r\n\r\n'),
 		Buffer.from('\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03' + 'x'.repeat(200) + '\r\n\r\n', 'latin1'), // a TLS hello
-		Buffer.from('SSH-2.0-OpenSSH_9.2\r\n\r\n'), Buffer.concat([crypto.randomBytes(4000), Buffer.from('\r\n\r\n')]), Buffer.concat([Buffer.alloc(4000), Buffer.from('\r\n\r\n')]),
+		Buffer.from('SSH-2.0-OpenSSH_9.2\r\n\r\n'), Buffer.concat([noise(4000), Buffer.from('\r\n\r\n')]), Buffer.concat([Buffer.alloc(4000), Buffer.from('\r\n\r\n')]),
 		Buffer.from(`GET /${'a'.repeat(100000)} HTTP/1.1\r\nHost: x\r\n\r\n`), Buffer.from(`GET / HTTP/1.1\r\n${'X: y\r\n'.repeat(20000)}\r\n`),
 		Buffer.from(`GET / HTTP/1.1\r\nX: ${'y'.repeat(200000)}\r\n\r\n`), Buffer.from('GET / HTTP/1.1\r\nHost: x\r\nContent-Length: -5\r\n\r\n'),
 		Buffer.from('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n'), Buffer.from('GET / HTTP/1.1\r\nno colon here\r\n\r\n'),
@@ -53,7 +53,7 @@ serverTest('garbage instead of a request', { timeout: 60000 }, async s => {
 		r.destroy();
 	}
 	assert.equal(await (await s.get('/health')).text(), 'ok');
-	await chat.stop(500);
+	await chat.stop();
 });
 
 serverTest('half requests hold nobody up and are let go', { timeout: 60000 }, async s => {
@@ -64,17 +64,13 @@ serverTest('half requests hold nobody up and are let go', { timeout: 60000 }, as
 		r.socket.write(['', 'G', 'GET / HTTP/1.1\r\nHost:', 'GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n', 'POST /upload?size=5 HTTP/1.1\r\nContent-Length: 5\r\n'][i % 5]);
 		half.push(r);
 	}
-	for (let i = 0; i < 5; i++) {
-		const t = now();
-		assert.equal(await (await s.get('/health')).text(), 'ok');
-		assert.ok(now() - t < 500 * slack, `/health took ${now() - t} ms behind 200 half requests`);
-	}
-	const t = now();
+	for (let i = 0; i < 5; i++) assert.equal(await (await s.get('/health')).text(), 'ok');
 	const c = await s.join('newcomer');
-	assert.ok(now() - t < 1500 * slack, `a join took ${now() - t} ms behind them`);
 	await fence(c, [c]);
+	const left = half.filter(r => !r.ended).length;
+	assert.ok(left >= 200, `answered while they are there, not behind them: ${left} are left`);
 	for (const r of half) await r.end(15000);
-	await chat.stop(500);
+	await chat.stop();
 });
 
 serverTest('a request dripped a byte a second does not live for ever', { timeout: 60000 }, async s => {
@@ -93,7 +89,7 @@ serverTest('a megabyte of [[[[ is an error to its sender', { timeout: 60000 }, a
 	}
 	c.text('unharmed');
 	await c.next({ text: 'unharmed' });
-	await chat.stop(500);
+	await chat.stop();
 });
 
 serverTest('a 10 MB name is refused or cut, and its memory comes back', { timeout: 60000 }, async s => {
@@ -107,7 +103,7 @@ serverTest('a 10 MB name is refused or cut, and its memory comes back', { timeou
 		if (answer.type === 'init') assert.equal(answer.my_name, 'n'.repeat(32));
 		c.ws.terminate();
 	}
-	await chat.stop(1000);
+	await chat.stop();
 	await settles(s, before + 16 * MB);
 });
 
@@ -130,7 +126,7 @@ serverTest('headers that claim the world take no memory', { timeout: 60000 }, as
 	await sleep(300);
 	assert.ok(s.memory().own - before < 12 * MB * slack, `100 claims of 30 MB cost ${(s.memory().own - before) / MB} MB`);
 	for (const r of many) r.destroy();
-	await chat.stop(500);
+	await chat.stop();
 });
 
 serverTest('unfinished large messages are bounded in all', { timeout: 90000 }, async s => {
@@ -146,7 +142,7 @@ serverTest('unfinished large messages are bounded in all', { timeout: 90000 }, a
 	const held = s.memory().own - before;
 	if (slack === 1) assert.ok(held < 400 * MB, `480 MB of unfinished messages hold ${held / MB} MB`);
 	for (const r of many) r.destroy();
-	await chat.stop(1500);
+	await chat.stop();
 	await settles(s, before + 48 * MB);
 });
 
@@ -156,7 +152,7 @@ serverTest('every hostile frame at once, and people chat on', { timeout: 60000 }
 	for (let round = 0; round < 8; round++) {
 		const acts = [
 			r => r.frame('x', { claim: 2n ** 62n }), r => r.frame('x', { masked: false }), r => r.frame('x', { opcode: OP.binary }),
-			r => r.frame(Buffer.from([0xff])), r => r.socket.write(crypto.randomBytes(65536)), r => r.frame('['.repeat(MB)),
+			r => r.frame(Buffer.from([0xff])), r => r.socket.write(noise(65536, round)), r => r.frame('['.repeat(MB)),
 			r => r.frame('{"type":"text","text":"', { fin: false }), r => r.socket.write(clientFrame('{"type":"text","text":"cut"}').subarray(0, 9)),
 			r => r.frame(Buffer.alloc(125), { opcode: OP.ping }), r => r.frame('{"type":"join","name":"' + 'n'.repeat(MB) + '"}'),
 		];
@@ -165,7 +161,7 @@ serverTest('every hostile frame at once, and people chat on', { timeout: 60000 }
 		await sleep(50);
 		rs.forEach(r => r.destroy());
 	}
-	await chat.stop(700);
+	await chat.stop();
 	await settles(s, before + 24 * MB);
 	assert.equal(await (await s.get('/health')).text(), 'ok');
 });
@@ -181,7 +177,7 @@ serverTest('500 connections that come and go leave nothing behind', { timeout: 6
 			i % 3 ? r.destroy() : r.socket.end();
 		});
 	}
-	const deadline = Date.now() + 8000 * slack;
+	const deadline = Date.now() + 8000 * patience;
 	while (s.fds() > fds) {
 		assert.ok(Date.now() < deadline, `${s.fds()} descriptors, ${fds} at first`);
 		await sleep(50);
@@ -199,5 +195,5 @@ serverTest('a flood of pings answers pings and starves nobody', { timeout: 60000
 		r.buffer = Buffer.alloc(0); // it reads, and throws away
 	}
 	r.destroy();
-	await chat.stop(500);
+	await chat.stop();
 });

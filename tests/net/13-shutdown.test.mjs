@@ -1,6 +1,6 @@
 // How it ends, and how it starts again.
 import assert from 'node:assert/strict';
-import { serverTest, slack } from './lib.mjs';
+import { serverTest } from './lib.mjs';
 import { Raw } from './raw.mjs';
 
 for (const signal of ['SIGTERM', 'SIGINT']) {
@@ -9,9 +9,7 @@ for (const signal of ['SIGTERM', 'SIGINT']) {
 		const unjoined = await s.connect();
 		all[0].text('last line');
 		await all[1].next({ text: 'last line' });
-		const t = Date.now();
 		await s.stop(signal);
-		assert.ok(Date.now() - t < 5000 * slack);
 		for (const c of [...all, unjoined]) assert.ok([1012, 1001].includes((await c.closed).code), `${c.name} was closed with ${c.end.code}`);
 	});
 }
@@ -52,13 +50,4 @@ serverTest('it starts again on the same port and data at once', async s => {
 	await s.kill9();
 	await s.restart();
 	await s.join('c');
-});
-
-serverTest('from start to the first page is quick', async s => {
-	await s.stop();
-	const t = process.hrtime.bigint();
-	await s.restart();
-	assert.equal((await s.get('/')).status, 200);
-	const ms = Number(process.hrtime.bigint() - t) / 1e6;
-	assert.ok(ms < 1000 * slack, `${ms} ms`); // 100 ms is the aim; a busy machine is allowed its noise
 });

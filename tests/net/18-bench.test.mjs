@@ -7,12 +7,12 @@ import test from 'node:test';
 import { kinds, built } from '../bench/servers.mjs';
 import { drawChart } from '../bench/chart.mjs';
 import { metric, ctlJson } from './admin.mjs';
-import { serverTest, slack } from './lib.mjs';
+import { patience, serverTest } from './lib.mjs';
 
 const tool = process.env.WAVEBENCH || path.join(built, 'wavebench');
 
 async function wavebench(port, ...args) {
-	const r = await new Promise((resolve, reject) => execFile(tool, ['--json', ...args.map(String), `127.0.0.1:${port}`], { timeout: 60000 * slack }, (e, out, err) => {
+	const r = await new Promise((resolve, reject) => execFile(tool, ['--json', ...args.map(String), `127.0.0.1:${port}`], { timeout: 60000 * patience }, (e, out, err) => {
 		try { resolve({ ...JSON.parse(out), err }); } catch { reject(new Error(`${e}\n${err}`)); }
 	}));
 	assert.equal(r.ok, true, JSON.stringify(r));

@@ -1,6 +1,6 @@
 // The second dialect: opting in, its shapes, and that neither dialect sees anything of the other.
 import assert from 'node:assert/strict';
-import { exact, fence, isId, nothingFor, publicText, dmText, serverTest, noise } from './lib.mjs';
+import { dmText, exact, fence, isId, noise, nothingFor, publicText, serverTest } from './lib.mjs';
 import { dm2, error2, file2, isAt, isToken, isUrl, join2, messages, rejoin2, text2, voice2 } from './v2.mjs';
 
 serverTest('init answers v 2 with everything a client needs', async s => {

@@ -1,6 +1,6 @@
 // cid: a message sent again is the message sent before, on this connection, on another, and after any restart.
 import assert from 'node:assert/strict';
-import { exact, fence, nothingFor, serverTest, noise } from './lib.mjs';
+import { exact, fence, noise, nothingFor, serverTest } from './lib.mjs';
 import { error2, join2, messages, text2, upload } from './v2.mjs';
 
 serverTest('the same cid again is answered with the first echo and stored once', async s => {

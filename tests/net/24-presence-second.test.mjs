@@ -1,6 +1,6 @@
 // presence, who, and what they cost: the second dialect.
 import assert from 'node:assert/strict';
-import { exact, isId, serverTest, sleep, slack } from './lib.mjs';
+import { exact, isId, patience, serverTest, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 
 const isPerson = p => isId(p.id) && typeof p.name === 'string' && Object.keys(p).length === 2;
@@ -20,7 +20,7 @@ function told(c) {
 }
 
 async function until(what, ok, ms = 12000) {
-	const deadline = Date.now() + ms * slack;
+	const deadline = Date.now() + ms * patience;
 	while (!ok()) {
 		if (Date.now() > deadline) throw new Error(`never came: ${what()}`);
 		await sleep(20);

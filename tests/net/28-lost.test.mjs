@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { adminRequest, ctl, ctlRaw, metric } from './admin.mjs';
-import { Server, noise, run, serverTest, slack, sleep } from './lib.mjs';
+import { Server, isNow, noise, patience, run, serverTest, sleep } from './lib.mjs';
 import { join2, request, upload } from './v2.mjs';
 
 const shaOf = bytes => createHash('sha256').update(bytes).digest('hex');
@@ -18,7 +18,7 @@ const isStored = (s, bytes) => fs.existsSync(blobPath(s, bytes));
 
 /** Waits for what the server promises within a minute. */
 async function soon(what, is) {
-	for (const until = Date.now() + 60000 * slack; !is();) {
+	for (const until = Date.now() + 60000 * patience; !is();) {
 		assert.ok(Date.now() < until, `not within a minute: ${what}`);
 		await sleep(100);
 	}
@@ -68,7 +68,7 @@ const lines = (s, event) => s.output.split('\n').filter(l => l.includes(` ${even
 /* --- What is deleted goes. */
 
 for (const isMemory of [false, true])
-	test(`a deleted file is gone within a minute, however it came${isMemory ? ', in memory' : ''}`, { timeout: 180000 * slack }, async t => {
+	test(`a deleted file is gone within a minute, however it came${isMemory ? ', in memory' : ''}`, { timeout: 180000 * patience }, async t => {
 		const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-lost-'));
 		fs.mkdirSync(path.join(dir, 'data'), { mode: 0o700 });
 		t.after(() => fs.rmSync(dir, { recursive: true, force: true }));
@@ -86,7 +86,7 @@ for (const isMemory of [false, true])
 		const stays = await send(a, inline(kept));
 		await ctl(s, ['delete', ...sent.map(f => f.id), '--reason', 'test']);
 			await ctl(s, ['purge', 'b']);
-		for (const until = Date.now() + 60000 * slack; await bytesKept() !== kept.length; await sleep(100)) assert.ok(Date.now() < until, `${await bytesKept()} bytes are left`);
+		for (const until = Date.now() + 60000 * patience; await bytesKept() !== kept.length; await sleep(100)) assert.ok(Date.now() < until, `${await bytesKept()} bytes are left`);
 		if (!isMemory) {
 			files.forEach((f, i) => assert.equal(isStored(s, f), i === 4, `file ${i}`));
 			assert.ok(!fs.existsSync(path.join(data(s), 'lost')), 'nothing was taken for lost');
@@ -102,7 +102,7 @@ for (const isMemory of [false, true])
 		a.send({ type: 'file', blob, filename: 'x', cid: 'twice' });
 		const first = await a.next(g => g.cid === 'twice');
 		await ctl(s, ['delete', first.id]);
-		for (const until = Date.now() + 60000 * slack; await bytesKept() !== kept.length + files[1].length; await sleep(100)) assert.ok(Date.now() < until);
+		for (const until = Date.now() + 60000 * patience; await bytesKept() !== kept.length + files[1].length; await sleep(100)) assert.ok(Date.now() < until);
 		a.send({ type: 'file', blob, filename: 'x', cid: 'twice' });
 		assert.equal((await a.next(g => g.cid === 'twice')).id, first.id);
 		a.send({ type: 'file', blob, filename: 'x', cid: 'another' });
@@ -220,7 +220,7 @@ async function allServed({ s, files, urls }) {
 }
 
 for (const way of ['inline', 'uploaded'])
-	test(`wavechat.db missing or empty: no start, nothing touched; put back, all is there (${way})`, { timeout: 120000 * slack }, async t => {
+	test(`wavechat.db missing or empty: no start, nothing touched; put back, all is there (${way})`, { timeout: 120000 * patience }, async t => {
 		const w = await withFiles(t, 3, 0, way), { s, db, dir } = w, aside = path.join(dir, 'aside.db');
 		fs.renameSync(db, aside);
 		await refused(s, '3 files', 'missing or empty');
@@ -235,7 +235,7 @@ for (const way of ['inline', 'uploaded'])
 		await s.stop();
 	});
 
-test('wavechat.db missing or empty beside its log: no start, the log stays; put back, all is there', { timeout: 120000 * slack }, async t => {
+test('wavechat.db missing or empty beside its log: no start, the log stays; put back, all is there', { timeout: 120000 * patience }, async t => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-lost-'));
 	const s = await Server.start({ dir }), db = path.join(data(s), 'wavechat.db'), aside = path.join(dir, 'aside.db');
 	t.after(async () => { await s.cleanUp(); fs.rmSync(dir, { recursive: true, force: true }); });
@@ -278,7 +278,7 @@ test('wavechat.db missing or empty beside its log: no start, the log stays; put 
 	await s.stop();
 });
 
-test('wavechat.db is no file: no start, no waiting, and it stays what it is', { timeout: 60000 * slack }, async t => {
+test('wavechat.db is no file: no start, no waiting, and it stays what it is', { timeout: 60000 * patience }, async t => {
 	const w = await withFiles(t, 1, 0), { s, db, dir } = w;
 	fs.renameSync(db, path.join(dir, 'aside.db'));
 	for (const [make, remove] of [[() => fs.mkdirSync(db), () => fs.rmdirSync(db)], [() => execFileSync('mkfifo', [db]), () => fs.unlinkSync(db)]]) {
@@ -296,7 +296,7 @@ test('wavechat.db is no file: no start, no waiting, and it stays what it is', { 
 	await s.stop();
 });
 
-test('an older database that explains a few of a few files: no start', { timeout: 120000 * slack }, async t => {
+test('an older database that explains a few of a few files: no start', { timeout: 120000 * patience }, async t => {
 	for (const [early, count] of [[1, 4], [2, 7]]) {
 		const w = await withFiles(t, count, early), { s, db, dir } = w, right = path.join(dir, 'right.db');
 		fs.renameSync(db, right);
@@ -309,7 +309,7 @@ test('an older database that explains a few of a few files: no start', { timeout
 	}
 });
 
-test('an older database beside files of the server\'s last second before a kill: no start', { timeout: 120000 * slack }, async t => {
+test('an older database beside files of the server\'s last second before a kill: no start', { timeout: 120000 * patience }, async t => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-lost-'));
 	const s = await Server.start({ dir }), db = path.join(data(s), 'wavechat.db'), whole = ['', '-wal', '-shm'];
 	t.after(async () => { await s.cleanUp(); fs.rmSync(dir, { recursive: true, force: true }); });
@@ -331,7 +331,7 @@ test('an older database beside files of the server\'s last second before a kill:
 	await s.stop();
 });
 
-test('a database made anew, or older than the files: no start; with --accept-orphans they go to lost/, and come back', { timeout: 240000 * slack }, async t => {
+test('a database made anew, or older than the files: no start; with --accept-orphans they go to lost/, and come back', { timeout: 240000 * patience }, async t => {
 	const w = await withFiles(t, 24, 2), { s, db, dir, files } = w, right = path.join(dir, 'right.db');
 	fs.renameSync(db, right);
 	fs.copyFileSync(path.join(dir, 'early.db'), db);
@@ -368,7 +368,7 @@ test('a database made anew, or older than the files: no start; with --accept-orp
 	await s.stop();
 });
 
-test('an older database that explains most of them: a sweep that would move more than a tenth moves nothing', { timeout: 240000 * slack }, async t => {
+test('an older database that explains most of them: a sweep that would move more than a tenth moves nothing', { timeout: 240000 * patience }, async t => {
 	const w = await withFiles(t, 24, 18), { s, db, dir, files } = w, right = path.join(dir, 'right.db');
 	fs.renameSync(db, right);
 	fs.copyFileSync(path.join(dir, 'early.db'), db);
@@ -388,7 +388,7 @@ test('an older database that explains most of them: a sweep that would move more
 	await s.stop();
 });
 
-test('a few files that nothing explains lie in lost/ for a day, and what is asked for comes back', { timeout: 240000 * slack }, async t => {
+test('a few files that nothing explains lie in lost/ for a day, and what is asked for comes back', { timeout: 240000 * patience }, async t => {
 	const w = await withFiles(t, 22, 22), { s } = w, strange = [noise(1_234, 77), noise(4_321, 78)];
 	for (const f of strange) {
 		fs.mkdirSync(path.dirname(blobPath(s, f)), { recursive: true });
@@ -400,7 +400,7 @@ test('a few files that nothing explains lie in lost/ for a day, and what is aske
 	await soon('they are moved', () => strange.every(f => fs.existsSync(lostPath(s, f))));
 	await soon('it says so', () => lines(s, 'files moved').length);
 	assert.match(lines(s, 'files moved').join('\n'), /warn\s+files moved files=2 bytes=5555 of=24 to=lost/);
-	assert.ok(Date.now() - fs.statSync(lostPath(s, strange[0])).mtimeMs < 60000 * slack, 'its day begins with the move');
+	assert.ok(isNow(fs.statSync(lostPath(s, strange[0])).mtimeMs), 'its day begins with the move');
 	await allServed(w);
 	await s.stop();
 	age(lostPath(s, strange[0]), 23);
@@ -423,7 +423,7 @@ test('a few files that nothing explains lie in lost/ for a day, and what is aske
 	await s.stop();
 });
 
-test('the database is replaced while the server runs: no file is removed until it is restarted', { timeout: 120000 * slack }, async t => {
+test('the database is replaced while the server runs: no file is removed until it is restarted', { timeout: 120000 * patience }, async t => {
 	const w = await withFiles(t, 4, 4), { s, db, dir, files } = w;
 	s.allow = /database replaced/;
 	await s.restart();
@@ -439,7 +439,7 @@ test('the database is replaced while the server runs: no file is removed until i
 	await s.stop();
 });
 
-test('files missing while rows know them: counted at the start, and no reason to refuse it', { timeout: 120000 * slack }, async t => {
+test('files missing while rows know them: counted at the start, and no reason to refuse it', { timeout: 120000 * patience }, async t => {
 	const w = await withFiles(t, 3, 3), { s, files, urls } = w;
 	fs.renameSync(path.join(data(s), 'blobs'), path.join(data(s), 'blobs.away'));
 	s.allow = /files missing|step=/;
@@ -455,7 +455,7 @@ test('files missing while rows know them: counted at the start, and no reason to
 	await s.stop();
 });
 
-test('strange things among the files are left alone, and uploads/ removed costs nothing that was sent', { timeout: 120000 * slack }, async t => {
+test('strange things among the files are left alone, and uploads/ removed costs nothing that was sent', { timeout: 120000 * patience }, async t => {
 	const w = await withFiles(t, 4, 4), { s } = w, blobs = path.join(data(s), 'blobs');
 	fs.rmSync(path.join(data(s), 'uploads'), { recursive: true });
 	fs.writeFileSync(path.join(blobs, 'README'), 'mine');
@@ -472,7 +472,7 @@ test('strange things among the files are left alone, and uploads/ removed costs 
 	assert.deepEqual(fs.readdirSync(path.join(data(s), 'tmp')), []);
 });
 
-test('what has rotted, is cut short or is no file any more is whole again once the same bytes are sent; until then it holds nobody up', { timeout: 120000 * slack }, async t => {
+test('what has rotted, is cut short or is no file any more is whole again once the same bytes are sent; until then it holds nobody up', { timeout: 120000 * patience }, async t => {
 	const w = await withFiles(t, 5, 5), { s, files, urls } = w, paths = files.map(f => blobPath(s, f));
 	fs.writeFileSync(paths[0], noise(files[0].length, 99));
 	fs.writeFileSync(paths[1], noise(files[1].length, 98));

@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { told } from '../schemas/told.mjs';
 import { ctl } from './admin.mjs';
-import { Server, binary, noise, run, slack, sleep } from './lib.mjs';
+import { Server, binary, noise, patience, run, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 
 const schemas = fileURLToPath(new URL('../schemas/', import.meta.url));
@@ -72,7 +72,7 @@ test('there is a database of every schema before this one', async t => {
 });
 
 for (const schema of released) for (const withWal of [false, true])
-	test(`schema ${schema}${withWal ? ', killed' : ''}: all of it is there, by table, on the wire and to the admin; and the database of before beside it`, { timeout: 120000 * slack }, async t => {
+	test(`schema ${schema}${withWal ? ', killed' : ''}: all of it is there, by table, on the wire and to the admin; and the database of before beside it`, { timeout: 120000 * patience }, async t => {
 		const w = folder(t, schema, { withWal }), { dir, data, db, was } = w;
 		const before = path.join(dir, 'before.db');
 		fs.copyFileSync(db, before);
@@ -132,7 +132,7 @@ for (const schema of released) for (const withWal of [false, true])
 		await s.stop();
 	});
 
-test('an older copy goes with the next migration, a newer one stays; what is unfinished goes with any start', { timeout: 60000 * slack }, async t => {
+test('an older copy goes with the next migration, a newer one stays; what is unfinished goes with any start', { timeout: 60000 * patience }, async t => {
 	const w = folder(t, 2);
 	for (const f of ['wavechat.db.v1', 'wavechat.db.v1.tmp', 'wavechat.db.v2.tmp', 'wavechat.db.v2.tmp-journal']) fs.writeFileSync(path.join(w.data, f), 'x');
 	for (const f of ['wavechat.db.vault', 'wavechat.db.v2.mine', 'wavechat.db.v']) fs.writeFileSync(path.join(w.data, f), 'mine');
@@ -146,7 +146,7 @@ test('an older copy goes with the next migration, a newer one stays; what is unf
 	assert.deepEqual(copies(w.data), ['wavechat.db.v', 'wavechat.db.v1', 'wavechat.db.v2', 'wavechat.db.v2.mine', 'wavechat.db.vault'], 'no migration, nothing goes');
 });
 
-test('kill -9 while it copies or migrates: the folder starts, and all is there', { timeout: 240000 * slack }, async t => {
+test('kill -9 while it copies or migrates: the folder starts, and all is there', { timeout: 240000 * patience }, async t => {
 	const w = folder(t, 1), { dir, data, db, was } = w;
 	// Large enough to take a while.
 	sql(db, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000) INSERT INTO messages (id, at, kind, flags, from_id, from_name, text)
@@ -179,7 +179,7 @@ test('kill -9 while it copies or migrates: the folder starts, and all is there',
 	assert.ok(Object.keys(was.tokens).length);
 });
 
-test('no room for the copy: refused with the bytes needed and free, and nothing touched', { timeout: 60000 * slack, skip: process.getuid() !== 0 && 'a file system is mounted by root alone' }, async t => {
+test('no room for the copy: refused with the bytes needed and free, and nothing touched', { timeout: 60000 * patience, skip: process.getuid() !== 0 && 'a file system is mounted by root alone' }, async t => {
 	const w = folder(t, 2), disk = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-disk-'));
 	sql(w.db, `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000) INSERT INTO messages (id, at, kind, flags, from_id, from_name, text)
 		SELECT i, 1700000000000 + i, 1, 0, 1, 'Anna', printf('%.500c', 'x') FROM n; PRAGMA wal_checkpoint(TRUNCATE);`);
@@ -210,7 +210,7 @@ test('no room for the copy: refused with the bytes needed and free, and nothing 
 });
 
 for (const withWal of [false, true])
-	test(`a database of a newer schema is refused, named, and not touched${withWal ? ': also where its log alone says so' : ''}`, { timeout: 60000 * slack }, async t => {
+	test(`a database of a newer schema is refused, named, and not touched${withWal ? ': also where its log alone says so' : ''}`, { timeout: 60000 * patience }, async t => {
 		const w = folder(t, 2);
 		if (withWal) execFileSync('sqlite3', [w.db], { input: '.dbconfig no_ckpt_on_close on\nPRAGMA wal_autocheckpoint=0;\nPRAGMA user_version=99;\n' });
 		else sql(w.db, 'PRAGMA user_version=99;');

@@ -8,13 +8,13 @@ import os from 'node:os';
 import test from 'node:test';
 import { memoryGroup } from './cgroup.mjs';
 import { memoryRounds, renderEnv, renderMemory } from './hostile.mjs';
-import { binary, noise, run, Server, serverTest, slack, sleep } from './lib.mjs';
+import { Server, binary, noise, patience, run, serverTest, slack, sleep } from './lib.mjs';
 import { join2, newKey, request, upload, uploadPath } from './v2.mjs';
 
 const MB = 1 << 20;
 const said = async s => Object.fromEntries([.../(\w+)=("[^"]*"|\S+)/g[Symbol.matchAll]((await s.says(/ memory (limit_mb=.*)\n/))[1])].map(m => [m[1], m[2]]));
 
-test('two strangers want all of 512 MB: nobody who chats is dropped, nothing is lost, no memory is wanting', { timeout: 120000 * slack }, async t => {
+test('two strangers want all of 512 MB: nobody who chats is dropped, nothing is lost, no memory is wanting', { timeout: 120000 * patience }, async t => {
 	if (slack > 1) return t.skip('a sanitizer keeps what is freed');
 	const r = await memoryRounds({ people: 40, talkers: 10, rate: 30, warmup: 3, seconds: 6, rounds: 1 }, line => t.diagnostic(line));
 	if (r.why) return t.skip(r.why);
@@ -26,7 +26,7 @@ test('two strangers want all of 512 MB: nobody who chats is dropped, nothing is 
 	assert.ok(!fate.uploads.cut || fate.uploads.cut < 5, `refused by name, not cut: ${JSON.stringify(fate.uploads)}`);
 });
 
-test('the limit is the cgroup\'s, and every budget follows from it', { timeout: 30000 * slack }, async t => {
+test('the limit is the cgroup\'s, and every budget follows from it', { timeout: 30000 * patience }, async t => {
 	const g = memoryGroup(300 * MB);
 	if (g.why) return t.skip(g.why);
 	const s = await Server.start({ cgroup: g.procs, env: renderEnv() });
@@ -43,7 +43,7 @@ test('the limit is the cgroup\'s, and every budget follows from it', { timeout: 
 	}
 });
 
-test('a service that sees nothing of /proc but its own process knows the machine\'s memory', { timeout: 30000 * slack }, async t => {
+test('a service that sees nothing of /proc but its own process knows the machine\'s memory', { timeout: 30000 * patience }, async t => {
 	const has = spawnSync('unshare', ['-m', 'mount', '-t', 'proc', '-o', 'subset=pid', 'proc', '/proc']).status === 0;
 	if (!has) return t.skip('/proc cannot be mounted so here');
 	const child = spawn('unshare', ['-m', 'sh', '-c', 'mount -t proc -o subset=pid proc /proc && ! cat /proc/meminfo && exec "$0" "$@"', binary, '--port', '0', '--data', ':memory:'],
@@ -61,7 +61,7 @@ test('a service that sees nothing of /proc but its own process knows the machine
 	}
 });
 
-test('--memory-mb, its variable, and each budget by itself', { timeout: 60000 * slack }, async () => {
+test('--memory-mb, its variable, and each budget by itself', { timeout: 60000 * patience }, async () => {
 	for (const [args, env, wanted] of [
 		[['--memory-mb', '4000'], {}, { limit_mb: '4000', in_mb: '256', out_mb: '256', large_mb: '256', files_mb: '256', inbox_mb: '16', connections: '0' }],
 		[[], { WAVECHAT_MEMORY_MB: '512' }, { limit_mb: '512', from: '"--memory-mb"' }],

@@ -8,7 +8,7 @@ import test from 'node:test';
 import { once } from 'node:events';
 import { execFileSync } from 'node:child_process';
 import tls from 'node:tls';
-import { binary, run, Server, slack, sleep, within } from './lib.mjs';
+import { Server, binary, patience, run, slack, sleep, within } from './lib.mjs';
 import { ctl, ctlJson } from './admin.mjs';
 import { error2, join2 } from './v2.mjs';
 
@@ -172,7 +172,7 @@ async function withServer(text, options, fn) {
 			const before = s.output.length;
 			if (content !== null) put(content);
 			s.child.kill('SIGHUP');
-			const end = Date.now() + 10000 * slack;
+			const end = Date.now() + 10000 * patience;
 			while (!said.test(s.output.slice(before))) {
 				assert.ok(Date.now() < end, `the log to say ${said}, it said ${s.output.slice(before)}`);
 				await sleep(10);
@@ -189,7 +189,7 @@ async function withServer(text, options, fn) {
 	});
 }
 
-test('SIGHUP: limits change for those who are connected, nobody is dropped', { timeout: 60000 * slack }, async () => {
+test('SIGHUP: limits change for those who are connected, nobody is dropped', { timeout: 60000 * patience }, async () => {
 	await withServer('WAVECHAT_MESSAGE_RATE=1\nWAVECHAT_MESSAGE_BURST=2\n', {}, async s => {
 		const a = await join2(s, 'ann');
 		const pass = async (n, limited) => {
@@ -215,7 +215,7 @@ test('SIGHUP: limits change for those who are connected, nobody is dropped', { t
 	});
 });
 
-test('SIGHUP: sizes, history, retention, log level and format, origins, connections', { timeout: 60000 * slack }, async () => {
+test('SIGHUP: sizes, history, retention, log level and format, origins, connections', { timeout: 60000 * patience }, async () => {
 	await withServer('MAX_FILE_MB=1\nHISTORY_LIMIT=1\n', { allow: /needs a restart|origin refused/ }, async s => {
 		const a = await s.join('ann');
 		const tooLarge = async words => {
@@ -250,7 +250,7 @@ test('SIGHUP: sizes, history, retention, log level and format, origins, connecti
 	});
 });
 
-test('SIGHUP with a wrong file: the line is named, all old values stand, the server goes on', { timeout: 60000 * slack }, async () => {
+test('SIGHUP with a wrong file: the line is named, all old values stand, the server goes on', { timeout: 60000 * patience }, async () => {
 	await withServer('HISTORY_LIMIT=1\n', { allow: /settings not reloaded/ }, async (s, put, dir) => {
 		const a = await s.join('ann');
 		for (const text of ['one', 'two', 'three']) a.text(text);
@@ -280,7 +280,7 @@ test('SIGHUP with a wrong file: the line is named, all old values stand, the ser
 	});
 });
 
-test('SIGHUP: what needs a restart is named with both values, and waits', { timeout: 60000 * slack }, async () => {
+test('SIGHUP: what needs a restart is named with both values, and waits', { timeout: 60000 * patience }, async () => {
 	await withServer('', { allow: /needs a restart/ }, async s => {
 		const said = await s.change('WAVECHAT_THREADS=3\nWAVECHAT_DURABILITY=full\nHISTORY_LIMIT=7\n');
 		assert.match(said, /setting needs a restart option=threads now="0" then="3"/);
@@ -304,7 +304,7 @@ test('SIGHUP: what needs a restart is named with both values, and waits', { time
 	});
 });
 
-test('SIGHUP: a join password is introduced, changed and ended', { timeout: 60000 * slack }, async () => {
+test('SIGHUP: a join password is introduced, changed and ended', { timeout: 60000 * patience }, async () => {
 	await withServer('#\n', { limits: false }, async (s, put, dir) => {
 		const password = path.join(dir, 'password'), line = `WAVECHAT_JOIN_PASSWORD_FILE=${password}\n`;
 		const refused = async (frame, code) => {
@@ -344,7 +344,7 @@ test('SIGHUP: a join password is introduced, changed and ended', { timeout: 6000
 	});
 });
 
-test('a pipe, a folder or a device in the place of a password, certificate or key: refused at once at start, in a check and at SIGHUP', { timeout: 60000 * slack }, async () => {
+test('a pipe, a folder or a device in the place of a password, certificate or key: refused at once at start, in a check and at SIGHUP', { timeout: 60000 * patience }, async () => {
 	await withFile('#\n', async (file, put, dir) => {
 		const at = name => path.join(dir, name);
 		execFileSync('mkfifo', [at('pipe')]);
@@ -394,7 +394,7 @@ test('a pipe, a folder or a device in the place of a password, certificate or ke
 	});
 });
 
-test('SIGHUP: another certificate by another name; without HTTPS at the start it waits', { timeout: 60000 * slack }, async () => {
+test('SIGHUP: another certificate by another name; without HTTPS at the start it waits', { timeout: 60000 * patience }, async () => {
 	await withFile('', async (file, put, dir) => {
 		const make = name => execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${dir}/${name}.key`,
 			'-out', `${dir}/${name}.crt`, '-days', '90', '-subj', `/CN=${name}`], { stdio: 'ignore' });
@@ -426,7 +426,7 @@ test('SIGHUP: another certificate by another name; without HTTPS at the start it
 	});
 });
 
-test('a file that need not be there is not to vanish while it runs: what it said stands', { timeout: 60000 * slack }, async () => {
+test('a file that need not be there is not to vanish while it runs: what it said stands', { timeout: 60000 * patience }, async () => {
 	await withFile('HISTORY_LIMIT=1\n', async (file, put, dir) => {
 		fs.writeFileSync(`${dir}/word`, 'word\n');
 		put(`HISTORY_LIMIT=1\nWAVECHAT_JOIN_PASSWORD_FILE=${dir}/word\n`);
@@ -434,7 +434,7 @@ test('a file that need not be there is not to vanish while it runs: what it said
 		try {
 			fs.rmSync(file);
 			s.child.kill('SIGHUP');
-			await within(10000 * slack, (async () => { while (!/settings not reloaded error=".*was there and is gone/.test(s.output)) await sleep(5); })(), () => s.output);
+			await within(10000 * patience, (async () => { while (!/settings not reloaded error=".*was there and is gone/.test(s.output)) await sleep(5); })(), () => s.output);
 			const c = await s.connect();
 			c.send({ type: 'join', v: 2, name: 'x' });
 			assert.equal((await c.take()).code, 'password_required');
@@ -445,7 +445,7 @@ test('a file that need not be there is not to vanish while it runs: what it said
 	});
 });
 
-test('SIGHUP: more connections than the limit of open files allows are lowered with the warning that a start gives', { timeout: 60000 * slack }, async () => {
+test('SIGHUP: more connections than the limit of open files allows are lowered with the warning that a start gives', { timeout: 60000 * patience }, async () => {
 	await withServer('#\n', { allow: /max-connections lowered/ }, async s => {
 		const said = await s.change('WAVECHAT_MAX_CONNECTIONS=2000000000\n');
 		assert.match(said, /warn +max-connections lowered asked=2000000000 allowed=\d+/);
@@ -455,7 +455,7 @@ test('SIGHUP: more connections than the limit of open files allows are lowered w
 	});
 });
 
-test('SIGHUP: a link to where the sandbox lets nothing be read says so, of settings and of a password', { timeout: 60000 * slack }, async () => {
+test('SIGHUP: a link to where the sandbox lets nothing be read says so, of settings and of a password', { timeout: 60000 * patience }, async () => {
 	await withServer('#\n', { allow: /not reloaded/ }, async (s, put, dir) => {
 		if (!/landlock=[1-9]/.test(s.output)) return; // no such kernel
 		const elsewhere = tmp(), password = path.join(dir, 'password'), why = 'Permission denied.*while it runs, the server reads only in the data folder and beside files';
@@ -476,7 +476,7 @@ test('SIGHUP: a link to where the sandbox lets nothing be read says so, of setti
 	});
 });
 
-test('a storm of SIGHUP while people chat: nothing is lost, memory stays', { timeout: 120000 * slack }, async () => {
+test('a storm of SIGHUP while people chat: nothing is lost, memory stays', { timeout: 120000 * patience }, async () => {
 	await withServer('WAVECHAT_MESSAGE_RATE=0\nWAVECHAT_REQUEST_RATE=0\n', {}, async (s, put) => {
 		const [a, b] = [await join2(s, 'ann'), await join2(s, 'ben')];
 		const round = async (n, text) => {
@@ -498,7 +498,7 @@ test('a storm of SIGHUP while people chat: nothing is lost, memory stays', { tim
 	});
 });
 
-test('SIGHUP while it starts is acted on once it runs', { timeout: 60000 * slack }, async () => {
+test('SIGHUP while it starts is acted on once it runs', { timeout: 60000 * patience }, async () => {
 	await withFile('HISTORY_LIMIT=1\n', async (file, put) => {
 		const { spawn } = await import('node:child_process');
 		const { binary } = await import('./lib.mjs');
@@ -512,7 +512,7 @@ test('SIGHUP while it starts is acted on once it runs', { timeout: 60000 * slack
 			const isReady = () => /^SigBlk:\s*0*[1-9a-f]/m.test(fs.readFileSync(`/proc/${child.pid}/status`, 'utf8')) && fs.readFileSync(`/proc/${child.pid}/comm`, 'utf8').startsWith('wavechatd');
 			for (let n = 0; n < 5000 && !isReady(); n++) await new Promise(setImmediate);
 			child.kill('SIGHUP');
-			await within(20000 * slack, (async () => { while (!/settings reloaded/.test(output) && child.exitCode === null) await sleep(5); })(), () => output);
+			await within(20000 * patience, (async () => { while (!/settings reloaded/.test(output) && child.exitCode === null) await sleep(5); })(), () => output);
 			assert.match(output, / ready /);
 			child.kill('SIGTERM');
 			assert.deepEqual(await exited, [0, null], output);

@@ -7,7 +7,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { binary, run, Server, slack, sleep, within } from './lib.mjs';
+import { Server, binary, patience, run, sleep, within } from './lib.mjs';
 import { ctl } from './admin.mjs';
 import { join2 } from './v2.mjs';
 
@@ -48,7 +48,7 @@ async function start(args, env = {}) {
 	child.stderr.setEncoding('utf8').on('data', d => (output += d));
 	const end = once(child, 'close');
 	try {
-		await within(15000 * slack, (async () => { while (!/ ready port=/.test(output) && child.exitCode === null) await sleep(5); })(), () => output);
+		await within(15000 * patience, (async () => { while (!/ ready port=/.test(output) && child.exitCode === null) await sleep(5); })(), () => output);
 		if (child.exitCode === null) {
 			child.kill('SIGTERM');
 			await end;
@@ -88,7 +88,7 @@ function certificates(dir) {
 	return (cert, key) => ['--tls-cert', `${dir}/${cert}.crt`, '--tls-key', `${dir}/${key}.key`];
 }
 
-test('certificates: missing, foreign, damaged, good', { timeout: 60000 * slack }, async () => {
+test('certificates: missing, foreign, damaged, good', { timeout: 60000 * patience }, async () => {
 	await withFolder(async dir => {
 		const use = certificates(dir);
 		await agree(dir, [...base, ...use('one', 'one')], { status: 0 });
@@ -103,7 +103,7 @@ test('certificates: missing, foreign, damaged, good', { timeout: 60000 * slack }
 	});
 });
 
-test('addresses: not of this machine, taken by another program, twice the same port', { timeout: 60000 * slack }, async () => {
+test('addresses: not of this machine, taken by another program, twice the same port', { timeout: 60000 * patience }, async () => {
 	await withFolder(async dir => {
 		await agree(dir, ['--port', '0', '--listen', '192.0.2.1'], { status: 1, line: /no interface of this machine/ });
 		await agree(dir, ['--port', '0', '--listen', '127.0.0.1,192.0.2.1'], { status: 1, line: /192\.0\.2\.1/, says: false });
@@ -126,7 +126,7 @@ test('addresses: not of this machine, taken by another program, twice the same p
 	});
 });
 
-test('the data folder and what is in it', { timeout: 120000 * slack }, async () => {
+test('the data folder and what is in it', { timeout: 120000 * patience }, async () => {
 	await withFolder(async dir => {
 		const data = path.join(dir, 'data');
 		await agree(dir, base, { status: 0 });
@@ -156,7 +156,7 @@ test('the data folder and what is in it', { timeout: 120000 * slack }, async () 
 	});
 });
 
-test('links to what is not there, such as a disk that is not mounted', { timeout: 60000 * slack }, async () => {
+test('links to what is not there, such as a disk that is not mounted', { timeout: 60000 * patience }, async () => {
 	await withFolder(async dir => {
 		const data = path.join(dir, 'data');
 		await agree(dir, base, { status: 0 });
@@ -175,7 +175,7 @@ test('links to what is not there, such as a disk that is not mounted', { timeout
 	});
 });
 
-test('a disk without room: for a new folder, and for one with a database', { skip: !isRoot && 'only root mounts', timeout: 60000 * slack }, async () => {
+test('a disk without room: for a new folder, and for one with a database', { skip: !isRoot && 'only root mounts', timeout: 60000 * patience }, async () => {
 	await withFolder(async dir => {
 		const disk = path.join(dir, 'disk'), data = path.join(disk, 'data');
 		fs.mkdirSync(disk);
@@ -207,7 +207,7 @@ test('a disk without room: for a new folder, and for one with a database', { ski
 	});
 });
 
-test('password, admin socket, sandbox, settings file, descriptors', { timeout: 120000 * slack }, async () => {
+test('password, admin socket, sandbox, settings file, descriptors', { timeout: 120000 * patience }, async () => {
 	await withFolder(async dir => {
 		await agree(dir, base, { status: 0 });
 		const password = path.join(dir, 'password');
@@ -236,7 +236,7 @@ test('password, admin socket, sandbox, settings file, descriptors', { timeout: 1
 	});
 });
 
-test('another user: who cannot read or write what the start needs', { skip: !isRoot && 'only root becomes somebody else', timeout: 120000 * slack }, async () => {
+test('another user: who cannot read or write what the start needs', { skip: !isRoot && 'only root becomes somebody else', timeout: 120000 * patience }, async () => {
 	await withFolder(async dir => {
 		const as = [...base, '--user', String(uid)], data = path.join(dir, 'data');
 		await agree(dir, as, { status: 0 }); // made and given to it
@@ -289,7 +289,7 @@ test('another user: who cannot read or write what the start needs', { skip: !isR
 	});
 });
 
-test('beside the folder\'s own server its ports, lock and socket are no fault; those of another one are', { timeout: 60000 * slack }, async () => {
+test('beside the folder\'s own server its ports, lock and socket are no fault; those of another one are', { timeout: 60000 * patience }, async () => {
 	const probe = [net.createServer().listen(0, '127.0.0.1'), net.createServer().listen(0, '127.0.0.1')];
 	await Promise.all(probe.map(p => once(p, 'listening')));
 	const [metrics, redirect] = probe.map(p => p.address().port);
@@ -337,7 +337,7 @@ test('beside the folder\'s own server its ports, lock and socket are no fault; t
 	});
 });
 
-test('a check beside a start never keeps it from starting', { timeout: 60000 * slack }, async () => {
+test('a check beside a start never keeps it from starting', { timeout: 60000 * patience }, async () => {
 	await withFolder(async dir => {
 		await agree(dir, base, { status: 0 });
 		for (let i = 0; i < 5; i++) {

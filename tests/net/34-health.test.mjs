@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { Server, fence, serverTest, slack, sleep } from './lib.mjs';
+import { Server, fence, patience, serverTest, sleep } from './lib.mjs';
 import { adminRequest, ctl, ctlBinary, ctlJson, ctlRaw, metric, socketOf } from './admin.mjs';
 import { join2 } from './v2.mjs';
 
@@ -133,7 +133,7 @@ serverTest('the folder as a whole, moved away', { allow: /storage|collect|databa
 });
 
 test('a database that another program locks: found before anybody writes; the room that waits for it is named; all is well afterwards',
-	{ timeout: 120000 * slack, skip: !hasPerl && 'needs perl for the lock' }, async () => {
+	{ timeout: 120000 * patience, skip: !hasPerl && 'needs perl for the lock' }, async () => {
 		const s = await Server.start({ allow: /stor|thread hangs|retention|room hangs/ });
 		try {
 			const a = await join2(s, 'a'), b = await join2(s, 'b');
@@ -172,7 +172,7 @@ test('a database that another program locks: found before anybody writes; the ro
 		}
 	});
 
-test('a failed write is forgotten only when one has passed', { timeout: 60000 * slack, skip: !isRoot && 'a file system is mounted by root alone' }, async () => {
+test('a failed write is forgotten only when one has passed', { timeout: 60000 * patience, skip: !isRoot && 'a file system is mounted by root alone' }, async () => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-health-'));
 	execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', dir]);
 	const s = await Server.start({ dir, args: ['--free-reserve-mb', '4'], allow: /stor|store|retention|reserve/ });
@@ -263,7 +263,7 @@ async function impostor(onConnection, fn) {
 	}
 }
 
-test('a server that takes the request and never answers', { timeout: 60000 * slack }, () => impostor(() => {}, async socket => {
+test('a server that takes the request and never answers', { timeout: 60000 * patience }, () => impostor(() => {}, async socket => {
 	const r = await ctlRaw(['--socket', socket, '--timeout', '0.4', 'users']);
 	assert.equal(r.status, 7);
 	assert.match(r.stderr, /accepted the connection but did not answer within 0\.4 s: its room may hang; see wavechatctl status, and its log \(journalctl -u wavechatd\)/);
@@ -272,7 +272,7 @@ test('a server that takes the request and never answers', { timeout: 60000 * sla
 	assert.match(status.stderr, /did not answer within 0\.4 s: it hangs; its log/);
 }));
 
-test('a server that trickles: a request has its limit as a whole, a long dump counts the silence', { timeout: 60000 * slack }, async () => {
+test('a server that trickles: a request has its limit as a whole, a long dump counts the silence', { timeout: 60000 * patience }, async () => {
 	const body = JSON.stringify({ messages: [], more: false, users: [] });
 	const head = `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n`;
 	/** A byte each 50 ms, from this byte on for ever: silent. */
@@ -296,7 +296,7 @@ test('a server that trickles: a request has its limit as a whole, a long dump co
 		});
 });
 
-test('Ctrl-C ends what waits for a server that says nothing, or that trickles', { timeout: 60000 * slack }, async () => {
+test('Ctrl-C ends what waits for a server that says nothing, or that trickles', { timeout: 60000 * patience }, async () => {
 	const trickle = c => {
 		const timer = setInterval(() => c.write('HTTP/1.1 200 OK'.slice(0, 1)), 50);
 		c.on('close', () => clearInterval(timer));
@@ -323,7 +323,7 @@ test('Ctrl-C ends what waits for a server that says nothing, or that trickles', 
 	fs.rmSync(path.dirname(out), { recursive: true });
 });
 
-test('an answer without an end is refused with words', { timeout: 60000 * slack }, () => impostor(c => {
+test('an answer without an end is refused with words', { timeout: 60000 * patience }, () => impostor(c => {
 	const piece = Buffer.alloc(1 << 16, 'x'), more = () => { while (!c.destroyed && c.write(piece)); };
 	c.on('drain', more);
 	c.once('data', () => { c.write('HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n'); more(); });
@@ -335,7 +335,7 @@ test('an answer without an end is refused with words', { timeout: 60000 * slack 
 	}
 }));
 
-test('a socket at which nobody accepts any more', { timeout: 60000 * slack, skip: !hasPerl && 'needs perl' }, async () => {
+test('a socket at which nobody accepts any more', { timeout: 60000 * patience, skip: !hasPerl && 'needs perl' }, async () => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-health-'));
 	const socket = path.join(dir, 'admin.sock');
 	// Listens with the shortest queue and fills it itself.

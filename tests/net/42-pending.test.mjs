@@ -1,6 +1,6 @@
 // What waits: messages that never end, large ones half received, output that nobody reads. Each bounded, for one and in all.
 import assert from 'node:assert/strict';
-import { fence, isError, exact, serverTest, sleep } from './lib.mjs';
+import { exact, fence, isError, serverTest, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { metric } from './admin.mjs';
 import { OP, Raw } from './raw.mjs';

@@ -1,6 +1,6 @@
 // The admin's acts on people: each is seen on the wire at once, on every tab, says why, and outlives a restart.
 import assert from 'node:assert/strict';
-import { serverTest, fence, isError, exact, nothingFor, overTls } from './lib.mjs';
+import { exact, fence, isError, nothingFor, overTls, serverTest } from './lib.mjs';
 import { Raw } from './raw.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlJson, adminRequest, metric } from './admin.mjs';

@@ -1,7 +1,7 @@
 // The admin's acts on what was said: deletions live and in every later history, purging, dumps, the audit.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { serverTest, fence, exact, noise } from './lib.mjs';
+import { exact, fence, noise, serverTest } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlBinary, socketOf, adminRequest, metric } from './admin.mjs';
 

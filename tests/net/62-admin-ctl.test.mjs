@@ -7,7 +7,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, serverTest, fence, run } from './lib.mjs';
+import { Server, fence, run, serverTest } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlRaw, ctlJson, ctlBinary, socketOf, adminRequest } from './admin.mjs';
 
@@ -234,7 +234,7 @@ test('the socket\'s place: given, stale, live, too open, too long, none', async 
 	assert.ok(!fs.existsSync(socketOf(none)));
 	await none.stop();
 	const memory = await start(['--data', ':memory:']);
-	assert.match(memory.output, /admin +wavechatctl --socket \S*\/wavechat\S*\/\d+\.sock status/); // see 32-memory-socket
+	assert.match(memory.output, /admin +wavechatctl --socket \S*\/wavechat\S*\/\d+\.sock status/); // see 39-memory-socket
 	await memory.stop();
 	const deep = path.join(dir, 'x'.repeat(60), 'y'.repeat(60));
 	fs.mkdirSync(deep, { recursive: true });

@@ -4,7 +4,7 @@ import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Server, serverTest, fence, noise, sleep } from './lib.mjs';
+import { Server, fence, noise, serverTest, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlRaw, ctlBinary, adminRequest, socketOf } from './admin.mjs';
 
@@ -239,24 +239,6 @@ serverTest('a backup that was killed is over: the next one begins at once, and s
 	await once(child, 'close');
 	assert.ok(child.exitCode === 1 || child.exitCode === 3, String(child.exitCode)); // broken off, or nobody there to be asked for more
 	assert.deepEqual(fs.readdirSync(data).filter(f => f.startsWith('backup')), []);
-});
-
-serverTest('one whose maker stopped without ending does not hold the server for ever: a minute without a sign ends it', { timeout: 150000 }, async s => {
-	const a = await join2(s, 'a');
-	await send(a, 1 << 20);
-	const child = stuckBackup(s);
-	while (!fs.existsSync(path.join(s.dir, 'data', 'backup.tmp'))) await sleep(10);
-	child.kill('SIGSTOP');
-	try {
-		await ctl(s, ['backup', path.join(s.dir, 'x.tar')], { status: 1 });
-		while (fs.existsSync(path.join(s.dir, 'data', 'backup.tmp'))) await sleep(500);
-		await ctl(s, ['backup', path.join(s.dir, 'x.tar')]);
-	} finally {
-		child.kill('SIGCONT');
-	}
-	child.stdout.resume();
-	const [status] = await once(child, 'close');
-	assert.equal(status, 1, 'what goes on after that is told that it is over');
 });
 
 serverTest('only one of several that begin at once gets its turn; the others say so', { timeout: 60000 }, async s => {

@@ -8,7 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { serverTest, fence, sleep, within } from './lib.mjs';
+import { fence, serverTest, sleep, within } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlRaw, ctlBinary, socketOf } from './admin.mjs';
 

@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { binary, sleep, slack } from './lib.mjs';
+import { binary, patience, slack, sleep } from './lib.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const isRoot = process.getuid() === 0;
@@ -19,7 +19,7 @@ function temp(t) {
 	return dir;
 }
 function run(command, args, options = {}) {
-	const r = spawnSync(command, args, { encoding: 'utf8', timeout: 30000 * slack, ...options });
+	const r = spawnSync(command, args, { encoding: 'utf8', timeout: 30000 * patience, ...options });
 	assert.equal(r.status, 0, `${command} ${args.join(' ')}: ${r.error || ''}${r.stdout}${r.stderr}`);
 	return r.stdout.trim();
 }
@@ -120,7 +120,7 @@ test('--licenses prints the licence, and the notice of every package that is lin
 const unit = fs.readFileSync(path.join(root, 'packaging/wavechatd.service'), 'utf8');
 const families = /^RestrictAddressFamilies=(.*)$/m.exec(unit)[1];
 
-test('with the address families that the unit allows, a certificate of its own is for the addresses of the machine', { timeout: 60000 * slack }, async t => {
+test('with the address families that the unit allows, a certificate of its own is for the addresses of the machine', { timeout: 60000 * patience }, async t => {
 	if (!isRoot || os.arch() !== 'x64' || slack > 1) return t.skip('needs root, x86-64 and a program without sanitizers');
 	// A network of its own, with an address that no other machine has.
 	const start = async (allowed, name) => {
@@ -239,7 +239,7 @@ function assemble(t, image) {
 
 for (const [i, name, more] of [[0, 'prebuilt', {}], [1, 'built in a container', {}], [0, 'prebuilt, data in memory', { WAVECHAT_DATA: ':memory:' }],
 	[1, 'built in a container, data in memory', { WAVECHAT_DATA: ':memory:' }]]) {
-	test(`the image ${name}: it starts from its folder alone, is healthy while it is well, and not when it hangs or has ended`, { timeout: 90000 * slack }, async t => {
+	test(`the image ${name}: it starts from its folder alone, is healthy while it is well, and not when it hangs or has ended`, { timeout: 90000 * patience }, async t => {
 		if (!isRoot || /dynamically/.test(spawnSync('file', ['-L', binary], { encoding: 'utf8' }).stdout) || slack > 1) return t.skip('needs root and a static program');
 		const image = stages()[i + 1], { at, env, user } = assemble(t, image);
 		const vars = Object.entries({ ...env, PORT: '0', LISTEN: '127.0.0.1', ...more }).map(([k, v]) => `${k}=${v}`);
@@ -255,7 +255,7 @@ for (const [i, name, more] of [[0, 'prebuilt', {}], [1, 'built in a container', 
 			return { status: r.status, said: r.stdout + r.stderr };
 		};
 		try {
-			for (let n = 0; n < 200 * slack && !/ ready port=/.test(said) && server.exitCode === null; n++) await sleep(50);
+			for (let n = 0; n < 200 * patience && !/ ready port=/.test(said) && server.exitCode === null; n++) await sleep(50);
 			assert.match(said, / ready port=/);
 			const well = check();
 			assert.equal(well.status, 0, well.said + said);

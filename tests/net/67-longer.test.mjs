@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
-import { serverTest, fence } from './lib.mjs';
+import { fence, serverTest } from './lib.mjs';
 import { join2, rejoin2 } from './v2.mjs';
 import { ctl, ctlJson, adminRequest } from './admin.mjs';
 

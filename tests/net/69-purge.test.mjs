@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { serverTest, fence, noise, sleep, slack, within } from './lib.mjs';
+import { fence, noise, patience, serverTest, sleep, within } from './lib.mjs';
 import { join2, rejoin2 } from './v2.mjs';
 import { ctl, ctlBinary, ctlJson, ctlRaw, adminRequest, socketOf } from './admin.mjs';
 
@@ -20,7 +20,7 @@ async function onTerminal(s, args, typed) {
 		sent = true;
 		child.stdin.write(typed);
 	});
-	const [status] = await within(20000 * slack, once(child, 'close'), () => `an answer to ${args}; it said ${out}`).finally(() => child.kill('SIGKILL'));
+	const [status] = await within(20000 * patience, once(child, 'close'), () => `an answer to ${args}; it said ${out}`).finally(() => child.kill('SIGKILL'));
 	return { status, out: out.replaceAll('\r', ''), asked: sent };
 }
 

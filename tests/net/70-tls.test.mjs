@@ -9,7 +9,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import tls from 'node:tls';
-import { Server, fence, noise, run, serverTest, slack, sleep, within } from './lib.mjs';
+import { Server, fence, noise, patience, run, serverTest, sleep, within } from './lib.mjs';
 import { Raw } from './raw.mjs';
 import { join2 } from './v2.mjs';
 
@@ -29,7 +29,7 @@ const first = certificate();
 
 /** One request over a connection that believes `ca` alone. */
 function request(s, { ca, pathname = '/health', method = 'GET', headers, body, agent } = {}) {
-	return within(20000 * slack, new Promise((resolve, reject) => {
+	return within(20000 * patience, new Promise((resolve, reject) => {
 		const r = https.request({ host: '127.0.0.1', port: s.port, path: pathname, method, headers, ca, agent: agent || false, rejectUnauthorized: Boolean(ca) }, res => {
 			const parts = [];
 			res.on('data', d => parts.push(d));
@@ -69,7 +69,7 @@ for (const [name, options, good] of [
 ]) {
 	serverTest(`${name} is ${good ? 'spoken' : 'refused'}`, { args: first.args }, async s => {
 		const socket = tls.connect({ host: '127.0.0.1', port: s.port, rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'], ...options });
-		const outcome = await within(5000 * slack, once(socket, 'secureConnect').then(() => socket.getProtocol(), () => null), 'an outcome');
+		const outcome = await within(5000 * patience, once(socket, 'secureConnect').then(() => socket.getProtocol(), () => null), 'an outcome');
 		assert.equal(outcome, good);
 		if (good) assert.equal(socket.alpnProtocol, 'http/1.1');
 		socket.destroy();
@@ -139,11 +139,11 @@ test('SIGHUP: new connections get the new certificate, nobody is dropped, a bad 
 		let talks = true, sent = 0;
 		const talk = (async () => { while (talks) { await fence(ann, [ann, bob]); sent++; } })();
 		s.child.kill('SIGHUP');
-		await within(5000 * slack, (async () => { while ((await peerCertificate(s)).fingerprint256 === before) await sleep(20); })(), 'the new certificate');
+		await within(5000 * patience, (async () => { while ((await peerCertificate(s)).fingerprint256 === before) await sleep(20); })(), 'the new certificate');
 		const now = (await peerCertificate(s)).fingerprint256;
 		fs.writeFileSync(path.join(live, 'cert'), 'no certificate');
 		s.child.kill('SIGHUP');
-		await within(5000 * slack, (async () => { while (!/not reloaded/.test(s.output)) await sleep(20); })(), 'the complaint');
+		await within(5000 * patience, (async () => { while (!/not reloaded/.test(s.output)) await sleep(20); })(), 'the complaint');
 		assert.equal((await peerCertificate(s)).fingerprint256, now);
 		talks = false;
 		await talk;
@@ -234,10 +234,10 @@ serverTest('garbage, half a handshake and silence cost the peer its connection a
 		if (i % 4 === 2) socket.write(Buffer.concat([Buffer.from([22, 3, 1, 0x40, 0]), noise(16384, i)]));
 		if (i % 4 === 3) socket.write(Buffer.from([22, 3, 1, 0, 0]));
 	}
-	const start = Date.now();
 	for (let i = 0; i < 20; i++) assert.equal((await request(s)).status, 200);
-	assert.ok(Date.now() - start < 2000 * slack, `${Date.now() - start} ms for 20 requests`);
-	await within(12000 * slack, Promise.all(silent.map(x => x.closed || once(x, 'close'))), 'all of them to be closed');
+	const left = silent.filter(x => !x.closed).length;
+	assert.ok(left >= 150, `answered while they are there, not behind them: ${left} are left`); // a quarter sent what is refused at once
+	await within(12000 * patience, Promise.all(silent.map(x => x.closed || once(x, 'close'))), 'all of them to be closed');
 	assert.ok(s.fds() < 60, `${s.fds()} descriptors`);
 });
 
@@ -267,17 +267,13 @@ serverTest('a slow reader of a file and one of the chat delay nobody, and get ev
 	const [ann, bob] = await s.joinAll('ann', 'bob');
 	const slow = await Raw.join(s, 'slow');
 	slow.socket.pause();
-	let worst = 0;
 	const texts = [];
 	for (let i = 0; i < 400; i++) {
 		const text = `${i} ${'x'.repeat(3000)}`;
 		texts.push(text);
-		const t = performance.now();
 		ann.text(text);
 		await bob.next(f => f.type === 'text' && f.text === text);
-		worst = Math.max(worst, performance.now() - t);
 	}
-	assert.ok(worst < 500 * slack, `${worst} ms`);
 	slow.socket.resume();
 	for (const text of texts) assert.equal((await slow.json('text')).text, text);
 	slow.destroy();

@@ -8,7 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, binary, fence, noise, run, serverTest, slack, sleep, within } from './lib.mjs';
+import { Server, binary, fence, noise, patience, run, serverTest, slack, sleep, within } from './lib.mjs';
 import { adminRequest, ctl, ctlRaw, socketOf } from './admin.mjs';
 import { join2, request, upload } from './v2.mjs';
 
@@ -65,7 +65,7 @@ test('--sandbox off', { skip: isSanitized }, async () => {
 	}
 });
 
-test('--user: port, data and chat work; root is gone in every thread', { skip: needsRoot, timeout: 30000 * slack }, async () => {
+test('--user: port, data and chat work; root is gone in every thread', { skip: needsRoot, timeout: 30000 * patience }, async () => {
 	await withUser({}, async s => {
 		assert.match(sandboxLine(s), new RegExp(`^user=${uid}:${gid} `));
 		for (const task of fs.readdirSync(`/proc/${s.pid}/task`)) {
@@ -93,7 +93,7 @@ test('--user: port, data and chat work; root is gone in every thread', { skip: n
 	});
 });
 
-test('--user with a port that only root may open', { skip: needsRoot || Number(fs.readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start')) <= 900, timeout: 30000 * slack }, async () => {
+test('--user with a port that only root may open', { skip: needsRoot || Number(fs.readFileSync('/proc/sys/net/ipv4/ip_unprivileged_port_start')) <= 900, timeout: 30000 * patience }, async () => {
 	for (let port = 900; port < 1000; port++) {
 		const probe = net.createServer().listen(port, '127.0.0.1');
 		if (await once(probe, 'listening').then(() => false, () => true)) continue;
@@ -108,7 +108,7 @@ test('--user with a port that only root may open', { skip: needsRoot || Number(f
 	assert.fail('no free port below 1000');
 });
 
-test('--user: a key of root alone is used; reloading it says why it cannot be, and works once it can', { skip: needsRoot, timeout: 30000 * slack }, async () => {
+test('--user: a key of root alone is used; reloading it says why it cannot be, and works once it can', { skip: needsRoot, timeout: 30000 * patience }, async () => {
 	const keys = openFolder();
 	const make = () => execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', `${keys}/new.key`,
 		'-out', `${keys}/new.crt`, '-days', '90', '-subj', '/CN=x'], { stdio: 'ignore' });
@@ -170,7 +170,7 @@ test('--user by somebody who is not root', { skip: needsRoot }, async () => {
 		const child = spawn(binary, ['--port', '0', '--listen', '127.0.0.1', '--data', path.join(dir, 'data'), '--user', user], { uid, gid, cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] });
 		let said = '';
 		for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', d => { said += d; if (/ ready /.test(said)) child.kill('SIGTERM'); });
-		const [status] = await within(10000 * slack, once(child, 'close'), () => said);
+		const [status] = await within(10000 * patience, once(child, 'close'), () => said);
 		return { status, said };
 	};
 	try {
@@ -184,7 +184,7 @@ test('--user by somebody who is not root', { skip: needsRoot }, async () => {
 	}
 });
 
-test('started with its standard descriptors closed, it writes its log into nothing else', { timeout: 20000 * slack }, async () => {
+test('started with its standard descriptors closed, it writes its log into nothing else', { timeout: 20000 * patience }, async () => {
 	const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-process-'));
 	const child = spawn('sh', ['-c', `exec "${binary}" --port 0 --listen 127.0.0.1 --log-level debug --data "${dir}/data" <&- >&- 2>&-`], { stdio: 'ignore' });
 	const end = once(child, 'exit');
@@ -193,7 +193,7 @@ test('started with its standard descriptors closed, it writes its log into nothi
 		for (let i = 0; !fs.existsSync(socketOf(s)); i++) { assert.ok(i < 200); await sleep(50); }
 		for (let i = 0; i < 3; i++) assert.equal((await adminRequest(s, 'GET', '/v1/status')).status, 200);
 		child.kill('SIGTERM');
-		assert.deepEqual(await within(8000 * slack, end, 'its end'), [0, null]);
+		assert.deepEqual(await within(8000 * patience, end, 'its end'), [0, null]);
 		const r = await run(['--check', '--data', `${dir}/data`]);
 		assert.equal(r.status, 0, r.stderr);
 	} finally {
@@ -202,7 +202,7 @@ test('started with its standard descriptors closed, it writes its log into nothi
 	}
 });
 
-test('tokens and codes are in no log, at any level, in no file and in no answer of the administrator', { timeout: 40000 * slack }, async () => {
+test('tokens and codes are in no log, at any level, in no file and in no answer of the administrator', { timeout: 40000 * patience }, async () => {
 	const s = await Server.start({ args: ['--log-level', 'debug'], allow: /./ });
 	try {
 		const a = await join2(s, 'ann');

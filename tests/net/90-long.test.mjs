@@ -1,13 +1,14 @@
-// What takes about a minute, side by side: the heartbeats, which mostly wait, and the checker, which does not.
-// `make soak` runs the checker for longer: node tests/net/checker.mjs --seconds S.
+// What takes a minute of silence, side by side: the join deadline, the heartbeats, and a backup whose maker stopped.
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
 import test from 'node:test';
-import { Server, fence, slack, sleep } from './lib.mjs';
+import { Server, fence, noise, patience, sleep } from './lib.mjs';
+import { join2 } from './v2.mjs';
+import { ctl, ctlBinary, socketOf } from './admin.mjs';
 import { OP, Raw } from './raw.mjs';
-import { check } from './checker.mjs';
-
-const seconds = Number(process.env.CHECKER_SECONDS || 50);
-const seed = Number(process.env.CHECKER_SEED || Date.now() % 100000);
 
 /** What only time shows: the join deadline, the heartbeat, and peers that are dead. One server, everything at once. */
 async function deadlines(s) {
@@ -18,7 +19,7 @@ async function deadlines(s) {
 	const never = (async () => { // opened, never joins
 		const c = await s.connect();
 		const end = await c.closed;
-		assert.ok(seconds() > 13 && seconds() < 25, `closed after ${seconds()} s with ${end.code}`);
+		assert.ok(seconds() > 13, `closed after ${seconds()} s with ${end.code}`);
 		assert.ok([1000, 1002, 1008].includes(end.code), `closed with ${end.code}`);
 	})();
 
@@ -45,8 +46,8 @@ async function deadlines(s) {
 			pings.push(seconds());
 			r.frame(f.payload, { opcode: OP.pong });
 		}
-		assert.ok(pings[0] > 10 && pings[0] < 36, `first ping after ${pings[0]} s`);
-		assert.ok(pings[1] - pings[0] > 25 && pings[1] - pings[0] < 36, `pings at ${pings}`);
+		assert.ok(pings[0] > 10, `first ping after ${pings[0]} s`);
+		assert.ok(pings[1] - pings[0] > 20, `pings at ${pings}`);
 		r.send({ type: 'text', text: 'heart beats' });
 		await r.json('text');
 		r.destroy();
@@ -61,7 +62,6 @@ async function deadlines(s) {
 			if (f.opcode === OP.ping) pinged++;
 		}
 		assert.ok(pinged >= 1, 'it was asked');
-		assert.ok(seconds() < 100, `dropped after ${seconds()} s`);
 		await live.next({ type: 'system', text: 'dead left the chat' });
 	})();
 
@@ -70,20 +70,39 @@ async function deadlines(s) {
 	await fence(live); // the library answers pings: the bystander was there all the while
 }
 
-test('what takes a minute', { timeout: (seconds * 2 + 180) * 1000 * slack, concurrency: 2 }, async t => {
-	const timers = t.test('deadlines and heartbeats', async () => {
-		const s = await Server.start();
-		try {
-			await deadlines(s);
-			await s.stop();
-		} finally {
-			await s.cleanUp();
-		}
-	});
-	const checker = t.test(`nothing is lost in ${seconds} s of kills, cuts, stalls and broken uploads, nor in backups taken amid them (seed ${seed})`, async tt => {
-		const { problems, counts } = await check({ seconds, seed, rate: slack > 1 ? 60 : 0, crowd: slack > 1 ? 0 : 60, print: line => tt.diagnostic(line) });
-		assert.deepEqual(problems, []);
-		assert.ok(counts.acked > 100 && counts.reconnects > 10 && counts.backups >= 1, JSON.stringify(counts));
-	});
-	await Promise.all([timers, checker]);
-});
+/** A backup whose maker stopped without ending does not hold the server for ever: a minute without a sign ends it. */
+async function abandoned(s) {
+	const a = await join2(s, 'a');
+	a.send({ type: 'file', filename: 'file.bin', data: noise(1 << 20).toString('base64') });
+	await a.next('file');
+	const child = spawn(ctlBinary, ['--socket', socketOf(s), 'backup', '-'], { stdio: ['ignore', 'pipe', 'pipe'] });
+	child.stdout.pause();
+	const copy = path.join(s.dir, 'data', 'backup.tmp');
+	while (!fs.existsSync(copy)) await sleep(10);
+	child.kill('SIGSTOP');
+	try {
+		await ctl(s, ['backup', path.join(s.dir, 'x.tar')], { status: 1 });
+		while (fs.existsSync(copy)) await sleep(500);
+		await ctl(s, ['backup', path.join(s.dir, 'x.tar')]);
+	} finally {
+		child.kill('SIGCONT');
+	}
+	child.stdout.resume();
+	const [status] = await once(child, 'close');
+	assert.equal(status, 1, 'what goes on after that is told that it is over');
+}
+
+async function withServer(fn) {
+	const s = await Server.start();
+	try {
+		await fn(s);
+		await s.stop();
+	} finally {
+		await s.cleanUp();
+	}
+}
+
+test('what takes a minute', { timeout: 180000 * patience, concurrency: 2 }, t => Promise.all([
+	t.test('deadlines and heartbeats', () => withServer(deadlines)),
+	t.test('one whose maker stopped without ending does not hold the server for ever: a minute without a sign ends it', () => withServer(abandoned)),
+]));

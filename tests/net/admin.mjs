@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import path from 'node:path';
-import { binary, within, slack } from './lib.mjs';
+import { binary, patience, within } from './lib.mjs';
 
 export const ctlBinary = path.resolve(process.env.WAVECHATCTL || path.join(path.dirname(binary), 'wavechatctl'));
 export const socketOf = s => path.join(s.dir, 'data', 'admin.sock');
@@ -19,7 +19,7 @@ export async function ctlRaw(args, { env = {}, cwd, timeout = 20000, input } = {
 	child.stdout.on('data', d => out.push(d));
 	child.stderr.setEncoding('utf8').on('data', d => (stderr += d));
 	try {
-		const [status, signal] = await within(timeout * slack, once(child, 'close'), () => `wavechatctl ${args.join(' ')} to end; it said ${stderr}`);
+		const [status, signal] = await within(timeout * patience, once(child, 'close'), () => `wavechatctl ${args.join(' ')} to end; it said ${stderr}`);
 		assert.doesNotMatch(stderr, /Sanitizer|runtime error:/);
 		const bytes = Buffer.concat(out);
 		return { status, signal, bytes, stdout: bytes.toString(), stderr };

@@ -2,7 +2,7 @@
 // them saw. They know nothing of what the server is put through; they only reconnect, resume and send again, as a page would.
 import crypto from 'node:crypto';
 import WebSocket from 'ws';
-import { noise, sleep } from './lib.mjs';
+import { noise, patience, sleep } from './lib.mjs';
 import { clientFrame } from './raw.mjs';
 import { isVictim } from './checker-disturb.mjs';
 import { newKey, request, uploadPath } from './v2.mjs';

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Server, slack } from './lib.mjs';
+import { Server, patience } from './lib.mjs';
 
 const isRoot = process.getuid() === 0;
 
@@ -63,7 +63,7 @@ export function bytesBelow(dir) {
 
 /** A test with a server whose data folder is on a disk of its own. Skipped, with the reason, where none can be mounted. */
 export function diskTest(title, { megabytes, timeout = 60000, ...options }, fn) {
-	test(title, { timeout: timeout * slack, skip: !isRoot && 'a file system is mounted by root alone' }, async t => {
+	test(title, { timeout: timeout * patience, skip: !isRoot && 'a file system is mounted by root alone' }, async t => {
 		let disk, s;
 		try {
 			disk = smallDisk(megabytes);

@@ -9,29 +9,19 @@
 // good alone and both; the crowd comes while the good are there already. The two programs and the server share this machine, so the crowd
 // runs at the lowest priority: its own work must not count as the server's.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { memoryGroup } from './cgroup.mjs';
-import { Server, sleep, slack, within } from './lib.mjs';
+import { chatters, tool } from './load.mjs';
+import { Server, patience, sleep, within } from './lib.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const tool = process.env.WAVEBENCH || path.join(root, 'build/wavebench');
 const MB = 1 << 20;
 
 const median = list => list.slice().sort((a, b) => a - b)[list.length >> 1];
-
-/** People who chat; wavebench's figures. It must be content. */
-async function chat(s, { people, talkers, rate, warmup, seconds }) {
-	assert.ok(fs.existsSync(tool), `${tool} is not built`);
-	const args = ['--json', '--dialect', 2, '--clients', people, '--senders', talkers, '--rate', rate, '--warmup', warmup, '--seconds', seconds, '--drain', 10 * slack];
-	const { status, stdout, stderr } = await new Promise(resolve =>
-		execFile(tool, [...args.map(String), `127.0.0.1:${s.port}`], { timeout: 120000 * slack }, (e, out, err) => resolve({ status: e ? e.code : 0, stdout: out, stderr: err })));
-	assert.equal(status, 0, `the good noticed more than delay:\n${stdout}\n${stderr}`);
-	return JSON.parse(stdout);
-}
 
 /** The crowd; `stop` ends it and gives what became of it. */
 function crowd(s, { foes, foeRate, kind }) {
@@ -43,7 +33,7 @@ function crowd(s, { foes, foeRate, kind }) {
 	return {
 		stop: async () => {
 			child.kill('SIGTERM');
-			if (!closed) await within(20000 * slack, once(child, 'close'), 'the crowd to end').finally(() => child.kill('SIGKILL'));
+			if (!closed) await within(20000 * patience, once(child, 'close'), 'the crowd to end').finally(() => child.kill('SIGKILL'));
 			return JSON.parse(out);
 		},
 	};
@@ -59,7 +49,7 @@ async function phase(s, o, isHostile) {
 			await sleep(200);
 		}
 	})();
-	const chatting = chat(s, o);
+	const chatting = chatters(s, o);
 	chatting.catch(() => {}); // judged below
 	await sleep(500);
 	const foes = isHostile ? crowd(s, o) : null;
@@ -124,7 +114,7 @@ function gluttons(s) {
 	return {
 		stop: async () => {
 			child.kill('SIGTERM');
-			if (!closed) await within(20000 * slack, once(child, 'close'), 'the strangers to end').finally(() => child.kill('SIGKILL'));
+			if (!closed) await within(20000 * patience, once(child, 'close'), 'the strangers to end').finally(() => child.kill('SIGKILL'));
 			return JSON.parse(out);
 		},
 	};
@@ -145,7 +135,7 @@ export async function memoryRounds(o, say = () => {}) {
 				let r, fate;
 				try {
 					await sleep(1500); // they are at it before the good come: those join amid it as well
-					r = await chat(s, o);
+					r = await chatters(s, o);
 				} finally {
 					fate = await foes.stop();
 				}

@@ -5,7 +5,7 @@ import crypto from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
-import { sleep, slack, within } from './lib.mjs';
+import { patience, sleep, within } from './lib.mjs';
 
 export const OP = { cont: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
 
@@ -99,7 +99,7 @@ export class Raw {
 
 	/** Waits until `ready()` is truthy, and gives that; null if the peer ended first. */
 	async until(ready, what, timeout = 5000) {
-		const deadline = Date.now() + timeout * slack;
+		const deadline = Date.now() + timeout * patience;
 		for (;;) {
 			this.#wanted = 0;
 			const got = ready();
@@ -192,7 +192,7 @@ export class Raw {
 
 	/** Waits for the peer to end the connection. */
 	async end(timeout = 5000) {
-		return within(timeout * slack, (async () => { while (!this.ended) { this.#wanted = 0; this.buffer = Buffer.alloc(0); await Promise.race([new Promise(resolve => (this.wake = resolve)), sleep(100)]); } })(),
+		return within(timeout * patience, (async () => { while (!this.ended) { this.#wanted = 0; this.buffer = Buffer.alloc(0); await Promise.race([new Promise(resolve => (this.wake = resolve)), sleep(100)]); } })(),
 			'the peer to end the connection');
 	}
 

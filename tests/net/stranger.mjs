@@ -11,7 +11,7 @@
 // Judged: the bystanders' p99 as a ratio of the two, the data folder against the storage bound, and the memory against the budgets that the
 // server itself states.
 import assert from 'node:assert/strict';
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -19,13 +19,13 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import WebSocket from 'ws';
-import { Server, noise, slack, sleep, within } from './lib.mjs';
+import { Server, noise, patience, slack, sleep, within } from './lib.mjs';
 import { ctlJson, metric } from './admin.mjs';
+import { chatters } from './load.mjs';
 import { canMount } from './checker-disturb.mjs';
 import { bytesBelow, smallDisk } from './disk.mjs';
 
-const here = fileURLToPath(import.meta.url), root = path.resolve(path.dirname(here), '../..');
-const tool = process.env.WAVEBENCH || path.join(root, 'build/wavebench');
+const here = fileURLToPath(import.meta.url);
 const MB = 1 << 20;
 const median = list => list.slice().sort((a, b) => a - b)[list.length >> 1];
 
@@ -112,14 +112,6 @@ async function stranger(port) {
 
 // --- The judge
 
-async function chat(s, { people, talkers, rate, seconds }) {
-	const args = ['--json', '--clients', people, '--senders', talkers, '--rate', rate, '--warmup', 1, '--seconds', seconds, '--drain', 10 * slack, '--dialect', 2];
-	const { status, stdout, stderr } = await new Promise(resolve =>
-		execFile(tool, [...args.map(String), `127.0.0.1:${s.port}`], { timeout: (seconds + 120) * 1000 * slack }, (e, out, err) => resolve({ status: e ? e.code : 0, stdout: out, stderr: err })));
-	assert.equal(status, 0, `the bystanders noticed more than delay:\n${stdout}\n${stderr}`);
-	return JSON.parse(stdout);
-}
-
 async function phase(target, bystanders, o) {
 	const child = spawn('nice', ['-n', '19', process.execPath, here, '--attack', String(target.port)], { stdio: ['ignore', 'pipe', 'inherit'] });
 	let out = '';
@@ -134,11 +126,11 @@ async function phase(target, bystanders, o) {
 	})();
 	try {
 		await sleep(2000 * slack); // the stranger is in
-		const r = await chat(bystanders, o);
+		const r = await chatters(bystanders, o);
 		return { p50: r.latency_ms.p50, p99: r.latency_ms.p99, peak };
 	} finally {
 		child.kill('SIGTERM');
-		await within(20000 * slack, closed, 'the stranger to end').finally(() => child.kill('SIGKILL'));
+		await within(20000 * patience, closed, 'the stranger to end').finally(() => child.kill('SIGKILL'));
 		isOver = true;
 		await watching;
 		if (out) o.got.push(JSON.parse(out));

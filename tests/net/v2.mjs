@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import https from 'node:https';
-import { isId } from './lib.mjs';
+import { isId, isNow } from './lib.mjs';
 
 /** Connected and joined in the second dialect; `.init`, `.id`, `.name` and, where one was issued or used, `.token` are kept. */
 export async function join2(s, name, more = {}) {
@@ -20,7 +20,7 @@ export async function rejoin2(c, name, more = {}) {
 	return init;
 }
 
-export const isAt = v => Number.isSafeInteger(v) && Math.abs(Date.now() - v) < 60000;
+export const isAt = v => Number.isSafeInteger(v) && isNow(v);
 export const isToken = v => typeof v === 'string' && v.length >= 43 && /^[A-Za-z0-9_-]+$/.test(v);
 const message = (type, from, more) => ({ type, id: isId, at: isAt, dm: false, from_id: from.id, from_name: from.name, ...more });
 export const text2 = (from, text, more) => message('text', from, { text, ...more });

@@ -5,14 +5,14 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { binary, noise, overTls, Server, serverTest, slack, sleep, within } from './lib.mjs';
+import { Server, binary, noise, overTls, patience, serverTest, sleep, within } from './lib.mjs';
 import { join2, newKey, request, upload, uploadPath } from './v2.mjs';
 
 const LINE = /^wavechatd: too few descriptors: (\d+) are needed to serve anybody, and this process may have (\d+): raise the limit of open files \(ulimit -n \1, LimitNOFILE=\1\)\n$/;
 
 /** Runs it under a limit of n, to its end. */
 const runWith = (n, args) => new Promise(resolve => execFile('/bin/sh', ['-c', `ulimit -n ${n}; exec "$0" "$@"`, binary, '--port', '0', '--listen', '127.0.0.1', ...args],
-	{ timeout: 10000 * slack, env: { PATH: process.env.PATH } }, (e, stdout, stderr) => resolve({ status: e ? e.code : 0, stdout, stderr })));
+	{ timeout: 10000 * patience, env: { PATH: process.env.PATH } }, (e, stdout, stderr) => resolve({ status: e ? e.code : 0, stdout, stderr })));
 
 const kinds = [
 	['on disk', dir => ['--data', dir]],
@@ -22,7 +22,7 @@ const kinds = [
 ];
 
 for (const [what, args] of kinds)
-	test(`the lowest accepted number serves everything at once, one less is refused: ${what}`, { timeout: 60000 * slack }, async () => {
+	test(`the lowest accepted number serves everything at once, one less is refused: ${what}`, { timeout: 60000 * patience }, async () => {
 		const top = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-few-')), dir = path.join(top, 'data');
 		const tls = overTls ? ['--tls-self-signed'] : [];
 		try {
@@ -51,8 +51,8 @@ for (const [what, args] of kinds)
 					const up = upload(s, b.token, second), down = request(s, 'GET', url);
 					a.text(`meanwhile ${i}`);
 					await Promise.all([b.next({ text: `meanwhile ${i}` }), c.next({ text: `meanwhile ${i}` })]);
-					assert.ok((await within(20000 * slack, down, 'the download')).body.equals(body));
-					b.send({ type: 'file', blob: await within(20000 * slack, up, 'the upload'), filename: 'g.bin' });
+					assert.ok((await within(20000 * patience, down, 'the download')).body.equals(body));
+					b.send({ type: 'file', blob: await within(20000 * patience, up, 'the upload'), filename: 'g.bin' });
 					await a.next(f => f.type === 'file' && f.from_id === b.id);
 				}
 				// Every place taken: who comes then is told so, those inside go on.

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, slack } from './lib.mjs';
+import { Server, patience, slack } from './lib.mjs';
 import { ctlRaw } from './admin.mjs';
 
 const isRoot = process.getuid() === 0;
@@ -32,7 +32,7 @@ async function withRuntime(fn) {
 	}
 }
 
-test('a server in memory is moderated without naming its socket', { timeout: 30000 * slack }, () => withRuntime(async (runtime, up) => {
+test('a server in memory is moderated without naming its socket', { timeout: 30000 * patience }, () => withRuntime(async (runtime, up) => {
 	const s = await up({ args: slack === 1 ? ['--sandbox', 'require'] : [] });
 	const socket = socketOf(s);
 	assert.equal(socket, path.join(runtime, 'wavechat', `${s.pid}.sock`));
@@ -54,7 +54,7 @@ test('a server in memory is moderated without naming its socket', { timeout: 300
 	assert.ok(!after.stdout.includes(`process ${s.pid},`));
 }));
 
-test('two servers: neither is taken for the other; what a killed one left is removed', { timeout: 30000 * slack }, () => withRuntime(async (runtime, up) => {
+test('two servers: neither is taken for the other; what a killed one left is removed', { timeout: 30000 * patience }, () => withRuntime(async (runtime, up) => {
 	const first = await up(), second = await up();
 	const r = await ctl(runtime, ['status']);
 	assert.equal(r.status, 2, r.stdout);
@@ -79,7 +79,7 @@ for (const [what, spoil] of [
 	['that is a file', dir => fs.writeFileSync(dir, '')],
 	['of another user', isRoot && (dir => { fs.mkdirSync(dir, { mode: 0o700 }); fs.chownSync(dir, 65534, 65534); })],
 ])
-	test(`a folder ${what} is neither used nor trusted`, { timeout: 30000 * slack, skip: !spoil && 'needs root' }, () => withRuntime(async (runtime, up) => {
+	test(`a folder ${what} is neither used nor trusted`, { timeout: 30000 * patience, skip: !spoil && 'needs root' }, () => withRuntime(async (runtime, up) => {
 		const dir = path.join(runtime, 'wavechat');
 		spoil(dir);
 		const s = await up({ allow: /no admin socket/ });
@@ -100,7 +100,7 @@ for (const [what, spoil] of [
 		}
 	}));
 
-test('started by root for another user: in that user\'s folder', { timeout: 30000 * slack, skip: !isRoot && 'needs root' }, () => withRuntime(async (runtime, up) => {
+test('started by root for another user: in that user\'s folder', { timeout: 30000 * patience, skip: !isRoot && 'needs root' }, () => withRuntime(async (runtime, up) => {
 	const s = await up({ args: ['--user', '65534:65534'] }); // $XDG_RUNTIME_DIR is still root's
 	const socket = socketOf(s);
 	assert.equal(socket, `/tmp/wavechat-65534/${s.pid}.sock`);
@@ -110,7 +110,7 @@ test('started by root for another user: in that user\'s folder', { timeout: 3000
 	assert.ok(!found.stdout.includes(`process ${s.pid},`), found.stdout);
 }));
 
-test('$XDG_RUNTIME_DIR that cannot be written, or is no folder: in /tmp, and found there', { timeout: 30000 * slack }, () => withRuntime(async (runtime, up) => {
+test('$XDG_RUNTIME_DIR that cannot be written, or is no folder: in /tmp, and found there', { timeout: 30000 * patience }, () => withRuntime(async (runtime, up) => {
 	const readOnly = isRoot && spawnSync('mount', ['-t', 'tmpfs', '-o', 'ro,mode=0700', 'wavechat-test', runtime]).status === 0;
 	if (!isRoot) fs.chmodSync(runtime, 0o500);
 	try {

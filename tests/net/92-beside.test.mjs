@@ -2,7 +2,7 @@
 // `make soak` runs both for as long as asked.
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { slack } from './lib.mjs';
+import { patience, slack } from './lib.mjs';
 import { check, disturbance } from './checker.mjs';
 import { canMount } from './checker-disturb.mjs';
 
@@ -10,7 +10,7 @@ const seed = Number(process.env.CHECKER_SEED || 11);
 
 function beside(title, what, judge) {
 	const skip = what.disk && !canMount() ? 'a disk of its own needs the right to mount' : false;
-	test(`nothing accepted is lost ${title} (seed ${seed})`, { timeout: 150000 * slack, skip }, async t => {
+	test(`nothing accepted is lost ${title} (seed ${seed})`, { timeout: 150000 * patience, skip }, async t => {
 		const { problems, counts } = await check({ seconds: 18 * Math.min(slack, 2), seed, backups: 1, rate: 80, print: line => t.diagnostic(line), ...disturbance(what) });
 		assert.deepEqual(problems, []);
 		assert.ok(counts.acked > 50, JSON.stringify(counts));
