@@ -1,6 +1,7 @@
-// What a load costs those who are no part of it, against the same run without the load.
+// What a load costs those who are no part of it, against the same run without the load; and what ten thousand idle clients cost.
 import assert from 'node:assert/strict';
-import { judgeDelay, serverTest, slack } from './lib.mjs';
+import test from 'node:test';
+import { Server, judgeDelay, patience, serverTest, slack } from './lib.mjs';
 import { bench } from './load.mjs';
 
 const full = slack === 1; // a sanitizer build gets a smaller load
@@ -25,4 +26,20 @@ serverTest('a storm of joins while others chat', { timeout: 90000 }, async s => 
 	judgeDelay(r.latency_ms.p99, calm.latency_ms.p99, 'the chatters\' p99');
 	// init with 200 messages, and at most 64 KB/s of lists: bytes do not grow with the square of the joiners.
 	assert.ok(r.storm_bytes_per_client < 600 * 1024, `${r.storm_bytes_per_client} bytes a joiner`);
+});
+
+test('ten thousand idle clients cost at most 1 KB of memory each', { timeout: 300000 * patience }, async () => {
+	const n = full ? 9500 : 300, cost = [];
+	for (const seconds of full ? [12, 24, 48] : [1]) { // long enough for the heap to be trimmed, which a busy machine delays
+		const s = await Server.start();
+		try {
+			const r = await bench(s, '--workload', 'idle', '--clients', n, '--seconds', seconds, '--burst', 512);
+			await s.stop();
+			cost.push((r.private_kb.joined - r.private_kb.before) / n);
+			if (cost.at(-1) <= 1 || !full) return;
+		} finally {
+			await s.cleanUp();
+		}
+	}
+	assert.fail(`${cost.map(c => c.toFixed(3))} KB each`);
 });
