@@ -9,13 +9,12 @@ const full = slack === 1; // a sanitizer build gets a smaller load
 serverTest('stalled clients are let go and delay nobody', { timeout: 180000 }, async s => {
 	const people = ['--workload', 'stall', '--size', 4000, '--window', 4, '--clients'];
 	const calm = await bench(s, ...people, 50, '--stalled', 0, '--seconds', 1);
-	// Until tens of megabytes passed them by, whatever the machine's speed.
+	// Until enough has passed them by, whatever the machine's speed.
 	for (let seconds = full ? 2 : 10; ; seconds *= 2) {
 		const r = await bench(s, ...people, 60, '--stalled', 10, '--seconds', seconds);
 		judgeDelay(r.latency_ms['p99.9'], calm.latency_ms['p99.9'], 'p99.9');
-		if (r.deliveries / 50 * 4000 <= 60e6 && seconds < 60) continue;
-		assert.equal(r.stalled_dropped, 10);
-		break;
+		if (r.stalled_dropped === 10) break;
+		assert.ok(seconds < 60, `${r.stalled_dropped} of 10 were let go`);
 	}
 });
 

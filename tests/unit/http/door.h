@@ -264,7 +264,7 @@ static void close_door(void)
 
 	httpd_stop(door);
 	door = NULL;
-	assert_true(mono_ms() - began < 2000);
+	assert_true(mono_ms() - began < 15000); /* a peer that is waited for takes 20 s and more */
 	pthread_mutex_lock(&seen.lock);
 	if (seen.sockets) {
 		close(seen.last.fd);
