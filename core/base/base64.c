@@ -1,7 +1,7 @@
 /* base64.c — RFC 4648 base64, both ways.
  *
- * Pure; allocates nothing. Files of tens of megabytes pass through here, so the usual case, a run of letters without white
- * space, goes four characters at a time with one test for all of them. Any thread. */
+ * Pure; allocates nothing. Files of tens of megabytes pass through here. So the usual case, letters without white space, goes four
+ * characters at a time with one test for all. Any thread. */
 #include "base/base64.h"
 
 #define WHITE 0x40 /* to be skipped */
@@ -30,7 +30,7 @@ ssize_t base64_decode(void *out, struct str s)
 	uint32_t bits = 0;
 	unsigned have = 0; /* characters in bits, 0..3 */
 
-	/* What is written never overtakes what was read, so out may be s.p. */
+	/* Writing never overtakes reading, so out may be s.p. */
 	for (;;) {
 		while (!have && s.len - i >= 4) {
 			uint32_t a = values[in[i]], b = values[in[i + 1]], c = values[in[i + 2]], d = values[in[i + 3]];

@@ -186,7 +186,7 @@ void memory_limit_read(struct memory_limit *out, const char *root)
 /* --- The shares. */
 
 #define FIXED (64 * MB)
-/* What the budgets were before memory was looked at, and are where there is enough of it. */
+/* The budgets where memory is plentiful. */
 #define PENDING_MOST (256 * MB)
 #define FILES_MOST (256 * MB)
 #define MESSAGES_MOST (256 * MB)
@@ -242,12 +242,13 @@ void budgets_plan(struct budgets *out, const struct budget_opts *o, const struct
 
 	const uint64_t in = cap(all * s->in / 100, PENDING_MOST), waiting = all * s->out / 100;
 	out->pending_in = named(o->pending_in_mb, in);
-	/* What one option names are two budgets: most of what is there is for large frames. */
+	/* One option names two budgets: most of it is for large frames. */
 	out->pending_out = named(o->pending_out_mb, cap(waiting / 4, PENDING_MOST));
 	out->large = named(o->pending_out_mb, cap(waiting / 4 * 3, PENDING_MOST));
 	if (!out->is_scarce && o->pending_out_mb < 0)
 		out->pending_out = out->large = PENDING_MOST;
-	/* One of the largest messages always fits, and its file into three quarters of what is for large frames; or it is refused as too large. */
+	/* One of the largest messages always fits, and its file into three quarters of what is for large frames; or it is refused as too
+	 * large. */
 	const uint64_t large_least = (uint64_t)o->frame_bytes / 3 * 4 + MB;
 	if (o->pending_in_mb >= 0)
 		out->pending_in = WC_MAX(out->pending_in, (uint64_t)o->frame_bytes);

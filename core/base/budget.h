@@ -1,8 +1,8 @@
 /* budget.h — how much memory this process may use, and how it is shared out.
  *
- * The limit is the smallest of: the cgroup's (v2 memory.max and memory.high, v1 memory.limit_in_bytes, of the own group and all above it), and the
- * memory of the machine. From it follows every budget that no option names. With 1.7 GB and more they are what they always were. Main thread,
- * before the sandbox: afterwards none of these files can be read. */
+ * The limit is the smaller of the cgroup's and the machine's memory. The cgroup's is the least of v2 memory.max and memory.high, or v1
+ * memory.limit_in_bytes, in the own group and all above it. From it follows every budget that no option names. With 1.7 GB and more they
+ * are what they always were. Main thread, before the sandbox: afterwards none of these files can be read. */
 #ifndef WC_BUDGET_H
 #define WC_BUDGET_H
 
@@ -38,7 +38,7 @@ struct budgets {
 	bool is_over;               /* named by options, all together are more than the limit */
 };
 
-/* What people set. In megabytes, where -1 stands for "not named" and 0 for "no bound". */
+/* The budgets that options set. In megabytes, where -1 stands for "not named" and 0 for "no bound". */
 struct budget_opts {
 	bool in_memory; /* the data */
 	bool has_tls;

@@ -4,7 +4,7 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-/* What the parts open at start and keep, measured; a door is its listener, and the wakers of its three threads. */
+/* Descriptors that the parts open at start and keep, measured; a door is its listener, and the wakers of its three threads. */
 #define OF_DOOR 6
 #define OF_ADMIN (OF_DOOR + 1 + 8) /* the socket's folder; some at work */
 #define OF_THREAD 2                /* of I/O */
@@ -15,7 +15,7 @@
 #define CONNECTIONS_LEAST 8
 /* Uploads and downloads hold one more than their connection. They may have what connections leave, and this is kept for them. */
 #define TRANSFERS_LEAST 8
-#define TRANSFERS_SHARE 32 /* one in so many */
+#define TRANSFERS_SHARE 32 /* a share: one in this many */
 /* With data in memory each file holds one as well. */
 #define FILES_LEAST 8
 #define FILES_MOST 1000
@@ -30,7 +30,7 @@ void descriptors_raise(void)
 	}
 }
 
-/* Whoever started this may have left some open; the one that reads the folder is not among them. */
+/* The parent may have left some open; the one that reads the folder is not among them. */
 static int inherited(void)
 {
 	DIR *d = opendir("/proc/self/fd");

@@ -17,7 +17,7 @@ struct descriptors {
 
 /* Raises the soft limit to the hard one: each client is one descriptor. */
 void descriptors_raise(void);
-/* What the server is to open. */
+/* The doors and files that the server is to open. */
 struct descriptor_opts {
 	bool in_memory;          /* the data */
 	int threads;             /* of I/O */

@@ -60,7 +60,7 @@ void fault_spare(int n)
 	spared += n;
 }
 
-/* Is this the one? Whatever main does is no peer's doing. */
+/* Is this the one? Acts of main are no peer's doing. */
 static bool fails(void)
 {
 	if (spared || wc_role == ROLE_MAIN || wc_role == ROLE_NONE || fault_value(FAULT_ALLOC_COUNTDOWN) <= 0 ||

@@ -1,10 +1,14 @@
 /* fault.h — planted faults, to prove that the tests would see real ones, and real ones made to order, to see that the server bears them.
  * Compiled in only with -DWC_FAULTS (make MODE=fault); elsewhere every question is a constant no.
  *
- * Planted, by WAVECHAT_FAULT: publish-early: what is published waits for its commit no longer. lost-cursor: now and then a connection's cursor
- * jumps over a frame. no-dedup: a repeated cid is stored again. leak-dm: a DM now and then reaches a third.
+ * Planted, by WAVECHAT_FAULT:
+ * - publish-early: frames are published before their commit
+ * - lost-cursor: now and then a connection's cursor jumps over a frame
+ * - no-dedup: a repeated cid is stored again
+ * - leak-dm: a DM now and then reaches a third person
  *
- * Made to order, through the file that WAVECHAT_FAULT_CONTROL names, of FAULT_WORDS numbers of 64 bits: the server maps it, a test writes it. */
+ * Made to order, through the file that WAVECHAT_FAULT_CONTROL names, of FAULT_WORDS numbers of 64 bits: the server maps it, a test writes
+ * it. */
 #ifndef WC_FAULT_H
 #define WC_FAULT_H
 

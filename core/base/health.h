@@ -1,7 +1,7 @@
 /* health.h — the health of the server: its store, room, threads and disk, known at any time without waiting for any of them.
  *
- * Two threads. The watcher asks the room and looks at the other threads' pulses once a second; it never touches a disk. The prober tries the data
- * every half a minute, and when somebody asks (for strangers at most once a second). A probe that hangs is an answer, too.
+ * Two threads. The watcher asks the room and looks at the other threads' pulses once a second; it never touches a disk. The prober tries
+ * the data every half a minute, and when somebody asks (for strangers at most once a second). A probe that hangs is an answer, too.
  * How to probe, and how to ask the room, are callbacks: this unit knows neither a store nor a room. */
 #ifndef WC_HEALTH_H
 #define WC_HEALTH_H
@@ -24,11 +24,11 @@ struct health_state {
 struct buf;
 struct health;
 
-/* What is looked at. All functions get arg. */
+/* The checks. All functions get arg. */
 struct health_opts {
 	void *arg;
 	struct helpers *helpers;
-	/* Tries the data; what fails goes to `why`, which is "" before. May hang. Thread: the prober's. */
+	/* Tries the data; the reason of a failure goes to `why`, which is "" before. May hang. Thread: the prober's. */
 	void (*probe)(void *arg, char why[HEALTH_DETAIL]);
 	bool (*is_failing)(void *arg); /* the last write of the store failed. Any thread; waits for nothing */
 	void (*try_store)(void *arg);  /* has something written, so that a store that failed is known to work again */
@@ -37,7 +37,7 @@ struct health_opts {
 };
 
 int health_start(struct health **out, const struct health_opts *o, char **cause) WC_MUSTCHECK; /* Thread: main; the room runs */
-/* Ends the threads; who still waits is answered. The room still runs, or may. NULL is ignored. Thread: main. */
+/* Ends the threads; callers that still wait are answered. The room still runs, or may. NULL is ignored. Thread: main. */
 void health_stop(struct health *h);
 void health_free(struct health *h); /* after the room has stopped. NULL is ignored */
 
@@ -48,8 +48,8 @@ void health_say(const struct health_state *state, bool for_admin, struct buf *ou
 
 /* How it is, as far as is known now. Any thread; waits for nothing. */
 void health_look(struct health *h, struct health_state *out);
-/* Calls fn once: when a probe has ended, or after HEALTH_WAIT_MS. For strangers, who must not set the pace, one that ended within the last second will
- * do, and fn is called at once. fn must not wait. Thread: the caller's or the watcher's. */
+/* Calls fn once: when a probe has ended, or after HEALTH_WAIT_MS. For strangers, who must not set the pace, one that ended within the last
+ * second will do, and fn is called at once. fn must not wait. Thread: the caller's or the watcher's. */
 typedef void (*health_fn)(void *arg, const struct health_state *state);
 void health_ask(struct health *h, bool for_admin, health_fn fn, void *arg);
 

@@ -1,7 +1,7 @@
 /* helper.h — a few threads for slow work: JSON and base64 of large frames, hashing, fsync, every read of the database.
  *
- * The room and the I/O threads hand them jobs and never wait. A job runs once, on one helper, which owns a store reader. What it finds out
- * goes on as an event (to the room) or as mail (to a connection). */
+ * The room and the I/O threads hand them jobs and never wait. A job runs once, on one helper, which owns a store reader. Its result goes on
+ * as an event (to the room) or as mail (to a connection). */
 #ifndef WC_HELPER_H
 #define WC_HELPER_H
 

@@ -1,7 +1,7 @@
 /* logmsg.c — the log's lines (see logmsg.h): made in a buffer on the stack, written by one write(2).
  *
- * Owns level and format. Never allocates, waits for nothing but standard error, and in threads that serve people not for that, never fails: a line that cannot be
- * written is gone. Any thread. */
+ * Owns level and format. Never allocates and never fails: a line that cannot be written is gone. Waits for standard error alone, and not in
+ * threads that serve people. Any thread. */
 #include "base/logmsg.h"
 
 #include <poll.h>
@@ -18,8 +18,8 @@
 #include "base/metrics.h"
 #include "base/utf8.h"
 
-/* What a caller gives is cut at PAIRS_BYTES; a line has room for all of it with each byte escaped (at most six for one), so that no
- * escape and no JSON is ever cut short. */
+/* A caller's text is cut at PAIRS_BYTES. A line has room for that text with each byte escaped (at most six for one), so no escape and no
+ * JSON is ever cut short. */
 #define PAIRS_BYTES 2048
 #define LINE_BYTES (6 * PAIRS_BYTES + 512)
 #define QUOTE_BYTES 120
@@ -172,7 +172,7 @@ static size_t value_end(const char *s, size_t n)
 	return n;
 }
 
-/* `key=value key="quoted value"` as JSON members. Undoes log_quote's \" and \\; what is no pair is kept as "note". */
+/* `key=value key="quoted value"` as JSON members. Undoes log_quote's \" and \\; text that is no pair is kept as "note". */
 static void line_json_pairs(struct line *l, const char *s, size_t n)
 {
 	while (n > 0) {
@@ -226,8 +226,8 @@ static size_t whole_points(const char *s, size_t n)
 	return utf8_step((const uint8_t *)s + start, n - start) == n - start ? n : start;
 }
 
-/* A pipe that nobody reads would hold up the room, and with it everybody. With two threads at once one may still wait: for a line's room at most, since
- * a pipe that is writable has a page. */
+/* A pipe that nobody reads would hold up the room, and with it everybody. With two threads at once one may still wait: for a line's room at
+ * most, since a pipe that is writable has a page. */
 static bool may_write(void)
 {
 	struct pollfd p = { .fd = STDERR_FILENO, .events = POLLOUT };

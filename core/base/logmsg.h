@@ -1,8 +1,8 @@
 /* logmsg.h — the server's log: one line an event, on standard error.
  *
  * Never message text at the default level; every value that came from a peer is escaped (no raw control bytes). Any thread; one
- * write(2) a line. Threads that serve people never wait for whoever reads the log: what it does not take is lost, and the number of
- * lost lines is said by the next one that it takes. Text: `2026-01-31T12:00:00.123Z info  listening address=127.0.0.1:8080`. Under systemd (JOURNAL_STREAM set and
+ * write(2) a line. Threads that serve people never wait for the reader of the log. Lines that it does not take are lost; the next line that
+ * it takes says how many. Text: `2026-01-31T12:00:00.123Z info  listening address=127.0.0.1:8080`. Under systemd (JOURNAL_STREAM set and
  * matching stderr) the time is left out and `<N>` put before. */
 #ifndef WC_LOGMSG_H
 #define WC_LOGMSG_H
@@ -26,7 +26,8 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...) WC
 #define log_info(event, ...) log_event(LOG_INFO, event, __VA_ARGS__)
 #define log_debug(event, ...) (log_get_level() >= LOG_DEBUG ? log_event(LOG_DEBUG, event, __VA_ARGS__) : (void)0)
 
-/* For lines that strangers can cause as often as they like: true at most once in gap_ms, and *missed is how many there were since the last one. */
+/* For lines that strangers can cause as often as they like: true at most once in gap_ms, and *missed is how many there were since the last
+ * one. */
 struct log_gap {
 	_Atomic int64_t next_ms;
 	_Atomic uint64_t missed;

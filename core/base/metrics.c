@@ -12,7 +12,7 @@ static struct {
 	_Atomic uint64_t sum;
 } histograms[H_COUNT];
 
-/* What the unit of a row divides by, to be shown in base units. */
+/* The divisor that brings a row's unit to base units. */
 enum unit { UNIT_one = 1, UNIT_bytes = 1, UNIT_seconds = 1, UNIT_ms = 1000, UNIT_us = 1000000 };
 
 static const struct {

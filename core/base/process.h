@@ -1,4 +1,4 @@
-/* process.h — what the kernel says of this process, as metrics: memory, processor time, descriptors. */
+/* process.h — the kernel's figures of this process, as metrics: memory, processor time, descriptors. */
 #ifndef WC_PROCESS_H
 #define WC_PROCESS_H
 

@@ -1,6 +1,6 @@
 /* shbuf.h — reference-counted, immutable byte buffers, shared by many connections and threads.
  *
- * Whoever makes one holds the first reference; bytes are written before it is shared and never after.
+ * Its maker holds the first reference. Bytes are written before it is shared and never after.
  * Any thread may take and drop references. Buffers of SHBUF_LARGE bytes and more are counted while they live, so that
  * the sum of what slow readers pin can be bounded. */
 #ifndef WC_SHBUF_H

@@ -1,9 +1,9 @@
-/* static.c — what a static program must not use of libc, replaced by what is safe.
+/* static.c — safe replacements for parts of libc that a static program must not use.
  *
- * glibc's resolver and dlopen load shared objects of the very glibc they were built with, from a machine that may have another one or
- * none; linking them draws three warnings, and calling them can crash. Nothing here needs them: addresses are numeric (--listen,
- * civetweb's ports), OpenSSL's and SQLite's loadable modules are not used. So these take their places, and the linker leaves libc's out.
- * Linked into static programs only; the sanitizers' builds use libc's own. Any thread. */
+ * glibc's resolver and dlopen load shared objects of the very glibc they were built with. The machine may have another one or none. Linking
+ * them draws three warnings, and calling them can crash. Nothing here needs them: addresses are numeric (--listen, civetweb's ports),
+ * OpenSSL's and SQLite's loadable modules are not used. So these take their places, and the linker leaves libc's out. Linked into static
+ * programs only; the sanitizers' builds use libc's own. Any thread. */
 #include <arpa/inet.h>
 #include <dlfcn.h>
 #include <errno.h>

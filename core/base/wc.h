@@ -1,4 +1,4 @@
-/* wc.h — what every unit may use: error codes, attributes, thread roles, small helpers.
+/* wc.h — error codes, attributes, thread roles and small helpers for every unit.
  * Includes nothing of the project. Owns no state but the thread's role. */
 #ifndef WC_H
 #define WC_H
@@ -48,7 +48,7 @@ bool str_is_word(struct str s, const char *word); /* ASCII case does not matter 
 struct str str_trim(struct str s);                /* without blanks and tabs around it */
 
 /* Memory for small, bounded, fixed things: aborts when there is none, because nothing sensible is left to do.
- * Whatever a peer can size uses malloc, under a cap, and fails softly. */
+ * Memory that a peer can size uses malloc, under a cap, and fails softly. */
 void *xmalloc(size_t size);
 void *xcalloc(size_t count, size_t size);
 void *xrealloc(void *old, size_t size);

@@ -1,7 +1,7 @@
 /* ingest.c — see ingest.h.
  *
- * A connection is paused while the room has its first frame (nothing behind a join is looked at before its answer) and while a helper has one
- * of its frames (so that its order holds). Events of one I/O thread's turn are pushed as one chain. */
+ * A connection is paused while the room has its first frame: frames behind a join wait for its answer. It is also paused while a helper has
+ * one of its frames, so that the order holds. Events of one I/O thread's turn are pushed as one chain. */
 #include "flow/ingest.h"
 
 #include <stdatomic.h>
@@ -57,7 +57,7 @@ struct slow {
 	bool is_first; /* nothing was joined: after a join the room resumes the connection, not the helper */
 };
 
-/* What would be ignored later is no first frame: the room closes. */
+/* A frame that would be ignored later is no first frame: the room closes. */
 static struct event *not_a_join(struct conn *c)
 {
 	return event_bad(c, ERR_BAD_REQUEST, STR("join first"), STR(""));
@@ -98,7 +98,7 @@ static void run_slow(void *arg, struct store_reader *reader)
 	/* The frame, of which nothing is looked at any more; or what an event on its way was counted with. */
 	free(s->data);
 	ws_budget_give(in->budget, s->reserved);
-	/* What the room may give back to a helper once more must not be overtaken by what its sender sent behind it. */
+	/* A frame that the room may give back to a helper must not be overtaken by its sender's next one. */
 	if (e)
 		e->holds_conn = is_file(e);
 	bool is_resumed_by_room = e && (e->holds_conn || (s->is_first && e->kind == EV_JOIN));

@@ -2,9 +2,10 @@
  *
  * Owns the event while it works on it. Never touches the room or a connection. Thread: helper.
  *
- * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded where it lies, in its frame, which is counted until this is over; if
- * dialect-1 readers exist, the canonical base64 joins it, counted with the large buffers (busy, where they have no room): 8n/3 at the peak, 4n/3
- * afterwards, and next to nothing if there are none. By handle the blob is read piecewise: 4n/3, or nothing. (In memory mode the store's own copy comes on top.) */
+ * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded in place, in its frame, which is counted until then. If
+ * readers of the first dialect exist, the canonical base64 joins it, counted with the large buffers (busy, where they have no room). That
+ * is 8n/3 at the peak and 4n/3 afterwards; without such readers, next to nothing. By handle the blob is read piecewise: 4n/3, or nothing.
+ * (In memory mode the store's own copy comes on top.) */
 #include "flow/prepare.h"
 
 #include <errno.h>

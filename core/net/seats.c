@@ -68,7 +68,7 @@ static void refill(struct seat *seat, int64_t now)
 }
 
 /* Makes room for one more, in the place of an address that nobody is connected from. There are at least SEATS_SPARE of those, so the hand
- * passes few others. Whoever leaves a seat does not touch it after the count that is read here. */
+ * passes few others. A thread that leaves a seat does not touch it after the count that is read here. */
 static void evict(struct seats *s, int64_t now)
 {
 	size_t found = s->n;

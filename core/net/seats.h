@@ -1,11 +1,11 @@
 /* seats.h — how many connections there are, in all and from each address, and how fast an address makes new ones.
  *
- * A connection has one seat from accept to close, wherever its socket goes in between; so a WebSocket counts as long as it lives. A connection
- * of a trusted proxy sits apart, and moves for each of its requests to the seat of the client that the proxy names. IPv6 counts by /64: that
- * is what one household gets.
+ * A connection has one seat from accept to close, wherever its socket goes in between; so a WebSocket counts as long as it lives. A
+ * connection of a trusted proxy sits apart, and moves for each of its requests to the seat of the client that the proxy names. IPv6 counts
+ * by /64: that is what one household gets.
  *
- * The table cannot be grown by a peer: it has the addresses that are connected, and of others at most SEATS_SPARE, which are remembered only so
- * that reconnecting does not fill their bucket again.
+ * A peer cannot grow the table: it has the connected addresses and at most SEATS_SPARE others. Those are remembered so that reconnecting
+ * does not fill their bucket again.
  *
  * One thread takes seats and owns the table; leaving is two atomic subtractions, for any thread, the I/O threads included. */
 #ifndef WC_SEATS_H
@@ -34,7 +34,7 @@ struct seats_opts {
 enum seats_verdict { SEATS_GIVEN, SEATS_FULL, SEATS_ADDRESS_FULL, SEATS_TOO_FAST };
 
 struct seats *seats_new(const struct seats_opts *opts);
-void seats_set_opts(struct seats *s, const struct seats_opts *opts); /* who sits stays. Thread: as seats_take */
+void seats_set_opts(struct seats *s, const struct seats_opts *opts); /* seats that are taken stay. Thread: as seats_take */
 void seats_free(struct seats *s);                                    /* every seat was left. NULL is ignored */
 
 /* A new connection from a; NULL: one of a trusted proxy, which counts in all only. Thread: one at a time, as for seats_move. */

@@ -27,7 +27,7 @@ void tls_library_init(void)
 	unsigned char hash[EVP_MAX_MD_SIZE];
 
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
-	/* What it sets up when it is first used it sets up now: where memory is short for a moment just then, it never works again. */
+	/* Does now the set-up of its first use: if memory were short at that moment, it would never work again. */
 	(void)EVP_Digest("", 0, hash, NULL, EVP_sha256(), NULL);
 }
 
@@ -40,7 +40,7 @@ static const char *complaint(void)
 	return words ? words : "not in PEM form";
 }
 
-/* What to do about it: a server that gave up root for --user can find that its files are root's alone. */
+/* The remedy: a server that gave up root for --user can find that its files are root's alone. */
 static const char *remedy(const char *otherwise)
 {
 	unsigned long e = ERR_peek_error();
@@ -48,7 +48,7 @@ static const char *remedy(const char *otherwise)
 	return ERR_SYSTEM_ERROR(e) && ERR_GET_REASON(e) == EACCES ? "make it readable for the user that the server runs as" : otherwise;
 }
 
-/* Browsers offer h2 too and take http/1.1; who offers neither is served all the same. */
+/* Browsers offer h2 too and take http/1.1; a client that offers neither is served all the same. */
 static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in, unsigned in_len, void *arg)
 {
 	static const unsigned char ours[] = "\x08http/1.1";
@@ -85,9 +85,9 @@ static SSL_CTX *new_context(char **cause)
 	/* The client may ask for another key exchange for every one it paid for: not offered. An end without a farewell is an end. */
 	SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
 	                                 SSL_OP_PRIORITIZE_CHACHA | SSL_OP_IGNORE_UNEXPECTED_EOF);
-	/* What is written is a range of a log: it may lie elsewhere at the next try. Idle sessions give their buffers back. */
+	/* The bytes are a range of a log: they may lie elsewhere at the next try. Idle sessions give their buffers back. */
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-	/* Who comes back brings its ticket; nothing is remembered here. */
+	/* A client that comes back brings its ticket; nothing is remembered here. */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);

@@ -15,7 +15,7 @@
 
 /* --- TLS */
 
-/* What became of an operation that moved nothing. The error queue was empty before it. */
+/* The outcome of an operation that moved nothing. The error queue was empty before it. */
 static int tls_error(const struct transport *t, int rc, bool *wants_write)
 {
 	switch (SSL_get_error(t->tls, rc)) {
@@ -43,7 +43,7 @@ static ssize_t tls_recv(struct transport *t, uint8_t *buf, size_t n)
 		error = tls_error(t, rc, &ignored);
 		if (sum == 0)
 			return error;
-		/* What comes after these bytes is found by the next read, also if OpenSSL would not say it twice. */
+		/* The next read finds the event behind these bytes, also if OpenSSL would not say it twice. */
 		if (error != -WC_EAGAIN)
 			SSL_set_shutdown(t->tls, SSL_get_shutdown(t->tls) | SSL_RECEIVED_SHUTDOWN);
 		break;
@@ -67,8 +67,8 @@ static void skip(struct pieces *p, size_t n)
 	}
 }
 
-/* The next record's bytes: where they lie if they lie together, else gathered. As many as there are, so that what a write that is tried again
- * finds is never less. */
+/* The next record's bytes: where they lie if they lie together, else gathered. As many as there are, so that what a write that is tried
+ * again finds is never less. */
 static const uint8_t *next_record(const struct pieces *p, size_t *len)
 {
 	static _Thread_local uint8_t gathered[RECORD_BYTES];

@@ -2,10 +2,10 @@
  *
  * Non-blocking. Bytes moved; 0 from transport_recv is the peer's end; -WC_EAGAIN: not now; -WC_EIO: broken. Thread: the connection's owner.
  *
- * Two promises that make TLS look like a plain socket to those who wait with epoll. A read that comes back short has emptied the socket
- * (transport_has_more tells the one exception); a read that filled its buffer may have left bytes that epoll knows nothing of
- * (transport_buffered). And one that is asked of the caller: after -WC_EAGAIN, or a write that was cut short, the next write begins with the
- * same bytes, at least as many: TLS has a record of them under way. */
+ * Two promises that make TLS look like a plain socket to those who wait with epoll. A short read has emptied the socket (transport_has_more
+ * tells the one exception). A read that filled its buffer may have left bytes unknown to epoll (transport_buffered). And the caller keeps
+ * one: after -WC_EAGAIN or a short write, the next write begins with the same bytes, at least as many. TLS has a record of them under way.
+ * */
 #ifndef WC_TRANSPORT_H
 #define WC_TRANSPORT_H
 
@@ -21,8 +21,8 @@ struct transport {
 
 struct seat;
 
-/* A socket on its way from one owner to another: a WebSocket that leaves the HTTP door for an I/O thread. Non-blocking. The new owner closes fd and
- * tls, frees early and leaves the seat. */
+/* A socket on its way from one owner to another: a WebSocket that leaves the HTTP door for an I/O thread. Non-blocking. The new owner
+ * closes fd and tls, frees early and leaves the seat. */
 struct taken {
 	int fd;
 	struct ssl_st *tls; /* NULL: plain */
@@ -41,8 +41,8 @@ bool transport_has_more(const struct transport *t);   /* after a short read: the
 void transport_shutdown(struct transport *t);         /* no more from us */
 void transport_close(struct transport *t);
 
-/* Where memory is short: of the kernel's, each connection accepted from this socket, which does not listen yet, takes little for what it receives,
- * and nearly nothing for what it does not read; what is under way to a peer that does read is not bounded. Main thread. */
+/* For machines with little memory. Connections accepted from this socket, which does not listen yet, take little of the kernel's memory for
+ * input, and nearly none for output that nobody reads. Output on its way to a reading peer is not bounded. Main thread. */
 void transport_keep_small(int listener);
 void transport_unsent_default(int fd); /* as many bytes unsent as a connection may have at first */
 

@@ -5,7 +5,7 @@
  *	setting = blanks NAME blanks "=" blanks value blanks
  *	value   = { plain | "\" any | '…' | "…" }      in "…", \ stands before " \ $ ` only
  *
- * What systemd and a shell would take differently, a comment behind a value or a $, is refused rather than guessed at. */
+ * Text that systemd and a shell take differently, a comment behind a value or a $, is refused rather than guessed at. */
 #include "server/config.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* impl.h — what server.c (start and stop), server_plan.c, server_say.c, server_reload.c (SIGHUP) and server_check.c (--check) share. Nobody else includes it.
- * Thread: main. */
+/* impl.h — the shared part of server.c (start and stop), server_plan.c, server_say.c, server_reload.c (SIGHUP) and server_check.c
+ * (--check). Nobody else includes it. Thread: main. */
 #ifndef WC_SERVER_IMPL_H
 #define WC_SERVER_IMPL_H
 
@@ -15,7 +15,7 @@
 
 struct snapshot;
 
-/* What the options get of the machine. */
+/* The options' share of the machine. */
 struct plan {
 	struct budgets budgets;
 	struct descriptors descriptors;
@@ -53,7 +53,7 @@ struct server {
 /* server_plan.c */
 /* Looks at what this process may have, before the sandbox hides it. *cause: one line. */
 int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
-/* What other options get of the same; -WC_EBAD and *cause: too few descriptors. */
+/* The same for other options; -WC_EBAD and *cause: too few descriptors. */
 int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK;
 struct space_limits server_space_limits(const struct options *o);
 struct room_settings server_room_settings(const struct options *o); /* networks are borrowed from o */
@@ -69,8 +69,8 @@ void server_say_room(struct space *space);    /* for files, on the disk */
 void server_say_open_folder(const char *dir); /* a warning if others may look into it */
 
 /* server.c */
-/* Becomes the user that the server runs as, in the sandbox. is_given NULL: makes dir (NULL: none) if need be, and says which files cannot be read
- * again; else makes nothing, and *is_given: a start would make dir, or give it to the user. */
+/* Becomes the user that the server runs as, in the sandbox. is_given NULL: makes dir (NULL: none) if need be, and says which files cannot
+ * be read again; else makes nothing, and *is_given: a start would make dir, or give it to the user. */
 int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause) WC_MUSTCHECK;
 
 /* server_reload.c */

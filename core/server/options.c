@@ -1,8 +1,8 @@
-/* options.c — the table of wavechatd's options. Everything follows from it: parsing, --help, errors, what SIGHUP may change, the check of the
- * documentation.
+/* options.c — the table of wavechatd's options. Everything follows from it: parsing, --help, errors, what SIGHUP may change, the check of
+ * the documentation.
  *
- * Owns the table. Opens nothing and starts nothing: values are checked for form and range; what they name is for those who use it.
- * Main thread, before any other runs; what is const, any. */
+ * Owns the table. Opens nothing and starts nothing: values are checked for form and range, not for the files that they name.
+ * Main thread, before any other runs; const functions: any thread. */
 #include <limits.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ const struct option_row option_table[] = {
 #define AT(field) .offset = offsetof(struct options, field)
 #define LIVE .is_live = true
 #define COMMON .is_common = true
-	{ "Serving", "port", "PORT", "N", "TCP port; 0 picks a free one", .kind = KIND_INT, AT(port), .high = 65535, .fallback = 8080, COMMON },
+	{ "Serving", "port", "PORT", "N", "TCP port; 0 picks a free one", .kind = KIND_INT, AT(port), .high = 65535,
+	  .fallback = 8080, COMMON },
 	{ "Serving", "listen", "LISTEN", "ADDRESS", "IPv4 or IPv6 address to listen on", "every address", KIND_ADDRESSES,
 	  AT(listen), COMMON },
 	{ "Serving", "threads", "WAVECHAT_THREADS", "N", "I/O threads; 0: by the number of cores", .kind = KIND_INT, AT(threads),
@@ -45,13 +46,16 @@ const struct option_row option_table[] = {
 	  KIND_NETS, AT(exempt), LIVE },
 	{ "Guarding", "max-header-bytes", "WAVECHAT_MAX_HEADER_BYTES", "N", "bytes of a request's header", .kind = KIND_INT,
 	  AT(max_header_bytes), .low = 1024, .high = 16384, .fallback = 16384, LIVE },
-	{ "Guarding", "header-timeout", "WAVECHAT_HEADER_TIMEOUT", "SECONDS", "seconds in which a whole header must arrive", .kind = KIND_INT,
+	{ "Guarding", "header-timeout", "WAVECHAT_HEADER_TIMEOUT", "SECONDS", "seconds in which a whole header must arrive",
+	  .kind = KIND_INT,
 	  AT(header_timeout), .low = 1, .high = 120, .fallback = 5, LIVE },
-	{ "Guarding", "min-body-rate", "WAVECHAT_MIN_BODY_RATE", "N", "least bytes a second of an upload or download; 0: any", .kind = KIND_INT,
+	{ "Guarding", "min-body-rate", "WAVECHAT_MIN_BODY_RATE", "N",
+	  "least bytes a second of an upload or download; 0: any", .kind = KIND_INT,
 	  AT(min_body_rate), .high = 1048576, .fallback = 1024, LIVE },
 	{ "Guarding", "max-uploads", "WAVECHAT_MAX_UPLOADS", "N", "uploads at once; 0: no limit", .kind = KIND_INT, AT(max_uploads),
 	  .high = INT_MAX, .fallback = 256, LIVE },
-	{ "Guarding", "max-uploads-per-user", "WAVECHAT_MAX_UPLOADS_PER_USER", "N", "uploads of one person at once; 0: no limit", .kind = KIND_INT,
+	{ "Guarding", "max-uploads-per-user", "WAVECHAT_MAX_UPLOADS_PER_USER", "N",
+	  "uploads of one person at once; 0: no limit", .kind = KIND_INT,
 	  AT(max_uploads_per_user), .high = INT_MAX, .fallback = 16, LIVE },
 
 	{ "Keeping", "data", "WAVECHAT_DATA", "DIR", "folder of all data; \":memory:\" keeps nothing",
@@ -61,7 +65,8 @@ const struct option_row option_table[] = {
 	{ "Keeping", "retain-days", "WAVECHAT_RETAIN_DAYS", "N", "days that messages are kept; 0: for ever", .kind = KIND_INT,
 	  AT(retain_days),
 	  .high = 36500, LIVE, COMMON },
-	{ "Keeping", "accept-orphans", "WAVECHAT_ACCEPT_ORPHANS", NULL, "start although the database explains few files; others go to lost/",
+	{ "Keeping", "accept-orphans", "WAVECHAT_ACCEPT_ORPHANS", NULL,
+	  "start although the database explains few files; others go to lost/",
 	  .kind = KIND_FLAG, AT(accept_orphans) },
 	{ "Keeping", "max-storage-mb", "WAVECHAT_MAX_STORAGE_MB", "N", "megabytes of all files; 0: no bound",
 	  "10 % of the disk", KIND_INT, AT(max_storage_mb), .high = INT_MAX, .fallback = -1, LIVE, COMMON },
@@ -106,7 +111,8 @@ const struct option_row option_table[] = {
 	{ "Limits", "typing-rate", "WAVECHAT_TYPING_RATE", "N", "typing notices a second passed on for one person", .kind = KIND_INT,
 	  AT(typing_rate),
 	  .high = 1000, .fallback = 2, LIVE },
-	{ "Limits", "flood-mute", "WAVECHAT_FLOOD_MUTE", "SECONDS", "seconds of mute for anyone who keeps exceeding these limits", .kind = KIND_INT,
+	{ "Limits", "flood-mute", "WAVECHAT_FLOOD_MUTE", "SECONDS",
+	  "seconds of mute for anyone who keeps exceeding these limits", .kind = KIND_INT,
 	  AT(flood_mute_s),
 	  .high = 86400, .fallback = 30, LIVE },
 	{ "Limits", "new-people", "WAVECHAT_NEW_PEOPLE", "N", "new people from one address in ten minutes", .kind = KIND_INT,

@@ -1,8 +1,8 @@
 /* options.h — every option of wavechatd, declared once: parser, --help, defaults, ranges, errors and the check of the man
  * page all derive from the table in options.c.
  *
- * Flags beat the environment, which beats the file of --config, which beats the default. A set of options never changes once it is handed out:
- * at SIGHUP another one takes its place (options_reread), and who reads them asks for those in force each time. */
+ * Flags beat the environment, which beats the file of --config, which beats the default. A set of options never changes once it is handed
+ * out. At SIGHUP another one takes its place (options_reread); readers ask for those in force each time. */
 #ifndef WC_OPTIONS_H
 #define WC_OPTIONS_H
 
@@ -83,7 +83,8 @@ struct options {
 enum options_result { OPTIONS_RUN, OPTIONS_EXIT_OK, OPTIONS_EXIT_USAGE };
 
 /* Reads argv and the environment. --help and --version print to stdout and give OPTIONS_EXIT_OK. A bad value is one line on
- * stderr naming the option (or variable, or the file's line), the value and the range, with the nearest option for an unknown one; exit status 2. */
+ * stderr naming the option (or variable, or the file's line), the value and the range, with the nearest option for an unknown one; exit
+ * status 2. */
 enum options_result options_parse(struct options *o, int argc, char **argv);
 void options_fini(struct options *o);
 
@@ -92,9 +93,9 @@ const char *options_config_path(const struct options *o); /* without the -; NULL
 /* Logs a warning for each WAVECHAT_… of the environment that is no variable of ours, with the nearest that is. After log_setup. */
 void options_warn_environment(void);
 
-/* Reads all sources again. *wanted: what they say now; *in_force: the same, but for what needs a restart, which is as in `now`. Both are the
- * caller's (options_free). On an error neither is set, and *cause is one line, which names a file's line. A file that is gone is an error, also
- * one that need not have been there. Thread: main. */
+/* Reads all sources again. *wanted: what they say now; *in_force: the same, but for what needs a restart, which is as in `now`. Both are
+ * the caller's (options_free). On an error neither is set, and *cause is one line, which names a file's line. A file that is gone is an
+ * error, also one that need not have been there. Thread: main. */
 int options_reread(const struct options *now, struct options **wanted, struct options **in_force, char **cause) WC_MUSTCHECK;
 void options_free(struct options *o); /* NULL is ignored */
 
@@ -113,7 +114,8 @@ void options_each(const struct options *a, const struct options *b, void (*fn)(v
 const char *option_origin_text(const struct options *o, const struct option_origin *origin, const char *variable, char *out, size_t room);
 bool options_equal(const struct options *a, const struct options *b); /* values and where they came from */
 
-/* Calls fn with the path of every file that options name and that may be read again while the server runs; false: fn said so, and none follows. */
+/* Calls fn with the path of every file that options name and that may be read again while the server runs; false: fn said so, and none
+ * follows. */
 bool options_each_file(const struct options *o, bool (*fn)(void *arg, const char *path), void *arg);
 
 /* "--name VALUE" rows for tools that check documentation; one a line on stdout (--help-table, not shown in --help). */

@@ -1,5 +1,5 @@
-/* options_impl.h — what options.c (the table), option_value.c (values), options_parse.c (arguments, environment, file) and options_reload.c
- * (reading again) share. Nobody else includes it. */
+/* options_impl.h — the shared part of options.c (the table), option_value.c (values), options_parse.c (arguments, environment, file) and
+ * options_reload.c (reading again). Nobody else includes it. */
 #ifndef WC_OPTIONS_IMPL_H
 #define WC_OPTIONS_IMPL_H
 

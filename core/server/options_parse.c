@@ -1,5 +1,5 @@
-/* options_parse.c — where settings come from: the command line, else the environment, else the file of --config, else the default; and what
- * is said of a wrong one. Prints --help. Opens the file and nothing else. Main thread. */
+/* options_parse.c — the sources of settings: the command line, else the environment, else the file of --config, else the default. Complains
+ * of wrong ones. Prints --help. Opens the file and nothing else. Main thread. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,9 +2,9 @@
  *
  * Owns nothing between calls. Makes nothing; moves a log that is left alone, if that is accepted. Thread: main.
  *
- * A file is explained by a row (also one of a message that was deleted, and the list of what is to be unlinked), or by an upload that its owner,
- * whom the database knows, may still send. Files that were on their way into a message when the server was killed count for neither side.
- * Where the database is missing, so may be the right one for the log that is left. */
+ * A row explains a file, also a row of a deleted message or of the list of files to unlink. So does an upload that its owner, if the
+ * database knows them, may still send. Files that were on their way into a message when the server was killed count for neither side. Where
+ * the database is missing, so may be the right one for the log that is left. */
 #include "server/orphan.h"
 
 #include <errno.h>
@@ -18,8 +18,8 @@
 #include "base/logmsg.h"
 #include "files/blob.h"
 
-#define HANDFUL 5                    /* from so many unexplained files on, more of them than explained ones are too many; */
-#define FEW 3                        /* from so many on, more than twice as many */
+#define HANDFUL 5                    /* from this many unexplained files on, more of them than explained ones are too many; */
+#define FEW 3                        /* from this many on, more than twice as many */
 #define STEP_BACK_MS (5 * 60 * 1000) /* that much a clock may be set back between a first visit and an upload */
 
 struct file {
@@ -144,7 +144,7 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 		pending += !file->is_explained && file->is_pending;
 		orphans += !file->is_explained && !file->is_pending;
 	}
-	/* Where there is no database, there is none that could tell; and a kill amid so many would have left a log. */
+	/* Without a database nothing could tell; and a kill amid this many would have left a log. */
 	if (!f->look || (pending >= HANDFUL && !has_log(o->dir)))
 		orphans += pending;
 	if (o->logs && f->missing)
@@ -174,7 +174,8 @@ static int judge(const struct files *f, const struct orphan_look *o, char **caus
 	return -WC_ESTORAGE;
 }
 
-/* --- A log without its database: what was written last may be in there alone, and SQLite removes it when a new database is made beside it. */
+/* --- A log without its database: what was written last may be in there alone, and SQLite removes it when a new database is made beside it.
+ * */
 
 static int set_aside(const char *log, uint64_t bytes, char **cause)
 {

@@ -1,4 +1,4 @@
-/* privilege.c — who the server runs as (see privilege.h). Owns nothing. */
+/* privilege.c — the user that the server runs as (see privilege.h). Owns nothing. */
 #include "server/privilege.h"
 
 #include <dirent.h>
@@ -50,8 +50,8 @@ static int split_fields(char *line, char *fields[], int most)
 
 enum { NAME, PASSWORD, ID, GROUP, FIELDS };
 
-/* The first line of DIR/file whose name or, if that is a number, whose id is `wanted`. Returns 1 with *id (and *group, for passwd), 0: no such
- * line. A file that is not there, as in an empty container, has none. */
+/* The first line of DIR/file whose name or, if that is a number, whose id is `wanted`. Returns 1 with *id (and *group, for passwd), 0: no
+ * such line. A file that is not there, as in an empty container, has none. */
 static int look_up(const char *dir, const char *file, const char *wanted, char name[RUNNER_NAME_BYTES], uint32_t *id, uint32_t *group)
 {
 	char path[4096], *line = NULL, *fields[FIELDS];
@@ -273,8 +273,8 @@ int privilege_drop(const struct runner *who, char **cause)
 
 void privilege_no_core(void)
 {
-	/* 0 still hands the image to a program that core_pattern names; 1 the kernel takes for "to nobody", in either case. Who may not go from 0 to
-	 * 1 was given 0 by somebody who meant the same. */
+	/* 0 still hands the image to a program that core_pattern names; 1 the kernel takes for "to nobody", in either case. A process that
+	 * may not go from 0 to 1 was given 0 on purpose. */
 	if (setrlimit(RLIMIT_CORE, &(struct rlimit){ 1, 1 }) < 0)
 		(void)setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 });
 }

@@ -1,6 +1,7 @@
 /* sandbox.c — no new privileges, then files, then system calls (see sandbox.h and syscalls.c). Owns nothing.
  *
- * Landlock's numbers stand here, not in a header: the kernel that runs the program is newer than the one whose headers it was built with. */
+ * Landlock's numbers stand here, not in a header: the kernel that runs the program is newer than the one whose headers it was built with.
+ * */
 #include "server/sandbox.h"
 
 #include <errno.h>
@@ -70,7 +71,7 @@ struct files {
 	uint64_t handled;
 };
 
-/* What is not there cannot be allowed, and need not be. */
+/* A missing path cannot be allowed, and need not be. */
 static bool allow(const struct files *f, const char *path, uint64_t access)
 {
 	struct stat st;

@@ -1,7 +1,8 @@
-/* server_check.c — --check: takes the steps of a start, with the same functions, up to the first that would change something; where that is, it
- * asks whether the step would be allowed. Fails exactly when a start would, but for what this folder's own running server holds.
+/* server_check.c — --check: takes the steps of a start, with the same functions, up to the first that would change something. There it asks
+ * whether the step would be allowed. Fails exactly when a start would, but for what this folder's own running server holds.
  *
- * Makes no file, changes none, accepts no connection. Gives up privileges and enters the sandbox as a start does, for good. Thread: main. */
+ * Makes no file, changes none, accepts no connection. Gives up privileges and enters the sandbox as a start does, for good. Thread: main.
+ * */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -68,7 +69,7 @@ static int check_file(const char *dir, const char *name, char **cause)
 	if (asprintf(&path, "%s/%s", dir, name) < 0)
 		abort();
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | (strcmp(name, "lock") == 0 ? O_NOFOLLOW : 0));
-	/* What is missing is made, but not what a link names. */
+	/* Missing folders are made, but not the target of a link. */
 	if (fd < 0 && (errno != ENOENT || lstat(path, &st) == 0)) {
 		wc_cause(cause, "cannot write %s: %s: make it writable for user %u, or name another directory with --data", path,
 		         strerror(errno), (unsigned)geteuid());
@@ -80,7 +81,7 @@ static int check_file(const char *dir, const char *name, char **cause)
 	return rc;
 }
 
-/* What a start writes at the least: the log's index, and into a new folder all that it makes. Both were measured. */
+/* The least that a start writes: the log's index, and into a new folder everything it makes. Both were measured. */
 #define ROOM_BYTES 40960
 #define ROOM_BYTES_NEW 204800
 #define ROOM_FILES 2

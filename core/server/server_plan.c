@@ -1,4 +1,4 @@
-/* server_plan.c — what the parts are given: shares of memory and descriptors, and the options in the terms of each part.
+/* server_plan.c — the settings of each part: shares of memory and descriptors, and the options in the terms of that part.
  *
  * Owns nothing. Starts and changes no part: server.c and server_reload.c do. Thread: main. */
 #include <string.h>
@@ -35,7 +35,7 @@ static size_t longest_message(const struct options *o)
 	return o->max_message_kb ? WC_MIN(longest, WC_MAX((size_t)o->max_message_kb * 1024, (size_t)FRAME_SLACK)) : longest;
 }
 
-/* What is longer is read to its end and refused, up to twice the longest; more closes. */
+/* A longer message is read to its end and refused, up to twice the longest; beyond that the connection closes. */
 static struct ws_limits frame_limits(struct server *s)
 {
 	size_t hard = 2 * longest_message(s->o), soft = longest_message(s->o);

@@ -1,6 +1,6 @@
 /* server_reload.c — SIGHUP: settings, join password and certificate are read again, and take effect all or not at all.
  *
- * Owns every set of options that was ever in force: threads read them without a lock and without counting, so none is freed before the end.
+ * Owns every set of options that was ever in force. Threads read them without a lock or a count, so none is freed before the end.
  * One that is the same as one of the last few is not kept twice; each further one takes about 3 KB. Thread: main. */
 #include <stdlib.h>
 #include <string.h>
@@ -156,7 +156,7 @@ static void apply(struct server *s, const struct options *was, const struct stag
 	}
 }
 
-/* What is in files whose names are the same may be new. */
+/* Files of the same names may have new contents. */
 static void read_files_again(struct server *s, const struct staged *n)
 {
 	const struct room_settings room = server_room_settings(s->o);

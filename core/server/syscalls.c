@@ -1,8 +1,8 @@
 /* syscalls.c — the table of system calls, and the BPF program made of it (see syscalls.h). Owns nothing.
  *
- * What is not in the table fails with EPERM rather than ending the process: a path that nobody thought of (a libc's fallback on another kernel)
- * then is an error that is logged, and not a chat that is down. Calls that only somebody else's code in this process would make end it at once.
- * The kernel remembers which calls always pass, so the order costs little; those of every message come first all the same. */
+ * A call outside the table fails with EPERM rather than ending the process. Then a path that nobody thought of (a libc's fallback on
+ * another kernel) is a logged error, and not a chat that is down. Calls that only somebody else's code in this process would make end it at
+ * once. The kernel remembers which calls always pass, so the order costs little; those of every message come first all the same. */
 #include "server/syscalls.h"
 
 #include <errno.h>
@@ -142,8 +142,8 @@ static void put_guarded(struct program *p, const struct guarded *g)
 	p->code[jump].jf = (uint8_t)(p->len - jump - 1);
 }
 
-/* Which addresses this machine has, for the start's message and for a certificate of our own: of netlink, that is all. The number is loaded;
- * it is so again behind it. */
+/* Which addresses this machine has, for the start's message and for a certificate of our own: of netlink, that is all. The number is
+ * loaded; it is so again behind it. */
 static void put_netlink(struct program *p)
 {
 	put(p, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 6);
@@ -190,7 +190,8 @@ bool syscalls_restrict(void)
 
 	make(&p);
 	program = (struct sock_fprog){ p.len, p.code };
-	/* Without the second flag older kernels slow down every load that follows a store, against code of strangers, which is not run here. */
+	/* Without the second flag older kernels slow down every load that follows a store, against code of strangers, which is not run
+	 * here. */
 	return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, sync | SECCOMP_FILTER_FLAG_SPEC_ALLOW, &program) == 0 ||
 	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, sync, &program) == 0;
 }

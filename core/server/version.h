@@ -1,4 +1,4 @@
-/* version.h — what this program is made of, for --version. Main thread. */
+/* version.h — the parts of this program, for --version. Main thread. */
 #ifndef WC_VERSION_H
 #define WC_VERSION_H
 

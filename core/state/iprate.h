@@ -1,8 +1,7 @@
 /* iprate.h — how often something was done from one address: a table of fixed size with a bucket for each, as in pace.h.
  *
- * IPv4 addresses stand for themselves, IPv6 ones for their /64, which one customer has. Where the table is full, the address that has been
- * quiet for the longest is forgotten: who has millions of addresses gets past any count by address, and takes no memory by it.
- * One thread at a time. */
+ * IPv4 addresses stand for themselves, IPv6 ones for their /64, which one customer has. A full table forgets the address that has been
+ * quiet for the longest. Somebody with millions of addresses gets past any count by address, but takes no memory. One thread at a time. */
 #ifndef WC_IPRATE_H
 #define WC_IPRATE_H
 

@@ -1,4 +1,4 @@
-/* lockdown.c — what every thread may see of a lockdown (see lockdown.h). Owns two numbers; decides nothing. Any thread. */
+/* lockdown.c — the part of a lockdown that every thread may see (see lockdown.h). Owns two numbers; decides nothing. Any thread. */
 #include "state/lockdown.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,6 @@
 /* lockdown.h — an emergency's switch: no new people, or nobody writes, for a while or until an admin ends it.
  *
- * The room owns it (room/lockdown.c); what others have to know of it stands here, so that they refuse before anything costs them much. */
+ * The room owns it (room/lockdown.c). Other threads read its level here, and refuse before anything costs them much. */
 #ifndef WC_LOCKDOWN_H
 #define WC_LOCKDOWN_H
 

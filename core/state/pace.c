@@ -6,7 +6,7 @@ static int64_t debt_of(int64_t full_us, int64_t now_us)
 	return full_us > now_us ? full_us - now_us : 0;
 }
 
-/* What the bucket lacks for one more: 0 if it would pass. */
+/* The time that the bucket lacks for one more: 0 if it would pass. */
 static int64_t lack(int64_t full_us, int64_t now_us, int64_t ahead_us)
 {
 	int64_t debt = debt_of(full_us, now_us);
@@ -25,7 +25,7 @@ static enum pace_verdict strike(struct pace *p, const struct pace_limits *l, int
 		return PACE_WAIT;
 	int64_t debt = debt_of(p->strikes_us, now_us) + one_us * (1 + (int64_t)(bytes / PACE_STRIKE_BYTES));
 	bool is_silent = p->silent_until_us > now_us, is_end = is_silent && debt > 2 * most_us;
-	/* Who comes back after a close is still muted, but may make a mistake or two. */
+	/* A person who comes back after a close is still muted, but may make a mistake or two. */
 	p->strikes_us = now_us + (is_end ? most_us * 3 / 2 : WC_MIN(debt, 2 * most_us));
 	if (!is_silent && debt <= most_us)
 		return PACE_WAIT;

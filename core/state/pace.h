@@ -1,8 +1,8 @@
 /* pace.h — how fast one person may send: buckets for messages, their bytes, requests and typing, and what comes of ignoring them.
  *
- * A bucket is one number, the moment at which it will be full again: what was sent pushes it ahead of now, and further than a burst ahead it
- * may not get. Checking one is an addition and a comparison, with the time of the batch: no lock, no clock, no memory.
- * Pure; whoever owns the person owns the pace. */
+ * A bucket is one number: the moment at which it will be full again. Sending pushes that moment ahead, at most a burst ahead of now.
+ * Checking one is an addition and a comparison, with the time of the batch: no lock, no clock, no memory. Pure; the owner of the person
+ * owns the pace. */
 #ifndef WC_PACE_H
 #define WC_PACE_H
 
@@ -34,14 +34,14 @@ enum pace_verdict {
 
 enum pace_kind { PACE_MESSAGE, PACE_REQUEST };
 
-/* Refusals that are forgiven at once, and how many more each second. Whoever waits as told has one for each message, a client that sends all
- * it has at once a few dozen; a flood has hundreds. */
+/* Refusals that are forgiven at once, and how many more each second. A client that waits as told has one for each message, a client that
+ * sends its backlog at once a few dozen, a flood hundreds. */
 #define PACE_STRIKES 200
 #define PACE_STRIKES_S 10
-/* A refused file costs the server what it read of it: a strike for each so many bytes. */
+/* A refused file costs the server the bytes it read: a strike for each share of this size. */
 #define PACE_STRIKE_BYTES (1024 * 1024)
 
-/* One message with so many bytes of text or file, or one request (bytes: 0). */
+/* One message with `bytes` of text or file, or one request (bytes: 0). */
 enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_t now_us, enum pace_kind kind, uint64_t bytes,
                              int64_t *wait_us);
 /* The message that had passed was there already: it is given back. */

@@ -14,7 +14,7 @@ struct tail;
 
 /* history_limit: what a joiner gets. */
 struct tail *tail_new(int history_limit);
-/* Keeps no more than so many bytes of messages: the oldest go. At first there is no bound but their number. */
+/* Keeps no more than `bytes` of messages: the oldest go. At first there is no bound but their number. */
 void tail_bound(struct tail *t, size_t bytes);
 void tail_free(struct tail *t);
 void tail_set_history_limit(struct tail *t, int history_limit); /* at most what it was made with, or TAIL_PAGE */
@@ -35,8 +35,8 @@ bool tail_covers(const struct tail *t, uint64_t since);
 /* The tail holds all there is (nothing older is stored), so that it covers every since. */
 void tail_set_complete(struct tail *t, bool is_complete);
 
-/* `"history":[…]}` — the end of an init frame: the last history_limit. `me`: whose own messages show cid and self in dialect 2. Shared where
- * nothing is personal. The caller gets a reference; NULL without memory. */
+/* `"history":[…]}` — the end of an init frame: the last history_limit. `me`: whose own messages show cid and self in dialect 2. Shared
+ * where nothing is personal. The caller gets a reference; NULL without memory. */
 struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me);
 /* The same for everything after since (dialect 2; at most TAIL_PAGE by construction). */
 struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me);

@@ -1,6 +1,6 @@
-/* user.h — who there is: people (guests of Part 1, identities with tokens), their names, their sessions, who was active last.
+/* user.h — the people (guests of the first dialect, identities with tokens), their names and sessions, in the order of their last activity.
  *
- * Memory only; what must survive the room writes to the store. Thread: room. */
+ * Memory only; the room writes everything that must survive to the store. Thread: room. */
 #ifndef WC_USER_H
 #define WC_USER_H
 

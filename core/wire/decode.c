@@ -3,11 +3,10 @@
  * Owns one json-c tokener a thread and the words of what it refuses. Never decodes base64, never touches a disk, never knows
  * who is asking. Any thread.
  *
- * Memory, for a frame of n bytes: json_scan takes none. The value of "data" is never given to json-c (the tokener gets what is before it
- * and what is after it, one after the other) and is copied once, into the event, or stays where it is (decode_frame_in_place). Any other
- * huge string goes through json-c, whose buffer doubles as it grows, and is then copied once: less than 5n, of what decode_bound allows,
-  for as long as this call takes;
- * what stays is bounded, since nothing but data is kept beyond its limit. */
+ * Memory, for a frame of n bytes: json_scan takes none. The value of "data" is never given to json-c: the tokener gets the text before it,
+ * then the text after it. It is copied once, into the event, or stays in place (decode_frame_in_place). Any other huge string goes through
+ * json-c, whose buffer doubles as it grows, and is then copied once. That is less than 5n, within decode_bound, during this call. The rest
+ * is bounded: only data is kept beyond its limit. */
 #include "wire/decode.h"
 
 #include <json-c/json.h>
@@ -520,8 +519,8 @@ static struct json_tokener *tokener_of_thread(void)
 
 #define JSON_MEMORY 256 /* bytes that json-c takes at most for one of text */
 
-/* json-c does not bear being refused memory: it goes on with a name that is not there, or with half a string. So as much as it may come to need,
- * which for small empty objects is hundreds of times their text, is asked for first, and given back to be had by it. */
+/* json-c does not bear being refused memory: it goes on with a name that is not there, or with half a string. So as much as it may come to
+ * need, which for small empty objects is hundreds of times their text, is asked for first, and given back to be had by it. */
 static bool has_memory(size_t len)
 {
 	void *volatile p = malloc(512 + JSON_MEMORY * len); /* volatile: the compiler would see to it that nothing is asked for */

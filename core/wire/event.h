@@ -1,4 +1,4 @@
-/* event.h — what reaches the room: one decoded frame of a peer, the end of a connection, or an internal wish.
+/* event.h — an event for the room: one decoded frame of a peer, the end of a connection, or an internal wish.
  *
  * An event is one allocation (strings lie behind the struct) plus the buffers it names; it has one owner at a time and one free. */
 #ifndef WC_EVENT_H

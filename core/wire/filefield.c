@@ -1,4 +1,4 @@
-/* filefield.c — what a peer says of a file, made fit to be stored and shown (see filefield.h).
+/* filefield.c — a peer's description of a file, made fit to be stored and shown (see filefield.h).
  *
  * Owns nothing. Never allocates, never refuses: what makes no sense becomes the default. Any thread. */
 #include "wire/filefield.h"

@@ -1,4 +1,4 @@
-/* filefield.h — what a peer says of a file, made fit to be stored and shown. Pure functions on valid UTF-8; any thread. */
+/* filefield.h — a peer's description of a file, made fit to be stored and shown. Pure functions on valid UTF-8; any thread. */
 #ifndef WC_FILEFIELD_H
 #define WC_FILEFIELD_H
 
@@ -14,8 +14,8 @@ struct str filename_clean(char out[WC_FILENAME_BYTES], struct str raw);
 struct str mime_clean(char out[WC_MIME_BYTES], struct str raw, struct str fallback);
 /* A waveform is a decoration: one that is too long or not in base64's alphabet becomes empty. */
 struct str waveform_clean(struct str s);
-/* Undoes the escapes of a JSON string that json_scan has checked. Base64 needs none, but some encoders write "\/". White space stays; whatever
- * else an escape stands for becomes '*', which no base64 has. out has room for s.len bytes; returns how many there are. */
+/* Undoes the escapes of a JSON string that json_scan has checked. Base64 needs none, but some encoders write "\/". White space stays; any
+ * other escape becomes '*', which no base64 has. out has room for s.len bytes; returns how many there are. */
 size_t base64_unescape(char *out, struct str s);
 
 #endif

@@ -1,8 +1,8 @@
 /* jsonscan.h — is this really JSON, and not too much of it? A strict pass over a frame before json-c sees it.
  *
  * json-c, strict or not, builds what a peer sends before anybody can count it: 35 MB of "[0,0,0," become a gigabyte of objects. It
- * also takes NaN, comments and 1e999. So one linear pass without memory checks the whole grammar (RFC 8259) and the limits below, and
- * finds the one value that may be large, so that json-c never copies it. Pure; any thread. */
+ * also takes NaN, comments and 1e999. So one linear pass without memory checks the whole grammar (RFC 8259) and the limits below. It finds
+ * the one value that may be large, so that json-c never copies it. Pure; any thread. */
 #ifndef WC_JSONSCAN_H
 #define WC_JSONSCAN_H
 
