@@ -197,7 +197,7 @@ void wc_hex(char *out, const void *data, size_t n)
 	out[2 * n] = '\0';
 }
 
-static int hex_digit(char c)
+int wc_hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -215,7 +215,7 @@ int wc_unhex(void *out, size_t n, struct str hex)
 	if (hex.len % 2 != 0 || hex.len / 2 != n)
 		return -WC_EBAD;
 	for (size_t i = 0; i < n; i++) {
-		int high = hex_digit(hex.p[2 * i]), low = hex_digit(hex.p[2 * i + 1]);
+		int high = wc_hex_digit(hex.p[2 * i]), low = wc_hex_digit(hex.p[2 * i + 1]);
 
 		if (high < 0 || low < 0)
 			return -WC_EBAD;

@@ -109,7 +109,6 @@ static _Thread_local struct {
 static ssize_t caught_send(const void *data, size_t n)
 {
 	size_t take = WC_MIN(n, sizeof(caught.bytes) - caught.len);
-
 	memcpy(caught.bytes + caught.len, data, take);
 	caught.len += take;
 	return (ssize_t)n;
@@ -119,7 +118,6 @@ static ssize_t caught_send(const void *data, size_t n)
 static int caught_status(void)
 {
 	int status = 0;
-
 	if (caught.len >= 12 && memcmp(caught.bytes, "HTTP/1.1 ", 9) == 0)
 		for (int i = 9; i < 12; i++)
 			status = status * 10 + (caught.bytes[i] - '0');
@@ -140,7 +138,6 @@ static void *passenger(const struct socket *so)
 static void on_init_context(const struct mg_context *ctx)
 {
 	struct civet *h = mg_get_user_data(ctx);
-
 	close(ctx->listening_sockets[0].sock);
 	memset(&ctx->listening_sockets[0], 0, sizeof(ctx->listening_sockets[0]));
 	ctx->listening_sockets[0].sock = h->wake;
@@ -234,7 +231,6 @@ static void on_connection_close(const struct mg_connection *conn)
 static void on_exit_context(const struct mg_context *ctx)
 {
 	struct civet *h = mg_get_user_data(ctx);
-
 	for (int i = ctx->sq_tail; i < ctx->sq_head; i++)
 		h->ops.refused(h->ops.arg, passenger(&ctx->squeue[i % ctx->sq_size]), 503);
 	for (unsigned i = 0; i < ctx->cfg_worker_threads; i++)
@@ -245,7 +241,6 @@ static void on_exit_context(const struct mg_context *ctx)
 static int on_log(const struct mg_connection *conn, const char *message)
 {
 	char quoted[512];
-
 	(void)conn;
 	log_debug("civetweb", "message=%s", log_quote(quoted, (struct str){ message, strlen(message) }));
 	return 1;
@@ -305,7 +300,6 @@ int civet_start(struct civet **out, int workers, const char *websocket_path, con
 void civet_submit(struct civet *h, void *conn)
 {
 	struct socket so;
-
 	/* No family: civetweb then prints no address, which is ours to know. */
 	memset(&so, 0, sizeof(so));
 	so.sock = INVALID_SOCKET;
@@ -316,11 +310,9 @@ void civet_submit(struct civet *h, void *conn)
 void civet_stop(struct civet *h)
 {
 	uint64_t one = 1;
-	ssize_t ignored;
-
 	if (!h)
 		return;
-	ignored = write(h->wake, &one, sizeof(one));
+	ssize_t ignored = write(h->wake, &one, sizeof(one));
 	(void)ignored;
 	pthread_mutex_lock(&library);
 	mg_stop(h->ctx); /* on_exit_context sees the leftovers */

@@ -20,7 +20,6 @@ struct chain {
 static bool parse_port(struct str s, in_port_t *out)
 {
 	unsigned port = 0;
-
 	if (s.len < 1 || s.len > 5)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
@@ -80,7 +79,6 @@ static void take_node(struct chain *chain, struct str node)
 {
 	struct sockaddr_storage a;
 	uint8_t addr[16];
-
 	if (!parse_node(node, &a) || !ip_bytes(&a, addr)) {
 		chain->has_found = false;
 		return;
@@ -97,7 +95,6 @@ static bool next_piece(struct str *rest, char stop, struct str *piece)
 {
 	const char *end = rest->len ? memchr(rest->p, stop, rest->len) : NULL;
 	size_t n = end ? (size_t)(end - rest->p) : rest->len;
-
 	if (!rest->len)
 		return false;
 	*piece = str_trim((struct str){ rest->p, n });
@@ -115,15 +112,12 @@ static struct str unquote(struct str s)
 static void take_forwarded(struct chain *chain, struct str list)
 {
 	struct str element, pair;
-
 	while (next_piece(&list, ',', &element)) {
 		struct str node = { "", 0 };
-
 		if (!element.len)
 			continue;
 		while (next_piece(&element, ';', &pair)) {
 			const char *equals = memchr(pair.p, '=', pair.len);
-
 			if (!equals)
 				continue;
 			struct str name = { pair.p, (size_t)(equals - pair.p) };
@@ -140,7 +134,6 @@ static void take_forwarded(struct chain *chain, struct str list)
 static bool is_same_client(const struct chain *a, const struct chain *b)
 {
 	uint8_t one[16], other[16];
-
 	return a->has_found == b->has_found &&
 	       (!a->has_found || (ip_bytes(&a->found, one) && ip_bytes(&b->found, other) && memcmp(one, other, 16) == 0));
 }
@@ -151,7 +144,6 @@ int forwarded_read(const uint8_t *p, size_t n, const struct ip_nets *proxies, st
 	bool has_plain = false, has_standard = false, has_proto = false;
 	struct str name, value, item;
 	size_t at = 0;
-
 	while (httpcheck_field(p, n, &at, &name, &value)) {
 		if (str_is_word(name, "X-Forwarded-For")) {
 			has_plain = true;

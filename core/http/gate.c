@@ -57,7 +57,6 @@ static void kick(struct gate *g)
 {
 	uint64_t one = 1;
 	ssize_t ignored = write(g->kick, &one, sizeof(one));
-
 	(void)ignored; /* full means that it is awake already */
 }
 
@@ -88,7 +87,6 @@ void gate_release(struct hconn *c)
 static bool arm(struct gate *g, struct hconn *c)
 {
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLRDHUP | EPOLLONESHOT, .data.ptr = c };
-
 	if (c->wants_write)
 		ev.events = EPOLLOUT | EPOLLRDHUP | EPOLLONESHOT;
 	else if (transport_buffered(&c->io))
@@ -102,7 +100,6 @@ static bool arm(struct gate *g, struct hconn *c)
 void gate_give(struct gate *g, struct hconn *c)
 {
 	bool must_kick = false, must_close = false;
-
 	hconn_next_request(c);
 	if (c->is_proxied && c->seat)
 		c->seat = seats_move_back(c->seat);
@@ -138,7 +135,6 @@ static void turned_away(struct gate *g, const struct sockaddr_storage *peer, enu
 	int64_t now = mono_ms();
 	uint8_t addr[16];
 	char text[IP_NET_TEXT] = "none";
-
 	metric_add(why, 1);
 	g->unsaid++;
 	if (g->said_ms && now - g->said_ms < QUIET_MS)
@@ -178,7 +174,6 @@ static bool is_banned(struct gate *g, const struct sockaddr_storage *peer)
 static int judge_peer(struct gate *g, struct hconn *c)
 {
 	socklen_t len = sizeof(c->peer);
-
 	if (!g->o.seats)
 		return 0;
 	if (c->is_proxied) {
@@ -207,7 +202,6 @@ static void hint_at_proxy(struct gate *g, const struct hconn *c)
 	struct ip_nets none = { 0 };
 	uint8_t addr[16];
 	bool ignored;
-
 	if (g->said_untrusted || !g->o.seats || c->is_proxied || !c->check.is_websocket || !ip_bytes(&c->peer, addr) ||
 	    !ip_is_loopback(addr) || forwarded_read(c->buf, c->head_len, &none, &claimed, &ignored) != 1)
 		return;
@@ -264,8 +258,6 @@ static void log_host(const struct hconn *c)
 /* c is waiting or in no list. Its bytes are a whole header, the beginning of one, or no header at all. */
 static void judge(struct gate *g, struct hconn *c)
 {
-	int n, status;
-
 	/* RFC 9112 2.2: an empty line before the request is skipped; old clients send one after a body. */
 	if (c->scan.at == 0 && c->len >= 2 && memcmp(c->buf, "\r\n", 2) == 0)
 		memmove(c->buf, c->buf + 2, c->len -= 2);
@@ -273,7 +265,7 @@ static void judge(struct gate *g, struct hconn *c)
 		wait_more(g, c);
 		return;
 	}
-	n = httpcheck_scan(&c->scan, c->buf, c->len);
+	int n = httpcheck_scan(&c->scan, c->buf, c->len);
 	if (n > g->o.head_bytes || (n == 0 && c->len >= (uint32_t)g->o.head_bytes))
 		n = -431;
 	if (n == 0) {
@@ -287,7 +279,7 @@ static void judge(struct gate *g, struct hconn *c)
 		return;
 	}
 	c->head_len = (uint32_t)n;
-	status = httpcheck_head(c->buf, c->head_len, &c->check);
+	int status = httpcheck_head(c->buf, c->head_len, &c->check);
 	if (status) {
 		metric_add(M_REFUSED_HEADER, 1);
 		if (c->check.is_host_bad)
@@ -311,7 +303,6 @@ static bool secure(struct gate *g, struct hconn *c)
 	uint8_t first;
 	ssize_t n;
 	int rc = 0;
-
 	if (c->awaits_tls) {
 		n = recv(c->io.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
@@ -341,8 +332,6 @@ static bool secure(struct gate *g, struct hconn *c)
 
 static void on_readable(struct gate *g, struct hconn *c)
 {
-	ssize_t n;
-
 	pthread_mutex_lock(&g->lock);
 	if (c->place == HCONN_IDLE) {
 		TAILQ_REMOVE(&g->idle, c, link);
@@ -352,7 +341,7 @@ static void on_readable(struct gate *g, struct hconn *c)
 
 	if ((c->awaits_tls || c->io.tls) && !secure(g, c))
 		return;
-	n = transport_recv(&c->io, g->scratch, sizeof(g->scratch) - c->len);
+	ssize_t n = transport_recv(&c->io, g->scratch, sizeof(g->scratch) - c->len);
 	if (n == -WC_EAGAIN) {
 		wait_more(g, c);
 	} else if (n <= 0 || !hconn_append(c, g->scratch, (size_t)n)) {
@@ -370,7 +359,6 @@ static void admit(struct gate *g, int fd, struct sockaddr_storage *peer, bool is
 	struct hconn *c = NULL;
 	uint8_t addr[16];
 	int status = 0;
-
 	address_unmap(peer);
 	if (g->o.max_connections && gate_connections(g) >= (size_t)g->o.max_connections)
 		status = 503;
@@ -406,7 +394,6 @@ static void listen_events(struct gate *g, int op, uint32_t events)
 {
 	for (int i = 0; i < g->o.listener_count; i++) {
 		struct epoll_event ev = { .events = events, .data.u64 = (uint64_t)i + 1 };
-
 		if (g->o.listeners[i] >= 0)
 			epoll_ctl(g->epoll, op, g->o.listeners[i], &ev);
 	}
@@ -416,7 +403,6 @@ static void listen_events(struct gate *g, int op, uint32_t events)
 static void pause_accepting(struct gate *g, int error)
 {
 	int64_t now = mono_ms();
-
 	if (!g->last_shortage_ms || now - g->last_shortage_ms > QUIET_MS)
 		log_warn("cannot accept", "error=\"%s\" remedy=\"raise the limit of open files (ulimit -n, LimitNOFILE=)\"",
 		         strerror(error));
@@ -431,10 +417,8 @@ static void accept_many(struct gate *g, int number)
 	for (int i = 0; i < ACCEPTS_A_WAKE; i++) {
 		struct sockaddr_storage peer;
 		socklen_t len = sizeof(peer);
-		int fd;
-
 		memset(&peer, 0, sizeof(peer));
-		fd = accept4(g->o.listeners[number], (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(g->o.listeners[number], (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			admit(g, fd, &peer, number >= g->o.redirect_from);
 		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
@@ -471,9 +455,7 @@ static bool on_kick(struct gate *g)
 	struct hconn_list ready = TAILQ_HEAD_INITIALIZER(ready);
 	struct hconn *c;
 	uint64_t count;
-	bool stop;
 	ssize_t ignored = read(g->kick, &count, sizeof(count));
-
 	(void)ignored;
 	pthread_mutex_lock(&g->lock);
 	if (g->wants_pause && !g->is_paused) {
@@ -487,7 +469,7 @@ static bool on_kick(struct gate *g)
 		pthread_cond_broadcast(&g->paused_cond);
 	}
 	TAILQ_CONCAT(&ready, &g->ready, link);
-	stop = g->wants_stop;
+	bool stop = g->wants_stop;
 	pthread_mutex_unlock(&g->lock);
 
 	while ((c = TAILQ_FIRST(&ready))) {
@@ -503,7 +485,6 @@ static bool shed_idle(struct gate *g)
 {
 	struct hconn *c;
 	int n = 0;
-
 	pthread_mutex_lock(&g->lock);
 	for (; n < SHED_AT_ONCE && (c = TAILQ_FIRST(&g->idle)); n++) {
 		TAILQ_REMOVE(&g->idle, c, link);
@@ -518,7 +499,6 @@ static int expire(struct gate *g)
 {
 	int64_t now = mono_ms(), next = INT64_MAX;
 	struct hconn *c;
-
 	while ((c = TAILQ_FIRST(&g->waiting)) && c->deadline_ms <= now) {
 		stop_waiting(g, c);
 		/* Who sent nothing gets no answer: browsers open spare connections and expect them to be closed silently. */
@@ -561,18 +541,15 @@ static void *gate_main(void *arg)
 	struct gate *g = arg;
 	struct epoll_event events[256];
 	bool stop = false;
-
 	wc_thread_is(ROLE_HTTP, "gate");
 	while (!stop) {
 		int timeout = expire(g);
-
 		pulse_rest();
 		int n = epoll_wait(g->epoll, events, WC_LEN(events), timeout);
 		pulse_work();
 
 		for (int i = 0; i < n; i++) {
 			uint64_t tag = events[i].data.u64;
-
 			if (tag == TAG_KICK)
 				stop = on_kick(g);
 			else if (tag > GATE_LISTENERS)
@@ -591,7 +568,6 @@ int gate_start(struct gate **out, const struct gate_opts *opts, char **cause)
 {
 	struct gate *g = xcalloc(1, sizeof(*g));
 	struct epoll_event ev = { .events = EPOLLIN, .data.u64 = TAG_KICK };
-
 	g->o = *opts;
 	g->o.head_ms = opts->head_ms ? opts->head_ms : GATE_HEAD_MS;
 	g->o.idle_ms = opts->idle_ms ? opts->idle_ms : GATE_IDLE_MS;
@@ -645,7 +621,6 @@ void gate_pause(struct gate *g)
 static void close_all(struct hconn_list *list)
 {
 	struct hconn *c;
-
 	while ((c = TAILQ_FIRST(list))) {
 		TAILQ_REMOVE(list, c, link);
 		gate_close(c);

@@ -24,7 +24,6 @@ bool hconn_append(struct hconn *c, const void *data, size_t n)
 void hconn_next_request(struct hconn *c)
 {
 	size_t used = c->head_len + WC_MIN((uint64_t)hconn_extra(c), c->body_left);
-
 	c->len -= (uint32_t)used;
 	if (c->len) {
 		memmove(c->buf, c->buf + used, c->len);

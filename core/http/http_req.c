@@ -93,14 +93,6 @@ bool http_has_descriptor(const struct http_req *r)
 	return !r->h->o.seats || seats_has_descriptor(r->h->o.seats);
 }
 
-static int hex_digit(char ch)
-{
-	if (ch >= '0' && ch <= '9')
-		return ch - '0';
-	ch |= 0x20;
-	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
-}
-
 /* Decodes from p up to a stop character into out, terminated. Returns what follows, or NULL if it does not fit. Every % has its two
  * digits and none is a NUL: httpcheck saw to that. */
 static const char *query_decode(const char *p, const char *stops, char *out, size_t room)
@@ -109,7 +101,7 @@ static const char *query_decode(const char *p, const char *stops, char *out, siz
 	for (; *p && !strchr(stops, *p); p++) {
 		char ch = *p == '+' ? ' ' : *p;
 		if (*p == '%') {
-			ch = (char)(hex_digit(p[1]) << 4 | hex_digit(p[2]));
+			ch = (char)(wc_hex_digit(p[1]) << 4 | wc_hex_digit(p[2]));
 			p += 2;
 		}
 		if (n + 1 >= room)

@@ -30,35 +30,25 @@ static bool is_token(struct str s)
 	return s.len > 0;
 }
 
-static int hex_digit(uint8_t c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* origin-form only, in ASCII as it must be: browsers encode the rest, and civetweb's signed char would make a control byte of it. That
  * the decoded path is UTF-8 is checked where it is decoded. */
 static int check_target(struct str t)
 {
 	bool in_path = true;
-
 	if (t.len > HTTP_TARGET_BYTES)
 		return 414;
 	if (!t.len || t.p[0] != '/')
 		return 400;
 	for (size_t i = 0; i < t.len; i++) {
 		uint8_t c = (uint8_t)t.p[i];
-
 		if (c <= ' ' || c >= 0x7f || c == '#')
 			return 400;
 		if (c == '?')
 			in_path = false;
 		if (c != '%')
 			continue;
-		int high = i + 2 < t.len ? hex_digit((uint8_t)t.p[i + 1]) : -1;
-		int low = high >= 0 ? hex_digit((uint8_t)t.p[i + 2]) : -1;
+		int high = i + 2 < t.len ? wc_hex_digit(t.p[i + 1]) : -1;
+		int low = high >= 0 ? wc_hex_digit(t.p[i + 2]) : -1;
 		if (low < 0)
 			return 400;
 		int byte = high << 4 | low;
@@ -75,7 +65,6 @@ static int check_request_line(struct str line, struct http_check *out)
 	const char *last = memrchr(line.p, ' ', line.len);
 	bool is_known = false;
 	int status;
-
 	if (!first || first == last)
 		return 400;
 	struct str method = { line.p, (size_t)(first - line.p) };
@@ -105,7 +94,6 @@ static int check_request_line(struct str line, struct http_check *out)
 static int check_length(struct str value, int64_t *out)
 {
 	int64_t sum = 0;
-
 	if (!value.len)
 		return 400;
 	for (size_t i = 0; i < value.len; i++) {
@@ -124,7 +112,6 @@ static void read_connection(struct str list, struct lines *l)
 		const char *comma = memchr(list.p, ',', list.len);
 		size_t n = comma ? (size_t)(comma - list.p) : list.len;
 		struct str word = str_trim((struct str){ list.p, n });
-
 		l->says_close |= str_is_word(word, "close");
 		l->says_keep_alive |= str_is_word(word, "keep-alive");
 		l->says_upgrade |= str_is_word(word, "upgrade");
@@ -136,7 +123,6 @@ static void read_connection(struct str list, struct lines *l)
 static int check_line(struct str line, struct lines *l, struct http_check *out)
 {
 	const char *colon = memchr(line.p, ':', line.len);
-
 	/* A line that begins with white space is the obsolete folding; a space before the colon fails as a token. */
 	if (!colon)
 		return 400;
@@ -147,7 +133,6 @@ static int check_line(struct str line, struct lines *l, struct http_check *out)
 
 	if (str_is_word(name, "Host")) {
 		struct host host;
-
 		l->hosts++;
 		out->is_host_bad = !host_parse(value, &host);
 		if (out->is_host_bad)
@@ -189,7 +174,6 @@ static bool is_ws_key(struct str key)
 		return false;
 	for (size_t i = 0; i < 22; i++) {
 		char c = key.p[i];
-
 		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '+' || c == '/'))
 			return false;
 	}
@@ -244,7 +228,6 @@ int httpcheck_head(const uint8_t *bytes, size_t n, struct http_check *out)
 bool httpcheck_field(const uint8_t *bytes, size_t n, size_t *at, struct str *name, struct str *value)
 {
 	const char *p = (const char *)bytes, *end;
-
 	if (*at == 0) { /* past the request line */
 		end = memmem(p, n, "\r\n", 2);
 		*at = end ? (size_t)(end - p) + 2 : n;
@@ -265,10 +248,8 @@ int httpcheck_scan(struct http_scan *scan, const uint8_t *p, size_t n)
 	struct http_check ignored;
 	size_t i = scan->at;
 	int status;
-
 	for (; i < n && i < HTTP_HEAD_BYTES; i++) {
 		uint8_t c = p[i];
-
 		if (i && p[i - 1] == '\r' && c != '\n')
 			return -400;
 		if ((c >= ' ' && c != 0x7f) || c == '\t' || c == '\r')

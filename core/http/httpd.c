@@ -22,14 +22,12 @@
 static int body_write(void *arg, const void *data, size_t n)
 {
 	struct http_req *r = arg;
-
 	return r->body.write(r->body.arg, data, n);
 }
 
 static void body_done(void *arg, struct hconn *c, enum xfer_end end)
 {
 	struct http_req *r = arg;
-
 	r->body.done(r->body.arg, r, end == XFER_DONE);
 	if (end == XFER_TOO_SLOW)
 		httpd_refuse(r->h, c, 408);
@@ -60,7 +58,6 @@ void http_receive(struct http_req *r, uint64_t length, const struct http_body *b
 static void on_head(void *arg, struct hconn *c)
 {
 	struct httpd *h = arg;
-
 	if (c->is_redirect) {
 		httpd_redirect(h, c);
 		return;
@@ -77,7 +74,6 @@ static void on_bad(void *arg, struct hconn *c, int status)
 static void on_worker_head(void *arg, void *conn, const void **p, size_t *n)
 {
 	struct hconn *c = conn;
-
 	(void)arg;
 	*p = c->buf;
 	*n = c->head_len;
@@ -94,7 +90,6 @@ static void on_upgraded(void *arg, void *conn, const void *answered, size_t n)
 	struct hconn *c = conn;
 	struct taken t = { .fd = c->io.fd, .tls = c->io.tls, .early_len = hconn_extra(c), .seat = c->seat, .peer = c->peer };
 	struct iovec iov = { (void *)(uintptr_t)answered, n };
-
 	/* The socket is as good as new: 130 bytes that do not fit mean that it is broken. */
 	if (transport_sendv(&c->io, &iov, 1) != (ssize_t)n) {
 		gate_close(c);
@@ -115,7 +110,6 @@ static void on_upgraded(void *arg, void *conn, const void *answered, size_t n)
 static bool path_matches(const struct http_route *route, const char *path)
 {
 	size_t n = strlen(route->path);
-
 	return strcmp(route->path, path) == 0 || (n > 1 && route->path[n - 1] == '/' && strncmp(route->path, path, n) == 0);
 }
 
@@ -127,7 +121,6 @@ static bool method_matches(const struct http_route *route, const char *method)
 static void refuse_method(struct http_req *r)
 {
 	struct buf allow;
-
 	buf_init(&allow, 512);
 	for (const struct http_route *route = r->h->routes; route->method; route++) {
 		if (!path_matches(route, r->path))
@@ -146,7 +139,6 @@ static void refuse_method(struct http_req *r)
 static bool is_preflight(const struct http_req *r)
 {
 	const char *origin = http_header(r, "Origin");
-
 	return origin && strcmp(r->method, "OPTIONS") == 0 && http_header(r, "Access-Control-Request-Method") &&
 	       origin_is_listed((struct str){ origin, strlen(origin) }, r->h->o.allow_origin);
 }
@@ -154,7 +146,6 @@ static bool is_preflight(const struct http_req *r)
 static void dispatch(struct http_req *r)
 {
 	bool has_path = false;
-
 	for (const struct http_route *route = r->h->routes; route->method; route++) {
 		if (!path_matches(route, r->path))
 			continue;
@@ -180,7 +171,6 @@ static void dispatch(struct http_req *r)
 static bool may_send(const struct httpd *h, const struct hconn *c, const char *method, bool is_websocket)
 {
 	struct str origin = httpd_field(c, "Origin");
-
 	if (!origin.p || (!is_websocket && (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0 || strcmp(method, "OPTIONS") == 0)))
 		return true;
 	return origin_may(origin, httpd_field(c, "Host"), httpd_is_https(c), h->o.allow_origin);
@@ -221,8 +211,6 @@ static bool on_request(void *arg, void *conn, const struct civet_request *q)
 {
 	struct httpd *h = arg;
 	struct hconn *c = conn;
-	struct http_req *r;
-
 	bool is_ws_path = h->o.on_websocket && strcmp(q->path, WC_WS_PATH) == 0;
 	int status = is_ws_path ? judge_handshake(c, q) : 0;
 
@@ -241,7 +229,7 @@ static bool on_request(void *arg, void *conn, const struct civet_request *q)
 		httpd_refuse(h, c, 400);
 		return true;
 	}
-	r = httpd_req_new(h, c, q);
+	struct http_req *r = httpd_req_new(h, c, q);
 	if (r)
 		dispatch(r);
 	else
@@ -254,7 +242,6 @@ static bool on_request(void *arg, void *conn, const struct civet_request *q)
 static int default_workers(void)
 {
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
 	/* They never wait for a peer, so a few more than the cores will do: a route that looks something up on a slow disk is not
 	 * everybody's. */
 	return (int)WC_MIN(WC_MAX(cores, 4), 8);
@@ -265,7 +252,6 @@ _Static_assert(HTTPD_SOCKETS == GATE_LISTENERS, "a door has what its gate has");
 static int open_ports(struct httpd *h, struct gate_opts *gate, char **cause)
 {
 	int port = 0, error = 0;
-
 	gate->listener_count = h->o.socket_count;
 	gate->redirect_from = h->o.socket_count ? h->o.redirect_from : 1;
 	memcpy(gate->listeners, h->o.sockets, sizeof(gate->listeners)); /* taken, whatever happens */

@@ -32,7 +32,6 @@ struct str httpd_field(const struct hconn *c, const char *wanted)
 {
 	struct str name, value;
 	size_t at = 0;
-
 	while (httpcheck_field(c->buf, c->head_len, &at, &name, &value))
 		if (str_is_word(name, wanted))
 			return value;
@@ -42,7 +41,6 @@ struct str httpd_field(const struct hconn *c, const char *wanted)
 static bool has_header(const char *lines, const char *name)
 {
 	size_t n = strlen(name);
-
 	for (const char *p = lines; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
 		if (strncasecmp(p, name, n) == 0 && p[n] == ':')
 			return true;
@@ -95,7 +93,6 @@ static size_t write_head(char out[HEAD_CAP], const struct httpd *h, const struct
 		n += (size_t)snprintf(out + n, HEAD_CAP - n, OPENER_POLICY ": same-origin\r\n");
 	if (h->o.allow_origin && c->head_len) {
 		struct str origin = httpd_field(c, "Origin");
-
 		n += (size_t)snprintf(out + n, HEAD_CAP - n, "Vary: Origin\r\n");
 		if (origin.len < ORIGIN_BYTES && origin_is_listed(origin, h->o.allow_origin))
 			n += (size_t)snprintf(out + n, HEAD_CAP - n, "Access-Control-Allow-Origin: %.*s\r\n", (int)origin.len, origin.p);
@@ -127,15 +124,12 @@ static void after_answer(struct httpd *h, struct hconn *c, bool keeps_alive)
 static uint8_t *copy_rest(const struct iovec *iov, int parts, size_t sent, size_t *len)
 {
 	size_t total = 0, at = 0;
-	uint8_t *copy;
-
 	for (int i = 0; i < parts; i++)
 		total += iov[i].iov_len;
 	*len = total - WC_MIN(sent, total);
-	copy = malloc(*len + 1);
+	uint8_t *copy = malloc(*len + 1);
 	for (int i = 0; copy && i < parts; i++) {
 		size_t skip = WC_MIN(sent, iov[i].iov_len);
-
 		memcpy(copy + at, (const uint8_t *)iov[i].iov_base + skip, iov[i].iov_len - skip);
 		at += iov[i].iov_len - skip;
 		sent -= skip;
@@ -152,15 +146,13 @@ void httpd_answer(struct httpd *h, struct hconn *c, const struct http_reply *r, 
 	char head[HEAD_CAP];
 	struct iovec iov[4] = { { head, write_head(head, h, r, c, body_len, keeps_alive) } };
 	struct xfer_send rest = { .fd = -1, .keeps_alive = keeps_alive };
-	size_t before_body, total;
 	ssize_t sent = 0;
 	int parts = 1;
-
 	if (r->headers)
 		iov[parts++] = (struct iovec){ (void *)(uintptr_t)r->headers, strlen(r->headers) };
 	iov[parts++] = (struct iovec){ (void *)(uintptr_t) "\r\n", 2 };
-	before_body = iov[0].iov_len + 2 + (parts == 3 ? iov[1].iov_len : 0);
-	total = before_body;
+	size_t before_body = iov[0].iov_len + 2 + (parts == 3 ? iov[1].iov_len : 0);
+	size_t total = before_body;
 	if (is_file && sends_body) {
 		/* Reading a file can wait for a disk; a worker does not. */
 		rest.fd = r->body_fd;
@@ -186,7 +178,6 @@ void httpd_answer(struct httpd *h, struct hconn *c, const struct http_reply *r, 
 		sent = WC_MAX(sent, 0);
 		if (sends_body && r->body_is_static) {
 			size_t body_sent = (size_t)sent > before_body ? (size_t)sent - before_body : 0;
-
 			parts--;
 			rest.body = (const uint8_t *)r->body + body_sent;
 			rest.body_len = (size_t)body_len - body_sent;
@@ -228,7 +219,6 @@ static struct http_reply refusal(int status)
 {
 	const char *phrase = http_phrase(status);
 	struct http_reply r = { .status = status, .body = phrase, .body_len = strlen(phrase), .body_is_static = true };
-
 	if (status == 426)
 		r.headers = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
 	else if (status == 503 || status == 429)
@@ -241,7 +231,6 @@ static struct http_reply refusal(int status)
 void httpd_refuse(struct httpd *h, struct hconn *c, int status)
 {
 	struct http_reply r = refusal(status);
-
 	httpd_answer(h, c, &r, false);
 }
 

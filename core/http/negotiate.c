@@ -9,7 +9,6 @@ static bool next_item(const char **p, struct str *item)
 {
 	while (*p && **p) {
 		size_t len = strcspn(*p, ",");
-
 		*item = str_trim((struct str){ *p, len });
 		*p += len + ((*p)[len] == ',');
 		if (item->len)
@@ -22,7 +21,6 @@ static bool next_item(const char **p, struct str *item)
 bool http_etag_matches(const char *header, const char *etag)
 {
 	struct str item, ours = { etag, strlen(etag) };
-
 	while (next_item(&header, &item)) {
 		if (str_eq(item, STR("*")))
 			return true;
@@ -37,11 +35,10 @@ bool http_etag_matches(const char *header, const char *etag)
 /* "0.25" in thousandths; what is not a weight at all is taken for 0, so that a doubt costs bytes and not a page that cannot be read. */
 static int parse_weight(struct str s)
 {
-	int weight, scale = 100;
-
+	int scale = 100;
 	if (s.len == 0 || (s.p[0] != '0' && s.p[0] != '1') || (s.len > 1 && s.p[1] != '.'))
 		return 0;
-	weight = (s.p[0] - '0') * 1000;
+	int weight = (s.p[0] - '0') * 1000;
 	for (size_t i = 2; i < s.len; i++, scale /= 10) {
 		if (s.p[i] < '0' || s.p[i] > '9')
 			return 0;
@@ -55,11 +52,9 @@ static struct str split_weight(struct str item, int *weight)
 {
 	const char *semicolon = memchr(item.p, ';', item.len);
 	struct str word = str_trim((struct str){ item.p, semicolon ? (size_t)(semicolon - item.p) : item.len });
-
 	*weight = 1000;
 	if (semicolon) {
 		struct str q = str_trim((struct str){ semicolon + 1, (size_t)(item.p + item.len - semicolon - 1) });
-
 		if (q.len >= 2 && (q.p[0] | 0x20) == 'q' && q.p[1] == '=')
 			*weight = parse_weight(str_trim((struct str){ q.p + 2, q.len - 2 }));
 	}
@@ -70,10 +65,8 @@ bool http_accepts_gzip(const char *accept_encoding)
 {
 	int gzip = -1, any = -1, identity = -1, weight;
 	struct str item;
-
 	while (next_item(&accept_encoding, &item)) {
 		struct str word = split_weight(item, &weight);
-
 		if (str_is_word(word, "gzip") || str_is_word(word, "x-gzip"))
 			gzip = WC_MAX(gzip, weight);
 		else if (str_is_word(word, "identity"))
@@ -90,10 +83,8 @@ bool http_accepts_gzip(const char *accept_encoding)
 static bool read_digits(const char **p, uint64_t *out)
 {
 	const char *begin = *p;
-
 	for (*out = 0; **p >= '0' && **p <= '9'; (*p)++) {
 		uint64_t digit = (uint64_t)(**p - '0');
-
 		*out = *out > (UINT64_MAX - digit) / 10 ? UINT64_MAX : *out * 10 + digit;
 	}
 	return *p > begin;
@@ -102,16 +93,14 @@ static bool read_digits(const char **p, uint64_t *out)
 enum http_range http_parse_range(const char *header, uint64_t size, uint64_t *from, uint64_t *len)
 {
 	uint64_t first = 0, last = UINT64_MAX;
-	bool has_first, has_last;
-
 	if (!header || strncasecmp(header, "bytes=", 6) != 0)
 		return RANGE_WHOLE;
 	header += 6;
 	header += strspn(header, " \t");
-	has_first = read_digits(&header, &first);
+	bool has_first = read_digits(&header, &first);
 	if (*header++ != '-')
 		return RANGE_WHOLE;
-	has_last = read_digits(&header, &last);
+	bool has_last = read_digits(&header, &last);
 	if (!has_last)
 		last = UINT64_MAX;
 	header += strspn(header, " \t");

@@ -28,7 +28,6 @@ static size_t name_length(struct str value)
 	char text[INET6_ADDRSTRLEN];
 	struct in6_addr scratch;
 	size_t n = 0;
-
 	if (!value.len)
 		return 0;
 	if (value.p[0] != '[') {
@@ -51,7 +50,6 @@ bool host_parse(struct str value, struct host *out)
 {
 	size_t n = name_length(value);
 	int port = 0;
-
 	if (n == 0 || n > 255)
 		return false;
 	*out = (struct host){ { value.p, n }, -1 };
@@ -93,7 +91,6 @@ static int port_of_scheme(struct str scheme)
 static bool origin_parse(struct str origin, struct str *scheme, struct host *host)
 {
 	size_t n = 0;
-
 	while (n < origin.len && (is_letter(origin.p[n]) || (n && (is_digit(origin.p[n]) || strchr("+-.", origin.p[n])))))
 		n++;
 	*scheme = (struct str){ origin.p, n };
@@ -106,8 +103,6 @@ bool origin_normalize(struct str origin, char out[ORIGIN_BYTES])
 {
 	struct str scheme;
 	struct host host;
-	int n;
-
 	if (str_eq(origin, STR("null")) || str_eq(origin, STR("*"))) {
 		memcpy(out, origin.p, origin.len);
 		out[origin.len] = '\0';
@@ -115,7 +110,7 @@ bool origin_normalize(struct str origin, char out[ORIGIN_BYTES])
 	}
 	if (!origin_parse(origin, &scheme, &host))
 		return false;
-	n = snprintf(out, ORIGIN_BYTES, "%.*s://%.*s", (int)scheme.len, scheme.p, (int)host.name.len, host.name.p);
+	int n = snprintf(out, ORIGIN_BYTES, "%.*s://%.*s", (int)scheme.len, scheme.p, (int)host.name.len, host.name.p);
 	if (n >= 0 && n < ORIGIN_BYTES && host.port >= 0 && host.port != port_of_scheme(scheme))
 		n += snprintf(out + n, ORIGIN_BYTES - (size_t)n, ":%d", host.port);
 	if (n < 0 || n >= ORIGIN_BYTES)
@@ -129,7 +124,6 @@ bool origin_normalize(struct str origin, char out[ORIGIN_BYTES])
 bool origin_is_listed(struct str origin, char *const *allowed)
 {
 	char normal[ORIGIN_BYTES];
-
 	/* "*" in a header is no origin; in the list it is all of them. */
 	if (str_eq(origin, STR("*")) || !origin_normalize(origin, normal))
 		return false;
@@ -143,7 +137,6 @@ static bool is_own(struct str origin, struct str host_value, bool is_https)
 {
 	struct str scheme;
 	struct host of_page, asked;
-
 	if (!origin_parse(origin, &scheme, &of_page) || !host_parse(host_value, &asked))
 		return false;
 	if (!str_is_word(scheme, "https") && (is_https || !str_is_word(scheme, "http")))

@@ -62,7 +62,6 @@ int xfer_files(void)
 static void job_free(struct hconn *c)
 {
 	struct xfer_job *job = c->job;
-
 	if (job->kind == SENDING) {
 		free(job->send.copy);
 		if (job->send.fd >= 0) {
@@ -79,7 +78,6 @@ static void abandon(struct hconn *c, enum xfer_end end)
 {
 	struct xfer_body body = c->job->body;
 	bool is_body = c->job->kind == RECEIVING;
-
 	job_free(c);
 	if (is_body)
 		body.done(body.arg, c, end);
@@ -90,11 +88,10 @@ static void abandon(struct hconn *c, enum xfer_end end)
 static void post(struct xfer *x, struct hconn *c)
 {
 	uint64_t one = 1;
-	bool is_stopped, was_empty;
-
+	bool is_stopped;
 	pthread_mutex_lock(&x->lock);
 	is_stopped = x->is_stopped;
-	was_empty = TAILQ_EMPTY(&x->inbox);
+	bool was_empty = TAILQ_EMPTY(&x->inbox);
 	if (!is_stopped)
 		TAILQ_INSERT_TAIL(&x->inbox, c, link);
 	pthread_mutex_unlock(&x->lock);
@@ -102,7 +99,6 @@ static void post(struct xfer *x, struct hconn *c)
 		abandon(c, XFER_BROKEN);
 	} else if (was_empty) {
 		ssize_t ignored = write(x->kick, &one, sizeof(one));
-
 		(void)ignored;
 	}
 }
@@ -110,7 +106,6 @@ static void post(struct xfer *x, struct hconn *c)
 static struct xfer_job *job_new(struct hconn *c, enum kind kind)
 {
 	struct xfer_job *job = xcalloc(1, sizeof(*job));
-
 	job->kind = kind;
 	job->send.fd = -1;
 	c->job = job;
@@ -163,7 +158,6 @@ static void drop_slow(struct xfer *x, struct hconn *c)
 static bool enter(struct xfer *x, struct hconn *c)
 {
 	struct epoll_event ev = { .events = c->job->kind == SENDING ? EPOLLOUT : EPOLLIN, .data.ptr = c };
-
 	c->job->window_ms = mono_ms();
 	c->deadline_ms = c->job->window_ms + x->idle_ms[c->job->kind];
 	TAILQ_INSERT_TAIL(&x->jobs[c->job->kind], c, link);
@@ -179,7 +173,6 @@ static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
 {
 	struct xfer_job *job = c->job;
 	int64_t now = mono_ms();
-
 	job->window_bytes += n;
 	if (now - job->window_ms >= x->window_ms) {
 		if (job->window_bytes < (uint64_t)(now - job->window_ms) * x->rate / 1000) {
@@ -198,7 +191,6 @@ static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
 static bool sent_all(struct xfer *x, struct hconn *c)
 {
 	bool keeps_alive = c->job->send.keeps_alive;
-
 	leave(x, c);
 	job_free(c);
 	if (keeps_alive) {
@@ -218,13 +210,11 @@ static ssize_t send_memory(struct hconn *c)
 	struct xfer_send *s = &job->send;
 	struct iovec iov[2];
 	int parts = 0;
-	ssize_t n;
-
 	if (job->copy_done < s->copy_len)
 		iov[parts++] = (struct iovec){ s->copy + job->copy_done, s->copy_len - job->copy_done };
 	if (s->body_len)
 		iov[parts++] = (struct iovec){ (void *)(uintptr_t)s->body, WC_MIN(s->body_len, TURN_BYTES) };
-	n = transport_sendv(&c->io, iov, parts);
+	ssize_t n = transport_sendv(&c->io, iov, parts);
 	if (n <= 0)
 		return n;
 	size_t of_copy = WC_MIN((size_t)n, s->copy_len - job->copy_done);
@@ -243,12 +233,10 @@ static ssize_t send_file(struct xfer *x, struct hconn *c)
 	struct xfer_send *s = &c->job->send;
 	off_t at = (off_t)s->fd_offset;
 	ssize_t n;
-
 	if (c->io.tls) {
 		n = pread(s->fd, x->chunk, WC_MIN(s->fd_len, sizeof(x->chunk)), at);
 		if (n > 0) {
 			struct iovec iov = { x->chunk, (size_t)n };
-
 			n = transport_sendv(&c->io, &iov, 1);
 		} else {
 			n = -WC_EIO;
@@ -274,7 +262,6 @@ static bool go_on_sending(struct xfer *x, struct hconn *c)
 	struct xfer_job *job = c->job;
 	uint64_t moved = 0;
 	ssize_t n = 0;
-
 	while (moved < TURN_BYTES && n >= 0) {
 		if (job->copy_done < job->send.copy_len || job->send.body_len)
 			n = send_memory(c);
@@ -295,7 +282,6 @@ static bool go_on_sending(struct xfer *x, struct hconn *c)
 static void body_done(struct xfer *x, struct hconn *c)
 {
 	struct xfer_body body = c->job->body;
-
 	leave(x, c);
 	job_free(c);
 	body.done(body.arg, c, XFER_DONE);
@@ -306,7 +292,6 @@ static bool take_body(struct xfer *x, struct hconn *c, const void *data, size_t 
 {
 	struct xfer_job *job = c->job;
 	int refused = job->body.write(job->body.arg, data, n);
-
 	job->body.length -= n;
 	c->body_left -= WC_MIN(c->body_left, n);
 	if (refused || job->body.length == 0) {
@@ -320,16 +305,13 @@ static bool take_body(struct xfer *x, struct hconn *c, const void *data, size_t 
 static bool take_early(struct xfer *x, struct hconn *c)
 {
 	size_t n = WC_MIN((uint64_t)hconn_extra(c), c->job->body.length);
-	uint8_t *early;
-	bool goes_on;
-
 	if (n == 0) {
 		if (c->job->body.length)
 			return true;
 		body_done(x, c);
 		return false;
 	}
-	early = malloc(n);
+	uint8_t *early = malloc(n);
 	if (!early) {
 		drop(x, c);
 		return false;
@@ -337,7 +319,7 @@ static bool take_early(struct xfer *x, struct hconn *c)
 	memcpy(early, c->buf + c->head_len, n);
 	c->len -= (uint32_t)n;
 	memmove(c->buf + c->head_len, c->buf + c->head_len + n, hconn_extra(c));
-	goes_on = take_body(x, c, early, n);
+	bool goes_on = take_body(x, c, early, n);
 	free(early);
 	return goes_on;
 }
@@ -348,7 +330,6 @@ static bool go_on_receiving(struct xfer *x, struct hconn *c)
 	for (size_t moved = 0, buffered; moved < TURN_BYTES || (buffered = transport_buffered(&c->io));) {
 		size_t want = moved < TURN_BYTES ? sizeof(x->chunk) : WC_MIN(buffered, sizeof(x->chunk));
 		ssize_t n = transport_recv(&c->io, x->chunk, WC_MIN(c->job->body.length, want));
-
 		if (n == -WC_EAGAIN)
 			return true;
 		if (n <= 0) {
@@ -367,7 +348,6 @@ static void go_on_lingering(struct xfer *x, struct hconn *c)
 {
 	for (size_t moved = 0; moved < TURN_BYTES;) {
 		ssize_t n = transport_recv(&c->io, x->chunk, sizeof(x->chunk));
-
 		if (n == -WC_EAGAIN)
 			return;
 		if (n <= 0) {
@@ -381,7 +361,6 @@ static void go_on_lingering(struct xfer *x, struct hconn *c)
 static void begin(struct xfer *x, struct hconn *c)
 {
 	int unsent = UNSENT_BYTES;
-
 	if (!enter(x, c))
 		return;
 	if (c->job->kind == SENDING) {
@@ -398,13 +377,11 @@ static bool on_kick(struct xfer *x)
 	struct hconn_list inbox = TAILQ_HEAD_INITIALIZER(inbox);
 	struct hconn *c;
 	uint64_t count;
-	bool stop;
 	ssize_t ignored = read(x->kick, &count, sizeof(count));
-
 	(void)ignored;
 	pthread_mutex_lock(&x->lock);
 	TAILQ_CONCAT(&inbox, &x->inbox, link);
-	stop = x->wants_stop;
+	bool stop = x->wants_stop;
 	pthread_mutex_unlock(&x->lock);
 	while ((c = TAILQ_FIRST(&inbox))) {
 		TAILQ_REMOVE(&inbox, c, link);
@@ -416,10 +393,8 @@ static bool on_kick(struct xfer *x)
 static int expire(struct xfer *x)
 {
 	int64_t now = mono_ms(), next = INT64_MAX;
-
 	for (int kind = 0; kind < KINDS; kind++) {
 		struct hconn *c;
-
 		while ((c = TAILQ_FIRST(&x->jobs[kind])) && c->deadline_ms <= now)
 			drop_slow(x, c);
 		if (c)
@@ -442,14 +417,12 @@ static void *xfer_main(void *arg)
 	wc_thread_is(ROLE_HTTP, "xfer");
 	while (!stop) {
 		int timeout = expire(x);
-
 		pulse_rest();
 		int n = epoll_wait(x->epoll, events, WC_LEN(events), timeout);
 		pulse_work();
 
 		for (int i = 0; i < n; i++) {
 			struct hconn *c = events[i].data.ptr;
-
 			if (!c)
 				stop = on_kick(x);
 			else if (c->job->kind == SENDING)
@@ -478,7 +451,6 @@ int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
 {
 	struct xfer *x = xcalloc(1, sizeof(*x));
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
-
 	for (int kind = 0; kind < KINDS; kind++)
 		TAILQ_INIT(&x->jobs[kind]);
 	x->idle_ms[SENDING] = idle_ms ? idle_ms : XFER_SEND_IDLE_MS;
@@ -511,12 +483,10 @@ void xfer_stop(struct xfer *x)
 	struct hconn_list inbox = TAILQ_HEAD_INITIALIZER(inbox);
 	struct hconn *c;
 	uint64_t one = 1;
-	ssize_t ignored;
-
 	pthread_mutex_lock(&x->lock);
 	x->wants_stop = true;
 	pthread_mutex_unlock(&x->lock);
-	ignored = write(x->kick, &one, sizeof(one));
+	ssize_t ignored = write(x->kick, &one, sizeof(one));
 	(void)ignored;
 	pthread_join(x->thread, NULL);
 	pthread_mutex_lock(&x->lock);

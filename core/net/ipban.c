@@ -56,7 +56,7 @@ bool ip_net_parse(const char *text, uint8_t addr[16], int *bits)
 	char host[INET6_ADDRSTRLEN];
 	size_t len = strcspn(text, "/");
 	struct in_addr v4;
-	int most = 128, base = 0, n;
+	int most = 128, base = 0;
 	if (len == 0 || len >= sizeof(host))
 		return false;
 	memcpy(host, text, len);
@@ -69,7 +69,7 @@ bool ip_net_parse(const char *text, uint8_t addr[16], int *bits)
 	} else if (inet_pton(AF_INET6, host, addr) != 1) {
 		return false;
 	}
-	n = most;
+	int n = most;
 	if (text[len] == '/') {
 		const char *digits = text + len + 1;
 		size_t count = strspn(digits, "0123456789");

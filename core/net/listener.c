@@ -35,7 +35,6 @@ static int open_tcp(const struct sockaddr_storage *a, socklen_t len, bool is_any
 {
 	int on = 1, off = 0, error;
 	int fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
 	if (fd < 0)
 		return errno;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -55,7 +54,6 @@ static int open_tcp(const struct sockaddr_storage *a, socklen_t len, bool is_any
 static socklen_t fill_in(struct sockaddr_storage *a, int port)
 {
 	struct sockaddr_in *v4 = (struct sockaddr_in *)a;
-
 	*a = (struct sockaddr_storage){ .ss_family = AF_INET };
 	v4->sin_port = htons((uint16_t)port);
 	return sizeof(*v4);
@@ -64,7 +62,6 @@ static socklen_t fill_in(struct sockaddr_storage *a, int port)
 static socklen_t fill_in6(struct sockaddr_storage *a, int port)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)a;
-
 	*a = (struct sockaddr_storage){ .ss_family = AF_INET6 };
 	v6->sin6_port = htons((uint16_t)port);
 	return sizeof(*v6);
@@ -74,7 +71,6 @@ static int bound_port(int fd)
 {
 	struct sockaddr_storage a;
 	socklen_t len = sizeof(a);
-
 	if (getsockname(fd, (struct sockaddr *)&a, &len))
 		return 0;
 	return ntohs(a.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&a)->sin6_port : ((struct sockaddr_in *)&a)->sin_port);
@@ -85,7 +81,6 @@ int listener_bind(const char *address, int port, int *fd, char **cause)
 	struct sockaddr_storage a;
 	socklen_t len;
 	int error;
-
 	if (!address) {
 		len = fill_in6(&a, port);
 		error = open_tcp(&a, len, true, fd);
@@ -121,7 +116,6 @@ int listener_bind_all(char *const *addresses, int port, int *fds, int room, char
 {
 	const int wanted = port;
 	int n = 0, rc = 0;
-
 	if (!addresses || !addresses[0])
 		return room < 1 ? -WC_ETOOBIG : (rc = listener_bind(NULL, port, &fds[0], cause)) < 0 ? rc : 1;
 	/* A port that is free at one address may be taken at the next: then another one. */
@@ -157,11 +151,9 @@ int listener_listen(int fd, int *port, char **cause)
 static bool is_stale(const struct sockaddr_un *a)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool stale;
-
 	if (fd < 0)
 		return false;
-	stale = connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 && errno == ECONNREFUSED;
+	bool stale = connect(fd, (const struct sockaddr *)a, sizeof(*a)) < 0 && errno == ECONNREFUSED;
 	close(fd);
 	return stale;
 }
@@ -170,7 +162,6 @@ static bool is_stale(const struct sockaddr_un *a)
 static int look_at_path(const char *path, bool is_mine, struct sockaddr_un *a, bool *exists, char **cause)
 {
 	struct stat st;
-
 	*a = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(a->sun_path)) {
 		wc_cause(cause, "cannot listen on %s: a socket's path has at most %zu bytes; choose a shorter one", path,
@@ -194,7 +185,6 @@ int listener_unix_check(const char *path, bool is_mine, char **cause)
 {
 	struct sockaddr_un a;
 	bool ignored;
-
 	return look_at_path(path, is_mine, &a, &ignored, cause);
 }
 
@@ -231,7 +221,6 @@ void address_unmap(struct sockaddr_storage *a)
 {
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)a;
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
-
 	if (a->ss_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
 		return;
 	v4.sin_port = v6->sin6_port;

@@ -29,7 +29,6 @@ struct seats {
 struct seats *seats_new(const struct seats_opts *opts)
 {
 	struct seats *s = xcalloc(1, sizeof(*s));
-
 	s->o = *opts;
 	s->apart.all = s;
 	map_init(&s->by_key);
@@ -73,10 +72,8 @@ static void evict(struct seats *s, int64_t now)
 {
 	size_t found = s->n;
 	int looks = 0;
-
 	for (size_t i = 0; i < s->n && looks < EVICT_LOOKS; i++) {
 		struct seat *seat = s->v[s->hand = (s->hand + 1) % s->n];
-
 		if (atomic_load_explicit(&seat->count, memory_order_acquire))
 			continue;
 		looks++;
@@ -127,7 +124,6 @@ static enum seats_verdict sit(struct seats *s, const struct sockaddr_storage *a,
 	int64_t now = mono_ms();
 	uint8_t addr[16];
 	struct seat *seat;
-
 	if ((!s->o.per_address && !s->o.rate) || !a || !ip_bytes(a, addr) || ip_in_nets(addr, &s->o.exempt)) {
 		seat = &s->apart;
 	} else {
@@ -151,18 +147,15 @@ static enum seats_verdict sit(struct seats *s, const struct sockaddr_storage *a,
 bool seats_has_descriptor(const struct seats *s)
 {
 	const int held = s->o.held ? s->o.held(s->o.held_arg) : 0;
-
 	return !s->o.descriptors || atomic_load(&s->open) + (size_t)held < (size_t)s->o.descriptors;
 }
 
 enum seats_verdict seats_take(struct seats *s, const struct sockaddr_storage *a, struct seat **out)
 {
-	enum seats_verdict verdict;
-
 	if ((s->o.total && atomic_load(&s->open) >= (size_t)s->o.total) || !seats_has_descriptor(s))
 		return SEATS_FULL;
 	atomic_fetch_add(&s->open, 1);
-	verdict = sit(s, a, true, out);
+	enum seats_verdict verdict = sit(s, a, true, out);
 	if (verdict != SEATS_GIVEN)
 		atomic_fetch_sub(&s->open, 1);
 	return verdict;
@@ -172,7 +165,6 @@ enum seats_verdict seats_move(struct seat **seat, const struct sockaddr_storage 
 {
 	struct seat *old = *seat;
 	enum seats_verdict verdict = sit(old->all, a, is_handshake, seat);
-
 	if (verdict == SEATS_GIVEN)
 		atomic_fetch_sub_explicit(&old->count, 1, memory_order_release);
 	return verdict;
@@ -181,7 +173,6 @@ enum seats_verdict seats_move(struct seat **seat, const struct sockaddr_storage 
 struct seat *seats_move_back(struct seat *seat)
 {
 	struct seat *apart = &seat->all->apart;
-
 	atomic_fetch_add_explicit(&apart->count, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(&seat->count, 1, memory_order_release);
 	return apart;

@@ -25,7 +25,6 @@ struct tls {
 void tls_library_init(void)
 {
 	unsigned char hash[EVP_MAX_MD_SIZE];
-
 	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	/* Does now the set-up of its first use: if memory were short at that moment, it would never work again. */
 	(void)EVP_Digest("", 0, hash, NULL, EVP_sha256(), NULL);
@@ -36,7 +35,6 @@ static const char *complaint(void)
 {
 	unsigned long e = ERR_peek_error();
 	const char *words = ERR_SYSTEM_ERROR(e) ? strerror(ERR_GET_REASON(e)) : ERR_reason_error_string(e);
-
 	return words ? words : "not in PEM form";
 }
 
@@ -44,7 +42,6 @@ static const char *complaint(void)
 static const char *remedy(const char *otherwise)
 {
 	unsigned long e = ERR_peek_error();
-
 	return ERR_SYSTEM_ERROR(e) && ERR_GET_REASON(e) == EACCES ? "make it readable for the user that the server runs as" : otherwise;
 }
 
@@ -64,7 +61,6 @@ static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *o
 static int no_password(char *buf, int size, int for_writing, void *arg)
 {
 	bool *was_asked = arg;
-
 	(void)buf;
 	(void)size;
 	(void)for_writing;
@@ -75,7 +71,6 @@ static int no_password(char *buf, int size, int for_writing, void *arg)
 static SSL_CTX *new_context(char **cause)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-
 	if (!ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) ||
 	    !SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL") || !SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384")) {
 		wc_cause(cause, "cannot set up TLS: %s", complaint());
@@ -97,16 +92,14 @@ static SSL_CTX *new_context(char **cause)
 static SSL_CTX *context_of_files(const char *cert, const char *key, char **cause)
 {
 	const char *files[] = { cert, key }, *what;
-	SSL_CTX *ctx;
 	bool was_asked = false;
-
 	for (size_t i = 0; i < WC_LEN(files); i++)
 		if (!file_is_plain(files[i], &what)) {
 			wc_cause(cause, "cannot use the %s %s: it is %s; it is read again at SIGHUP, so name a regular file",
 			         i ? "key" : "certificate", files[i], what);
 			return NULL;
 		}
-	ctx = new_context(cause);
+	SSL_CTX *ctx = new_context(cause);
 	if (!ctx)
 		return NULL;
 	ERR_clear_error();
@@ -137,7 +130,6 @@ static SSL_CTX *own_context(const char *dir, char **cause)
 	X509 *cert = NULL;
 	SSL_CTX *ctx = NULL;
 	bool is_new;
-
 	if (tls_own_pair(dir, &key, &cert, &is_new, cause) == 0 && (ctx = new_context(cause)) &&
 	    (SSL_CTX_use_certificate(ctx, cert) != 1 || SSL_CTX_use_PrivateKey(ctx, key) != 1)) {
 		wc_cause(cause, "cannot use the server's own certificate: %s", complaint());
@@ -151,13 +143,12 @@ static SSL_CTX *own_context(const char *dir, char **cause)
 
 int tls_reload(struct tls *t, char **cause)
 {
-	SSL_CTX *ctx = t->cert ? context_of_files(t->cert, t->key, cause) : own_context(t->dir, cause), *old;
-
+	SSL_CTX *ctx = t->cert ? context_of_files(t->cert, t->key, cause) : own_context(t->dir, cause);
 	ERR_clear_error();
 	if (!ctx)
 		return -WC_EBAD;
 	pthread_mutex_lock(&t->lock);
-	old = t->ctx;
+	SSL_CTX *old = t->ctx;
 	t->ctx = ctx;
 	pthread_mutex_unlock(&t->lock);
 	SSL_CTX_free(old);
@@ -168,7 +159,6 @@ void tls_replace(struct tls *t, struct tls *fresh)
 {
 	char *cert = t->cert, *key = t->key;
 	SSL_CTX *ctx;
-
 	pthread_mutex_lock(&t->lock);
 	ctx = t->ctx;
 	t->ctx = fresh->ctx;
@@ -184,7 +174,6 @@ void tls_replace(struct tls *t, struct tls *fresh)
 static int open_with(struct tls **out, const char *cert, const char *key, const char *dir, char **cause)
 {
 	struct tls *t = xcalloc(1, sizeof(*t));
-
 	t->cert = cert ? xstrdup(cert) : NULL;
 	t->key = key ? xstrdup(key) : NULL;
 	t->dir = dir ? xstrdup(dir) : NULL;
@@ -229,7 +218,6 @@ void tls_fingerprint(struct tls *t, char out[TLS_FINGERPRINT_BYTES])
 	unsigned char sha[EVP_MAX_MD_SIZE];
 	unsigned n = 0;
 	size_t at = 0;
-
 	if (X509_digest(SSL_CTX_get0_certificate(t->ctx), EVP_sha256(), sha, &n) != 1)
 		n = 0;
 	out[0] = '\0';
@@ -240,7 +228,6 @@ void tls_fingerprint(struct tls *t, char out[TLS_FINGERPRINT_BYTES])
 int64_t tls_days_left(struct tls *t)
 {
 	int days = 0, seconds = 0;
-
 	if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(SSL_CTX_get0_certificate(t->ctx))))
 		return -1;
 	return seconds < 0 ? days - 1 : days;
@@ -249,20 +236,17 @@ int64_t tls_days_left(struct tls *t)
 int64_t tls_expiry_s(struct tls *t)
 {
 	struct tm tm;
-
 	return ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(t->ctx)), &tm) ? (int64_t)timegm(&tm) : 0;
 }
 
 struct ssl_st *tls_session(struct tls *t, int fd)
 {
 	SSL_CTX *ctx;
-	SSL *ssl;
-
 	pthread_mutex_lock(&t->lock);
 	ctx = t->ctx;
 	SSL_CTX_up_ref(ctx);
 	pthread_mutex_unlock(&t->lock);
-	ssl = SSL_new(ctx);
+	SSL *ssl = SSL_new(ctx);
 	SSL_CTX_free(ctx); /* the session has a reference of its own */
 	if (ssl && SSL_set_fd(ssl, fd) != 1) {
 		SSL_free(ssl);

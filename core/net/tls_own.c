@@ -47,7 +47,6 @@ static GENERAL_NAME *new_name(int type, const void *data, size_t n)
 {
 	ASN1_STRING *s = ASN1_STRING_type_new(type == GEN_DNS ? V_ASN1_IA5STRING : V_ASN1_OCTET_STRING);
 	GENERAL_NAME *name = GENERAL_NAME_new();
-
 	WC_ASSERT(s && name && ASN1_STRING_set(s, data, (int)n));
 	GENERAL_NAME_set0_value(name, type, s);
 	return name;
@@ -111,19 +110,17 @@ static X509 *make_cert(EVP_PKEY *key, GENERAL_NAMES *names)
 	EXTENDED_KEY_USAGE *purpose = sk_ASN1_OBJECT_new_null();
 	BIGNUM *number = BN_new();
 	uint8_t serial[16];
-	bool ok;
-
 	wc_random(serial, sizeof(serial));
 	serial[0] &= 0x7f;
-	ok = cert && subject && basic && usage && purpose && number && sk_ASN1_OBJECT_push(purpose, OBJ_nid2obj(NID_server_auth)) &&
-	     BN_bin2bn(serial, sizeof(serial), number) && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) &&
-	     X509_set_version(cert, X509_VERSION_3) && X509_gmtime_adj(X509_getm_notBefore(cert), -86400) && /* clocks differ */
-	     X509_time_adj_ex(X509_getm_notAfter(cert), VALID_DAYS, 0, NULL) && X509_set_pubkey(cert, key) &&
-	     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)"WaveChat", -1, -1, 0) &&
-	     X509_set_subject_name(cert, subject) && X509_set_issuer_name(cert, subject) && ASN1_BIT_STRING_set_bit(usage, 0, 1) &&
-	     add_extension(cert, NID_basic_constraints, basic) && add_extension(cert, NID_key_usage, usage) &&
-	     add_extension(cert, NID_ext_key_usage, purpose) && add_extension(cert, NID_subject_alt_name, names) &&
-	     X509_sign(cert, key, EVP_sha256());
+	bool ok = cert && subject && basic && usage && purpose && number && sk_ASN1_OBJECT_push(purpose, OBJ_nid2obj(NID_server_auth)) &&
+	          BN_bin2bn(serial, sizeof(serial), number) && BN_to_ASN1_INTEGER(number, X509_get_serialNumber(cert)) &&
+	          X509_set_version(cert, X509_VERSION_3) && X509_gmtime_adj(X509_getm_notBefore(cert), -86400) && /* clocks differ */
+	          X509_time_adj_ex(X509_getm_notAfter(cert), VALID_DAYS, 0, NULL) && X509_set_pubkey(cert, key) &&
+	          X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)"WaveChat", -1, -1, 0) &&
+	          X509_set_subject_name(cert, subject) && X509_set_issuer_name(cert, subject) && ASN1_BIT_STRING_set_bit(usage, 0, 1) &&
+	          add_extension(cert, NID_basic_constraints, basic) && add_extension(cert, NID_key_usage, usage) &&
+	          add_extension(cert, NID_ext_key_usage, purpose) && add_extension(cert, NID_subject_alt_name, names) &&
+	          X509_sign(cert, key, EVP_sha256());
 	X509_NAME_free(subject);
 	BASIC_CONSTRAINTS_free(basic);
 	ASN1_BIT_STRING_free(usage);
@@ -139,7 +136,6 @@ static X509 *make_cert(EVP_PKEY *key, GENERAL_NAMES *names)
 static int read_pair(const char *path, EVP_PKEY **key, X509 **cert, char **cause)
 {
 	FILE *f = fopen(path, "re");
-
 	if (!f && errno == ENOENT)
 		return 0;
 	if (f) {
@@ -160,7 +156,6 @@ static int write_pair(const char *path, EVP_PKEY *key, X509 *cert, char **cause)
 	int fd = -1;
 	FILE *f = NULL;
 	bool ok = false;
-
 	if (snprintf(part, sizeof(part), "%s.part", path) < (int)sizeof(part)) {
 		unlink(part);
 		fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -190,7 +185,6 @@ static bool is_good(X509 *cert, GENERAL_NAMES *names)
 	GENERAL_NAMES *old = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
 	int days = 0, seconds = 0;
 	bool ok = ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) && days >= RENEW_DAYS;
-
 	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++)
 		ok &= old && (has_name(old, sk_GENERAL_NAME_value(names, i)) || sk_GENERAL_NAME_num(old) >= NAMES_MAX);
 	for (int i = 0; i < sk_GENERAL_NAME_num(old); i++)
@@ -218,7 +212,6 @@ int tls_own_pair(const char *dir, EVP_PKEY **key, X509 **cert, bool *is_new, cha
 	char path[PATH_MAX] = "";
 	GENERAL_NAMES *names = NULL;
 	int rc = 0;
-
 	*key = NULL;
 	*cert = NULL;
 	*is_new = false;

@@ -31,11 +31,9 @@ static ssize_t tls_recv(struct transport *t, uint8_t *buf, size_t n)
 	size_t sum = 0, got;
 	bool ignored;
 	int error;
-
 	ERR_clear_error();
 	while (sum < n) {
 		int rc = SSL_read_ex(t->tls, buf + sum, n - sum, &got);
-
 		if (rc == 1) {
 			sum += got;
 			continue;
@@ -80,7 +78,6 @@ static const uint8_t *next_record(const struct pieces *p, size_t *len)
 	}
 	for (int i = 0; i < p->n && sum < RECORD_BYTES; i++) {
 		size_t at = i ? 0 : p->at, take = WC_MIN(p->iov[i].iov_len - at, RECORD_BYTES - sum);
-
 		if (take)
 			memcpy(gathered + sum, (const uint8_t *)p->iov[i].iov_base + at, take);
 		sum += take;
@@ -94,17 +91,14 @@ static ssize_t tls_sendv(struct transport *t, const struct iovec *iov, int n)
 	struct pieces p = { iov, n, 0 };
 	size_t sum = 0, sent;
 	bool ignored;
-
 	ERR_clear_error();
 	skip(&p, 0);
 	while (p.n) {
 		size_t len;
 		const uint8_t *record = next_record(&p, &len);
 		int rc = SSL_write_ex(t->tls, record, len, &sent);
-
 		if (rc != 1) {
 			int error = tls_error(t, rc, &ignored);
-
 			if (error == 0)
 				error = -WC_EIO;
 			return sum ? (ssize_t)sum : error;
@@ -117,16 +111,14 @@ static ssize_t tls_sendv(struct transport *t, const struct iovec *iov, int n)
 
 int transport_handshake(struct transport *t, bool *wants_write)
 {
-	int rc, error;
-
 	*wants_write = false;
 	if (!t->tls || SSL_is_init_finished(t->tls))
 		return 0;
 	ERR_clear_error();
-	rc = SSL_do_handshake(t->tls);
+	int rc = SSL_do_handshake(t->tls);
 	if (rc == 1)
 		return 0;
-	error = tls_error(t, rc, wants_write);
+	int error = tls_error(t, rc, wants_write);
 	return error == 0 ? -WC_EIO : error;
 }
 
@@ -135,7 +127,6 @@ int transport_handshake(struct transport *t, bool *wants_write)
 ssize_t transport_recv(struct transport *t, void *buf, size_t n)
 {
 	ssize_t got;
-
 	if (t->tls)
 		return tls_recv(t, buf, n);
 	do {
@@ -150,7 +141,6 @@ ssize_t transport_sendv(struct transport *t, const struct iovec *iov, int n)
 {
 	ssize_t sent;
 	struct msghdr m = { .msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)n };
-
 	if (t->tls)
 		return tls_sendv(t, iov, n);
 	do {
@@ -213,7 +203,6 @@ static int unsent_bytes = -1; /* as the system has it */
 void transport_keep_small(int listener)
 {
 	int receive = SMALL_RECEIVE_BYTES;
-
 	unsent_bytes = SMALL_UNSENT_BYTES;
 	setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &receive, sizeof(receive));
 	setsockopt(listener, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof(unsent_bytes));

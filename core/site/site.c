@@ -31,7 +31,6 @@ static const struct asset *find_asset(const char *path)
 static void make_etag(char out[ETAG_BYTES], const struct asset *a, bool is_gzip)
 {
 	size_t len = strlen(a->etag);
-
 	if (is_gzip || !a->gz || len < 2)
 		snprintf(out, ETAG_BYTES, "%s", a->etag);
 	else
@@ -51,19 +50,15 @@ static void get_asset(void *arg, struct http_req *r)
 {
 	const struct asset *a = find_asset(http_path(r));
 	struct http_reply reply = { .status = 200, .body_is_static = true };
-	const char *csp;
 	char etag[ETAG_BYTES], headers[HEADERS_BYTES];
-	bool is_gzip;
-	int n;
-
 	(void)arg;
 	WC_ASSERT(a);
-	is_gzip = a->gz && (!a->plain || http_accepts_gzip(http_header(r, "Accept-Encoding")));
+	bool is_gzip = a->gz && (!a->plain || http_accepts_gzip(http_header(r, "Accept-Encoding")));
 	make_etag(etag, a, is_gzip);
-	csp = policy_of(a);
-	n = snprintf(headers, sizeof(headers), "ETag: %s\r\nVary: Accept-Encoding\r\nCache-Control: %s\r\n%s%s%s%s", etag,
-	             a->is_immutable ? "public, max-age=31536000, immutable" : "no-cache", is_gzip ? "Content-Encoding: gzip\r\n" : "",
-	             csp ? "Content-Security-Policy: " : "", csp ? csp : "", csp ? "\r\n" : "");
+	const char *csp = policy_of(a);
+	int n = snprintf(headers, sizeof(headers), "ETag: %s\r\nVary: Accept-Encoding\r\nCache-Control: %s\r\n%s%s%s%s", etag,
+	                 a->is_immutable ? "public, max-age=31536000, immutable" : "no-cache", is_gzip ? "Content-Encoding: gzip\r\n" : "",
+	                 csp ? "Content-Security-Policy: " : "", csp ? csp : "", csp ? "\r\n" : "");
 	WC_ASSERT(n > 0 && (size_t)n < sizeof(headers)); /* made at build time, so every test of the page would find it */
 	reply.headers = headers;
 	reply.content_type = a->content_type;
@@ -80,7 +75,6 @@ static void get_asset(void *arg, struct http_req *r)
 static void answer_deep(void *arg, const struct health_state *state)
 {
 	struct buf b;
-
 	buf_init(&b, 4096);
 	if (state->is_well)
 		buf_puts(&b, "ok");
@@ -131,7 +125,6 @@ static struct http_route *routes;
 static void make_routes(void)
 {
 	size_t count = 0;
-
 	while (wc_assets[count].path)
 		count++;
 	routes = xcalloc(WC_LEN(fixed) + count + 1, sizeof(*routes));

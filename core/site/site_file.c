@@ -41,7 +41,6 @@ static const struct site_media media[] = {
 const struct site_media *site_media(struct str mime)
 {
 	const struct site_media *m = media;
-
 	for (; *m->mime; m++)
 		if (strlen(m->mime) == mime.len && strncasecmp(m->mime, mime.p, mime.len) == 0)
 			break;
@@ -68,11 +67,10 @@ static size_t fit(struct str s, size_t n)
 static size_t shorten(char out[NAME_BYTES], struct str name)
 {
 	const char *dot = name.len ? memrchr(name.p, '.', name.len) : NULL;
-	size_t tail = dot ? (size_t)(name.p + name.len - dot) : 0, head;
-
+	size_t tail = dot ? (size_t)(name.p + name.len - dot) : 0;
 	if (tail > EXTENSION_BYTES)
 		tail = 0;
-	head = fit(name, name.len > NAME_BYTES ? NAME_BYTES - tail : name.len);
+	size_t head = fit(name, name.len > NAME_BYTES ? NAME_BYTES - tail : name.len);
 	memcpy(out, name.p, head);
 	if (head == name.len)
 		return head;
@@ -98,11 +96,9 @@ void site_disposition(char out[SITE_DISPOSITION_BYTES], bool is_inline, struct s
 	size_t len = shorten(name, filename), n = 0;
 	const char *dot = len ? memrchr(name, '.', len) : NULL;
 	size_t extension = dot && (size_t)(name + len - dot) <= EXTENSION_BYTES ? (size_t)(name + len - dot) : 0;
-
 	/* A code point becomes one underscore, an extension stays at the end. */
 	for (size_t i = 0; i < len; i++) {
 		uint8_t ch = (uint8_t)name[i];
-
 		if ((ch & 0xc0) != 0x80 && (n < FALLBACK_BYTES - EXTENSION_BYTES || i >= len - extension))
 			fallback[n++] = is_plain(ch) ? (char)ch : '_';
 	}
@@ -110,7 +106,6 @@ void site_disposition(char out[SITE_DISPOSITION_BYTES], bool is_inline, struct s
 	p += sprintf(p, "%s; filename=\"%s\"; filename*=UTF-8''", is_inline ? "inline" : "attachment", fallback);
 	for (size_t i = 0; i < len;) {
 		size_t step = utf8_step((const uint8_t *)name + i, len - i);
-
 		if (step == 0) {
 			*p++ = '_'; /* the store has only valid UTF-8; whoever reads this header relies on it */
 			i++;
@@ -118,7 +113,6 @@ void site_disposition(char out[SITE_DISPOSITION_BYTES], bool is_inline, struct s
 		}
 		for (; step > 0; step--, i++) {
 			uint8_t ch = (uint8_t)name[i];
-
 			if (is_attr_char(ch))
 				*p++ = (char)ch;
 			else if (ch < ' ' || ch == 0x7f || ch == '/' || ch == '\\')
@@ -154,7 +148,6 @@ static int take_msg(void *arg, const struct msg *m)
 	struct found *f = arg;
 	char plain_name[32];
 	struct str name = m->filename;
-
 	f->media = site_media(m->mime);
 	f->flags = m->flags;
 	memcpy(f->sha, m->sha, sizeof(f->sha));
@@ -170,7 +163,6 @@ static int take_msg(void *arg, const struct msg *m)
 static void make_etag(char out[2 * ETAG_HEX], const uint8_t secret[WC_SECRET_BYTES], const uint8_t sha[WC_SHA_BYTES])
 {
 	uint8_t both[WC_SECRET_BYTES + WC_SHA_BYTES], hash[WC_SHA_BYTES];
-
 	memcpy(both, secret, WC_SECRET_BYTES);
 	memcpy(both + WC_SECRET_BYTES, sha, WC_SHA_BYTES);
 	sha256(hash, both, sizeof(both));
@@ -203,7 +195,6 @@ static void send_file(struct http_req *r, const uint8_t secret[WC_SECRET_BYTES],
 	struct http_reply reply = { .status = 200, .content_type = f->media->served_as, .headers = headers, .body_fd = fd, .fd_len = size };
 	const char *policy = policy_of(f->media);
 	enum http_range kind = RANGE_WHOLE;
-
 	make_etag(etag, secret, f->sha);
 	if (http_etag_matches(http_header(r, "If-None-Match"), etag)) {
 		close(fd);
@@ -239,11 +230,10 @@ static void find_file(void *arg, struct store_reader *reader)
 	struct file_job *job = arg;
 	struct found f = { 0 };
 	uint64_t size = 0;
-	int rc = store_read_file(reader, job->secret, take_msg, &f), fd;
-
+	int rc = store_read_file(reader, job->secret, take_msg, &f);
 	if (rc == 0 && (f.flags & MSG_DELETED))
 		rc = -WC_ENOENT;
-	fd = rc == 0 && !(f.flags & MSG_GONE) ? blob_get(job->site->blobs, f.sha, &size) : rc;
+	int fd = rc == 0 && !(f.flags & MSG_GONE) ? blob_get(job->site->blobs, f.sha, &size) : rc;
 	if (rc == -WC_ENOENT)
 		http_text(job->r, 404, "Not Found");
 	else if (rc == 0 && (fd == -WC_ENOENT || (f.flags & MSG_GONE)))
@@ -267,7 +257,6 @@ void site_file_get(void *arg, struct http_req *r)
 	const char *p = http_path(r) + sizeof("/f/") - 1;
 	size_t len = strcspn(p, "/");
 	struct file_job asked = { .site = arg, .r = r }, *job;
-
 	if (wc_unhex(asked.secret, sizeof(asked.secret), (struct str){ p, len }) != 0 || strlen(p + len) > URL_NAME_BYTES) {
 		http_text(r, 404, "Not Found");
 		return;

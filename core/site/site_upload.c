@@ -47,7 +47,6 @@ static int count_upload(struct upload_job *job)
 	const struct site *site = job->site;
 	const int max = site->max_uploads, max_own = site->max_uploads_per_user;
 	int own = 0, same = 0, status = 0;
-
 	pthread_mutex_lock(&count_lock);
 	for (const struct upload_job *other = job->site->uploads; other; other = other->next)
 		if (other->identity_id == job->identity_id)
@@ -70,7 +69,6 @@ static int count_upload(struct upload_job *job)
 static void uncount_upload(struct upload_job *job)
 {
 	struct upload_job **at = &job->site->uploads;
-
 	pthread_mutex_lock(&count_lock);
 	while (*at != job)
 		at = &(*at)->next;
@@ -88,7 +86,6 @@ static void answer(struct http_req *r, int status, const char *headers, const ch
 {
 	char json[256];
 	va_list ap;
-
 	va_start(ap, fmt);
 	vsnprintf(json, sizeof(json), fmt, ap);
 	va_end(ap);
@@ -129,7 +126,6 @@ static void answer_lockdown(const struct site *site, struct http_req *r)
 {
 	int64_t left_ms = site->read_only_left_ms ? site->read_only_left_ms() : 0;
 	char headers[96] = "Cache-Control: no-store\r\n";
-
 	metric_add(M_LOCKDOWN_UPLOADS, 1);
 	if (!left_ms) {
 		answer(r, 423, headers, "{\"error\":\"lockdown\"}");
@@ -166,13 +162,11 @@ static void answer_error(const struct site *site, struct http_req *r, int error,
 static bool read_token(const struct http_req *r, uint8_t hash[WC_SHA_BYTES])
 {
 	const char *p = http_header(r, "Authorization");
-	size_t len;
-
 	if (!p || strncasecmp(p, "Bearer ", 7) != 0)
 		return false;
 	p += 7;
 	p += strspn(p, " ");
-	len = strcspn(p, " \t");
+	size_t len = strcspn(p, " \t");
 	if (len == 0 || len > TOKEN_TEXT_BYTES || p[len])
 		return false;
 	sha256(hash, p, len);
@@ -185,11 +179,9 @@ enum found { FOUND, ABSENT, MALFORMED };
 static enum found read_key(const struct http_req *r, char key[KEY_BYTES + 1])
 {
 	char raw[HTTP_TARGET_BYTES + 1];
-	size_t len;
-
 	if (!http_query(r, "key", raw, sizeof(raw)))
 		return ABSENT;
-	len = strlen(raw);
+	size_t len = strlen(raw);
 	if (len == 0 || len > KEY_BYTES)
 		return MALFORMED;
 	for (size_t i = 0; i < len; i++)
@@ -202,11 +194,9 @@ static enum found read_key(const struct http_req *r, char key[KEY_BYTES + 1])
 static enum found read_number(const struct http_req *r, const char *name, uint64_t *out)
 {
 	char raw[HTTP_TARGET_BYTES + 1];
-	size_t len;
-
 	if (!http_query(r, name, raw, sizeof(raw)))
 		return ABSENT;
-	len = strlen(raw);
+	size_t len = strlen(raw);
 	if (len == 0 || len > 18 || strspn(raw, "0123456789") != len) /* 18 digits cannot overflow */
 		return MALFORMED;
 	*out = strtoull(raw, NULL, 10);
@@ -222,7 +212,6 @@ static struct str key_of(const struct upload_job *job)
 static bool identify(struct upload_job *job, struct store_reader *reader)
 {
 	int rc = store_read_token(reader, job->token, &job->identity_id);
-
 	if (rc == 0)
 		return true;
 	if (rc == -WC_ENOENT)
@@ -246,7 +235,6 @@ static void finish_upload(void *arg, struct store_reader *reader)
 	struct upload_job *job = arg;
 	struct upload_state state;
 	int rc = upload_finish(job->u, &state);
-
 	(void)reader;
 	if (rc == -WC_ECLOSED && upload_find(job->site->blobs, job->identity_id, key_of(job), &state) == 0)
 		rc = -WC_ECONFLICT;
@@ -265,7 +253,6 @@ static void tell_taken(void *arg, struct store_reader *reader)
 	struct upload_job *job = arg;
 	struct upload_state state;
 	int rc = upload_find(job->site->blobs, job->identity_id, key_of(job), &state);
-
 	(void)reader;
 	fail(job, rc == 0 ? -WC_ECONFLICT : rc, &state);
 }
@@ -273,7 +260,6 @@ static void tell_taken(void *arg, struct store_reader *reader)
 static int write_body(void *arg, const void *data, size_t n)
 {
 	struct upload_job *job = arg;
-
 	job->error = is_read_only(job->site) ? -WC_EDENIED : upload_write(job->u, data, n);
 	return job->error;
 }
@@ -282,7 +268,6 @@ static int write_body(void *arg, const void *data, size_t n)
 static void body_done(void *arg, struct http_req *r, bool ok)
 {
 	struct upload_job *job = arg;
-
 	(void)r;
 	uncount_upload(job);
 	if (ok && !job->error) {
@@ -316,9 +301,6 @@ static void begin_upload(void *arg, struct store_reader *reader)
 	struct upload_job *job = arg;
 	const int max_file_mb = job->site->max_file_mb;
 	struct upload_state state;
-	const char *wrong;
-	int rc, status;
-
 	if (!identify(job, reader))
 		return;
 	if (job->size > (uint64_t)max_file_mb << 20) {
@@ -326,20 +308,20 @@ static void begin_upload(void *arg, struct store_reader *reader)
 		free(job);
 		return;
 	}
-	wrong = what_is_wrong(job);
+	const char *wrong = what_is_wrong(job);
 	if (wrong) {
 		answer_bad(job->r, wrong);
 		free(job);
 		return;
 	}
-	status = count_upload(job);
+	int status = count_upload(job);
 	if (status) {
 		metric_add(M_REFUSED_UPLOADS, 1);
 		answer_error(job->site, job->r, status == 429 ? -WC_ETOOBIG : -WC_EAGAIN, NULL);
 		free(job);
 		return;
 	}
-	rc = upload_begin(job->site->blobs, job->identity_id, key_of(job), job->size, job->offset, &job->u, &state);
+	int rc = upload_begin(job->site->blobs, job->identity_id, key_of(job), job->size, job->offset, &job->u, &state);
 	if (rc || !job->u)
 		uncount_upload(job);
 	if (rc) {
@@ -357,8 +339,6 @@ void site_upload_post(void *arg, struct http_req *r)
 	struct upload_job asked = { .site = arg, .r = r }, *job;
 	int64_t length = http_content_length(r);
 	uint8_t key[KEY_BYTES / 2];
-	enum found has_key;
-
 	if (!read_token(r, asked.token)) {
 		answer_unauthorized(r);
 		return;
@@ -372,7 +352,7 @@ void site_upload_post(void *arg, struct http_req *r)
 		return;
 	}
 	asked.length = (uint64_t)length;
-	has_key = read_key(r, asked.key);
+	enum found has_key = read_key(r, asked.key);
 	if (has_key == MALFORMED || read_number(r, "size", &asked.size) != FOUND || read_number(r, "offset", &asked.offset) == MALFORMED) {
 		answer_bad(r, "key, size or offset");
 		return;
@@ -393,11 +373,9 @@ static void find_upload(void *arg, struct store_reader *reader)
 {
 	struct upload_job *job = arg;
 	struct upload_state state;
-	int rc;
-
 	if (!identify(job, reader))
 		return;
-	rc = upload_find(job->site->blobs, job->identity_id, key_of(job), &state);
+	int rc = upload_find(job->site->blobs, job->identity_id, key_of(job), &state);
 	if (rc == 0)
 		answer_state(job->r, &state);
 	else if (rc == -WC_ENOENT)
@@ -410,7 +388,6 @@ static void find_upload(void *arg, struct store_reader *reader)
 void site_upload_get(void *arg, struct http_req *r)
 {
 	struct upload_job asked = { .site = arg, .r = r }, *job;
-
 	if (!read_token(r, asked.token)) {
 		answer_unauthorized(r);
 		return;

@@ -64,7 +64,6 @@ static void route_echo(void *arg, struct http_req *r)
 {
 	char text[1024], q[32];
 	const char *header = http_header(r, "x-test");
-
 	(void)arg;
 	if (!http_query(r, "q", q, sizeof(q)))
 		strcpy(q, "(none)");
@@ -100,7 +99,6 @@ static void route_static(void *arg, struct http_req *r)
 static void route_dynamic(void *arg, struct http_req *r)
 {
 	uint8_t *copy = malloc(BIG_BYTES);
-
 	(void)arg;
 	memcpy(copy, big, BIG_BYTES);
 	http_reply(r, &(struct http_reply){ .status = 200, .body = copy, .body_len = BIG_BYTES });
@@ -111,10 +109,8 @@ static void route_dynamic(void *arg, struct http_req *r)
 static int file_with_pattern(size_t bytes)
 {
 	int fd = memfd_create("body", MFD_CLOEXEC);
-
 	for (size_t at = 0; at < bytes;) {
 		ssize_t n = write(fd, big + at, bytes - at);
-
 		assert_true(n > 0);
 		at += (size_t)n;
 	}
@@ -128,7 +124,6 @@ static void route_file(void *arg, struct http_req *r)
 {
 	char q[8];
 	bool is_cut = http_query(r, "q", q, sizeof(q)) && strcmp(q, "cut") == 0;
-
 	(void)arg;
 	http_reply(r, &(struct http_reply){ .status = 206,
 	                                    .content_type = "application/octet-stream",
@@ -147,7 +142,6 @@ struct upload {
 static int upload_write(void *arg, const void *data, size_t n)
 {
 	struct upload *u = arg;
-
 	u->is_wrong |= u->at + n > BIG_BYTES || memcmp(big + u->at, data, n) != 0;
 	u->at += n;
 	u->is_full = u->at > (8 << 20);
@@ -158,7 +152,6 @@ static void *upload_answer(void *arg)
 {
 	struct upload *u = arg;
 	char text[64];
-
 	snprintf(text, sizeof(text), "%llu %s", (unsigned long long)u->at, u->is_wrong ? "wrong" : "right");
 	http_text(u->r, u->is_full ? 413 : 200, text);
 	free(u);
@@ -187,7 +180,6 @@ static void route_upload(void *arg, struct http_req *r)
 {
 	struct upload *u;
 	char q[8];
-
 	(void)arg;
 	if (http_content_length(r) < 0) {
 		http_text(r, 411, "how long?");
@@ -206,7 +198,6 @@ static void route_uid(void *arg, struct http_req *r)
 {
 	char text[32] = "unknown";
 	uid_t uid;
-
 	(void)arg;
 	if (http_peer_uid(r, &uid))
 		snprintf(text, sizeof(text), "%u", (unsigned)uid);
@@ -242,7 +233,6 @@ static int port;
 static void open_door(struct httpd_opts opts)
 {
 	char *cause = NULL;
-
 	signal(SIGPIPE, SIG_IGN);
 	log_set_level(LOG_ERROR);
 	for (size_t i = 0; i < BIG_BYTES; i++)
@@ -261,7 +251,6 @@ static void open_door(struct httpd_opts opts)
 static void close_door(void)
 {
 	int64_t began = mono_ms();
-
 	httpd_stop(door);
 	door = NULL;
 	assert_true(mono_ms() - began < 15000); /* a peer that is waited for takes 20 s and more */
@@ -281,7 +270,6 @@ static int dial_with(int receive_buffer)
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	struct timeval patience = { .tv_sec = 20 };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
-
 	assert_true(fd >= 0);
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -302,7 +290,6 @@ static void say_bytes(int fd, const void *data, size_t n)
 {
 	for (size_t at = 0; at < n;) {
 		ssize_t sent = send(fd, (const char *)data + at, n - at, MSG_NOSIGNAL);
-
 		if (sent < 0)
 			return;
 		at += (size_t)sent;
@@ -331,10 +318,8 @@ static inline void response_free(struct response *r)
 static const char *header_of(const struct response *r, const char *name, char out[512])
 {
 	const char *found = NULL;
-
 	for (const char *p = strchr(r->head, '\n'); p && p[1] != '\r'; p = strchr(p + 1, '\n')) {
 		size_t n = strlen(name);
-
 		if (strncasecmp(p + 1, name, n) != 0 || p[1 + n] != ':')
 			continue;
 		if (found)
@@ -351,7 +336,6 @@ static struct response hear(int fd, bool is_head)
 	struct response r = { 0 };
 	size_t n = 0;
 	char length[512];
-
 	while (n < 4 || memcmp(r.head + n - 4, "\r\n\r\n", 4) != 0) {
 		assert_true(n < sizeof(r.head) - 1);
 		ssize_t got = recv(fd, r.head + n, 1, 0);
@@ -366,11 +350,9 @@ static struct response hear(int fd, bool is_head)
 	assert_int_equal(sscanf(r.head, "HTTP/1.1 %d ", &r.status), 1);
 	if (header_of(&r, "Content-Length", length) && !is_head) {
 		size_t want = strtoull(length, NULL, 10);
-
 		r.body = calloc(1, want + 1);
 		while (r.body_len < want) {
 			ssize_t got = recv(fd, r.body + r.body_len, want - r.body_len, 0);
-
 			if (got <= 0)
 				break;
 			r.body_len += (size_t)got;
@@ -382,7 +364,6 @@ static struct response hear(int fd, bool is_head)
 static inline void expect(int fd, int status, const char *body)
 {
 	struct response r = hear(fd, false);
-
 	if (r.status != status || (body && (!r.body || strcmp((char *)r.body, body) != 0)))
 		fail_msg("%d \"%s\" instead of %d \"%s\"", r.status, r.body ? (char *)r.body : "", status, body ? body : "");
 	response_free(&r);
@@ -393,7 +374,6 @@ static inline void expect_end(int fd)
 {
 	char rest[16];
 	ssize_t n = recv(fd, rest, sizeof(rest), 0);
-
 	if (n != 0)
 		fail_msg("%zd (%s) instead of the end", n, n < 0 ? strerror(errno) : "bytes");
 	close(fd);
@@ -404,7 +384,6 @@ static inline int64_t health_us(void)
 {
 	int64_t began = mono_us();
 	int fd = dial();
-
 	say(fd, "GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
 	expect(fd, 200, "ok");
 	close(fd);

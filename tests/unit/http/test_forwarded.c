@@ -102,10 +102,9 @@ static void check_clients(void **state)
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		struct sockaddr_storage peer;
 		struct sockaddr_in hop = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-		char head[1024], text[IP_NET_TEXT] = "", *wanted;
+		char head[1024], text[IP_NET_TEXT] = "";
 		uint8_t addr[16];
 		bool is_https = !rows[i].is_https;
-
 		memset(&peer, 0, sizeof(peer));
 		memcpy(&peer, &hop, sizeof(hop));
 		snprintf(head, sizeof(head), "GET / HTTP/1.1\r\nHost: a\r\n%sX: y\r\n\r\n", rows[i].lines);
@@ -113,7 +112,7 @@ static void check_clients(void **state)
 		int named = forwarded_read((const uint8_t *)head, strlen(head), &proxies, &peer, &is_https);
 		assert_true(ip_bytes(&peer, addr));
 		ip_net_text(addr, 128, text);
-		wanted = (char *)(uintptr_t)(rows[i].client && !is_refused ? rows[i].client : "127.0.0.1");
+		char *wanted = (char *)(uintptr_t)(rows[i].client && !is_refused ? rows[i].client : "127.0.0.1");
 		if (named != (is_refused ? -WC_EBAD : rows[i].client != NULL) || strcmp(text, wanted) != 0 || is_https != rows[i].is_https)
 			fail_msg("%s, https %d for %s", named > 0 ? text : named ? "refused" : "none", is_https, rows[i].lines);
 	}
@@ -122,6 +121,5 @@ static void check_clients(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = { cmocka_unit_test(check_clients) };
-
 	return cmocka_run_group_tests(tests, setup, NULL);
 }

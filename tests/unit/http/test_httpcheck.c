@@ -18,7 +18,6 @@ static int judge(const void *p, size_t n, struct http_check *out)
 	struct http_scan scan = { 0 };
 	struct http_check ignored;
 	int len = httpcheck_scan(&scan, p, n);
-
 	if (len <= 0)
 		return len ? -len : -1;
 	return httpcheck_head(p, (size_t)len, out ? out : &ignored);
@@ -29,13 +28,11 @@ static int judge_slowly(const void *p, size_t n)
 {
 	struct http_scan scan = { 0 };
 	struct http_check ignored;
-
 	for (size_t i = 1; i <= n; i++) {
 		uint8_t *exact = malloc(i);
-		int status = 0, len;
-
+		int status = 0;
 		memcpy(exact, p, i);
-		len = httpcheck_scan(&scan, exact, i);
+		int len = httpcheck_scan(&scan, exact, i);
 		if (len > 0)
 			status = httpcheck_head(exact, (size_t)len, &ignored);
 		free(exact);
@@ -160,7 +157,6 @@ static void check_refused(void **state)
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		int at_once = judge(rows[i].text, strlen(rows[i].text), NULL), slowly = judge_slowly(rows[i].text, strlen(rows[i].text));
-
 		if (at_once != rows[i].status || slowly != rows[i].status)
 			fail_msg("%d at once and %d slowly instead of %d: %s", at_once, slowly, rows[i].status, rows[i].text);
 	}
@@ -206,7 +202,6 @@ static void check_accepted(void **state)
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		struct http_check c;
 		int status = judge(rows[i].text, strlen(rows[i].text), &c);
-
 		if (status || judge_slowly(rows[i].text, strlen(rows[i].text)))
 			fail_msg("%d for: %s", status, rows[i].text);
 		assert_int_equal(c.content_length, rows[i].length);
@@ -257,7 +252,6 @@ static void check_websocket(void **state)
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		struct http_check c;
 		int status = judge(rows[i].text, strlen(rows[i].text), &c);
-
 		/* Off the WebSocket's path all of these are ordinary requests. */
 		if (status)
 			fail_msg("%d for: %s", status, rows[i].text);
@@ -270,7 +264,6 @@ static void check_sizes(void **state)
 {
 	char *text = malloc(200000);
 	size_t n;
-
 	(void)state;
 	/* A header of exactly the limit passes; one byte more does not, nor does one that never ends. */
 	for (size_t extra = 0; extra < 2; extra++) {
@@ -314,7 +307,6 @@ static void check_mutations(void **state)
 	for (int round = 0; round < 20000; round++) {
 		uint8_t text[sizeof(seed) - 1];
 		size_t n = sizeof(text);
-
 		memcpy(text, seed, n);
 		for (int i = 0; i < 1 + round % 3; i++) {
 			rng = rng * 1103515245 + 12345;

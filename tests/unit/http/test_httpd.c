@@ -20,7 +20,6 @@ static int teardown(void **state)
 static void check_security_headers(const struct response *r)
 {
 	char v[512];
-
 	assert_string_equal(header_of(r, "X-Content-Type-Options", v), "nosniff");
 	assert_string_equal(header_of(r, "Referrer-Policy", v), "no-referrer");
 	assert_string_equal(header_of(r, "Cross-Origin-Resource-Policy", v), "same-origin");
@@ -44,7 +43,6 @@ static void check_opener_policy(void **state)
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		char text[128], v[512];
-
 		snprintf(text, sizeof(text), "GET /nowhere HTTP/1.1\r\nHost: %s\r\n\r\n", rows[i].host);
 		say(fd, text);
 		struct response r = hear(fd, false);
@@ -111,11 +109,9 @@ static void check_reply_shapes(void **state)
 {
 	int fd = dial();
 	char v[512];
-	struct response r;
-
 	(void)state;
 	say(fd, "HEAD /static HTTP/1.1\r\n" HOST "\r\nHEAD /file HTTP/1.1\r\n" HOST "\r\n");
-	r = hear(fd, true);
+	struct response r = hear(fd, true);
 	assert_int_equal(r.status, 200);
 	assert_int_equal(atoi(header_of(&r, "Content-Length", v)), BIG_BYTES);
 	r = hear(fd, true);
@@ -231,7 +227,6 @@ static void check_bodies(void **state)
 {
 	int fd = dial();
 	char text[256];
-
 	(void)state;
 	/* With the header, after it, nothing at all, and the next request right behind. */
 	say(fd, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n");
@@ -275,7 +270,6 @@ static void check_refused_bodies(void **state)
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		int fd = dial();
-
 		say(fd, rows[i]);
 		say_bytes(fd, big, BIG_BYTES);
 		struct response r = hear(fd, false);
@@ -310,12 +304,10 @@ static void check_refused_bodies(void **state)
 
 static struct taken await_websocket(int number)
 {
-	struct taken t;
-
 	pthread_mutex_lock(&seen.lock);
 	while (seen.sockets < number)
 		pthread_cond_wait(&seen.changed, &seen.lock);
-	t = seen.last;
+	struct taken t = seen.last;
 	pthread_mutex_unlock(&seen.lock);
 	return t;
 }
@@ -403,7 +395,6 @@ static void check_bad_handshakes(void **state)
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		int fd = dial();
 		char v[512];
-
 		say(fd, rows[i].text);
 		struct response r = hear(fd, strncmp(rows[i].text, "HEAD", 4) == 0);
 		if (r.status != rows[i].status)
@@ -449,7 +440,6 @@ static void check_refusals(void **state)
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		int fd = dial();
-
 		say(fd, rows[i].text);
 		struct response r = hear(fd, false);
 		if (r.status != rows[i].status)

@@ -9,16 +9,13 @@
 
 static void check_deadlines(void **state)
 {
-	int silent, partial, trickle, idle, reader, sender;
-	int64_t began;
-
 	(void)state;
 	open_door((struct httpd_opts){ .listen = "127.0.0.1", .head_ms = 300, .idle_ms = 3000, .transfer_ms = 500 });
-	began = mono_ms();
-	silent = dial();
-	partial = dial();
-	trickle = dial();
-	idle = dial();
+	int64_t began = mono_ms();
+	int silent = dial();
+	int partial = dial();
+	int trickle = dial();
+	int idle = dial();
 	say(partial, "GET /hea");
 	say(idle, HEALTH);
 	expect(idle, 200, "ok");
@@ -39,9 +36,9 @@ static void check_deadlines(void **state)
 	assert_true(mono_ms() - began >= 3000);
 
 	/* An answer that is not read, a body that stops. */
-	reader = dial_with(4096);
+	int reader = dial_with(4096);
 	say(reader, "GET /static HTTP/1.1\r\n" HOST "\r\n");
-	sender = dial();
+	int sender = dial();
 	say(sender, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 100\r\n\r\nabc");
 	expect(sender, 408, NULL);
 	expect_end(sender);
@@ -59,13 +56,11 @@ static void check_deadlines(void **state)
 static void check_pace(void **state)
 {
 	struct response r;
-	int sender, reader, steady;
 	int64_t began = mono_ms();
-
 	(void)state;
 	open_door((struct httpd_opts){ .listen = "127.0.0.1", .transfer_ms = 1000, .rate = 1000 });
-	sender = dial();
-	steady = dial();
+	int sender = dial();
+	int steady = dial();
 	say(sender, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 1000000\r\n\r\n");
 	say(steady, "POST /upload HTTP/1.1\r\n" HOST "Content-Length: 30000\r\n\r\n");
 	for (int i = 0; i < 30; i++) {
@@ -78,11 +73,10 @@ static void check_pace(void **state)
 	close(sender);
 	expect(steady, 200, "30000 right");
 	close(steady);
-	reader = dial_with(4096);
+	int reader = dial_with(4096);
 	say(reader, "GET /static HTTP/1.1\r\n" HOST "\r\n");
 	for (int i = 0; i < 60 && gate_connections(door->gate); i++) {
 		ssize_t ignored = recv(reader, r.head, 10, MSG_DONTWAIT);
-
 		(void)ignored;
 		usleep(50000 * SLOW);
 	}
@@ -118,7 +112,6 @@ static void check_nobody_holds_a_worker(void **state)
 		}
 		for (int i = 0; i < 5; i++) {
 			int64_t us = health_us();
-
 			if (us > PROMPT_US(calm_us))
 				fail_msg("%lld us with kind %zu", (long long)us, kind);
 		}
@@ -154,7 +147,6 @@ static void check_resets(void **state)
 
 	for (int i = 0; i < 900; i++) {
 		int fd = dial();
-
 		say(fd, kinds[(size_t)i % WC_LEN(kinds)]);
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &abort_it, sizeof(abort_it));
 		if (i % 3)
@@ -171,7 +163,6 @@ static void check_resets(void **state)
 static int64_t cpu_us(void)
 {
 	struct rusage u;
-
 	getrusage(RUSAGE_SELF, &u);
 	return (u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 + u.ru_utime.tv_usec + u.ru_stime.tv_usec;
 }
@@ -239,17 +230,15 @@ static void check_descriptors_run_out(void **state)
 
 static void check_cap(void **state)
 {
-	int first, second, third;
-
 	(void)state;
 	open_door((struct httpd_opts){ .listen = "127.0.0.1", .max_connections = 2 });
-	first = dial();
-	second = dial();
+	int first = dial();
+	int second = dial();
 	say(first, HEALTH);
 	expect(first, 200, "ok");
 	say(second, HEALTH);
 	expect(second, 200, "ok");
-	third = dial();
+	int third = dial();
 	expect(third, 503, NULL);
 	expect_end(third);
 	close(second);
@@ -277,19 +266,18 @@ static void check_cap(void **state)
 static void check_pause_and_stop(void **state)
 {
 	struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int descriptors = open_descriptors(), busy, idle, fd, broken;
+	int descriptors = open_descriptors();
 	char v[512];
-
 	(void)state;
 	open_door((struct httpd_opts){ .listen = "127.0.0.1" });
-	busy = dial_with(4096);
+	int busy = dial_with(4096);
 	say(busy, "GET /file HTTP/1.1\r\n" HOST "\r\n");
-	idle = dial();
+	int idle = dial();
 	say(idle, HEALTH);
 	expect(idle, 200, "ok");
 	httpd_pause(door);
 	a.sin_port = htons((uint16_t)port);
-	fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof(a)), -1);
 	assert_int_equal(errno, ECONNREFUSED);
 	close(fd);
@@ -316,7 +304,7 @@ static void check_pause_and_stop(void **state)
 		                             "garbage \n" };
 	int fds[WC_LEN(kinds) * 4];
 	open_door((struct httpd_opts){ .listen = "127.0.0.1" });
-	broken = atomic_load(&seen.bodies_broken);
+	int broken = atomic_load(&seen.bodies_broken);
 	for (size_t i = 0; i < WC_LEN(fds); i++) {
 		fds[i] = dial_with(4096);
 		say(fds[i], kinds[i % WC_LEN(kinds)]);
@@ -351,11 +339,9 @@ static void check_answer_after_stop(void **state)
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
-		int fd;
-
 		assert_int_equal(httpd_start(&door, &opts, &cause), 0);
 		port = httpd_port(door);
-		fd = dial();
+		int fd = dial();
 		say(fd, "GET /park HTTP/1.1\r\n" HOST "\r\n");
 		pthread_mutex_lock(&seen.lock);
 		while (!parked)
@@ -431,7 +417,6 @@ static int dial_unix(const char *path)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
 	strcpy(a.sun_path, path);
 	if (connect(fd, (struct sockaddr *)&a, sizeof(a))) {
 		close(fd);
@@ -447,8 +432,6 @@ static void check_unix_door(void **state)
 	struct httpd *second, *third;
 	struct httpd_opts opts = { .routes = routes, .unix_path = path };
 	struct stat st;
-	int fd;
-
 	(void)state;
 	assert_non_null(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/admin.sock", dir);
@@ -456,7 +439,7 @@ static void check_unix_door(void **state)
 	assert_int_equal(httpd_start(&second, &opts, &cause), 0);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	fd = dial_unix(path);
+	int fd = dial_unix(path);
 	say(fd, "GET /uid HTTP/1.1\r\n" HOST "\r\n");
 	snprintf(text, sizeof(text), "%u", (unsigned)getuid());
 	expect(fd, 200, text);
@@ -497,7 +480,6 @@ static void check_causes(void **state)
 	struct httpd_opts opts = { .listen = "127.0.0.1", .routes = routes };
 	struct httpd *other;
 	char *cause = NULL;
-
 	(void)state;
 	open_door((struct httpd_opts){ .listen = "127.0.0.1" });
 	opts.port = port;

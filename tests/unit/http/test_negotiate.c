@@ -117,7 +117,6 @@ static void test_ranges(void **state)
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		uint64_t from = 0, len = 0;
 		enum http_range kind = http_parse_range(rows[i].header, rows[i].size, &from, &len);
-
 		if ((int)kind != rows[i].kind || from != rows[i].from || len != rows[i].len)
 			fail_msg("%s of %llu: kind %d from %llu len %llu", rows[i].header, (unsigned long long)rows[i].size, (int)kind,
 			         (unsigned long long)from, (unsigned long long)len);

@@ -40,7 +40,6 @@ static void put(struct stream *s, const void *data, size_t n)
 static void frame_as(struct stream *s, int first, int form, const uint8_t mask[4], const void *payload, size_t n, uint64_t claimed)
 {
 	uint8_t head[14], *at = head;
-
 	if (form < 0)
 		form = claimed < 126 ? 0 : claimed < 65536 ? 2 : 8;
 	*at++ = (uint8_t)first;
@@ -62,7 +61,6 @@ static void frame(struct stream *s, int first, const void *payload, size_t n)
 {
 	uint32_t r = random_u32() * 2654435761u;
 	uint8_t mask[4];
-
 	memcpy(mask, &r, 4);
 	frame_as(s, first, -1, mask, payload, n, n);
 }
@@ -93,7 +91,6 @@ static void feed(struct feeder *f, const uint8_t *data, size_t n)
 	uint8_t *piece = xmalloc(n + 1);
 	size_t at = 0, used;
 	struct ws_out out;
-
 	if (n)
 		memcpy(piece, data, n);
 	piece = xrealloc(piece, n ? n : 1);
@@ -133,7 +130,6 @@ static void feeder_fini(struct feeder *f)
 static void check_whole(const struct stream *s, const struct ws_limits *limits, const char *want)
 {
 	struct feeder f = { .limits = *limits };
-
 	feed(&f, s->p, s->len);
 	assert_string_equal(log_text(&f.log), want);
 	feeder_fini(&f);
@@ -142,7 +138,6 @@ static void check_whole(const struct stream *s, const struct ws_limits *limits, 
 static void check_pieces(const struct stream *s, const struct ws_limits *limits, size_t least, size_t spread, const char *want)
 {
 	struct feeder f = { .limits = *limits };
-
 	for (size_t at = 0; at < s->len;) {
 		size_t n = least + (spread ? random_u32() % spread : 0);
 		n = WC_MIN(n, s->len - at);
@@ -169,7 +164,6 @@ static void check_every_split(const struct stream *s, const struct ws_limits *li
 static void check_against_naive(const struct stream *s, const struct ws_limits *limits)
 {
 	struct log want = { 0 };
-
 	naive_read(s->p, s->len, limits, &want);
 	const char *text = log_text(&want);
 	if (s->len < 400) {
@@ -375,7 +369,6 @@ static void a_whole_message_is_not_copied(void **state)
 	struct ws_out out;
 	size_t used, reserved;
 	uint8_t *big = xmalloc(200000);
-
 	(void)state;
 	fill(big, 200000);
 	frame(&s, 0x81, big, 200000);
@@ -612,7 +605,6 @@ static void holding_an_oversize_head_costs_no_budget(void **state)
 	struct ws_out out;
 	size_t used;
 	uint8_t *text = xmalloc(200000);
-
 	(void)state;
 	fill(text, 200000);
 	frame(&s, 0x01, text, 200000);
@@ -648,7 +640,6 @@ static void a_limit_that_comes_down_while_reading(void **state)
 		struct ws_in in = { 0 };
 		struct ws_out out;
 		size_t used, at = 0;
-
 		frame(&s, 0x81, text, N);
 		frame(&s, 0x81, text, N);
 		assert_int_equal(ws_in_feed(&in, &limits, s.p, first, &used, &out), WS_EV_MORE);
@@ -686,7 +677,6 @@ static void a_dead_reader_stays_dead(void **state)
 	struct ws_out out;
 	size_t used;
 	uint8_t bad[] = "\xff\xff", good[] = "\x81\x81" M4 "a", close_it[] = "\x88\x80" M4;
-
 	(void)state;
 	assert_int_equal(ws_in_feed(&in, &roomy, bad, 2, &used, &out), WS_EV_FAIL);
 	assert_int_equal(used, 1);
@@ -768,7 +758,6 @@ static void random_noise(void **state)
 {
 	uint8_t noise[64];
 	struct stream s = { 0 };
-
 	(void)state;
 	for (int round = 0; round < 20000; round++) {
 		size_t n = 1 + random_u32() % sizeof(noise);

@@ -21,7 +21,6 @@ static struct sockaddr_storage address(const char *text)
 	struct sockaddr_storage a;
 	struct sockaddr_in v4 = { .sin_family = AF_INET };
 	struct sockaddr_in6 v6 = { .sin6_family = AF_INET6 };
-
 	memset(&a, 0, sizeof(a));
 	if (inet_pton(AF_INET, text, &v4.sin_addr) == 1) {
 		memcpy(&a, &v4, sizeof(v4));
@@ -35,7 +34,6 @@ static struct sockaddr_storage address(const char *text)
 static enum seats_verdict take(struct seats *s, const char *text, struct seat **out)
 {
 	struct sockaddr_storage a = address(text);
-
 	return seats_take(s, &a, out);
 }
 
@@ -44,11 +42,9 @@ static void check_counts(void **state)
 	struct ip_net loopback = { .bits = 0 };
 	struct seats_opts opts = { .total = 6, .per_address = 2, .exempt = { &loopback, 1 } };
 	struct seat *a, *b, *c, *d, *e, *f, *none = NULL;
-	struct seats *s;
-
 	(void)state;
 	assert_true(ip_net_parse("127.0.0.0/8", loopback.addr, &loopback.bits));
-	s = seats_new(&opts);
+	struct seats *s = seats_new(&opts);
 	assert_int_equal(take(s, "192.0.2.1", &a), SEATS_GIVEN);
 	assert_int_equal(take(s, "192.0.2.1", &b), SEATS_GIVEN);
 	assert_int_equal(take(s, "192.0.2.1", &none), SEATS_ADDRESS_FULL);
@@ -84,7 +80,6 @@ static void check_proxied(void **state)
 	struct seats *s = seats_new(&opts);
 	struct sockaddr_storage a = address("192.0.2.1"), b = address("192.0.2.2");
 	struct seat *x, *y, *z, *none;
-
 	(void)state;
 	assert_int_equal(seats_take(s, NULL, &x), SEATS_GIVEN);
 	assert_int_equal(seats_take(s, NULL, &y), SEATS_GIVEN);
@@ -122,7 +117,6 @@ static void check_rate(void **state)
 	struct seat *seat;
 	int64_t began = mono_ms();
 	int given = 0;
-
 	(void)state;
 	while (take(s, "192.0.2.1", &seat) == SEATS_GIVEN && given < 1000) {
 		seat_leave(seat);
@@ -146,11 +140,9 @@ static void check_table(void **state)
 	struct seats_opts opts = { .per_address = 2, .rate = 1 };
 	struct seats *s = seats_new(&opts);
 	struct seat *kept[500], *seat;
-
 	(void)state;
 	for (unsigned i = 0; i < WC_LEN(kept); i++) {
 		struct sockaddr_storage a = address("198.18.0.0");
-
 		((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0xc6120000u + i);
 		assert_int_equal(seats_take(s, &a, &kept[i]), SEATS_GIVEN);
 	}
@@ -161,7 +153,6 @@ static void check_table(void **state)
 	for (uint32_t i = 0; i < 200000; i++) {
 		struct sockaddr_storage a = address("2001:db8::1");
 		uint32_t net = htonl(i);
-
 		memcpy(&((struct sockaddr_in6 *)&a)->sin6_addr.s6_addr[4], &net, sizeof(net));
 		assert_int_equal(seats_take(s, &a, &seat), SEATS_GIVEN);
 		seat_leave(seat);
@@ -171,7 +162,6 @@ static void check_table(void **state)
 	}
 	for (unsigned i = 0; i < WC_LEN(kept); i++) {
 		struct sockaddr_storage a = address("198.18.0.0");
-
 		((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0xc6120000u + i);
 		assert_int_equal(seats_take(s, &a, &seat), SEATS_GIVEN);
 		struct seat *third;
@@ -194,10 +184,8 @@ static struct {
 static void *leave_them(void *arg)
 {
 	bool is_over = false;
-
 	while (!is_over) {
 		struct seat *seat = NULL;
-
 		pthread_mutex_lock(&left.lock);
 		if (left.n)
 			seat = left.v[--left.n];
@@ -221,11 +209,9 @@ static void check_threads(void **state)
 	for (uint32_t i = 0; i < 60000;) {
 		struct sockaddr_storage a = address("10.0.0.0");
 		struct seat *seat;
-		bool is_full;
-
 		((struct sockaddr_in *)&a)->sin_addr.s_addr = htonl(0x0a000000u + i % 20000);
 		pthread_mutex_lock(&left.lock);
-		is_full = left.n == WC_LEN(left.v);
+		bool is_full = left.n == WC_LEN(left.v);
 		pthread_mutex_unlock(&left.lock);
 		if (is_full || seats_take(s, &a, &seat) != SEATS_GIVEN)
 			continue;

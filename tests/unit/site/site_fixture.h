@@ -43,7 +43,6 @@ static inline void start_server(struct fixture *f)
 {
 	char *cause = NULL;
 	const char *dir = f->is_memory ? NULL : f->dir;
-
 	if (store_open(&f->store, dir, DURABILITY_NORMAL, &cause) || blobs_open(&f->site.blobs, dir, 0, &cause) ||
 	    !(f->site.helpers = helpers_start(&(struct helpers_opts){ 2, f->store, store_reader_open, store_reader_close }, &cause)) ||
 	    httpd_start(&f->httpd, &(struct httpd_opts){ .listen = "127.0.0.1", .routes = site_routes(), .arg = &f->site }, &cause))
@@ -67,7 +66,6 @@ static inline void add_identity(struct fixture *f, uint64_t id, const char *name
 {
 	struct str s = { name, strlen(name) };
 	uint8_t hash[WC_SHA_BYTES];
-
 	sha256(token, strlen(token), hash);
 	assert_int_equal(store_put_identity(f->store, &(struct identity){ .id = id, .name = s, .key = s, .created_ms = 1, .seen_ms = 1 }),
 	                 0);
@@ -77,7 +75,6 @@ static inline void add_identity(struct fixture *f, uint64_t id, const char *name
 static inline int set_up(void **state, bool is_memory)
 {
 	struct fixture *f = calloc(1, sizeof(*f));
-
 	assert_non_null(f);
 	strcpy(f->dir, "/tmp/wavechat-site-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
@@ -106,7 +103,6 @@ static inline int tear_down(void **state)
 {
 	struct fixture *f = *state;
 	char command[128];
-
 	stop_server(f);
 	snprintf(command, sizeof(command), "rm -rf '%s'", f->dir);
 	assert_int_equal(system(command), 0);
@@ -149,10 +145,8 @@ static inline int connect_to(struct fixture *f)
 static inline void send_bytes(int fd, const void *data, size_t n)
 {
 	const char *p = data;
-
 	while (n > 0) {
 		ssize_t sent = send(fd, p, n, MSG_NOSIGNAL);
-
 		if (sent <= 0)
 			return;
 		p += sent;
@@ -167,7 +161,6 @@ static inline struct answer receive(int fd)
 	size_t len = 0, room = 64 * KB;
 	ssize_t n;
 	char *end = NULL;
-
 	a.all = malloc(room + 1);
 	assert_non_null(a.all);
 	while ((n = recv(fd, a.all + len, room - len, 0)) > 0) {
@@ -205,7 +198,6 @@ static inline const char *header(const struct answer *a, const char *name)
 static inline void assert_header(const struct answer *a, const char *name, const char *expected)
 {
 	const char *value = header(a, name);
-
 	if (!expected ? value != NULL : !value || strcmp(value, expected) != 0)
 		fail_msg("%s is \"%s\", not \"%s\"; the whole head:\n%s", name, value ? value : "(absent)",
 		         expected ? expected : "(absent)", a->head);
@@ -221,10 +213,9 @@ static inline void assert_body(const struct answer *a, const void *data, size_t 
 static inline struct answer ask(struct fixture *f, const char *method, const char *target, const char *headers)
 {
 	char head[8192];
-	int fd = connect_to(f), n;
-
-	n = snprintf(head, sizeof(head), "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n", method, target,
-	             headers ? headers : "");
+	int fd = connect_to(f);
+	int n = snprintf(head, sizeof(head), "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n", method, target,
+	                 headers ? headers : "");
 	assert_true(n > 0 && (size_t)n < sizeof(head));
 	send_bytes(fd, head, (size_t)n);
 	return receive(fd);
@@ -238,7 +229,6 @@ static inline struct answer get(struct fixture *f, const char *target, const cha
 static inline void assert_status(struct fixture *f, const char *method, const char *target, const char *headers, int status)
 {
 	struct answer a = ask(f, method, target, headers);
-
 	if (a.status != status)
 		fail_msg("%s %s: %d, not %d\n%s%.200s", method, target, a.status, status, a.head, (char *)a.body);
 	forget(&a);
@@ -247,7 +237,6 @@ static inline void assert_status(struct fixture *f, const char *method, const ch
 static inline uint8_t *some_bytes(size_t n, uint32_t seed)
 {
 	uint8_t *p = malloc(n + 1);
-
 	assert_non_null(p);
 	for (size_t i = 0; i < n; i++) {
 		seed = seed * 1664525 + 1013904223;
@@ -274,7 +263,6 @@ static inline void send_upload_head(int fd, const char *query, const char *auth,
 static inline struct answer upload(struct fixture *f, const char *query, const char *auth, const void *data, size_t n)
 {
 	int fd = connect_to(f);
-
 	send_upload_head(fd, query, auth, n);
 	send_bytes(fd, data, n);
 	return receive(fd);
@@ -294,7 +282,6 @@ static inline void assert_stored(struct fixture *f, struct answer *a, const uint
 	char expected[256];
 	uint8_t sha[WC_SHA_BYTES], right[WC_SHA_BYTES];
 	uint64_t size = 0;
-
 	if (a->status != 200 || sscanf((const char *)a->body, "{\"blob\":\"%63[^\"]\"", handle) != 1)
 		fail_msg("%d %s", a->status, (const char *)a->body);
 	snprintf(expected, sizeof(expected), "{\"blob\":\"%s\",\"size\":%zu,\"offset\":%zu}", handle, n, n);

@@ -20,7 +20,6 @@ static void test_page_encodings(void **state)
 {
 	struct fixture *f = *state;
 	struct answer a = get(f, "/", "Accept-Encoding: gzip, deflate, br\r\n");
-
 	assert_int_equal(a.status, 200);
 	assert_body(&a, page_gz, sizeof(page_gz) - 1);
 	assert_header(&a, "Content-Encoding", "gzip");
@@ -70,7 +69,6 @@ static void test_page_not_modified(void **state)
 {
 	struct fixture *f = *state;
 	struct answer a = get(f, "/", "Accept-Encoding: gzip\r\nIf-None-Match: \"old\", W/\"page1\"\r\n");
-
 	assert_int_equal(a.status, 304);
 	assert_int_equal(a.body_len, 0);
 	assert_header(&a, "ETag", "\"page1\"");
@@ -89,7 +87,6 @@ static void test_health_and_unknown(void **state)
 {
 	struct fixture *f = *state;
 	struct answer a = get(f, "/health", NULL);
-
 	assert_int_equal(a.status, 200);
 	assert_body(&a, "ok", 2);
 	assert_header(&a, "Content-Type", "text/plain");

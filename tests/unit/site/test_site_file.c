@@ -6,7 +6,6 @@
 static void assert_disposition(bool is_inline, struct str name, const char *expected)
 {
 	char out[SITE_DISPOSITION_BYTES];
-
 	site_disposition(out, is_inline, name);
 	assert_string_equal(out, expected);
 }
@@ -14,7 +13,6 @@ static void assert_disposition(bool is_inline, struct str name, const char *expe
 static void test_dispositions(void **state)
 {
 	char out[SITE_DISPOSITION_BYTES], name[4096];
-
 	(void)state;
 	assert_disposition(true, STR("a.png"), "inline; filename=\"a.png\"; filename*=UTF-8''a.png");
 	assert_disposition(false, STR("my file (1).pdf"),
@@ -70,7 +68,6 @@ static void test_media(void **state)
 	(void)state;
 	for (size_t i = 0; i < WC_LEN(runs); i++) {
 		const struct site_media *m = site_media((struct str){ runs[i], strlen(runs[i]) });
-
 		assert_string_equal(m->served_as, "application/octet-stream");
 		assert_false(m->is_inline);
 	}
@@ -119,10 +116,8 @@ static void test_file_headers(void **state)
 	struct fixture *f = *state;
 	uint8_t sha[WC_SHA_BYTES];
 	char etag[64], line[128], hex[2 * WC_SHA_BYTES + 1];
-	struct answer a;
-
 	add_file(f, "image/png", "cat.png", "0123456789", 10);
-	a = get(f, f->url, NULL);
+	struct answer a = get(f, f->url, NULL);
 	assert_int_equal(a.status, 200);
 	assert_body(&a, "0123456789", 10);
 	assert_header(&a, "Content-Type", "image/png");
@@ -192,10 +187,8 @@ static void test_file_types(void **state)
 	/* clang-format on */
 
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
-		struct answer a;
-
 		add_file(f, rows[i].mime, rows[i].filename, "<script>alert(1)</script>", 25);
-		a = get(f, f->url, NULL);
+		struct answer a = get(f, f->url, NULL);
 		assert_int_equal(a.status, 200);
 		assert_header(&a, "Content-Type", rows[i].served_as);
 		assert_header(&a, "Content-Disposition", rows[i].disposition);
@@ -286,12 +279,10 @@ static void test_file_missing(void **state)
 	struct fixture *f = *state;
 	char url[3000], command[160];
 	int touched = 0;
-	size_t len;
-
 	add_file(f, "image/png", "a.png", "abc", 3);
 	/* The name is decoration. */
 	assert_status(f, "GET", f->url, NULL, 200);
-	len = strlen("/f/") + 2 * WC_SECRET_BYTES;
+	size_t len = strlen("/f/") + 2 * WC_SECRET_BYTES;
 	snprintf(url, sizeof(url), "%.*s/", (int)len, f->url);
 	assert_status(f, "GET", url, NULL, 200);
 	snprintf(url, sizeof(url), "%.*s/%%D1%%89/b%%2Fc%%22?x=y", (int)len, f->url);

@@ -8,7 +8,6 @@ static void assert_upload(struct fixture *f, const char *query, const char *auth
                           const char *expected)
 {
 	struct answer a = upload(f, query, auth, data, n);
-
 	assert_json(&a, status, expected);
 	forget(&a);
 }
@@ -17,13 +16,11 @@ static void assert_upload(struct fixture *f, const char *query, const char *auth
 static void wait_for_offset(struct fixture *f, const char *key, size_t offset, size_t size)
 {
 	char target[128], expected[128];
-
 	snprintf(target, sizeof(target), "/upload?key=%s", key);
 	snprintf(expected, sizeof(expected), "{\"size\":%zu,\"offset\":%zu}", size, offset);
 	for (int i = 0; i < 500; i++) {
 		struct answer a = get(f, target, ALICE);
 		bool is_there = a.status == 200 && strcmp((char *)a.body, expected) == 0;
-
 		if (!is_there && i == 499)
 			fail_msg("%d %s, not %s", a.status, (char *)a.body, expected);
 		forget(&a);
@@ -39,7 +36,6 @@ static void test_upload_whole(void **state)
 	uint8_t *data = some_bytes(MAX_FILE_MB * MB + 1, 1);
 	char query[64], handle[64], again[64];
 	struct answer a = upload(f, "key=k1&size=100000&offset=0", ALICE, data, 100000);
-
 	assert_stored(f, &a, data, 100000, handle);
 	/* The answer was lost: asked for, or sent again, it is the same. */
 	a = get(f, "/upload?key=k1", ALICE);
@@ -187,7 +183,6 @@ static void test_upload_refusals(void **state)
 	/* None of these needs a byte of the body: the answer comes although none is sent. */
 	for (size_t i = 0; i < WC_LEN(rows); i++) {
 		int fd = connect_to(f);
-
 		send_upload_head(fd, rows[i].query, rows[i].auth, rows[i].length);
 		a = receive(fd);
 		if (a.status != rows[i].status || *a.body != '{')
@@ -220,10 +215,8 @@ static void test_upload_too_many(void **state)
 {
 	struct fixture *f = *state;
 	char query[64], key[16];
-
 	for (int i = 0; i < WC_UPLOADS_OPEN; i++) {
 		int fd = connect_to(f);
-
 		snprintf(key, sizeof(key), "m%d", i);
 		snprintf(query, sizeof(query), "key=%s&size=10&offset=0", key);
 		send_upload_head(fd, query, ALICE, 10);
@@ -280,10 +273,8 @@ static void test_upload_server_stops(void **state)
 {
 	struct fixture *f = *state;
 	int fds[8];
-
 	for (size_t i = 0; i < WC_LEN(fds); i++) {
 		char query[64], key[16];
-
 		snprintf(key, sizeof(key), "s%zu", i);
 		snprintf(query, sizeof(query), "key=%s&size=100000&offset=0", key);
 		fds[i] = connect_to(f);
