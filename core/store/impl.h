@@ -1,5 +1,9 @@
-/* impl.h — what store.c (opening, schema), store_write.c (the writer), store_read.c (readers, checkpoints) and store_turns.c share.
- * Nobody else includes it, but the store's own tests. */
+/* impl.h — what the units of store/ share, from the bottom up: store_turns.c and store_vfs.c; store_sql.c (steps on SQLite) and store_schema.c;
+ * store_cause.c (why it does not open); store_txn.c (the writer's transactions), below store_write.c, store_retain.c, store_admin.c and
+ * store_addr.c; store_rest.c (a database at rest), below store_look.c, store_keep.c and store_check.c; store_read.c, store_dump.c,
+ * store_count.c, store_probe.c and store_verify.c, each with connections of its own; store.c (opening and closing) at the top.
+ *
+ * Included by store/ and its unit tests alone. */
 #ifndef WC_STORE_IMPL_H
 #define WC_STORE_IMPL_H
 
@@ -15,6 +19,7 @@
 #define STORE_BUSY_MS 2000
 /* Past this the log is not only copied into the database but started over. */
 #define STORE_WAL_RESTART_BYTES (64 << 20)
+#define STORE_FLOOR "floor" /* in the table meta: see store_floor */
 
 /* Orders the writer's transactions against what cannot run beside them: in memory, where there is no WAL, every reader; on disk only the
  * checkpoint that starts the WAL over (SQLite would poll for the writer's lock, and with a writer that never rests not get it for minutes).
@@ -70,14 +75,22 @@ struct store {
 	struct store_turns turns;
 };
 
-extern const char *const store_writer_sql[W_LAST], *const store_reader_sql[R_LAST];
-
 /* Columns of a message in the order store_row_msg reads them. */
 #define MSG_COLUMNS \
 	"m.id, m.at, m.kind, m.flags, m.from_id, m.from_name, m.to_id, m.to_name, m.cid, m.text, " \
 	"f.filename, f.mime, f.waveform, f.size, f.duration, f.width, f.height, f.sha, f.secret"
 /* For a message that can have no file the key is NULL, which is looked up without touching the tree of files. */
 #define MSG_FROM(index) " FROM messages m " index " LEFT JOIN files f ON f.msg_id = iif(m.kind BETWEEN 2 AND 3, m.id, NULL) "
+
+/* --- store_sql.c. Functions return an SQLite code unless they say otherwise. */
+
+/* Opens a connection and sets what every connection of this program has set. *out is to be closed also on error. */
+int store_connect(const char *path, int flags, sqlite3 **out);
+int store_exec(sqlite3 *db, const char *sql);
+int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out);
+int store_get_int(sqlite3 *db, const char *sql, int64_t *out); /* the first column of the first row; without a row *out stays */
+/* Did it fail for want of room? rc: an SQLite code; err: the errno that goes with it. */
+bool store_is_full_code(int rc, int err);
 
 /* Parameters in order; a failed bind (no memory) is remembered, because a statement run without it would store something else. */
 struct binder {
@@ -92,40 +105,73 @@ void bind_str_or_null(struct binder *b, struct str s); /* empty: NULL */
 void bind_blob(struct binder *b, const void *data, size_t n);
 void bind_null(struct binder *b);
 
-struct str store_column_str(sqlite3_stmt *stmt, int column);
-void store_row_msg(sqlite3_stmt *stmt, struct msg *m); /* strings live until the statement moves on */
+struct str store_column_str(sqlite3_stmt *stmt, int column);                  /* lives until the statement moves on */
+bool store_column_bytes(sqlite3_stmt *stmt, int column, void *out, size_t n); /* false, and out stays: it is not n bytes long */
+void store_row_msg(sqlite3_stmt *stmt, struct msg *m);                        /* strings live until the statement moves on */
+/* Blobs that messages stand for, by hash, above `after` (NULL: from the first), at most limit. Returns how many, or -WC_ESTORAGE. */
+int store_each_blob(sqlite3 *db, const uint8_t *after, int limit, store_blob_fn fn, void *arg);
 
-/* Columns of an address in the order store_row_address reads them; strings live until the statement moves on. */
+/* --- store_schema.c */
+extern const char *const store_migrations[];
+extern const int store_version; /* how many there are */
+
+/* --- store_cause.c. One line for the admin. Thread: main. */
+void store_cause_begin(void);                                          /* forgets that a disk was full */
+bool store_cause_is_full(void);                                        /* since then, a cause was a full disk */
+void store_cause(char **cause, sqlite3 *db, const char *path, int rc); /* an SQLite code; db may be NULL */
+void store_cause_errno(char **cause, const char *what, const char *path, int err);
+void store_cause_corrupt(char **cause, const char *path, const char *what);
+void store_cause_newer(char **cause, const char *path, int64_t version);
+
+/* --- store_txn.c. Thread: the writer's. */
+int store_step(struct store *s, enum writer_stmt which);                        /* an SQLite code; store_done_with ends it */
+void store_done_with(struct store *s, enum writer_stmt which);                  /* resets it and forgets its parameters */
+int store_run(struct store *s, enum writer_stmt which, const struct binder *b); /* of no rows. An SQLite code, SQLITE_OK for done */
+int store_failed(struct store *s, const char *what, int rc);                    /* logs it, poisons the transaction; returns -WC_ESTORAGE */
+bool store_is_usable(struct store *s);                                          /* no step of this transaction has failed */
+int store_enter_slice(struct store *s, bool *is_own) WC_MUSTCHECK;              /* joins the caller's transaction, or begins one */
+int store_leave_slice(struct store *s, bool is_own, const char *what, int rc, int count) WC_MUSTCHECK; /* count, or -WC_ESTORAGE */
+
+/* --- store_write.c */
+extern const char *const store_writer_sql[W_LAST];
+int store_get_meta(struct store *s, const char *name, uint64_t *out); /* an SQLite code; 0 if it was never set */
+int store_set_meta(struct store *s, const char *name, uint64_t value);
+
+/* --- store_read.c */
+extern const char *const store_reader_sql[R_LAST];
+
+/* --- store_addr.c. Columns in the order store_row_address reads them; strings live until the statement moves on. */
 #define ADDRESS_COLUMNS "user_id, name, key, is_guest, addr, at"
 struct address;
 void store_row_address(sqlite3_stmt *stmt, struct address *a);
 
-/* store_dump.c, for store_dump_people.c: a short read transaction on the dump's own connection. Returns an SQLite code; leave only after success. */
-struct store_dump;
-int store_dump_enter(struct store_dump *d, sqlite3 **db);
+/* --- store_dump.c: a short read transaction on the dump's own connection. Returns an SQLite code; leave only after success. */
+struct store_dump {
+	struct store *store;
+	sqlite3 *db;
+};
+int store_dump_enter(struct store_dump *d);
 void store_dump_leave(struct store_dump *d);
 int store_dump_skip_older(struct store_dump *d, int64_t at_ms,
                           uint64_t *after); /* within enter and leave: *after moves to where such a time may begin */
 
-/* Opens a connection of the process's own kind and sets what every connection has set. Returns an SQLite code; *out is closed on error. */
-int store_connect(const char *path, int flags, sqlite3 **out);
+/* --- store_rest.c. Thread: one that may wait for a disk. */
+char *store_path(const char *dir); /* of the database; the caller frees it */
+bool store_has_log(const char *path);
+/* Reads the header with plain reads, so that a file that is foreign, damaged or too new is refused before SQLite makes or changes anything beside it.
+ * make: an absent file is created (0600; SQLite gives its -wal and -shm the same mode). -WC_ENOENT: there is none, *cause untouched. */
+int store_read_header(const char *path, bool make, int64_t *bytes, char **cause) WC_MUSTCHECK;
+/* SQLITE_OK: every page is sound; SQLITE_CORRUPT with *what: not so, in words; else the check itself failed. */
+int store_quick_check(sqlite3 *db, char *what, size_t n);
+int store_check_pages(sqlite3 *db, const char *path, char **cause) WC_MUSTCHECK; /* the same, with a cause */
+int store_connect_to_check(const char *path, bool is_at_rest, sqlite3 **db);     /* read-only; leaves nothing beside a database at rest */
+int store_connect_alone(const char *path, sqlite3 **db); /* the same where no server has it open, also with the log that a crash left */
 /* A database that no server has open, of this program's schema or an older one: read-only, nothing beside it is made or changed, also if a crash left
  * a log. -WC_ENOENT: none, or an empty one; -WC_ESTORAGE; *cause says what is wrong. The caller closes *db. */
 int store_connect_at_rest(const char *path, sqlite3 **db, char **cause) WC_MUSTCHECK;
 const char *store_vfs_look(void); /* store_vfs.c: the name of a VFS by which nothing changes; NULL: SQLite has none to build it on */
-int store_exec(sqlite3 *db, const char *sql);
-int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out);
 
-/* Did it fail for want of room? rc: an SQLite code; err: the errno that goes with it. */
-bool store_is_full_code(int rc, int err);
-int store_get_int(sqlite3 *db, const char *sql, int64_t *out); /* the first column of the first row; an SQLite code */
-/* Why a start fails: one line. */
-void store_cause(char **cause, sqlite3 *db, const char *path, int rc);
-void store_cause_newer(char **cause, const char *path, int64_t version);
-int store_connect_to_check(const char *path, sqlite3 **db); /* read-only; leaves nothing beside a database at rest */
-int store_connect_alone(const char *path, sqlite3 **db);    /* the same where no server has it open, also with the log that a crash left */
-
-/* A database before anything in it is changed: store_look.c. */
+/* --- store_look.c: a database before anything in it is changed. */
 struct store_look {
 	sqlite3 *db;
 	const char *path; /* borrowed */
@@ -135,16 +181,16 @@ struct store_look {
 int store_look_open(struct store_look **out, const char *path, bool is_ours, char **cause) WC_MUSTCHECK;
 void store_look_close(struct store_look *k);
 
-/* store_keep.c. If a migration is ahead: copies it beside itself, whole and synced, or says why it cannot. */
+/* --- store_keep.c. If a migration is ahead: copies it beside itself, whole and synced, or says why it cannot. */
 int store_keep_copy(const struct store_look *look, char **cause) WC_MUSTCHECK;
 int store_keep_check(const struct store_look *look, char **cause) WC_MUSTCHECK; /* would there be room for it? */
 void store_keep_clean(const char *path, int64_t keep);                          /* removes older copies; keep 0: only what is unfinished */
 
+/* --- store.c */
 /* Brings db from its user_version to n; one transaction for all steps. -WC_ESTORAGE and *cause on failure, then nothing has changed. */
 int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path, char **cause) WC_MUSTCHECK;
-extern const char *const store_migrations[];
-extern const int store_version; /* how many there are */
 
+/* --- store_turns.c */
 void turns_init(struct store_turns *g);
 void turns_fini(struct store_turns *g);
 int turns_write_enter(struct store_turns *g) WC_MUSTCHECK; /* -WC_ESTORAGE: somebody sits in it */

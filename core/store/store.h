@@ -8,6 +8,9 @@
 #include "base/wc.h"
 #include "wire/msg.h"
 
+/* A blob that messages stand for; non-zero ends the walk. */
+typedef int (*store_blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
+
 /* A person with a token. Part 1 guests are not stored. */
 struct identity {
 	uint64_t id;

@@ -5,35 +5,16 @@
 
 #include <string.h>
 
-#include "base/logmsg.h"
 #include "store/impl.h"
-
-static int failed(struct store *s, const char *what, int rc)
-{
-	if (s->in_txn)
-		s->is_poisoned = true;
-	log_error("store", "step=%s error=\"%s\" code=%d errno=%d", what, sqlite3_errstr(rc), rc, sqlite3_system_errno(s->db));
-	return -WC_ESTORAGE;
-}
-
-static bool is_usable(struct store *s)
-{
-	if (s->in_txn && sqlite3_get_autocommit(s->db))
-		s->is_poisoned = true;
-	return !s->is_poisoned;
-}
 
 void store_row_address(sqlite3_stmt *stmt, struct address *a)
 {
-	const void *addr = sqlite3_column_blob(stmt, 4);
-
 	*a = (struct address){ .user_id = (uint64_t)sqlite3_column_int64(stmt, 0),
 		               .name = store_column_str(stmt, 1),
 		               .key = store_column_str(stmt, 2),
 		               .is_guest = sqlite3_column_int(stmt, 3) != 0,
 		               .at_ms = sqlite3_column_int64(stmt, 5) };
-	if (addr && sqlite3_column_bytes(stmt, 4) == (int)sizeof(a->addr))
-		memcpy(a->addr, addr, sizeof(a->addr));
+	(void)store_column_bytes(stmt, 4, a->addr, sizeof(a->addr));
 }
 
 /* --- Writing. */
@@ -61,7 +42,7 @@ int store_put_addresses(struct store *s, const struct address *v, size_t n)
 	int added = 0, rc;
 
 	WC_ASSERT(s->in_txn);
-	if (!is_usable(s))
+	if (!store_is_usable(s))
 		return -WC_ESTORAGE;
 	rc = sqlite3_prepare_v2(s->db, "UPDATE addresses SET name = ?2, key = ?3, is_guest = ?4, addr = ?5, at = ?6 WHERE user_id = ?1", -1,
 	                        &change, NULL);
@@ -77,7 +58,7 @@ int store_put_addresses(struct store *s, const struct address *v, size_t n)
 	}
 	sqlite3_finalize(change);
 	sqlite3_finalize(add);
-	return rc == SQLITE_OK ? added : failed(s, "put_addresses", rc);
+	return rc == SQLITE_OK ? added : store_failed(s, "put_addresses", rc);
 }
 
 int store_expire_addresses(struct store *s, int64_t before_ms, int limit)
@@ -86,7 +67,7 @@ int store_expire_addresses(struct store *s, int64_t before_ms, int limit)
 	int rc, n = 0;
 
 	WC_ASSERT(s->in_txn);
-	if (!is_usable(s))
+	if (!store_is_usable(s))
 		return -WC_ESTORAGE;
 	/* What SQLite deletes it leaves in the file until something else is written there, unless it is told to overwrite it. */
 	rc = store_exec(s->db, "PRAGMA secure_delete=1");
@@ -104,7 +85,7 @@ int store_expire_addresses(struct store *s, int64_t before_ms, int limit)
 		n = sqlite3_changes(s->db);
 	}
 	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? n : failed(s, "expire_addresses", rc);
+	return rc == SQLITE_DONE ? n : store_failed(s, "expire_addresses", rc);
 }
 
 /* --- Reading. */
@@ -118,7 +99,7 @@ int64_t store_count_addresses(struct store *s)
 	if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
 		n = sqlite3_column_int64(stmt, 0);
 	sqlite3_finalize(stmt);
-	return n < 0 ? failed(s, "count_addresses", rc) : n;
+	return n < 0 ? store_failed(s, "count_addresses", rc) : n;
 }
 
 static int walk(struct store *s, const char *what, sqlite3_stmt *stmt, int rc, store_address_fn fn, void *arg)
@@ -135,7 +116,7 @@ static int walk(struct store *s, const char *what, sqlite3_stmt *stmt, int rc, s
 			break;
 	}
 	sqlite3_finalize(stmt);
-	return rc == SQLITE_OK || rc == SQLITE_DONE ? n : failed(s, what, rc);
+	return rc == SQLITE_OK || rc == SQLITE_DONE ? n : store_failed(s, what, rc);
 }
 
 int store_each_identity_address(struct store *s, store_address_fn fn, void *arg)
@@ -149,7 +130,7 @@ int store_each_identity_address(struct store *s, store_address_fn fn, void *arg)
 int store_find_addresses(struct store *s, uint64_t id, struct str key, int limit, store_address_fn fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	int rc = is_usable(s) ? SQLITE_OK : SQLITE_ABORT;
+	int rc = store_is_usable(s) ? SQLITE_OK : SQLITE_ABORT;
 
 	if (rc == SQLITE_OK)
 		rc = sqlite3_prepare_v2(s->db,

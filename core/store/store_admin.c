@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/logmsg.h"
 #include "store/impl.h"
 
 void sanction_free(struct sanction *s)
@@ -24,22 +23,6 @@ void sanction_free(struct sanction *s)
 	free(s);
 }
 
-static int failed(struct store *s, const char *what, int rc)
-{
-	if (s->in_txn)
-		s->is_poisoned = true;
-	s->was_full |= store_is_full_code(rc, sqlite3_system_errno(s->db));
-	log_error("store", "step=%s error=\"%s\" code=%d errno=%d", what, sqlite3_errstr(rc), rc, sqlite3_system_errno(s->db));
-	return -WC_ESTORAGE;
-}
-
-static bool is_usable(struct store *s)
-{
-	if (s->in_txn && sqlite3_get_autocommit(s->db))
-		s->is_poisoned = true;
-	return !s->is_poisoned;
-}
-
 /* NULL: *result says how it failed. */
 static sqlite3_stmt *prepare(struct store *s, const char *what, const char *sql, int *result)
 {
@@ -47,11 +30,11 @@ static sqlite3_stmt *prepare(struct store *s, const char *what, const char *sql,
 	int rc;
 
 	*result = -WC_ESTORAGE;
-	if (!is_usable(s))
+	if (!store_is_usable(s))
 		return NULL;
 	rc = sqlite3_prepare_v2(s->db, sql, -1, &stmt, NULL);
 	if (rc != SQLITE_OK)
-		*result = failed(s, what, rc);
+		*result = store_failed(s, what, rc);
 	return stmt;
 }
 
@@ -61,7 +44,7 @@ static int finish(struct store *s, const char *what, const struct binder *b)
 	int rc = b->rc == SQLITE_OK ? sqlite3_step(b->stmt) : b->rc;
 
 	sqlite3_finalize(b->stmt);
-	return rc == SQLITE_DONE ? 0 : failed(s, what, rc);
+	return rc == SQLITE_DONE ? 0 : store_failed(s, what, rc);
 }
 
 static struct str str_of(const char *s)
@@ -152,7 +135,6 @@ int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg)
 		return result;
 	while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
 		struct sanction *t = xcalloc(1, sizeof(*t));
-		const void *addr = sqlite3_column_blob(stmt, 6);
 
 		t->id = (uint64_t)sqlite3_column_int64(stmt, 0);
 		t->act = (enum sanction_act)sqlite3_column_int(stmt, 1);
@@ -160,8 +142,7 @@ int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg)
 		t->user_id = (uint64_t)sqlite3_column_int64(stmt, 3);
 		t->name = column_copy(stmt, 4);
 		t->key = column_copy(stmt, 5);
-		if (addr && sqlite3_column_bytes(stmt, 6) == (int)sizeof(t->addr))
-			memcpy(t->addr, addr, sizeof(t->addr));
+		(void)store_column_bytes(stmt, 6, t->addr, sizeof(t->addr));
 		t->bits = sqlite3_column_int(stmt, 7);
 		t->at_ms = sqlite3_column_int64(stmt, 8);
 		t->until_ms = sqlite3_column_int64(stmt, 9);
@@ -170,7 +151,7 @@ int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg)
 		fn(arg, t);
 	}
 	sqlite3_finalize(stmt);
-	return rc == SQLITE_DONE ? 0 : failed(s, "each_sanction", rc);
+	return rc == SQLITE_DONE ? 0 : store_failed(s, "each_sanction", rc);
 }
 
 /* --- The audit. */
@@ -214,7 +195,7 @@ int store_get_msg(struct store *s, uint64_t id, store_msg_fn fn, void *arg)
 		(void)fn(arg, &m);
 	}
 	sqlite3_finalize(stmt);
-	return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -WC_ENOENT : failed(s, "get_msg", rc);
+	return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -WC_ENOENT : store_failed(s, "get_msg", rc);
 }
 
 int store_delete_msg(struct store *s, uint64_t id)
@@ -281,5 +262,5 @@ int store_recent_deletions(struct store *s, int limit, uint64_t *before, store_d
 	while (rc == SQLITE_DONE && n-- > 0)
 		fn(arg, found[n].id, found[n].at_ms, found[n].target);
 	free(found);
-	return rc == SQLITE_DONE ? 0 : failed(s, "recent_deletions", rc);
+	return rc == SQLITE_DONE ? 0 : store_failed(s, "recent_deletions", rc);
 }

@@ -104,7 +104,6 @@ int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, 
 typedef int (*store_progress_fn)(void *arg, uint64_t done, uint64_t total);
 int store_copy(struct store_dump *d, const char *path, store_progress_fn progress, void *arg, char **cause) WC_MUSTCHECK;
 /* The blobs that the copy refers to, by hash, above `after` (NULL: from the first), at most limit. */
-typedef int (*store_blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
 int store_copy_blobs(const char *path, const uint8_t *after, int limit, store_blob_fn fn, void *arg) WC_MUSTCHECK;
 
 #endif

@@ -22,11 +22,6 @@
 /* Between two runs of the server the clock may have been set back: ids rise, times nearly do. Bounds of time are searched with this much to spare. */
 #define CLOCK_SLACK_MS (24 * 3600 * 1000LL)
 
-struct store_dump {
-	struct store *store;
-	sqlite3 *db;
-};
-
 static int failed(const struct store_dump *d, const char *what, int rc)
 {
 	log_error("store", "step=%s error=\"%s\" code=%d", what, sqlite3_errstr(rc), d->db ? sqlite3_extended_errcode(d->db) : rc);
@@ -60,7 +55,7 @@ void store_dump_close(struct store_dump *d)
 	free(d);
 }
 
-static int enter(struct store_dump *d)
+int store_dump_enter(struct store_dump *d)
 {
 	int rc;
 
@@ -72,23 +67,12 @@ static int enter(struct store_dump *d)
 	return rc;
 }
 
-static void leave(struct store_dump *d)
+void store_dump_leave(struct store_dump *d)
 {
 	if (!sqlite3_get_autocommit(d->db))
 		(void)store_exec(d->db, "COMMIT");
 	if (d->store->is_memory)
 		turns_read_leave(&d->store->turns);
-}
-
-int store_dump_enter(struct store_dump *d, sqlite3 **db)
-{
-	*db = d->db;
-	return enter(d);
-}
-
-void store_dump_leave(struct store_dump *d)
-{
-	leave(d);
 }
 
 static int prepare(struct store_dump *d, const char *sql, sqlite3_stmt **stmt)
@@ -149,12 +133,16 @@ static int one_int(struct store_dump *d, const char *sql, uint64_t arg, int64_t 
 }
 
 /* The highest id all of whose predecessors are older than at_ms, found by halves: ids and times rise together. */
-static int skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after)
+int store_dump_skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after)
 {
 	int64_t high, at;
 	uint64_t low = *after, mid;
-	int rc = one_int(d, "SELECT max(id) FROM messages", 0, &high);
+	int rc;
 
+	if (at_ms <= CLOCK_SLACK_MS)
+		return SQLITE_OK;
+	at_ms -= CLOCK_SLACK_MS;
+	rc = one_int(d, "SELECT max(id) FROM messages", 0, &high);
 	while (rc == SQLITE_OK && low < (uint64_t)high) {
 		mid = low + ((uint64_t)high - low) / 2;
 		rc = one_int(d, "SELECT at FROM messages WHERE id > ? ORDER BY id LIMIT 1", mid, &at);
@@ -166,11 +154,6 @@ static int skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after)
 	if (rc == SQLITE_OK)
 		*after = low;
 	return rc;
-}
-
-int store_dump_skip_older(struct store_dump *d, int64_t at_ms, uint64_t *after)
-{
-	return at_ms > CLOCK_SLACK_MS ? skip_older(d, at_ms - CLOCK_SLACK_MS, after) : SQLITE_OK;
 }
 
 #define PAIR " m.to_id IS NOT NULL AND min(m.from_id, m.to_id) = ?2 AND max(m.from_id, m.to_id) = ?3 "
@@ -200,7 +183,7 @@ static void bind_page(struct binder *b, const struct dump_filter *f, uint64_t af
 int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *upto, bool *more)
 {
 	uint64_t after = f->after, last = f->after;
-	int scanned = 0, count = 0, rc = enter(d);
+	int scanned = 0, count = 0, rc = store_dump_enter(d);
 	bool is_over = false, is_full = false;
 	sqlite3_stmt *stmt = NULL;
 	struct binder b;
@@ -209,8 +192,7 @@ int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg
 	*more = false;
 	if (rc != SQLITE_OK)
 		return failed(d, "dump_page", rc);
-	if (f->since_ms > CLOCK_SLACK_MS)
-		rc = skip_older(d, f->since_ms - CLOCK_SLACK_MS, &after);
+	rc = store_dump_skip_older(d, f->since_ms, &after);
 	if (rc == SQLITE_OK)
 		rc = prepare(d, page_sql(f), &stmt);
 	if (rc == SQLITE_OK) {
@@ -231,7 +213,7 @@ int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg
 		is_full = fn(arg, &m) != 0 || ++count == f->limit;
 	}
 	sqlite3_finalize(stmt);
-	leave(d);
+	store_dump_leave(d);
 	if (rc != SQLITE_OK && rc != SQLITE_DONE)
 		return failed(d, "dump_page", rc);
 	*upto = last;
@@ -248,7 +230,7 @@ int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, ui
 	struct dump_filter range = *f;
 	sqlite3_stmt *stmt = NULL;
 	struct binder b;
-	int rc = enter(d);
+	int rc = store_dump_enter(d);
 
 	if (rc != SQLITE_OK)
 		return failed(d, "dump_last", rc);
@@ -265,7 +247,7 @@ int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, ui
 		rc = SQLITE_OK;
 	}
 	sqlite3_finalize(stmt);
-	leave(d);
+	store_dump_leave(d);
 	return rc == SQLITE_OK ? 0 : failed(d, "dump_last", rc);
 }
 
@@ -274,7 +256,7 @@ int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, ui
 int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, store_audit_fn fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	int count = 0, rc = enter(d);
+	int count = 0, rc = store_dump_enter(d);
 
 	if (rc != SQLITE_OK)
 		return failed(d, "dump_audit", rc);
@@ -309,7 +291,7 @@ int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, 
 			break;
 	}
 	sqlite3_finalize(stmt);
-	leave(d);
+	store_dump_leave(d);
 	return rc == SQLITE_OK || rc == SQLITE_DONE ? count : failed(d, "dump_audit", rc);
 }
 
@@ -332,24 +314,21 @@ static int on_check(void *arg)
 /* *cause gets what is wrong, if anything. */
 static int check_copy(sqlite3 *db, struct check *check, char **cause)
 {
-	sqlite3_stmt *stmt = NULL;
+	char what[160];
 	int rc, result = -WC_ESTORAGE;
 
 	if (check->progress)
 		sqlite3_progress_handler(db, CHECK_STEPS, on_check, check);
-	rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL);
-	if (rc == SQLITE_OK)
-		rc = sqlite3_step(stmt);
-	if (rc == SQLITE_ROW && str_eq(store_column_str(stmt, 0), STR("ok"))) {
+	rc = store_quick_check(db, what, sizeof(what));
+	if (rc == SQLITE_OK) {
 		result = 0;
 	} else if ((rc & 0xff) == SQLITE_INTERRUPT) {
 		wc_cause(cause, "ended before it was done");
 		result = -WC_ECLOSED;
 	} else {
 		wc_cause(cause, "the copy is not sound (%s): the database itself may be damaged; stop the server and run wavechatd --check",
-		         rc == SQLITE_ROW ? "quick_check" : sqlite3_errmsg(db));
+		         what[0] ? "quick_check" : sqlite3_errmsg(db));
 	}
-	sqlite3_finalize(stmt);
 	sqlite3_progress_handler(db, 0, NULL, NULL);
 	return result;
 }
@@ -412,7 +391,7 @@ int store_copy(struct store_dump *d, const char *path, store_progress_fn progres
 		rc = store_exec(to, "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF");
 	/* The read that begins here stays open, so that every step copies from the same moment, whatever is written meanwhile. */
 	if (rc == SQLITE_OK)
-		rc = enter(d);
+		rc = store_dump_enter(d);
 	if (rc != SQLITE_OK) {
 		wc_cause(cause, "cannot make a copy at %s: %s", path, sqlite3_errstr(rc));
 		goto out;
@@ -422,7 +401,7 @@ int store_copy(struct store_dump *d, const char *path, store_progress_fn progres
 		rc = one_int(d, "PRAGMA page_count", 0, &pages);
 	bytes = (uint64_t)pages * STORE_PAGE_BYTES;
 	result = rc == SQLITE_OK ? copy_pages(d, to, progress, arg, cause) : -WC_ESTORAGE;
-	leave(d);
+	store_dump_leave(d);
 	if (result == 0) /* one file by itself, whoever opens it next */
 		(void)store_exec(to, "PRAGMA journal_mode=DELETE");
 	if (result == 0)
@@ -437,29 +416,8 @@ out:
 int store_copy_blobs(const char *path, const uint8_t *after, int limit, store_blob_fn fn, void *arg)
 {
 	sqlite3 *db = NULL;
-	sqlite3_stmt *stmt = NULL;
-	int count = 0, rc = store_connect(path, SQLITE_OPEN_READONLY, &db);
+	int count = store_connect(path, SQLITE_OPEN_READONLY, &db) == SQLITE_OK ? store_each_blob(db, after, limit, fn, arg) : -WC_ESTORAGE;
 
-	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(db, "SELECT sha, size FROM blob_refs WHERE sha > ?1 ORDER BY sha LIMIT ?2", -1, &stmt, NULL);
-	if (rc == SQLITE_OK) {
-		struct binder b = bind_to(stmt);
-
-		bind_blob(&b, after ? after : (const uint8_t *)"", after ? WC_SHA_BYTES : 0);
-		bind_int(&b, limit);
-		rc = b.rc;
-	}
-	while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		const uint8_t *sha = sqlite3_column_blob(stmt, 0);
-
-		rc = SQLITE_OK;
-		if (!sha || sqlite3_column_bytes(stmt, 0) != WC_SHA_BYTES)
-			continue;
-		count++;
-		if (fn(arg, sha, (uint64_t)sqlite3_column_int64(stmt, 1)))
-			break;
-	}
-	sqlite3_finalize(stmt);
 	sqlite3_close(db);
-	return rc == SQLITE_OK || rc == SQLITE_DONE ? count : -WC_ESTORAGE;
+	return count;
 }

@@ -29,15 +29,14 @@ int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t 
                     void *arg, bool *more)
 {
 	sqlite3_stmt *stmt = NULL;
-	sqlite3 *db;
-	int count = 0, scanned = 0, rc = store_dump_enter(d, &db);
+	int count = 0, scanned = 0, rc = store_dump_enter(d);
 
 	*more = false;
 	if (rc != SQLITE_OK)
 		return failed("dump_sent", rc);
 	rc = store_dump_skip_older(d, f->since_ms, after);
 	if (rc == SQLITE_OK)
-		rc = sqlite3_prepare_v2(db, "SELECT id, from_id, flags, kind, at FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2", -1,
+		rc = sqlite3_prepare_v2(d->db, "SELECT id, from_id, flags, kind, at FROM messages WHERE id > ?1 ORDER BY id LIMIT ?2", -1,
 		                        &stmt, NULL);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
@@ -73,14 +72,14 @@ int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t 
 int store_dump_authors(struct store_dump *d, struct str name, int limit, store_author_fn fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	sqlite3 *db;
-	int count = 0, rc = store_dump_enter(d, &db);
+	int count = 0, rc = store_dump_enter(d);
 
 	if (rc != SQLITE_OK)
 		return failed("dump_authors", rc);
 	rc = sqlite3_prepare_v2(
-		db, "SELECT from_id, from_name FROM messages WHERE from_name = ?1 COLLATE NOCASE AND from_id > 0 GROUP BY from_id LIMIT ?2",
-		-1, &stmt, NULL);
+		d->db,
+		"SELECT from_id, from_name FROM messages WHERE from_name = ?1 COLLATE NOCASE AND from_id > 0 GROUP BY from_id LIMIT ?2", -1,
+		&stmt, NULL);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 
@@ -112,12 +111,11 @@ static int first_row(sqlite3 *db, const char *sql, uint64_t id, sqlite3_stmt **s
 int store_dump_author(struct store_dump *d, uint64_t id, store_author_fn fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	sqlite3 *db;
-	int rc = store_dump_enter(d, &db);
+	int rc = store_dump_enter(d);
 
 	if (rc != SQLITE_OK)
 		return failed("dump_author", rc);
-	rc = first_row(db, "SELECT from_name FROM messages WHERE from_id = ?1 AND from_id > 0 ORDER BY id DESC LIMIT 1", id, &stmt);
+	rc = first_row(d->db, "SELECT from_name FROM messages WHERE from_id = ?1 AND from_id > 0 ORDER BY id DESC LIMIT 1", id, &stmt);
 	if (rc == SQLITE_ROW)
 		(void)fn(arg, id, store_column_str(stmt, 0));
 	sqlite3_finalize(stmt);
@@ -128,13 +126,12 @@ int store_dump_author(struct store_dump *d, uint64_t id, store_author_fn fn, voi
 int store_dump_has_dms(struct store_dump *d, uint64_t id)
 {
 	sqlite3_stmt *stmt = NULL;
-	sqlite3 *db;
-	int rc = store_dump_enter(d, &db);
+	int rc = store_dump_enter(d);
 
 	if (rc != SQLITE_OK)
 		return failed("dump_has_dms", rc);
 	rc = first_row(
-		db,
+		d->db,
 		"SELECT 1 WHERE EXISTS (SELECT 1 FROM messages INDEXED BY messages_dm_from WHERE to_id IS NOT NULL AND from_id = ?1)"
 		" OR EXISTS (SELECT 1 FROM messages INDEXED BY messages_dm_to WHERE to_id IS NOT NULL AND to_id = ?1 AND from_id > 0)",
 		id, &stmt);
@@ -163,13 +160,12 @@ int store_dump_addresses(struct store_dump *d, uint64_t after, int64_t since_ms,
                          void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	sqlite3 *db;
 	uint8_t last[16];
-	int count = 0, rc = store_dump_enter(d, &db);
+	int count = 0, rc = store_dump_enter(d);
 
 	if (rc != SQLITE_OK)
 		return failed("dump_addresses", rc);
-	rc = sqlite3_prepare_v2(db, addresses_sql(net), -1, &stmt, NULL);
+	rc = sqlite3_prepare_v2(d->db, addresses_sql(net), -1, &stmt, NULL);
 	if (rc == SQLITE_OK) {
 		struct binder b = bind_to(stmt);
 
@@ -202,13 +198,12 @@ int store_dump_addresses(struct store_dump *d, uint64_t after, int64_t since_ms,
 int store_dump_address(struct store_dump *d, uint64_t id, int64_t since_ms, store_address_fn fn, void *arg)
 {
 	sqlite3_stmt *stmt = NULL;
-	sqlite3 *db;
 	struct address a = { .at_ms = 0 };
-	int rc = store_dump_enter(d, &db);
+	int rc = store_dump_enter(d);
 
 	if (rc != SQLITE_OK)
 		return failed("dump_address", rc);
-	rc = first_row(db, "SELECT " ADDRESS_COLUMNS " FROM addresses WHERE user_id = ?1", id, &stmt);
+	rc = first_row(d->db, "SELECT " ADDRESS_COLUMNS " FROM addresses WHERE user_id = ?1", id, &stmt);
 	if (rc == SQLITE_ROW) {
 		store_row_address(stmt, &a);
 		if (a.at_ms >= since_ms)

@@ -120,21 +120,12 @@ static int sync_path(const char *path, int flags)
 	return rc;
 }
 
-static bool is_sound(sqlite3 *db)
-{
-	sqlite3_stmt *stmt = NULL;
-	bool is_good = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &stmt, NULL) == SQLITE_OK && sqlite3_step(stmt) == SQLITE_ROW &&
-	               str_eq(store_column_str(stmt, 0), STR("ok"));
-
-	sqlite3_finalize(stmt);
-	return is_good;
-}
-
 /* All pages as of now, its log included, into a file that is complete by itself. */
 static int copy_to(sqlite3 *from, const char *tmp, char **cause)
 {
 	sqlite3 *to = NULL;
 	sqlite3_backup *b = NULL;
+	char what[160];
 	int fd = open(tmp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600), rc;
 
 	if (fd < 0) {
@@ -157,7 +148,7 @@ static int copy_to(sqlite3 *from, const char *tmp, char **cause)
 	if (rc != SQLITE_OK)
 		wc_cause(cause, "cannot copy the database to %s before its schema changes: %s: nothing was changed", tmp,
 		         sqlite3_errstr(rc));
-	else if (!is_sound(to))
+	else if (store_quick_check(to, what, sizeof(what)) != SQLITE_OK)
 		rc = SQLITE_CORRUPT;
 	if (rc == SQLITE_CORRUPT)
 		wc_cause(cause,

@@ -13,7 +13,7 @@ int store_look_open(struct store_look **out, const char *path, bool is_ours, cha
 
 	*out = NULL;
 	k->path = path;
-	rc = is_ours ? store_connect_alone(path, &k->db) : store_connect_to_check(path, &k->db);
+	rc = is_ours ? store_connect_alone(path, &k->db) : store_connect_to_check(path, !store_has_log(path), &k->db);
 	if (rc == SQLITE_OK)
 		rc = store_get_int(k->db, "PRAGMA user_version", &k->version);
 	if (rc == SQLITE_OK)

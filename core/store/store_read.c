@@ -53,94 +53,6 @@ struct store_reader {
 	int64_t logged_ms;
 };
 
-/* --- Rows and parameters. */
-
-struct binder bind_to(sqlite3_stmt *stmt)
-{
-	return (struct binder){ .stmt = stmt, .next = 1, .rc = SQLITE_OK };
-}
-
-static void bound(struct binder *b, int rc)
-{
-	b->next++;
-	if (rc != SQLITE_OK)
-		b->rc = rc;
-}
-
-void bind_int(struct binder *b, int64_t v)
-{
-	bound(b, sqlite3_bind_int64(b->stmt, b->next, v));
-}
-
-void bind_real(struct binder *b, double v)
-{
-	bound(b, sqlite3_bind_double(b->stmt, b->next, v));
-}
-
-void bind_str(struct binder *b, struct str s)
-{
-	bound(b, sqlite3_bind_text64(b->stmt, b->next, s.p ? s.p : "", s.len, SQLITE_STATIC, SQLITE_UTF8));
-}
-
-void bind_str_or_null(struct binder *b, struct str s)
-{
-	if (s.len == 0)
-		bind_null(b);
-	else
-		bind_str(b, s);
-}
-
-void bind_blob(struct binder *b, const void *data, size_t n)
-{
-	bound(b, sqlite3_bind_blob64(b->stmt, b->next, data, n, SQLITE_STATIC));
-}
-
-void bind_null(struct binder *b)
-{
-	bound(b, sqlite3_bind_null(b->stmt, b->next));
-}
-
-struct str store_column_str(sqlite3_stmt *stmt, int column)
-{
-	const char *p = (const char *)sqlite3_column_text(stmt, column);
-
-	return p ? (struct str){ p, (size_t)sqlite3_column_bytes(stmt, column) } : (struct str){ "", 0 };
-}
-
-/* A file edited by hand may hold a blob of another length: it reads as zeros. */
-static void column_bytes(sqlite3_stmt *stmt, int column, void *out, size_t n)
-{
-	const void *p = sqlite3_column_blob(stmt, column);
-
-	if (p && (size_t)sqlite3_column_bytes(stmt, column) == n)
-		memcpy(out, p, n);
-}
-
-void store_row_msg(sqlite3_stmt *stmt, struct msg *m)
-{
-	memset(m, 0, sizeof(*m));
-	m->id = (uint64_t)sqlite3_column_int64(stmt, 0);
-	m->at_ms = sqlite3_column_int64(stmt, 1);
-	m->kind = (enum msg_kind)sqlite3_column_int(stmt, 2);
-	m->flags = (uint32_t)sqlite3_column_int64(stmt, 3);
-	m->from_id = (uint64_t)sqlite3_column_int64(stmt, 4);
-	m->from_name = store_column_str(stmt, 5);
-	m->is_dm = sqlite3_column_type(stmt, 6) != SQLITE_NULL;
-	m->to_id = (uint64_t)sqlite3_column_int64(stmt, 6);
-	m->to_name = store_column_str(stmt, 7);
-	m->cid = store_column_str(stmt, 8);
-	m->text = store_column_str(stmt, 9);
-	m->filename = store_column_str(stmt, 10);
-	m->mime = store_column_str(stmt, 11);
-	m->waveform = store_column_str(stmt, 12);
-	m->size = (uint64_t)sqlite3_column_int64(stmt, 13);
-	m->duration = sqlite3_column_double(stmt, 14);
-	m->width = (uint32_t)sqlite3_column_int64(stmt, 15);
-	m->height = (uint32_t)sqlite3_column_int64(stmt, 16);
-	column_bytes(stmt, 17, m->sha, sizeof(m->sha));
-	column_bytes(stmt, 18, m->secret, sizeof(m->secret));
-}
-
 /* --- The reader. */
 
 static int failed(struct store_reader *r, const char *step, int rc)
@@ -453,7 +365,7 @@ int store_read_released(struct store_reader *r, uint64_t after, int limit, uint6
 	for (rc = b.rc; rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW; rc = SQLITE_OK) {
 		ids[count] = (uint64_t)sqlite3_column_int64(stmt, 0);
 		memset(sha[count], 0, WC_SHA_BYTES);
-		column_bytes(stmt, 1, sha[count++], WC_SHA_BYTES);
+		(void)store_column_bytes(stmt, 1, sha[count++], WC_SHA_BYTES);
 	}
 	read_end(r);
 	return rc == SQLITE_DONE ? count : failed(r, "read_released", rc);

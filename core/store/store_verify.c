@@ -38,13 +38,10 @@ int store_verify_live(struct store *s, struct store_verify **out)
 int store_verify_rest(const char *dir, struct store_verify **out, char **cause)
 {
 	struct store_verify *v = xcalloc(1, sizeof(*v));
-	char *path = NULL;
+	char *path = store_path(dir);
 	int rc;
 
 	*out = NULL;
-	/* A name that starts with "file:" would be taken for a URI. */
-	if (asprintf(&path, "%s%s/%s", dir[0] == '/' ? "" : "./", dir, STORE_FILE) < 0)
-		abort();
 	rc = store_connect_at_rest(path, &v->db, cause);
 	if (rc)
 		store_verify_close(v);
@@ -57,12 +54,10 @@ int store_verify_rest(const char *dir, struct store_verify **out, char **cause)
 int store_verify_in_use(const char *dir, struct store_verify **out)
 {
 	struct store_verify *v = xcalloc(1, sizeof(*v));
-	char *path = NULL;
+	char *path = store_path(dir);
 	int rc;
 
 	*out = NULL;
-	if (asprintf(&path, "%s%s/%s", dir[0] == '/' ? "" : "./", dir, STORE_FILE) < 0)
-		abort();
 	rc = store_connect(path, SQLITE_OPEN_READONLY, &v->db);
 	free(path);
 	if (rc != SQLITE_OK) {
@@ -144,31 +139,9 @@ int store_verify_database(struct store_verify *v, bool (*is_wanted)(void *arg), 
 
 /* --- Which files belong to it? */
 
-int store_verify_blobs(struct store_verify *v, const uint8_t *after, int limit, store_verify_blob_fn fn, void *arg)
+int store_verify_blobs(struct store_verify *v, const uint8_t *after, int limit, store_blob_fn fn, void *arg)
 {
-	sqlite3_stmt *stmt = NULL;
-	int count = 0,
-	    rc = sqlite3_prepare_v2(v->db, "SELECT sha, size FROM blob_refs WHERE sha > ?1 ORDER BY sha LIMIT ?2", -1, &stmt, NULL);
-
-	if (rc == SQLITE_OK) {
-		struct binder b = bind_to(stmt);
-
-		bind_blob(&b, after ? after : (const uint8_t *)"", after ? WC_SHA_BYTES : 0);
-		bind_int(&b, limit);
-		rc = b.rc;
-	}
-	while (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW) {
-		const uint8_t *sha = sqlite3_column_blob(stmt, 0);
-
-		rc = SQLITE_OK;
-		if (!sha || sqlite3_column_bytes(stmt, 0) != WC_SHA_BYTES)
-			continue;
-		count++;
-		if (fn(arg, sha, (uint64_t)sqlite3_column_int64(stmt, 1)))
-			break;
-	}
-	sqlite3_finalize(stmt);
-	return rc == SQLITE_OK || rc == SQLITE_DONE ? count : -WC_ESTORAGE;
+	return store_each_blob(v->db, after, limit, fn, arg);
 }
 
 static int look_up(struct store_verify *v, const char *sql, const uint8_t sha[WC_SHA_BYTES])

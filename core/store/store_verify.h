@@ -29,8 +29,7 @@ typedef void (*store_fault_fn)(void *arg, struct str fault);
 int store_verify_database(struct store_verify *v, bool (*is_wanted)(void *arg), store_fault_fn fn, void *arg) WC_MUSTCHECK;
 
 /* Files that a message stands for, by hash, above `after` (NULL: from the first), at most limit; fn non-zero ends it. Returns how many. */
-typedef int (*store_verify_blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
-int store_verify_blobs(struct store_verify *v, const uint8_t *after, int limit, store_verify_blob_fn fn, void *arg) WC_MUSTCHECK;
+int store_verify_blobs(struct store_verify *v, const uint8_t *after, int limit, store_blob_fn fn, void *arg) WC_MUSTCHECK;
 /* 1: a message stands for it; 0: none does. */
 int store_verify_has_blob(struct store_verify *v, const uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
 /* 1: one does, or did until it was deleted, and the bytes are still to be unlinked; 0: nothing explains it. */
