@@ -97,7 +97,7 @@ test: ## install what is missing, then all tests: docs, unit, net, browser
 
 # Those asked for together run one after another, cheapest first.
 after = $(filter $(1),$(MAKECMDGOALS))
-docs: ## the man pages against the tables of the sources
+docs: $(BIN)/wavechatd ## the man pages against the tables of the sources
 	$(Q)tools/check-docs.sh
 
 unit: $(UNIT) $(REPLAY) $(BIN)/wavechatd | $(call after,docs) ## C unit tests, and the fuzz targets over their committed corpora

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Do the man pages say what the program does, no less and no more? Compares the tables of the sources with the pages: options with
 # their ranges, defaults and variables, error codes, close codes, metrics, the types of frames and their members, routes, events of the
-# log. One line a fault; ends with "N passed, N failed". Reads only; needs no build. CHECK_DOCS_ROOT: another tree (for trying this script).
+# log. One line a fault; ends with "N passed, N failed". Reads only. WAVECHATD: the program, whose table of options is asked for. CHECK_DOCS_ROOT: another tree (for trying this script).
 # shellcheck disable=SC2086,SC2016 # lists of words are meant to split; sh -c gets its own $1
 set -u
 export LC_ALL=C
@@ -58,52 +58,7 @@ item() {
 }
 
 # --- Options. One row a line: name|variable|kind|low|high|default|choices|live; no row for what --help does not show.
-option_rows=$(cat core/*/*.h core/server/options.c | awk '
-	function unquote(s) { gsub(/^[ \t]*"|"[ \t]*$/, "", s); return s }
-	# Takes the next positional member off s into `member`; "" for NULL. False at the first designated one.
-	function take() {
-		sub(/^[ \t]+/, "", s)
-		if (s ~ /^\./) return 0
-		member = ""
-		while (match(s, /^[ \t]*("([^"\\]|\\.)*"|[A-Za-z_0-9]+)/)) {
-			piece = substr(s, RSTART, RLENGTH); s = substr(s, RLENGTH + 1)
-			if (piece !~ /NULL/) member = member unquote(piece)
-		}
-		sub(/^[ \t]*,/, "", s)
-		return 1
-	}
-	function value(key) {
-		if (!match(row, "\\." key " = [A-Za-z_0-9-]+")) return ""
-		return substr(row, RSTART + length(key) + 4, RLENGTH - length(key) - 4)
-	}
-	/^enum [a-z_]+ \{.*\};/{
-		list = $0; sub(/.*\{ */, "", list); sub(/ *\};.*/, "", list)
-		n = split(list, names, / *, */)
-		for (i = 1; i <= n; i++) number[names[i]] = i - 1
-	}
-	/option_table\[\] = \{/{ in_table = 1; next }
-	in_table && /^\};/{ exit }
-	in_table && !/^#/{ row = row " " $0 }
-	in_table && /\},[ \t]*$/{
-		s = row; sub(/^[ \t]*\{/, "", s)
-		take(); take(); name = member; take(); env = member; take()
-		has_help = take() && member != ""
-		has_unset = take()
-		choices = ""
-		if (match(row, /\.choices = \{[^}]*\}/)) {
-			choices = substr(row, RSTART + 12, RLENGTH - 13)
-			gsub(/[",]/, " ", choices); gsub(/ +/, " ", choices); gsub(/^ | $/, "", choices)
-		}
-		# A kind may stand among the positional ones.
-		match(row, /KIND_[A-Z]+/); kind = substr(row, RSTART + 5, RLENGTH - 5)
-		low = value("low"); high = value("high"); fallback = value("fallback")
-		if (fallback in number) fallback = number[fallback]
-		if (choices != "") { split(choices, word, " "); fallback = word[fallback + 1] }
-		if (has_help)
-			print name "|" env "|" kind "|" (low == "" ? 0 : low) "|" high "|" \
-				(has_unset && member != "" && kind != "INT" ? "" : fallback == "" ? 0 : fallback) "|" choices "|" (row ~ /[ ,]LIVE[ ,}]/ ? "live" : "")
-		row = ""
-	}')
+option_rows=$("${WAVECHATD:-build/wavechatd}" --help-table) || exit 1
 options=$(printf '%s\n' "$option_rows" | cut -d'|' -f1 | words)
 documented=$(section $daemon OPTIONS | sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p' | words)
 compare option core/server/options.c "$options" "$daemon OPTIONS" "$documented"
@@ -121,7 +76,7 @@ while IFS='|' read -r name env kind low high fallback choices _; do
 	case $kind in
 	INT)
 		range="$low to $high"
-		[ "$high" != INT_MAX ] || range="$low or more"
+		[ "$high" != 2147483647 ] || range="$low or more"
 		# -1 stands for "not given": what holds then is no number, and --help says it in words
 		said="The range is $range; the default is"
 		[ "$fallback" = -1 ] || said="$said $fallback"

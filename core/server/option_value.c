@@ -276,7 +276,6 @@ void option_copy(struct options *to, const struct options *from, const struct op
 	} else {
 		memcpy(field, source, sizeof(int));
 	}
-	to->origin[row - option_table] = from->origin[row - option_table];
 }
 
 static void put_item(struct buf *out, const char *item, bool *is_first)

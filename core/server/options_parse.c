@@ -32,7 +32,8 @@ static enum options_result refuse_unknown(const char *arg, char **cause)
 	char quoted[512];
 
 	for (size_t i = 0; i < option_count && arg[0] == '-' && len > 0; i++) {
-		size_t distance = edit_distance(name, len, option_table[i].name);
+		size_t distance = str_distance((struct str){ name, len },
+		                               (struct str){ option_table[i].name, strlen(option_table[i].name) });
 
 		if (option_table[i].help && strncmp(name, option_table[i].name, len) == 0)
 			distance = 0;
@@ -51,6 +52,11 @@ static enum options_result refuse_unknown(const char *arg, char **cause)
 	return OPTIONS_EXIT_USAGE;
 }
 
+static size_t distance_of(const char *a, const char *b)
+{
+	return str_distance((struct str){ a, strlen(a) }, (struct str){ b, strlen(b) });
+}
+
 /* The variable that name is likely to be meant for; NULL: none is near. WAVECHAT_PORT is near PORT, which is older than the rule. */
 static const char *nearest_variable(const char *name)
 {
@@ -67,10 +73,10 @@ static const char *nearest_variable(const char *name)
 		snprintf(ruled, sizeof(ruled), "WAVECHAT_%s", row->name);
 		for (char *p = ruled; *p; p++)
 			*p = *p == '-' ? '_' : *p >= 'a' && *p <= 'z' ? (char)(*p & ~0x20) : *p;
-		distance = WC_MIN(edit_distance(name, strlen(name), row->env), edit_distance(name, strlen(name), ruled));
+		distance = WC_MIN(distance_of(name, row->env), distance_of(name, ruled));
 		/* A name that lacks its prefix, or is written as the option is. */
-		distance = WC_MIN(distance, edit_distance(name, strlen(name), row->name));
-		distance = WC_MIN(distance, edit_distance(name, strlen(name), ruled + strlen("WAVECHAT_")));
+		distance = WC_MIN(distance, distance_of(name, row->name));
+		distance = WC_MIN(distance, distance_of(name, ruled + strlen("WAVECHAT_")));
 		if (distance < best && distance < strlen(name)) {
 			best = distance;
 			nearest = row->env;
@@ -149,11 +155,28 @@ static void print_help_all(void)
 
 void options_print_table(void)
 {
-	for (size_t i = 0; i < option_count; i++)
-		if (option_table[i].help)
-			printf("--%s%s%s%s%s\n", option_table[i].name, option_table[i].value ? " " : "",
-			       option_table[i].value ? option_table[i].value : "", option_table[i].env ? " " : "",
-			       option_table[i].env ? option_table[i].env : "");
+	static const char *const kinds[] = {
+		[KIND_INT] = "INT",       [KIND_CHOICE] = "CHOICE",     [KIND_DIR] = "DIR",           [KIND_FILE] = "FILE",
+		[KIND_CONFIG] = "CONFIG", [KIND_PATH] = "PATH",         [KIND_ENDPOINT] = "ENDPOINT", [KIND_ADDRESSES] = "ADDRESSES",
+		[KIND_NETS] = "NETS",     [KIND_ORIGINS] = "ORIGINS",   [KIND_FLAG] = "FLAG",         [KIND_VERSION] = "VERSION",
+		[KIND_HELP] = "HELP",     [KIND_LICENSES] = "LICENSES", [KIND_TABLE] = "TABLE",
+	};
+
+	for (const struct option_row *row = option_table; row < option_table + option_count; row++) {
+		char fallback[128] = "";
+
+		if (!row->help)
+			continue;
+		/* Words for people are no value, but for a number they stand beside one. */
+		if (row->kind == KIND_INT)
+			snprintf(fallback, sizeof(fallback), "%d", row->fallback);
+		else if (!row->unset)
+			describe_default(row, fallback, sizeof(fallback));
+		printf("%s|%s|%s|%d|%d|%s|", row->name, row->env ? row->env : "", kinds[row->kind], row->low, row->high, fallback);
+		for (int i = 0; row->kind == KIND_CHOICE && row->choices[i]; i++)
+			printf("%s%s", i ? " " : "", row->choices[i]);
+		printf("|%s\n", row->is_live ? "live" : "");
+	}
 }
 
 /* --- The command line */

@@ -23,6 +23,13 @@ static bool may_change(const struct option_row *row, const struct options *now, 
 	return row->is_live;
 }
 
+/* The value, and where it came from. */
+static void copy_row(struct options *to, const struct options *from, size_t i)
+{
+	option_copy(to, from, &option_table[i]);
+	to->origin[i] = from->origin[i];
+}
+
 static struct options *copy_of(const struct options *from)
 {
 	struct options *o = xcalloc(1, sizeof(*o));
@@ -32,7 +39,7 @@ static struct options *copy_of(const struct options *from)
 	o->argv = from->argv;
 	for (size_t i = 0; i < option_count; i++)
 		if (option_is_setting(&option_table[i]))
-			option_copy(o, from, &option_table[i]);
+			copy_row(o, from, i);
 	return o;
 }
 
@@ -55,7 +62,7 @@ int options_reread(const struct options *now, struct options **wanted, struct op
 		const struct option_row *row = &option_table[i];
 
 		if (option_is_setting(row) && !may_change(row, now, *wanted))
-			option_copy(*in_force, now, row);
+			copy_row(*in_force, now, i);
 	}
 	return 0;
 }

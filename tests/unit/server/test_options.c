@@ -175,19 +175,20 @@ static void test_every_variable(void **state)
 	assert_int_equal(parse(&o, "", "--help-table"), OPTIONS_EXIT_OK);
 	snprintf(rows, sizeof(rows), "%s", printed_out);
 	for (char *row = strtok_r(rows, "\n", &save); row; row = strtok_r(NULL, "\n", &save), count++) {
-		char *env = strrchr(row, ' '), name[64];
+		char *rest = row, name[64];
 
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(row + 2, " "), row + 2);
+		snprintf(name, sizeof(name), "%s", strsep(&rest, "|"));
+		const char *env = strsep(&rest, "|");
 		if (strcmp(name, "check") == 0 || strcmp(name, "version") == 0 || strcmp(name, "licenses") == 0 ||
 		    strcmp(name, "help") == 0)
 			continue;
 		for (char *p = name; *p; p++)
 			*p = *p == '-' ? '_' : (char)(*p & ~0x20);
-		assert_non_null(env);
-		if (strncmp(env + 1, "WAVECHAT_", 9) == 0)
-			assert_string_equal(env + 10, name);
+		assert_true(*env);
+		if (strncmp(env, "WAVECHAT_", 9) == 0)
+			assert_string_equal(env + 9, name);
 		else
-			assert_string_equal(env + 1, name); /* older than the rule: PORT, LISTEN, MAX_FILE_MB, HISTORY_LIMIT */
+			assert_string_equal(env, name); /* older than the rule: PORT, LISTEN, MAX_FILE_MB, HISTORY_LIMIT */
 	}
 	assert_true(count > 40);
 
@@ -618,13 +619,15 @@ static void test_help(void **state)
 
 	int count = 0;
 	for (char *row = strtok_r(rows, "\n", &save); row; row = strtok_r(NULL, "\n", &save), count++) {
-		char *env = strrchr(row, ' '), needle[64];
+		char *rest = row, needle[64];
+		const char *name = strsep(&rest, "|"), *env = strsep(&rest, "|");
 
-		snprintf(needle, sizeof(needle), "  %.*s ", (int)strcspn(row, " "), row);
+		snprintf(needle, sizeof(needle), "  --%s ", name);
 		if (!strstr(printed_out, needle))
-			fail_msg("--help all lacks %s", row);
-		if (env && strcspn(row, " ") != (size_t)(env - row) && !strstr(printed_out, env + 1))
-			fail_msg("--help all lacks the variable of %s", row);
+			fail_msg("--help all lacks %s", name);
+		snprintf(needle, sizeof(needle), "$%s]", env);
+		if (*env && !strstr(printed_out, needle))
+			fail_msg("--help all lacks the variable of %s", name);
 	}
 	assert_true(count >= 14);
 	for (char *line = strtok_r(printed_out, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
