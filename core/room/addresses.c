@@ -1,8 +1,8 @@
-/* addresses.c — where people were last connected from, and the log's lines of those who come and go.
+/* addresses.c — the addresses that people last connected from, and the log's lines about joins and leaves.
  *
- * Owns the queue of what is still to be stored: a join or a leave adds to it, and the chores write it a slice a turn, in transactions of their own, so
- * that a storm of joins costs nobody a wait. A crash loses the last seconds of it. Keeps what --keep-addresses says, and forgets the rest. What
- * is here reaches no client: only the admin's socket. Thread: room (main while it loads, and at the end). */
+ * Owns the queue of addresses to be stored. A join or a leave adds to it; the chores write it in slices, each in its own transaction, so a storm
+ * of joins delays nobody. A crash loses the last seconds. Addresses older than --keep-addresses are forgotten.
+ * Only the admin's socket shows them, never a client. Thread: room (main while it loads, and at the end). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,13 +13,13 @@
 #include "wire/name.h"
 
 #define SLICE 200         /* people stored, or removed, in one transaction */
-#define QUEUE_MAX 50000   /* beyond, what comes is not noted */
+#define QUEUE_MAX 50000   /* beyond, further people are not noted */
 #define PEOPLE_MAX 200000 /* kept; beyond, those seen longest ago are forgotten. Some 40 MB */
 #define RETRY_MS 10000    /* when the store refused */
-#define REFRESH_MS DAY_MS /* of somebody who stays connected */
+#define REFRESH_MS DAY_MS /* the address of a lasting connection is stored again after this */
 #define DAY_MS (24 * 3600 * 1000LL)
 
-#define LINES_BURST 200 /* joins and leaves in the log at once; then so many a second, and the others as a number */
+#define LINES_BURST 200 /* lines about joins and leaves at once; then LINES_A_SECOND, and the rest as a number */
 #define LINES_A_SECOND 20
 
 bool conn_address(const struct conn *c, uint8_t addr[16])
@@ -43,7 +43,7 @@ void remembered_fini(struct remembered *m)
 
 /* --- Noting */
 
-/* Somebody who is here is found by the id until it is stored: a crowd that comes costs eight bytes each. */
+/* People who are here need only their id in the queue: a crowd costs eight bytes each. */
 static void enqueue_id(struct addresses *a, uint64_t id)
 {
 	if (a->here_count >= QUEUE_MAX)
@@ -55,7 +55,7 @@ static void enqueue_id(struct addresses *a, uint64_t id)
 	a->here[a->here_count++] = id;
 }
 
-/* Somebody who goes may be forgotten before it is stored, so the entry has the names. */
+/* The room may forget people who left before their address is stored, so the entry has their names. */
 static void enqueue(struct room *r, const struct user *u)
 {
 	struct addresses *a = &r->addresses;
@@ -200,7 +200,7 @@ size_t addresses_flush(struct room *r)
 	}
 	for (; here < a->here_count && n < SLICE; here++) {
 		const struct user *u = user_get(&r->users, a->here[here]);
-		if (u && u->addr_at_ms) /* one who went meanwhile has an entry with names */
+		if (u && u->addr_at_ms) /* else they left meanwhile, and have an entry with names */
 			v[n++] = address_with(u->id, str_of(u->name), str_of(u->key), !u->is_identity, u->addr, u->addr_at_ms);
 	}
 	if (n && store_slice(r, v, n) < 0) {
@@ -212,7 +212,7 @@ size_t addresses_flush(struct room *r)
 	return a->count + a->here_count;
 }
 
-/* What is over, a slice; with --keep-addresses 0 it all is. Returns how many were removed, below 0: failed. */
+/* Removes a slice of the addresses that are too old; with --keep-addresses 0, of all. Returns their number; below 0: failed. */
 static int expire(struct room *r, int limit)
 {
 	const bool keeps = r->settings.keep_addresses > 0;
@@ -239,7 +239,7 @@ static void forget_all(struct room *r)
 		u->addr_at_ms = 0;
 }
 
-/* People who stay connected are not to be forgotten meanwhile. */
+/* The addresses of people who stay connected must not expire. */
 static void refresh(struct room *r)
 {
 	for (struct user *u = r->users.newest; u; u = u->older)
@@ -310,7 +310,7 @@ static int add_found(void *arg, const struct address *a)
 	return 0;
 }
 
-/* What is not stored yet is newer than what is. */
+/* The queue first: it is newer than the store. */
 static void find_queued(struct finding *f, uint64_t id, const char *key)
 {
 	const struct addresses *a = &f->room->addresses;

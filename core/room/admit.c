@@ -1,9 +1,9 @@
-/* admit.c — the join password as the room asks for it, and how guesses are slowed.
+/* admit.c — the join password: who needs it, what is told, and how guessing is slowed.
  *
- * A token is let in without the password if it was let in with it before, or was made since; a change of the password ends that for all. So
- * each token has the time of its admission, and the room the time since which the password is what it is.
- * Wrong guesses are counted by address: an attacker locks out nobody but the own address. When there are very many in all, as from a botnet,
- * each address has only two, and another one every half a minute. Thread: room (main while it loads). */
+ * A token needs no password if it was made, or let in by the password, since the password last changed. So each token has the time of its
+ * admission, and the room the time of the last change.
+ * Wrong guesses are counted by address, so an attacker locks out only the own address. During a storm of guesses from many addresses, as from a
+ * botnet, each address has only two guesses, and one more every half minute. Thread: room (main while it loads). */
 #include <string.h>
 
 #include "base/logmsg.h"
@@ -81,7 +81,7 @@ int admit_password(struct room *r, const struct password *p)
 		return 0;
 	d->mark = p->mark;
 	d->since_ms = newest_admission(r) + 1;
-	/* Who is here stays, but lets nobody else in by a link. */
+	/* People who are here stay, but cannot let another device in by a link. */
 	memset(r->codes, 0, sizeof(r->codes));
 	for (enum dialect k = DIALECT_1; k < DIALECTS; k++)
 		for (uint32_t i = 0; i < r->users.session_count[k]; i++)

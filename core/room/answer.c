@@ -1,4 +1,4 @@
-/* answer.c — what the room says to one connection without a request's own answer: errors, closes, and the last word that lets its memory go.
+/* answer.c — refusals and closes: what one connection is told instead of what it asked for, and the release of its memory.
  *
  * Below every unit that decides; owns no state. Thread: room. */
 #include <stdio.h>

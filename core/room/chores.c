@@ -1,7 +1,7 @@
-/* chores.c — what keeps the store from growing or ageing: retention, names whose hold is over, last-seen times, checkpoints, the collector.
+/* chores.c — the upkeep of the store: retention, names whose hold is over, last-seen times, checkpoints, the collector's turns.
  *
- * The room does its part in small slices, each a transaction of its own between batches; all that may wait for a disk beyond a commit is a
- * helper's job. */
+ * The room does its part in small slices, each a transaction of its own between batches. Work that may wait for a disk beyond a commit goes to a
+ * helper. Thread: room. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 #define VACUUM_PAGES 64
 #define DAY_MS (24 * 3600 * 1000LL)
 
-#define TRIM_CONNECTS 1000 /* connections come since the heap was last trimmed: a storm leaves holes */
+#define TRIM_CONNECTS 1000 /* connections since the last trim of the heap: a storm leaves holes in it */
 
 struct chore {
 	struct room *room;
@@ -52,7 +52,7 @@ static void run_chore(void *arg, struct store_reader *r)
 	inbox_push_one(c->room->o.inbox, e);
 }
 
-/* What a slice of retention touched: shown only once it is committed. */
+/* The messages that a slice of retention touched: shown only after the commit. */
 struct slice {
 	uint64_t expired_through;
 	struct {
@@ -89,7 +89,7 @@ static void show_slice(struct room *r, const struct slice *s)
 		tail_set_flags(r->tail, s->gone[i].id, s->gone[i].flags);
 }
 
-/* What retention freed is given back a little at a time, until nothing is left. */
+/* Gives free pages back a few at a time, until none is left. */
 static void vacuum(struct room *r)
 {
 	if (!r->has_free_pages)
@@ -133,7 +133,7 @@ static void retain(struct room *r)
 	if (n >= 0 && r->o.is_in_memory)
 		n = store_trim(r->o.store, WC_MAX(MEMORY_MESSAGES, o->history_limit), MEMORY_SLICE);
 	touched += WC_MAX(n, 0);
-	/* Earlier than it must: what is said in the meantime has to have room. */
+	/* Earlier than it must: messages that come in the meantime need room. */
 	if (n >= 0 && r->o.is_in_memory && r->o.messages_bytes != SIZE_MAX)
 		n = store_trim_bytes(r->o.store, r->o.messages_bytes / 4 * 3, MEMORY_SLICE);
 	r->stored_bytes = 0;
@@ -199,7 +199,7 @@ static void note_seen(struct room *r, bool is_last)
 	free(expired);
 }
 
-/* What a row takes beside its text. */
+/* The memory of a row beside its text. */
 #define ROW_BYTES 512
 
 void chores_stored(struct room *r, size_t bytes)
@@ -223,7 +223,7 @@ void chores_tick(struct room *r)
 	r->chores_next_ms = r->mono_now_ms + TURN_MS;
 	r->now_ms = WC_MAX(real_ms(), r->now_ms);
 	retain(r);
-	/* What is set aside for bans and deletions is not for addresses and times. */
+	/* The reserve is for bans and deletions, not for addresses and times. */
 	const bool is_full = space_is_full(r->o.space);
 	const bool has_more = !is_full && addresses_tick(r);
 	if (has_more)

@@ -1,7 +1,7 @@
-/* collector.c — the collector's turn: what the database says of files, put to blob_collect.c, and what came of it for the room.
+/* collector.c — the collector's turn: asks the database about files for files/collect.c, and notes for the room which are done.
  *
- * Owns nothing between turns but what struct room keeps for it. Writes no row: the room forgets what was released once the bytes are gone.
- * Thread: a helper's, one turn at a time. */
+ * Its state lies in struct room. Writes no row: the room forgets a released file once its bytes are gone.
+ * Thread: helper, one turn at a time. */
 #include "room/collector.h"
 
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #define STEP_BACK_MS (5 * 60 * 1000) /* that much a clock may be set back between a first visit and an upload */
 #define SWEEP_MIN_MS (60 * 1000)
 #define SWEEP_MAX_MS (10 * 60 * 1000)
-#define SWEEP_SHARE 100 /* a sweep takes at most one part of so many of the time */
+#define SWEEP_SHARE 100 /* a sweep runs at most one hundredth of the time */
 
 struct asker {
 	const struct room *room;

@@ -1,4 +1,4 @@
-/* collector.h — the collector's turn (see collector.c). */
+/* collector.h — the removal of files that no message refers to any more, one turn at a time. */
 #ifndef WC_COLLECT_H
 #define WC_COLLECT_H
 
@@ -7,7 +7,7 @@
 
 struct room;
 
-/* What the collector knows from turn to turn. Its turns come one at a time. */
+/* The collector's memory between turns. */
 struct collect_state {
 	bool was_swept, was_replaced;
 	bool has_more;           /* released blobs are left, or wait */
@@ -22,9 +22,9 @@ struct collect_turn {
 	size_t forget_count;
 };
 
-/* Unlinks what was released, and now and then sweeps. Thread: helper. */
+/* Unlinks released files; every few minutes also sweeps the folder. Thread: helper. */
 void collect_run(const struct room *room, struct store_reader *r, struct collect_turn *t);
-/* After it: forgets what is done. Frees t->forget. Thread: room. */
+/* After collect_run: removes the rows of files that are gone. Frees t->forget. Thread: room. */
 void collect_forget(struct room *room, struct collect_turn *t);
 /* Once the room and the helpers have ended: what messages were under way is settled, so that a clean stop leaves nothing open. Either may be
  * NULL. Thread: main. */

@@ -1,6 +1,8 @@
-/* impl.h — what the room's files share: room.c (thread, batches), answer.c (errors, closes), join.c (arriving and leaving), message.c (messages), presence.c (who
- * is here), pages.c (history by helpers), limit.c (how fast people may send), admit.c (the join password), room/lockdown.c, sanction.c and moderate*.c (the
- * admin's side), addresses.c (where people came from), chores.c (retention). Nobody else includes it. Thread: room, if nothing else is said. */
+/* impl.h — the state of the room and the functions that its files share. Nobody else includes it.
+ *
+ * room.c: thread, batches. answer.c: refusals, closes. join.c: arriving, leaving. message.c: messages. presence.c: who is here. pages.c: history
+ * by helpers. limit.c: how fast people may send. admit.c: the join password. lockdown.c. sanction.c and moderate*.c: the admin's side.
+ * addresses.c: where people came from. chores.c, collector.c: upkeep. Thread: room, unless said otherwise. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
 
@@ -43,7 +45,7 @@ struct action {
 	bool is_stored;
 	bool is_repeat;                   /* the cid was there: msg is the first one, strings in `copy` */
 	char *copy;                       /* of msg's strings, or of words */
-	struct user *user;                /* EV_JOIN: who it is */
+	struct user *user;                /* EV_JOIN: the person */
 	bool is_new;                      /* made by this batch */
 	struct link_code *code, code_was; /* the code that it used up; NULL: none */
 	bool reserved_ids;                /* wrote the counter of people's ids */
@@ -110,7 +112,7 @@ struct admission { /* admit.c */
 	int64_t all_full_us;    /* the bucket of all addresses */
 };
 
-/* Somebody who left: what was noted at the time. Strings are its own. */
+/* Somebody who left, as noted then. Owns its strings. */
 struct remembered {
 	uint64_t id;
 	char *name, *key;
@@ -120,9 +122,9 @@ struct remembered {
 };
 
 struct addresses {                /* addresses.c */
-	struct remembered *queue; /* people who went, still to be stored, oldest first */
+	struct remembered *queue; /* people who left, still to be stored, oldest first */
 	size_t count, room;
-	uint64_t *here; /* the ids of people who came, likewise */
+	uint64_t *here; /* ids of people who came, still to be stored */
 	size_t here_count, here_room;
 	int64_t kept;                    /* rows of the store */
 	int64_t next_ms, expire_next_ms; /* monotonic: when the store is asked again; when old ones are looked for */
@@ -174,8 +176,8 @@ struct room {
 /* room.c: the thread's work, for tests that give the room no thread. open: loads, and starts nothing. Thread: main, then room. */
 int room_open(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
 void room_turn(struct room *r,
-               struct event *batch); /* works off what the inbox had, oldest first, or NULL; then what is due; and publishes it */
-void room_close(struct room *r);     /* writes what is to be written at the end, frees. Thread: main, after the room's */
+               struct event *batch); /* works off a batch of the inbox (oldest first; NULL: none) and what is due, and publishes it */
+void room_close(struct room *r);     /* writes last-seen times and addresses, frees all. Thread: main, once the room's has ended */
 
 /* answer.c: refusals, and what one connection is told; below all that decides. */
 /* The action gets this error instead of what it wants, with the words that always are said. It is told with its batch. */
@@ -217,7 +219,7 @@ void message_prepare(struct room *r, struct action *a);
 void message_apply(struct room *r, struct action *a);
 void typing_apply(struct room *r, struct action *a);
 
-/* limit.c: what people may send, and how fast. */
+/* limit.c: how fast people may send. */
 void limits_set(struct room *r, const struct room_settings *was); /* as the settings say now; was NULL: at the start */
 void limits_fini(struct room *r);
 /* Before the store is asked. False: refused, the action says why; with is_over and a cid it may still prove to be a repeat. */
@@ -271,11 +273,11 @@ int lockdown_timeout_ms(const struct room *r);        /* until then */
 
 /* addresses.c: where people were last connected from. */
 bool conn_address(const struct conn *c, uint8_t addr[16]);  /* false: none, as of a unix socket */
-void address_came(struct room *r, const struct session *s); /* a session, new in its user's list */
-void address_went(struct room *r, const struct session *s); /* the same, out of it */
+void address_came(struct room *r, const struct session *s); /* after session_new */
+void address_went(struct room *r, const struct session *s); /* after session_unlink */
 /* Of somebody known, if it is kept and not too old. */
 bool address_of_user(const struct room *r, const struct user *u, uint8_t addr[16], int64_t *at_ms);
-/* People who left and whom the room does not know any more: by id, name, id:7 or name:7; the newest first. Returns how many, or -WC_ESTORAGE. */
+/* Finds people who left and were forgotten, by id, name, id:7 or name:7; newest first. Returns their number, or -WC_ESTORAGE. */
 #define REMEMBERED_MAX 20
 int addresses_find(const struct room *r, const char *wanted, struct remembered found[REMEMBERED_MAX]);
 void remembered_fini(struct remembered *m);
@@ -304,7 +306,7 @@ struct join_page {
 	bool wants_page;
 	bool is_new_token;
 	uint8_t token[WC_TOKEN_BYTES];
-	void (*ready)(void *join_page); /* gets it back, with what was found. Thread: room */
+	void (*ready)(void *join_page); /* gets the page back, filled in. Thread: room */
 	/* found */
 	uint64_t peer_ids[200], peer_last[200];
 	char *peer_names[200];
@@ -320,7 +322,7 @@ void join_page_submit(struct room *r, struct join_page *p);
 void chores_tick(struct room *r);
 void chores_stored(struct room *r, size_t bytes); /* with data in memory: when much was, room is made at once */
 int chores_timeout_ms(const struct room *r);      /* until it has something to do */
-void chores_stop(struct room *r);                 /* what is to be written at the end; the room's thread is gone. Thread: main */
+void chores_stop(struct room *r);                 /* the last writes, after the room's thread. Thread: main */
 /* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */
 struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
 

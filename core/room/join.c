@@ -346,7 +346,7 @@ void join_apply(struct room *r, struct action *a)
 		                 .is_new_token = a->has_token,
 		                 .ready = page_ready };
 	memcpy(p->token, a->token, WC_TOKEN_BYTES);
-	/* A page that the tail has is taken now: later it may hold what comes live as well. */
+	/* Take the page from the tail now: later the tail also holds messages that this session gets live. */
 	if (!needs_page)
 		p->tail = has_since ? tail_since(r->tail, e->join.since, u->id) : tail_history(r->tail, DIALECT_2, u->id);
 	s->jobs++;

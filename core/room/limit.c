@@ -1,8 +1,8 @@
-/* limit.c — what the room takes from a person and how fast: the options' limits as buckets (pace.h), and the words of those who are over.
+/* limit.c — how much and how fast people may send: the settings' limits as buckets (pace.h), and the words for those beyond them.
  *
- * Buckets are a person's, so that several tabs share them, and are kept as long as the person is known. Somebody over a limit is told when to go
- * on; who does not care is muted for a while; who still does not is sent away. Decided before the store is asked, since refusing
- * must be cheap. Thread: room. */
+ * Buckets belong to a person, so several tabs share them, and last as long as the room knows the person. Beyond a limit, people are told when to go
+ * on; if they ignore it they are muted, and at last disconnected. All is decided before the store is asked: refusing must be cheap.
+ * Thread: room. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ static struct pace_rate rate(int64_t cost_us, int64_t burst)
 	return (struct pace_rate){ cost_us, WC_MAX(burst - 1, 0) * cost_us };
 }
 
-/* Every bucket is full again: those of other limits say nothing under these. Who is muted stays so. */
+/* Fills every bucket: what was used under other limits means nothing now. Muted people stay muted. */
 static void refill_all(struct room *r)
 {
 	size_t at = 0;
@@ -67,7 +67,7 @@ static int64_t now_us(const struct room *r)
 	return r->mono_now_ms * 1000;
 }
 
-/* What comes of a verdict. True: it passes. */
+/* Acts on a verdict. True: the action passes. */
 static bool obey(struct action *a, enum pace_verdict verdict, bool was_silent, int64_t wait_us, const char *what)
 {
 	if (verdict == PACE_PASS)

@@ -1,8 +1,8 @@
-/* lockdown.c — a lockdown as the room applies it: who is refused, what clients are told, and its end (see lockdown.h). The admin's command is
- * moderate_lockdown.c.
+/* lockdown.c — a lockdown at work: whom it refuses, what clients are told, and its end (see state/lockdown.h).
  *
- * Known people, by their token or by a code of another device of theirs, come and go as ever; guests of the first dialect are new each time.
- * What is refused costs the store nothing, but the look for a repetition. Level and end are two counters of the database. Thread: room (main while it loads). */
+ * People known by a token, or by a code of their other device, come and go as ever. Guests of the first dialect are new each time.
+ * A refusal costs the store nothing but the search for a repeated message. Level and end are two counters of the database.
+ * The admin's command is moderate_lockdown.c. Thread: room (main while it loads). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,7 @@ void lockdown_load(struct room *r)
 		         l.until_ms ? "by itself; wavechatctl lockdown says when" : "by an admin alone");
 }
 
-/* --- Who is refused */
+/* --- Refusals */
 
 static void refuse_locked(const struct room *r, struct action *a, const char *what)
 {

@@ -1,4 +1,6 @@
-/* message.c — messages: what is stored, and the one step that publishes. */
+/* message.c — messages: stored before the commit, published after it; also typing.
+ *
+ * Owns no state. Nothing is published that is not committed. Thread: room; the helper's part of a file is run_again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +90,7 @@ static void fill_msg(struct room *r, struct action *a)
 	wc_random(m->secret, WC_SECRET_BYTES);
 }
 
-/* Somebody silenced, or over a limit, sends again what is long stored: the echo tells the client so, and the refusal is forgotten. */
+/* A refused message may be stored already, and its answer lost. Then the client gets the first one's echo, and no refusal. */
 static void find_first(struct room *r, struct action *a)
 {
 	char *words = a->copy;
@@ -308,7 +310,7 @@ static void publish_public(struct room *r, const struct user *from, enum dialect
 	send_own(r, from, d, m, data64, at, 0);
 }
 
-/* The one publish step: what is committed becomes visible. */
+/* The one step that makes a committed message visible. */
 static void publish_msg(struct room *r, struct user *from, const struct msg *m, struct shbuf *data64)
 {
 	r->applied_id = m->id ? m->id : r->applied_id;

@@ -1,8 +1,8 @@
-/* presence.c — who is here, told so that it grows linearly: by ticks, merged, within a budget a client.
+/* presence.c — who is here, told to everybody at a cost that grows linearly: in ticks, merged, within a budget for each client.
  *
- * Dialect 1 gets join and leave lines and whole lists (PROTOCOL, Part 1's last bullets). Dialect 2 gets `presence` frames with a count and those
- * who came and went, at most about 1 KB/s a client: what does not fit is not told name by name, only counted; whom a client may
- * have been told of is always told to have left, if later. */
+ * The first dialect gets lines about joins and leaves, and whole lists. The second gets `presence` frames: the number of people, and the names of
+ * those who came and went, at most about 1 KB/s for each client. Names beyond the budget are only counted. A leave is always told, if later,
+ * to clients that may have been told of the join. Thread: room. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,7 +169,7 @@ static void say_lines(struct room *r)
 	} else if (p->line_count <= EXACT_LINES) {
 		for (int i = 0; i < p->line_count; i++) {
 			const struct change *c = &p->lines[i];
-			/* Who joined at this line or behind it found things so. */
+			/* People who joined at this line, or after it, saw its result in their list. */
 			uint64_t but[EXACT_LINES];
 			int but_count = 0;
 			for (int j = i; j < p->line_count; j++)

@@ -1,4 +1,6 @@
-/* room.c — the room's thread: takes batches from the inbox, one transaction each, applies and publishes what was committed. */
+/* room.c — the room's thread: takes batches from the inbox, stores each group in one transaction, then applies and publishes it.
+ *
+ * Owns struct room from room_open to room_close. Waits for commits, and for a sweep when a log is full; for nothing else. */
 #include "room/room.h"
 
 #include <semaphore.h>
@@ -14,7 +16,7 @@
 #include "room/impl.h"
 
 #define GROUP_MAX 4096  /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
-#define JOINS_A_BATCH 4 /* a join costs as much as many messages: when thousands come at once, those who chat do not wait for them all */
+#define JOINS_A_BATCH 4 /* a join costs as much as many messages: thousands at once must not hold up the chat */
 
 /* --- A group: events that share a transaction */
 
@@ -50,7 +52,7 @@ static void prepare(struct room *r, struct action *a)
 		message_prepare(r, a);
 }
 
-/* On a full disk what is left is not for what people write. */
+/* On a full disk, the rest is not for messages and new people. */
 static bool is_refused_for_room(const struct room *r, const struct action *a)
 {
 	return a->is_stored && space_is_full(r->o.space);
@@ -63,7 +65,7 @@ static void undo(struct room *r, struct action *a)
 	a->is_repeat = a->is_stored = a->has_token = false;
 }
 
-/* A flood is refused before it costs the store anything, and so is what a lockdown bars, but that what was stored already is not lost to who sends it again. */
+/* Floods and lockdowns are refused before they cost the store anything. Only a message with a cid still goes on: it may be stored already. */
 static bool may_pass(struct room *r, struct action *a)
 {
 	if (a->e->kind == EV_JOIN)

@@ -1,7 +1,7 @@
 /* room.h — the room: the only owner of chat state, one thread, fed by its inbox.
  *
- * One batch of events is one transaction; memory changes and publishing come after its commit, so nothing anybody has seen can be missing
- * after a crash. The room waits for nothing but the commit (and for a sweep when a log is full). */
+ * A batch of events is one transaction. Memory changes and publishing come after its commit, so a crash loses nothing that anybody has seen.
+ * The room waits only for the commit, and for a sweep when a log is full. */
 #ifndef WC_ROOM_H
 #define WC_ROOM_H
 
@@ -53,18 +53,18 @@ struct room_opts {
 int room_start(struct room **out, const struct room_opts *opts, char **cause) WC_MUSTCHECK;
 /* These hold from the next batch on. password NULL: as it is; else a join needs it, or none if it is not set. Any thread. */
 void room_set(struct room *r, const struct room_settings *settings, const struct password *password);
-/* From here on the room gives helpers no more work; returns when that holds. The hubs are stopped already. Thread: main. */
+/* Returns once the room gives helpers no more work. The hubs are stopped already. Thread: main. */
 void room_quiesce(struct room *r);
-/* Works off the inbox, commits, ends the thread. The hubs and helpers are stopped already. */
+/* Works off the inbox, commits, ends the thread, frees r. The hubs and helpers are stopped already. Thread: main. */
 void room_stop(struct room *r);
 
-/* Writes something small, for a store whose last write failed: once that passes, messages are known to be taken again. Thread: room. */
+/* Writes something small to a store whose last write failed: success shows that messages can be stored again. Thread: room. */
 void room_try_store(void *room);
 
-/* While it is so, no blob is collected: a backup counts on them. Any thread. */
+/* While keep is true no file is collected, since a backup copies them. Any thread. */
 void room_keep_blobs(struct room *r, bool keep);
 
-/* The number of dialect-1 readers, for whom a file's bytes must be encoded: changed by the room, lives as long. Any thread. */
+/* The number of dialect-1 readers; they need a file's bytes in its frame. The room changes it; it lives as long as the room. Any thread. */
 const _Atomic uint32_t *room_first_dialect_readers(const struct room *r);
 
 #endif

@@ -1,6 +1,6 @@
-/* sanction.c — bans, mutes and slow mode as the room applies them: the list in memory, the check at a join and before a message.
+/* sanction.c — bans, mutes and slow mode at work: the list in memory, the checks at a join and before a message.
  *
- * Owns the list; moderate.c changes it, after the store has. Thread: room (main while it loads). */
+ * Owns the list; moderate_ban.c changes it, after the store. Thread: room (main while it loads). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +128,7 @@ char *sanction_words(const struct sanction *s, const char *otherwise)
 
 /* --- At a join */
 
-/* Of two that are met at once the one that lasts longer counts: its end is what people are told. */
+/* If two apply, the longer one counts: people are told its end. */
 static const struct sanction *longer(const struct sanction *a, const struct sanction *b)
 {
 	return !a || sanction_outlasts(b, a) ? b : a;
