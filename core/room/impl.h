@@ -249,9 +249,12 @@ bool admit_by_token(struct room *r, struct action *a, struct token *t);
 int sanctions_load(struct room *r);
 void sanctions_free(struct room *r);
 void sanction_add(struct room *r, struct sanction *s); /* takes it */
-void sanction_remove(struct room *r, const struct sanction *s);
 /* Removes those that go, at once: one by one, thousands would hold the room up for seconds. */
 void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg);
+static inline bool sanction_is_over(const struct sanction *s, int64_t now_ms)
+{
+	return s->until_ms && s->until_ms <= now_ms;
+}
 bool sanction_is_of_user(const struct sanction *s, const struct user *u);
 bool sanction_is_of_conn(const struct sanction *s, const struct conn *c);
 char *sanction_words(const struct sanction *s, const char *otherwise); /* its reason, or these words; the caller frees */

@@ -185,38 +185,36 @@ void moderate_find(struct room *r, struct command *c, struct user_search *f)
 
 /* --- Decide, then apply */
 
-int mod_put_audit(struct room *r, const struct command *c, const struct buf *args)
-{
-	return store_put_audit(r->o.store, &(struct audit){ .at_ms = r->now_ms,
-	                                                    .uid = c->uid,
-	                                                    .pid = c->pid,
-	                                                    .verb = str_of(c->verb),
-	                                                    .args = { args->p, args->len },
-	                                                    .reason = str_of(c->reason),
-	                                                    .via = str_of(c->via) });
-}
-
-void mod_note(const struct command *c, const struct buf *args)
+static void note(const struct command *c, const struct buf *args)
 {
 	char quoted[512];
-	/* What is announced is in the audit, and no business of the log. */
+	/* An announcement is in the audit; its text has no place in the log. */
 	struct str shown = strcmp(c->verb, "say") == 0 ? STR("{}") : (struct str){ args->p, args->len };
 	log_info("admin", "verb=%s uid=%u%s%s pid=%d args=%s", c->verb, (unsigned)c->uid, c->via ? " via=" : "", c->via ? c->via : "",
 	         (int)c->pid, log_quote(quoted, shown));
 }
 
-/* An act that stores nothing but that it was done. True: go on. */
-bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args)
+bool mod_finish(struct room *r, struct command *c, int rc, const struct buf *args)
 {
-	int rc = store_begin(r->o.store);
 	if (rc == 0)
-		rc = mod_put_audit(r, c, args);
+		rc = store_put_audit(r->o.store, &(struct audit){ .at_ms = r->now_ms,
+		                                                  .uid = c->uid,
+		                                                  .pid = c->pid,
+		                                                  .verb = str_of(c->verb),
+		                                                  .args = { args->p, args->len },
+		                                                  .reason = str_of(c->reason),
+		                                                  .via = str_of(c->via) });
 	rc = store_finish(r->o.store, rc);
 	if (rc < 0)
 		mod_fail_storage(c);
 	else
-		mod_note(c, args);
+		note(c, args);
 	return rc == 0;
+}
+
+bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args)
+{
+	return mod_finish(r, c, store_begin(r->o.store), args);
 }
 
 void moderate_note(struct room *r, struct command *c, const char *json)

@@ -56,11 +56,6 @@ static struct sanction *sanction_new(const struct room *r, const struct command 
 	return s;
 }
 
-static bool is_over(const struct room *r, const struct sanction *s)
-{
-	return s->until_ms && s->until_ms <= r->now_ms;
-}
-
 static bool is_same_target(const struct sanction *a, const struct sanction *b)
 {
 	if (a->act != b->act || a->kind != b->kind)
@@ -328,7 +323,7 @@ static void find_longer(const struct room *r, bool replace, struct targets *t)
 	for (int i = 0; i < t->n; i++)
 		for (size_t j = 0; j < r->mod.count && !replace; j++) {
 			struct sanction *old = r->mod.list[j];
-			if (is_same_target(old, t->v[i]) && !is_over(r, old) && sanction_outlasts(old, t->v[i]))
+			if (is_same_target(old, t->v[i]) && !sanction_is_over(old, r->now_ms) && sanction_outlasts(old, t->v[i]))
 				t->longer[i] = old;
 		}
 }
@@ -340,7 +335,7 @@ static bool is_too_many(const struct room *r, const struct targets *t)
 	for (int i = 0; i < t->n; i++)
 		come += !t->longer[i];
 	for (size_t j = 0; j < r->mod.count; j++) {
-		bool goes = is_over(r, r->mod.list[j]);
+		bool goes = sanction_is_over(r->mod.list[j], r->now_ms);
 		for (int i = 0; i < t->n && !goes; i++)
 			goes = !t->longer[i] && is_same_target(r->mod.list[j], t->v[i]);
 		stay += !goes;
@@ -382,7 +377,7 @@ struct taking {
 static bool makes_room(void *arg, const struct sanction *old)
 {
 	const struct taking *k = arg;
-	bool goes = is_over(k->r, old);
+	bool goes = sanction_is_over(old, k->r->now_ms);
 	for (int i = 0; i < k->t->n; i++)
 		goes |= !k->t->longer[i] && is_same_target(old, k->t->v[i]);
 	return goes;
@@ -397,43 +392,33 @@ static void take_targets(struct room *r, const struct targets *t)
 			sanction_add(r, t->v[i]);
 }
 
-/* Everyone online whom it meets leaves now. Returns how many connections. */
-static size_t enforce_ban(struct room *r, const struct sanction *ban)
+static bool meets(const struct sanction *s, const struct session *t)
 {
-	size_t n = 0;
-	char *words = sanction_words(ban, "You are banned from this chat");
-	for (enum dialect d = DIALECT_1; d < DIALECTS; d++)
-		for (uint32_t i = 0; i < r->users.session_count[d]; i++) {
-			struct session *s = r->users.sessions[d][i];
-			if (s->is_sent_away || !(sanction_is_of_user(ban, s->user) || sanction_is_of_conn(ban, s->conn)))
-				continue;
-			mod_turn_away(r, s, CLOSE_BANNED, words);
-			n++;
-		}
-	free(words);
-	return n;
+	return sanction_is_of_user(s, t->user) || sanction_is_of_conn(s, t->conn);
 }
 
-/* Those online learn of their mute now, not only when they next write. */
-static size_t tell_muted(struct room *r, const struct sanction *mute)
+/* Acts on the sessions that a new sanction meets: a ban closes them, a mute is told now, not only at the next message. Returns their number. */
+static size_t enforce(struct room *r, const struct sanction *s)
 {
+	const bool is_ban = s->act == SANCTION_BAN;
+	const int64_t left_ms = s->until_ms ? s->until_ms - r->now_ms : 0;
+	char *why = sanction_words(s, is_ban ? "You are banned from this chat" : "an admin decided so"), *told = NULL;
 	size_t n = 0;
-	char *words = sanction_words(mute, "an admin decided so");
-	struct buf text;
-	buf_init(&text, 8192);
-	buf_puts(&text, "You are muted: ");
-	buf_puts(&text, words);
+	if (asprintf(&told, "You are muted: %s", why) < 0)
+		abort();
 	for (enum dialect d = DIALECT_1; d < DIALECTS; d++)
 		for (uint32_t i = 0; i < r->users.session_count[d]; i++) {
-			const struct session *s = r->users.sessions[d][i];
-			if (!sanction_is_of_user(mute, s->user) && !sanction_is_of_conn(mute, s->conn))
+			struct session *t = r->users.sessions[d][i];
+			if ((is_ban && t->is_sent_away) || !meets(s, t))
 				continue;
-			answer_error_retry(r, s->conn, ERR_MUTED, (struct str){ text.p, text.len }, STR(""),
-			                   mute->until_ms ? mute->until_ms - r->now_ms : 0);
+			if (is_ban)
+				mod_turn_away(r, t, CLOSE_BANNED, why);
+			else
+				answer_error_retry(r, t->conn, ERR_MUTED, str_of(told), STR(""), left_ms);
 			n++;
 		}
-	buf_fini(&text);
-	free(words);
+	free(told);
+	free(why);
 	return n;
 }
 
@@ -444,7 +429,7 @@ static void free_targets(struct targets *t)
 }
 
 /* The list's now: what is not is freed. Returns how many connections it met. */
-static size_t apply_targets(struct room *r, enum sanction_act act, struct targets *t)
+static size_t apply_targets(struct room *r, struct targets *t)
 {
 	size_t n = 0;
 	take_targets(r, t);
@@ -452,7 +437,7 @@ static size_t apply_targets(struct room *r, enum sanction_act act, struct target
 		if (t->longer[i])
 			sanction_free(t->v[i]);
 		else
-			n += act == SANCTION_BAN ? enforce_ban(r, t->v[i]) : tell_muted(r, t->v[i]);
+			n += enforce(r, t->v[i]);
 	}
 	return n;
 }
@@ -478,15 +463,10 @@ void moderate_sanction(struct room *r, struct command *c, const struct sanction_
 	if (rc == 0)
 		rc = store_targets(r, &t);
 	put_targets(&args, &t);
-	if (rc == 0)
-		rc = mod_put_audit(r, c, &args);
-	rc = store_finish(r->o.store, rc);
-	if (rc < 0) {
-		mod_fail_storage(c);
+	if (!mod_finish(r, c, rc, &args)) {
 		free_targets(&t);
 	} else {
-		mod_note(c, &args);
-		size_t n = apply_targets(r, o->of.act, &t);
+		size_t n = apply_targets(r, &t);
 		c->status = 200;
 		buf_puts(&c->out, "{\"sanctions\":");
 		buf_put(&c->out, args.p, args.len);
@@ -498,91 +478,103 @@ void moderate_sanction(struct room *r, struct command *c, const struct sanction_
 
 /* --- Lifting */
 
-/* Is it one of those that the command would lift? */
-static bool is_meant(const struct sanction_target *of, uint64_t id, const struct sanction *s, const struct sanction *like,
-                     const struct user *u)
+/* The sanctions that a command lifts: one by its number, or those of a person, or those like another one, of its name or network. */
+struct pardon {
+	enum sanction_act act;
+	uint64_t id;           /* 0: not by number */
+	const struct user *u;  /* NULL: nobody known */
+	struct sanction *like; /* NULL: none */
+};
+
+static bool is_pardoned(void *arg, const struct sanction *s)
 {
-	if (s->act != of->act)
+	const struct pardon *p = arg;
+	if (s->act != p->act)
 		return false;
-	if (id)
-		return s->id == id;
-	if (u && sanction_is_of_user(s, u))
-		return true;
-	return like && is_same_target(s, like);
+	if (p->id)
+		return s->id == p->id;
+	return (p->u && sanction_is_of_user(s, p->u)) || (p->like && is_same_target(s, p->like));
 }
 
-/* Of whom the command speaks: *u, or *like, a sanction of the name or network. False: answered. */
-static bool find_pardoned(struct room *r, struct command *c, const struct sanction_target *of, const struct user **u,
-                          struct sanction **like)
+/* A guest's ban outlives the guest: `user` may be the id of one who left, or a name that nobody has now. */
+static struct sanction *like_forgotten(const struct room *r, const struct command *c, const struct sanction_order *o)
 {
-	const struct sanction_order like_of = { .of = *of };
 	struct remembered found[REMEMBERED_MAX];
-	struct user *other;
-	const char *name = of->name;
-	int n = 0;
-	if (of->user) {
-		*u = mod_look_up(r, of->user, &other);
-		if (other) {
-			mod_fail_user(r, c, of->user, *u, other);
-			return false;
-		}
-		/* A guest's ban outlives the guest: what was said may be the id of one who left, or a name that nobody has now. */
-		n = *u ? 0 : addresses_find(r, of->user, found);
-		n = WC_MAX(n, 0); /* a store that cannot be read knows nobody */
-		name = *u ? NULL : n ? found[0].name : strncmp(of->user, "name:", 5) == 0 ? of->user + 5 : of->user;
-	}
-	*like = of->net ? of_net(r, c, &like_of, of->net) : name ? of_name(r, c, &like_of, name) : NULL;
+	const char *user = o->of.user, *name = strncmp(user, "name:", 5) == 0 ? user + 5 : user;
+	int n = addresses_find(r, user, found); /* a store that cannot be read knows nobody */
+	struct sanction *like = of_name(r, c, o, n > 0 ? found[0].name : name);
 	for (int i = 0; i < n; i++)
 		remembered_fini(&found[i]);
+	return like;
+}
+
+/* False: answered. */
+static bool find_pardoned(struct room *r, struct command *c, const struct sanction_target *of, struct pardon *p)
+{
+	const struct sanction_order o = { .of = *of };
+	struct user *other = NULL;
+	if (of->user)
+		p->u = mod_look_up(r, of->user, &other);
+	if (other) {
+		mod_fail_user(r, c, of->user, p->u, other);
+		return false;
+	}
+	if (of->net)
+		p->like = of_net(r, c, &o, of->net);
+	else if (of->name)
+		p->like = of_name(r, c, &o, of->name);
+	else if (of->user && !p->u)
+		p->like = like_forgotten(r, c, &o);
 	return true;
+}
+
+/* Drops them from the store, within the caller's transaction, and lists them. Returns their number, or below 0. */
+static int drop_pardoned(struct room *r, struct pardon *p, struct buf *args)
+{
+	int n = 0, rc = 0;
+	buf_puts(args, "[");
+	for (size_t i = 0; i < r->mod.count && rc == 0; i++) {
+		if (!is_pardoned(p, r->mod.list[i]))
+			continue;
+		rc = store_drop_sanction(r->o.store, r->mod.list[i]->id);
+		buf_puts(args, n++ ? "," : "");
+		put_sanction(args, r->mod.list[i], false);
+	}
+	buf_puts(args, "]");
+	return rc < 0 ? rc : n;
+}
+
+static void fail_pardon(struct room *r, struct command *c, const struct sanction_target *of, const struct pardon *p)
+{
+	if (of->net && !p->like)
+		mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
+	else if (of->user && !p->u && !p->like)
+		mod_fail_user(r, c, of->user, NULL, NULL);
+	else
+		mod_fail(c, 404, "no_such_sanction", of->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
 }
 
 void moderate_pardon(struct room *r, struct command *c, const struct sanction_target *of, uint64_t id)
 {
-	struct sanction *like = NULL;
-	const struct user *u = NULL;
+	struct pardon p = { .act = of->act, .id = id };
 	struct buf args;
-	int n = 0, rc;
 	buf_init(&args, 256 * 1024);
-	if (!find_pardoned(r, c, of, &u, &like))
-		goto out;
-	rc = store_begin(r->o.store);
-	buf_puts(&args, "[");
-	for (size_t i = 0; i < r->mod.count && rc == 0; i++) {
-		if (!is_meant(of, id, r->mod.list[i], like, u))
-			continue;
-		rc = store_drop_sanction(r->o.store, r->mod.list[i]->id);
-		buf_puts(&args, n++ ? "," : "");
-		put_sanction(&args, r->mod.list[i], false);
+	if (find_pardoned(r, c, of, &p)) {
+		int n = store_begin(r->o.store);
+		if (n == 0)
+			n = drop_pardoned(r, &p, &args);
+		if (n == 0) {
+			store_rollback(r->o.store);
+			fail_pardon(r, c, of, &p);
+		} else if (mod_finish(r, c, WC_MIN(n, 0), &args)) {
+			sanctions_sweep(r, is_pardoned, &p);
+			c->status = 200;
+			buf_puts(&c->out, "{\"lifted\":");
+			buf_put(&c->out, args.p, args.len);
+			buf_puts(&c->out, "}");
+		}
 	}
-	buf_puts(&args, "]");
-	if (rc == 0 && n == 0) {
-		store_rollback(r->o.store);
-		if (of->net && !like)
-			mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
-		else if (of->user && !u && !like)
-			mod_fail_user(r, c, of->user, NULL, NULL);
-		else
-			mod_fail(c, 404, "no_such_sanction", of->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
-		goto out;
-	}
-	if (rc == 0)
-		rc = mod_put_audit(r, c, &args);
-	rc = store_finish(r->o.store, rc);
-	if (rc < 0) {
-		mod_fail_storage(c);
-		goto out;
-	}
-	mod_note(c, &args);
-	for (size_t i = r->mod.count; i-- > 0;)
-		if (is_meant(of, id, r->mod.list[i], like, u))
-			sanction_remove(r, r->mod.list[i]);
-	c->status = 200;
-	buf_puts(&c->out, "{\"lifted\":");
-	buf_put(&c->out, args.p, args.len);
-	buf_puts(&c->out, "}");
-out:
-	sanction_free(like);
+	sanction_free(p.like);
 	buf_fini(&args);
 }
 
@@ -593,7 +585,7 @@ void moderate_sanctions(struct room *r, struct command *c, enum sanction_act act
 	buf_puts(&c->out, "{\"sanctions\":[");
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->act != act || is_over(r, s))
+		if (s->act != act || sanction_is_over(s, r->now_ms))
 			continue;
 		buf_puts(&c->out, is_first ? "" : ",");
 		is_first = false;

@@ -28,10 +28,10 @@ struct user *mod_find_user(struct room *r, struct command *c, const char *wanted
 /* Closes a session's connection, once. */
 void mod_turn_away(struct room *r, struct session *s, int code, const char *words);
 
-/* The audit's row, within the caller's transaction; and the log's line, after its commit. args: JSON. */
-int mod_put_audit(struct room *r, const struct command *c, const struct buf *args);
-void mod_note(const struct command *c, const struct buf *args);
-/* Both for an act that stores nothing but that it was done. True: go on; else it was answered. */
+/* Ends the transaction of an act whose steps left rc, with the audit's row: commits and logs it, or rolls back and answers. True: apply it.
+ * args: JSON. */
+bool mod_finish(struct room *r, struct command *c, int rc, const struct buf *args);
+/* The same for an act that stores nothing else. */
 bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args);
 
 /* moderate_lockdown.c: the member of the status */

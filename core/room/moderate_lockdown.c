@@ -19,7 +19,7 @@ void lockdown_put_status(const struct room *r, struct buf *b)
 	buf_puts(b, "}");
 }
 
-static int keep(struct room *r, const struct command *c, struct lockdown l, const struct buf *args)
+static bool keep(struct room *r, struct command *c, struct lockdown l, const struct buf *args)
 {
 	int rc = store_begin(r->o.store);
 
@@ -27,9 +27,7 @@ static int keep(struct room *r, const struct command *c, struct lockdown l, cons
 		rc = store_set_counter(r->o.store, "lockdown", l.level);
 	if (rc == 0)
 		rc = store_set_counter(r->o.store, "lockdown_until", (uint64_t)l.until_ms);
-	if (rc == 0)
-		rc = mod_put_audit(r, c, args);
-	return store_finish(r->o.store, rc);
+	return mod_finish(r, c, rc, args);
 }
 
 void moderate_lockdown(struct room *r, struct command *c, const struct lockdown_order *o)
@@ -42,20 +40,15 @@ void moderate_lockdown(struct room *r, struct command *c, const struct lockdown_
 			                                      : LOCKDOWN_NEW_PEOPLE,
 			              .until_ms = o->on && o->for_ms ? r->now_ms + o->for_ms : 0 };
 		struct buf args;
-		int rc;
 
 		buf_init(&args, 256);
 		buf_puts(&args, "{");
 		put_answer(&args, &l);
 		buf_puts(&args, "}");
-		rc = keep(r, c, l, &args);
-		if (rc == 0)
-			mod_note(c, &args);
+		bool is_done = keep(r, c, l, &args);
 		buf_fini(&args);
-		if (rc < 0) {
-			mod_fail_storage(c);
+		if (!is_done)
 			return;
-		}
 		lockdown_set(r, l);
 	}
 	c->status = 200;

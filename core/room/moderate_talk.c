@@ -18,16 +18,10 @@ void moderate_slow(struct room *r, struct command *c, int seconds)
 		int rc = store_begin(r->o.store);
 		if (rc == 0)
 			rc = store_set_counter(r->o.store, "slow_s", (uint64_t)seconds);
-		if (rc == 0)
-			rc = mod_put_audit(r, c, &args);
-		rc = store_finish(r->o.store, rc);
-		if (rc == 0)
-			mod_note(c, &args);
+		bool is_done = mod_finish(r, c, rc, &args);
 		buf_fini(&args);
-		if (rc < 0) {
-			mod_fail_storage(c);
+		if (!is_done)
 			return;
-		}
 		r->mod.slow_ms = (int64_t)seconds * 1000;
 	}
 	c->status = 200;
@@ -150,22 +144,21 @@ size_t moderate_delete(struct room *r, struct command *c, const uint64_t *ids, s
 	}
 	for (size_t i = 0; i < count; i++)
 		deleted += v[i].event_count > 0;
+	buf_puts(&args, "{");
+	put_ids(&args, "ids", v, count, true, true);
+	buf_puts(&args, "}");
+	bool is_done = true;
 	if (rc == 0 && deleted == 0) {
-		store_rollback(r->o.store); /* nothing of it is there, or all of it is deleted */
-	} else {
-		buf_puts(&args, "{");
-		put_ids(&args, "ids", v, count, true, true);
-		buf_puts(&args, "}");
-		if (rc == 0 && !is_part)
-			rc = mod_put_audit(r, c, &args);
-		rc = store_finish(r->o.store, rc);
-		if (rc == 0 && !is_part)
-			mod_note(c, &args);
+		store_rollback(r->o.store); /* none of them exists, or all are deleted already */
+	} else if (!is_part) {
+		is_done = mod_finish(r, c, rc, &args);
+	} else if (store_finish(r->o.store, rc) < 0) {
+		is_done = false;
+		mod_fail_storage(c);
 	}
-	if (rc < 0) {
+	if (!is_done) {
 		r->next_id = next_id;
 		deleted = 0;
-		mod_fail_storage(c);
 		goto out;
 	}
 	for (size_t i = 0; i < count; i++)
@@ -227,7 +220,7 @@ static void put_whole_user(struct room *r, struct buf *b, const struct user *u, 
 		tabs++;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if ((s->until_ms && s->until_ms <= r->now_ms) || !sanction_is_of_user(s, u))
+		if (sanction_is_over(s, r->now_ms) || !sanction_is_of_user(s, u))
 			continue;
 		is_muted |= s->act == SANCTION_MUTE;
 		is_banned |= s->act == SANCTION_BAN;
@@ -373,7 +366,7 @@ void moderate_status(struct room *r, struct command *c)
 		identities += u->is_identity;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->until_ms && s->until_ms <= r->now_ms)
+		if (sanction_is_over(s, r->now_ms))
 			continue;
 		bans += s->act == SANCTION_BAN;
 		mutes += s->act == SANCTION_MUTE;

@@ -11,11 +11,6 @@
 #include "room/impl.h"
 #include "wire/name.h"
 
-static bool is_over(const struct sanction *s, int64_t now_ms)
-{
-	return s->until_ms && s->until_ms <= now_ms;
-}
-
 /* --- The list */
 
 static void list_changed(struct room *r)
@@ -65,17 +60,6 @@ void sanctions_free(struct room *r)
 void sanction_add(struct room *r, struct sanction *s)
 {
 	keep(&r->mod, s);
-	list_changed(r);
-}
-
-void sanction_remove(struct room *r, const struct sanction *s)
-{
-	struct moderation *mod = &r->mod;
-	size_t i = 0;
-	while (mod->list[i] != s)
-		i++;
-	sanction_free(mod->list[i]);
-	memmove(&mod->list[i], &mod->list[i + 1], (--mod->count - i) * sizeof(*mod->list));
 	list_changed(r);
 }
 
@@ -139,7 +123,7 @@ static const struct sanction *ban_of(const struct room *r, const struct conn *c,
 	const struct sanction *found = NULL;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->act != SANCTION_BAN || is_over(s, r->now_ms))
+		if (s->act != SANCTION_BAN || sanction_is_over(s, r->now_ms))
 			continue;
 		if ((u && sanction_is_of_user(s, u)) || (key && s->kind == SANCTION_NAME && strcmp(s->key, key) == 0) ||
 		    sanction_is_of_conn(s, c))
@@ -182,17 +166,17 @@ static const struct sanction *mute_of(struct room *r, struct user *u, const stru
 		r->mod.has_net_mutes = false;
 		for (size_t i = 0; i < r->mod.count; i++) {
 			const struct sanction *s = r->mod.list[i];
-			if (s->act != SANCTION_MUTE || is_over(s, r->now_ms))
+			if (s->act != SANCTION_MUTE || sanction_is_over(s, r->now_ms))
 				continue;
 			r->mod.has_net_mutes |= s->kind == SANCTION_NET;
 			if (sanction_is_of_user(s, u))
 				u->mute = longer(u->mute, s); /* the last of them to end: none is looked for again when it does */
 		}
 	}
-	found = u->mute && !is_over(u->mute, r->now_ms) ? u->mute : NULL;
+	found = u->mute && !sanction_is_over(u->mute, r->now_ms) ? u->mute : NULL;
 	for (size_t i = 0; r->mod.has_net_mutes && i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->act == SANCTION_MUTE && s->kind == SANCTION_NET && !is_over(s, r->now_ms) && sanction_is_of_conn(s, c))
+		if (s->act == SANCTION_MUTE && s->kind == SANCTION_NET && !sanction_is_over(s, r->now_ms) && sanction_is_of_conn(s, c))
 			found = longer(found, s);
 	}
 	return found;
