@@ -6,7 +6,7 @@ set -eu
 
 build="build-essential libjson-c-dev zlib1g-dev libsqlite3-dev libssl-dev libutf8proc-dev ca-certificates"
 # fonts: pictures of pages with Cyrillic and emoji in them; file, binutils (in build-essential): what the binary claims to be
-tests="libcmocka-dev mandoc chromium fonts-dejavu-core fonts-noto-color-emoji file sqlite3"
+tests="libcmocka-dev mandoc chromium-headless-shell fonts-dejavu-core fonts-noto-color-emoji file sqlite3"
 
 case ${1:-build} in
 build) wanted=$build ;;

@@ -1,21 +1,13 @@
 // Several people in one room: joining, talking, private messages, typing, mentions.
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, stage, until } from './lib.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 test('three people see each other and what each writes, once and in one order', async () => {
 	const all = [];
-	for (const name of ['Ada', 'Глеб', 'Chen']) all.push(await Person.open(browser, server, name));
+	for (const name of ['Ada', 'Глеб', 'Chen']) all.push(await Person.open(server, name));
 	const [ada, gleb, chen] = all;
 	await ada.meets('Ada', 'Глеб', 'Chen');
 	await ada.say('one');
@@ -34,7 +26,7 @@ test('three people see each other and what each writes, once and in one order', 
 });
 
 test('a private message reaches its two ends and nobody else, not even as a frame', async () => {
-	const [ada, boris, chen] = [await Person.open(browser, server, 'Ada1'), await Person.open(browser, server, 'Boris1'), await Person.open(browser, server, 'Chen1')];
+	const [ada, boris, chen] = [await Person.open(server, 'Ada1'), await Person.open(server, 'Boris1'), await Person.open(server, 'Chen1')];
 	await ada.openTalk('Boris1');
 	assert.match(await ada.page.textContent('#chat-sub'), /Private/);
 	await ada.say('meet me at the pier');
@@ -54,7 +46,7 @@ test('a private message reaches its two ends and nobody else, not even as a fram
 });
 
 test('“@name text” goes to that person alone, and the composer says so before it is sent', async () => {
-	const [ada, boris, chen] = [await Person.open(browser, server, 'Ada2'), await Person.open(browser, server, 'Борис Годунов'), await Person.open(browser, server, 'Chen2')];
+	const [ada, boris, chen] = [await Person.open(server, 'Ada2'), await Person.open(server, 'Борис Годунов'), await Person.open(server, 'Chen2')];
 	await ada.meets('Борис Годунов', 'Chen2');
 	await ada.page.locator('#input').pressSequentially('@бор');
 	await ada.page.waitForSelector('#suggest .option:has-text("Борис Годунов")');
@@ -80,7 +72,7 @@ test('“@name text” goes to that person alone, and the composer says so befor
 });
 
 test('typing shows to the others, and in a private talk to the other end alone', async () => {
-	const [ada, boris, chen] = [await Person.open(browser, server, 'Ada3'), await Person.open(browser, server, 'Boris3'), await Person.open(browser, server, 'Chen3')];
+	const [ada, boris, chen] = [await Person.open(server, 'Ada3'), await Person.open(server, 'Boris3'), await Person.open(server, 'Chen3')];
 	await ada.page.locator('#input').pressSequentially('hm');
 	await boris.page.waitForSelector('#chat-sub.typing:has-text("Ada3")');
 	await ada.page.fill('#input', '');

@@ -1,20 +1,12 @@
 // One person in several places: names, tabs, devices.
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { PHONE, Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, PHONE, stage } from './lib.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 test('a taken name is told, and the same browser comes back as itself', async () => {
-	const [first, second] = [await Person.open(browser, server, 'Same'), await Person.open(browser, server, 'same')];
+	const [first, second] = [await Person.open(server, 'Same'), await Person.open(server, 'same')];
 	await second.page.waitForSelector('.toast:has-text("taken")');
 	const named = await second.page.locator('#people .person', { hasText: 'you' }).textContent();
 	await second.say('still me?');
@@ -28,7 +20,7 @@ test('a taken name is told, and the same browser comes back as itself', async ()
 });
 
 test('a second tab is the same person and shows what the first one sends', async () => {
-	const ada = await Person.open(browser, server, 'Ada4');
+	const ada = await Person.open(server, 'Ada4');
 	const firstTab = ada.page;
 	await ada.tab();
 	await ada.ready();
@@ -40,7 +32,7 @@ test('a second tab is the same person and shows what the first one sends', async
 });
 
 test('a one-time link signs in a second device', async () => {
-	const ada = await Person.open(browser, server, 'Ada5'), boris = await Person.open(browser, server, 'Boris5');
+	const ada = await Person.open(server, 'Ada5'), boris = await Person.open(server, 'Boris5');
 	await ada.openTalk('Boris5');
 	await ada.say('kept for my phone');
 	await ada.page.click('#settings');
@@ -48,7 +40,7 @@ test('a one-time link signs in a second device', async () => {
 	const link = await ada.page.inputValue('.device-link input');
 	assert.match(link, /\/#link=/);
 	assert.ok(await ada.page.locator('svg.qr').count());
-	const phone = await Person.open(browser, server, null, { viewport: PHONE, path: new URL(link).pathname + new URL(link).hash });
+	const phone = await Person.open(server, null, { viewport: PHONE, path: new URL(link).pathname + new URL(link).hash });
 	await phone.ready();
 	await phone.openTalk('Boris5');
 	await phone.sees('kept for my phone');
@@ -57,21 +49,21 @@ test('a one-time link signs in a second device', async () => {
 	await ada.page.keyboard.press('Escape');
 	await ada.sees('from my phone');
 	// The code was for one use.
-	const late = await Person.open(browser, server, null, { path: new URL(link).pathname + new URL(link).hash });
+	const late = await Person.open(server, null, { path: new URL(link).pathname + new URL(link).hash });
 	await late.page.waitForSelector('.toast:has-text("used or is too old")');
 	await late.page.waitForSelector('#entry:not([hidden]) #name');
 	for (const p of [ada, boris, phone, late]) await p.close();
 });
 
 test('a token the server does not know: in anew under the same name, and told so', async () => {
-	const ada = await Person.open(browser, server, 'Forgotten');
+	const ada = await Person.open(server, 'Forgotten');
 	await ada.page.evaluate(() => localStorage.setItem('wave.token', JSON.stringify('A'.repeat(43))));
 	await ada.page.reload();
 	await ada.page.waitForSelector('.toast:has-text("does not know this browser")');
 	await ada.ready();
 	await ada.say('here I am again');
 	await ada.sees('here I am again');
-	await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'the confirmation');
+	await ada.settled();
 	assert.equal(await ada.page.locator('.row.mine').count(), 1);
 	await ada.close();
 });

@@ -1,30 +1,15 @@
 // Reading: pages of history, unread counts, the phone's one pane.
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { PHONE, Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, PHONE, Server, stage, until } from './lib.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 test('older messages load on scrolling up, nothing jumps, and the first message is reached', async () => {
-	const ada = await Person.open(browser, server, 'Ada6'), boris = await Person.open(browser, server, 'Boris6');
+	const ada = await Person.open(server, 'Ada6'), boris = await Person.open(server, 'Boris6');
 	await ada.openTalk('Boris6');
-	for (let i = 0; i < 180; i++) {
-		await ada.page.evaluate((n) => {
-			const input = document.querySelector('#input');
-			input.value = `line ${n}`;
-			input.dispatchEvent(new Event('input', { bubbles: true }));
-			document.querySelector('#composer').requestSubmit();
-		}, i);
-	}
-	await boris.page.waitForSelector('.talk.is-dm .badge:has-text("180")', { timeout: 30000 });
+	await ada.write(Array.from({ length: 180 }, (_, i) => `line ${i}`));
+	await boris.page.waitForSelector('.talk.is-dm .badge:has-text("180")');
 	await boris.page.reload();
 	await boris.ready();
 	await boris.openTalk('Ada6');
@@ -55,7 +40,7 @@ test('older messages load on scrolling up, nothing jumps, and the first message 
 });
 
 test('unread counts, the title and the new-messages line', async () => {
-	const ada = await Person.open(browser, server, 'Ada7'), boris = await Person.open(browser, server, 'Boris7');
+	const ada = await Person.open(server, 'Ada7'), boris = await Person.open(server, 'Boris7');
 	await ada.openTalk('Boris7');
 	await ada.say('first');
 	await boris.openTalk('Ada7');
@@ -76,15 +61,15 @@ test('unread counts, the title and the new-messages line', async () => {
 });
 
 test('alone in the room: the page says how to change that, and copies its address', async () => {
-	const lone = await Server.start();
-	const ada = await Person.open(browser, lone, 'Первая', { locale: 'ru-RU', viewport: PHONE });
+	const lone = await new Server().start();
+	const ada = await Person.open(lone, 'Первая', { locale: 'ru-RU', viewport: PHONE });
 	await ada.page.waitForSelector('.still:has-text("Полный штиль")');
 	await ada.page.tap('#back');
 	await ada.page.waitForSelector('#alone:has-text("Пока здесь только вы")');
 	await ada.page.tap('#invite');
 	await ada.page.waitForSelector('.toast:has-text("Скопировано")');
 	assert.equal(await ada.page.evaluate(() => navigator.clipboard.readText()), lone.url + '/');
-	const boris = await Person.open(browser, lone, 'Второй');
+	const boris = await Person.open(lone, 'Второй');
 	await ada.page.waitForSelector('#alone', { state: 'hidden' });
 	await ada.close();
 	await boris.close();
@@ -92,26 +77,19 @@ test('alone in the room: the page says how to change that, and copies its addres
 });
 
 test('unread counts say when there are more than are loaded', async () => {
-	const ada = await Person.open(browser, server, 'Ada9'), boris = await Person.open(browser, server, 'Boris9');
+	const ada = await Person.open(server, 'Ada9'), boris = await Person.open(server, 'Boris9');
 	await boris.openTalk('Ada9');
 	await ada.page.waitForSelector('#people .person:has-text("Boris9")');
-	const write = (from, n) => boris.page.evaluate(([first, count]) => {
-		const input = document.querySelector('#input');
-		for (let i = first; i < first + count; i++) {
-			input.value = `u${i}`;
-			input.dispatchEvent(new Event('input', { bubbles: true }));
-			document.querySelector('#composer').requestSubmit();
-		}
-	}, [from, n]);
-	await write(0, 2);
+	await boris.write(['u0', 'u1']);
 	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("2")');
 	assert.equal(await ada.page.textContent('.talk.is-dm .badge'), '2', 'all of them are here');
 	await ada.openTalk('Boris9');
 	await ada.sees('u1');
 	await ada.openTalk('General');
-	await ada.page.waitForTimeout(400);   // until what was read is noted
-	await write(2, 70);
-	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("70")', { timeout: 20000 });
+	const read = ada.frames.find((f) => f.text === 'u1').id;
+	await ada.kept('read', (marks) => Object.values(marks).includes(read), 'what was read to be noted');
+	await boris.write(Array.from({ length: 70 }, (_, i) => `u${i + 2}`));
+	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("70")');
 	await ada.page.reload();
 	await ada.ready();
 	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("50+")');
@@ -126,7 +104,7 @@ test('unread counts say when there are more than are loaded', async () => {
 });
 
 test('on a phone: one pane at a time, the list by the back button', async () => {
-	const ada = await Person.open(browser, server, 'Ada8', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(browser, server, 'Boris8');
+	const ada = await Person.open(server, 'Ada8', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(server, 'Boris8');
 	assert.equal(await ada.page.textContent('#chat-title'), 'Общий чат');
 	assert.ok(await ada.page.isHidden('#sidebar'));
 	await ada.page.click('#back');

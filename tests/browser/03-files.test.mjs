@@ -1,37 +1,28 @@
 // Files and pictures: what arrives is what was sent, byte for byte, and what can be shown or played is.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
-import fs from 'node:fs';
-import test, { after, before } from 'node:test';
-import { Person, Server, launch, sleep, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, stage, until } from './lib.mjs';
 import { png } from './pictures.mjs';
 
-let browser, server, ada, boris;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-	ada = await Person.open(browser, server, 'Ada');
-	boris = await Person.open(browser, server, 'Борис', { locale: 'ru-RU' });
-});
-after(async () => {
-	await ada?.close();
-	await boris?.close();
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
+let pairs = 0;
+async function pair() {
+	const n = ++pairs;
+	return [await Person.open(server, `Ada ${n}`), await Person.open(server, `Борис ${n}`, { locale: 'ru-RU' })];
+}
 
 const sha = (bytes) => crypto.createHash('sha256').update(bytes).digest('hex');
 
 async function download(person, selector) {
 	const [got] = await Promise.all([person.page.waitForEvent('download'), person.page.click(selector)]);
-	return { name: got.suggestedFilename(), bytes: fs.readFileSync(await got.path()) };
+	return { name: got.suggestedFilename(), bytes: Buffer.concat(await (await got.createReadStream()).toArray()) };
 }
 
 test('a picture arrives at a size known in advance, and opens in the viewer', async () => {
+	const [ada, boris] = await pair();
 	const bytes = png(600, 300);
-	await ada.page.setInputFiles('#files', { name: 'море.png', mimeType: 'image/png', buffer: bytes });
-	await ada.page.waitForSelector('.chip img');
-	await ada.page.click('#send');
+	await ada.sendFiles({ name: 'море.png', mimeType: 'image/png', buffer: bytes });
 	const img = boris.page.locator('.row.theirs .pic img');
 	await img.waitFor();
 	const message = await until(() => boris.frames.find((f) => f.type === 'file'), 'the file frame');
@@ -47,12 +38,14 @@ test('a picture arrives at a size known in advance, and opens in the viewer', as
 	await until(() => viewer.locator('.viewer-stage img').evaluate((el) => new DOMMatrix(getComputedStyle(el).transform).a > 1.2), 'the picture to grow');
 	await boris.page.keyboard.press('Escape');
 	await viewer.waitFor({ state: 'detached' });
+	for (const p of [ada, boris]) await p.close();
 });
 
 test('in the viewer the arrows go from picture to picture', async () => {
-	await ada.page.setInputFiles('#files', [{ name: 'a.png', mimeType: 'image/png', buffer: png(40, 40) }, { name: 'b.png', mimeType: 'image/png', buffer: png(50, 40) }]);
-	await until(async () => (await ada.page.locator('.chip').count()) === 2, 'two chips');
-	await ada.page.click('#send');
+	const [ada, boris] = await pair();
+	await ada.openTalk((await boris.page.textContent('#people .person:has-text("вы") .person-name')));
+	await ada.sendFiles(...['first', 'second', 'third'].map((name, i) => ({ name: `${name}.png`, mimeType: 'image/png', buffer: png(40 + i, 40) })));
+	await boris.page.click('.talk.is-dm');
 	await until(async () => (await boris.page.locator('.row.theirs .pic').count()) === 3, 'three pictures');
 	await boris.page.locator('.row.theirs .pic').last().click();
 	const caption = boris.page.locator('.viewer-caption');
@@ -60,23 +53,25 @@ test('in the viewer the arrows go from picture to picture', async () => {
 	await boris.page.keyboard.press('ArrowLeft');
 	await until(async () => (await caption.textContent()) !== first, 'the one before');
 	await boris.page.keyboard.press('ArrowLeft');
-	await until(async () => /море\.png/.test(await caption.textContent()), 'the first picture');
+	await until(async () => /first\.png/.test(await caption.textContent()), 'the first picture');
 	await boris.page.keyboard.press('Escape');
+	for (const p of [ada, boris]) await p.close();
 });
 
 test('20 MB arrive with the same SHA-256, with progress on the way', async () => {
+	const [ada, boris] = await pair();
 	const bytes = crypto.randomBytes(20 * 1024 * 1024);
-	await ada.page.setInputFiles('#files', { name: 'архив 20.bin', mimeType: 'application/octet-stream', buffer: bytes });
-	await ada.page.waitForSelector('.chip');
-	await ada.page.click('#send');
-	await boris.page.waitForSelector('.row.theirs a.file:has-text("архив 20.bin")', { timeout: 30000 });
+	await ada.sendFiles({ name: 'архив 20.bin', mimeType: 'application/octet-stream', buffer: bytes });
+	await boris.page.waitForSelector('.row.theirs a.file:has-text("архив 20.bin")');
 	const got = await download(boris, '.row.theirs a.file:has-text("архив 20.bin")');
 	assert.equal(got.name, 'архив 20.bin');
 	assert.equal(sha(got.bytes), sha(bytes));
-	await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'nothing pending');
+	await ada.settled();
+	for (const p of [ada, boris]) await p.close();
 });
 
 test('too large and empty files are refused with a word, before they are sent', async () => {
+	const [ada, boris] = await pair();
 	const large = new Array(27 * 1024).fill('x'.repeat(1024)).join('');
 	await ada.page.evaluate((text) => {
 		const data = new DataTransfer();
@@ -87,9 +82,11 @@ test('too large and empty files are refused with a word, before they are sent', 
 	await ada.page.waitForSelector('.toast:has-text("huge.bin")');
 	await ada.page.waitForSelector('.toast:has-text("empty.txt")');
 	assert.equal(await ada.page.locator('.chip').count(), 0);
+	for (const p of [ada, boris]) await p.close();
 });
 
 test('files come in by paste and by drop as well', async () => {
+	const [ada, boris] = await pair();
 	await ada.page.evaluate(() => {
 		const data = new DataTransfer();
 		data.items.add(new File(['pasted text'], 'pasted.txt', { type: 'text/plain' }));
@@ -106,22 +103,26 @@ test('files come in by paste and by drop as well', async () => {
 		await boris.page.waitForSelector(`.row.theirs a.file:has-text("${name}")`);
 		assert.equal(String((await download(boris, `.row.theirs a.file:has-text("${name}")`)).bytes), text);
 	}
+	for (const p of [ada, boris]) await p.close();
 });
 
 test('an upload can be cancelled', async () => {
+	const [ada, boris] = await pair();
+	let release;
+	const held = new Promise((resolve) => (release = resolve));
 	await ada.page.route('**/upload?*', async (route) => {
-		await sleep(1500);
+		await held;
 		await route.continue().catch(() => {});
 	});
-	await ada.page.setInputFiles('#files', { name: 'never.bin', mimeType: 'application/octet-stream', buffer: crypto.randomBytes(100000) });
-	await ada.page.waitForSelector('.chip');
-	await ada.page.click('#send');
+	await ada.sendFiles({ name: 'never.bin', mimeType: 'application/octet-stream', buffer: crypto.randomBytes(100000) });
 	await ada.page.click('.row.pending .ring');
-	await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'the entry to go');
-	await ada.page.unroute('**/upload?*');
+	await ada.settled();
+	release();
+	await ada.page.unroute('**/upload?*', { behavior: 'wait' });
 	await ada.say('after the cancel');
 	await boris.sees('after the cancel');
 	assert.equal(await boris.page.locator('a.file:has-text("never.bin")').count(), 0);
+	for (const p of [ada, boris]) await p.close();
 });
 
 /** Three seconds of a tone as WAV. */
@@ -144,9 +145,8 @@ function wav() {
 }
 
 test('sound and video play in their message and can be sought', async () => {
-	await ada.page.setInputFiles('#files', { name: 'tone.wav', mimeType: 'audio/wav', buffer: wav() });
-	await ada.page.waitForSelector('.chip');
-	await ada.page.click('#send');
+	const [ada, boris] = await pair();
+	await ada.sendFiles({ name: 'tone.wav', mimeType: 'audio/wav', buffer: wav() });
 	const audio = boris.page.locator('.row.theirs audio');
 	await audio.waitFor();
 	const at = await audio.evaluate(async (el) => {
@@ -172,9 +172,7 @@ test('sound and video play in their message and can be sought', async () => {
 		});
 		return [...new Uint8Array(await new Blob(parts).arrayBuffer())];
 	}));
-	await ada.page.setInputFiles('#files', { name: 'colours.webm', mimeType: 'video/webm', buffer: clip });
-	await ada.page.waitForSelector('.chip');
-	await ada.page.click('#send');
+	await ada.sendFiles({ name: 'colours.webm', mimeType: 'video/webm', buffer: clip });
 	const video = boris.page.locator('.row.theirs video');
 	await video.waitFor();
 	const box = await video.boundingBox();
@@ -184,4 +182,5 @@ test('sound and video play in their message and can be sought', async () => {
 		await el.play();
 	});
 	await until(() => video.evaluate((el) => el.currentTime > 0.3 && el.videoWidth === 320), 'the video to run');
+	for (const p of [ada, boris]) await p.close();
 });

@@ -2,9 +2,8 @@
 // The page's policy would stop most of it; that not one report of the policy comes shows that nothing even tried.
 import assert from 'node:assert/strict';
 import http from 'node:http';
-import test, { after, before } from 'node:test';
-import WebSocket from 'ws';
-import { Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { peer, Person, stage, until } from './lib.mjs';
 
 const CORPUS = [
 	'<script>window.pwned=1</script>',
@@ -26,28 +25,7 @@ const CORPUS = [
 	'💥'.repeat(900),
 ];
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
-
-/** A peer that does not use the page, and says what it likes. */
-function peer(name) {
-	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
-	const frames = [];
-	socket.on('message', (data) => frames.push(JSON.parse(data)));
-	const send = (frame) => socket.send(JSON.stringify(frame));
-	return new Promise((resolve, reject) => {
-		socket.on('error', reject);
-		socket.on('open', () => send({ type: 'join', v: 2, name }));
-		until(() => frames.find((f) => f.type === 'init'), 'init').then((init) => resolve({ socket, frames, send, init }), reject);
-	});
-}
+const server = stage();
 
 async function inert(person) {
 	const found = await person.page.evaluate(() => ({
@@ -60,8 +38,8 @@ async function inert(person) {
 }
 
 test('texts are drawn as what they are', async () => {
-	const ada = await Person.open(browser, server, 'Ada');
-	const mallory = await peer('Mallory');
+	const ada = await Person.open(server, 'Ada');
+	const mallory = await peer(server, 'Mallory');
 	for (const text of CORPUS) mallory.send({ type: 'text', text });
 	mallory.send({ type: 'text', text: 'corpus fence' });
 	await ada.sees('corpus fence');
@@ -69,15 +47,15 @@ test('texts are drawn as what they are', async () => {
 	for (const text of CORPUS.slice(0, 10)) assert.ok(drawn.includes(text), `drawn letter by letter: ${text}`);
 	await inert(ada);
 	assert.ok(await ada.page.evaluate(() => document.querySelector('#log').scrollWidth <= document.querySelector('#scroller').clientWidth), 'nothing widens the page');
-	mallory.socket.close();
+	mallory.close();
 	await ada.close();
 });
 
 test('so are names, in the list, in messages, in private talk and in the composer', async () => {
-	const ada = await Person.open(browser, server, 'Ada2');
+	const ada = await Person.open(server, 'Ada2');
 	const names = ['<img src=x onerror=pwned=1>', '"><svg onload=pwned=2>', '<script>pwned=3</script>', '\u202Eevil\u202C', '{{pwned}}', '__proto__'];
 	for (const name of names) {
-		const mallory = await peer(name);
+		const mallory = await peer(server, name);
 		mallory.send({ type: 'typing' });
 		mallory.send({ type: 'text', text: `hello from ${name}` });
 		mallory.send({ type: 'text', text: `just for you from ${name}`, to_id: Number(ada.frames.find((f) => f.type === 'init').my_id) });
@@ -88,7 +66,7 @@ test('so are names, in the list, in messages, in private talk and in the compose
 		await ada.page.fill('#input', '@' + mallory.init.my_name.slice(0, 3));
 		await ada.page.fill('#input', `@${mallory.init.my_name} hi`);
 		await ada.page.fill('#input', '');
-		mallory.socket.close();
+		mallory.close();
 	}
 	await inert(ada);
 	await ada.close();
@@ -109,8 +87,8 @@ function upload(token, bytes) {
 }
 
 test('file names and types that lie stay files, and what they hold does not run', async () => {
-	const ada = await Person.open(browser, server, 'Ada3');
-	const mallory = await peer('Mallory3');
+	const ada = await Person.open(server, 'Ada3');
+	const mallory = await peer(server, 'Mallory3');
 	const html = Buffer.from('<!doctype html><script>opener&&(opener.pwned=1);parent.pwned=2;window.pwned=3</script>');
 	const cases = [
 		['<img src=x onerror=pwned=1>.png', 'image/png'],
@@ -143,7 +121,7 @@ test('file names and types that lie stay files, and what they hold does not run'
 		if (!/^(image|audio|video)\/[a-z0-9]+$/.test(headers['content-type'])) assert.match(headers['content-disposition'] ?? '', /^attachment/, href);
 		assert.match(headers['content-security-policy'] ?? '', /sandbox/, href);
 	}
-	mallory.socket.close();
+	mallory.close();
 	// A broken picture and clip are network noise of their own; nothing else may have been said.
 	ada.complaints = ada.complaints.filter((line) => !/Failed to load resource|ERR_/.test(line));
 	await ada.close();
@@ -160,7 +138,7 @@ test('the policy is strict, and the page keeps it', async () => {
 	assert.match(policy, /require-trusted-types-for 'script'/);
 	assert.doesNotMatch(policy, /unsafe|https?:|\*/);
 	// The policy is alive: a script that is none of the page's is stopped and reported.
-	const ada = await Person.open(browser, server, 'Ada4');
+	const ada = await Person.open(server, 'Ada4');
 	await ada.page.evaluate(() => {
 		const script = document.createElement('script');
 		try {

@@ -2,25 +2,17 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
-import test, { after, before } from 'node:test';
-import { PHONE, Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, PHONE, stage, until } from './lib.mjs';
 import { png } from './pictures.mjs';
 
 const axe = fs.readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 /** Serious and critical findings; there are to be none. bypassCSP is on in these contexts, for axe itself is a script that the page's policy stops. */
 async function check(person, state) {
-	await person.page.evaluate(axe);
+	if (!await person.page.evaluate(() => !!window.axe)) await person.page.evaluate(axe);
 	// A colour half-way through a fade is nobody's contrast.
 	await person.page.evaluate(() => Promise.race([
 		Promise.all(document.getAnimations().filter((a) => a.effect?.getComputedTiming().endTime !== Infinity).map((a) => a.finished.catch(() => {}))),
@@ -36,7 +28,7 @@ for (const [locale, colorScheme, viewport] of [['en-US', 'light'], ['ru-RU', 'da
 	test(`axe-core: ${locale}, ${colorScheme}${viewport ? ', phone' : ''}`, async () => {
 		const options = { locale, colorScheme, ...(viewport && { viewport }), bypassCSP: true };
 		const suffix = locale + colorScheme + (viewport ? 'p' : '');
-		const ada = await Person.open(browser, server, null, { ...options, mayBeDown: true });
+		const ada = await Person.open(server, null, { ...options, mayBeDown: true });
 		let cut, out, isCut = false;
 		await ada.page.routeWebSocket(/\/ws$/, (socket) => {
 			out = () => socket.close({ code: 4001, reason: 'a short break' });
@@ -51,16 +43,14 @@ for (const [locale, colorScheme, viewport] of [['en-US', 'light'], ['ru-RU', 'da
 		await check(ada, 'entry');
 		await ada.join('Ada ' + suffix);
 		await check(ada, 'empty');
-		const boris = await Person.open(browser, server, 'Boris ' + suffix);
+		const boris = await Person.open(server, 'Boris ' + suffix);
 		await boris.say(`@Ada ${suffix} look: https://example.org and \`code\``);
 		await boris.page.fill('#input', `hello @Ada ${suffix}, https://example.org and \`code\` 🙂`);
 		await boris.page.press('#input', 'Enter');
-		await boris.page.setInputFiles('#files', { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('x') });
-		await boris.page.waitForSelector('.chip');
-		await boris.page.click('#send');
+		await boris.sendFiles({ name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('x') });
 		await ada.page.waitForSelector('a.file');
 		await ada.say('an answer of mine');
-		await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'the confirmation');
+		await ada.settled();
 		await check(ada, 'busy');
 		await ada.page.fill('#input', '@Boris');
 		await ada.page.locator('#input').press('End');
@@ -114,8 +104,8 @@ for (const [locale, colorScheme, viewport] of [['en-US', 'light'], ['ru-RU', 'da
 }
 
 test('a conversation by keyboard alone', async () => {
-	const boris = await Person.open(browser, server, 'Boris K');
-	const ada = await Person.open(browser, server, null);
+	const boris = await Person.open(server, 'Boris K');
+	const ada = await Person.open(server, null);
 	const { keyboard } = ada.page;
 	await keyboard.type('Ada K');
 	await keyboard.press('Enter');
@@ -145,7 +135,7 @@ test('a conversation by keyboard alone', async () => {
 	assert.equal(await ada.page.evaluate(() => document.activeElement.id), 'mic');
 	await keyboard.press('Enter');
 	await until(() => ada.page.evaluate(() => document.activeElement.id === 'rec-send'), 'the focus on the sending');
-	await ada.page.waitForTimeout(1000);
+	await until(async () => (await ada.page.textContent('#rec-time')) === '0:01', 'a second of it');
 	await keyboard.press('Enter');
 	await boris.page.waitForSelector('.row.theirs .voice-play');
 	// The emoji: one stop for Tab, arrows within, Escape back to the text.
@@ -182,7 +172,7 @@ test('a conversation by keyboard alone', async () => {
 });
 
 test('read aloud is what is new: not the conversation that is opened, not a countdown', async () => {
-	const ada = await Person.open(browser, server, 'Ada R', { mayBeDown: true }), boris = await Person.open(browser, server, 'Boris R');
+	const ada = await Person.open(server, 'Ada R', { mayBeDown: true }), boris = await Person.open(server, 'Boris R');
 	await boris.openTalk('Ada R');
 	for (const text of ['one', 'two', 'three']) await boris.say(text);
 	await ada.page.waitForSelector('.talk.is-dm .badge:has-text("3")');
@@ -205,7 +195,7 @@ test('read aloud is what is new: not the conversation that is opened, not a coun
 	await ada.sees('four');
 	assert.deepEqual((await ada.page.evaluate(() => window.aloud)).at(-1), ['four', 'polite']);
 	await server.stop();
-	await ada.page.waitForSelector('#status-text:has-text("Next try")', { timeout: 20000 });
+	await ada.page.waitForSelector('#status-text:has-text("Next try")');
 	await server.spawn(server.port);
 	await ada.ready();
 	await until(async () => (await ada.page.evaluate(() => window.said)).at(-1) === 'Connected', 'the good news');
@@ -216,7 +206,7 @@ test('read aloud is what is new: not the conversation that is opened, not a coun
 });
 
 test('who wants no motion gets none', async () => {
-	const ada = await Person.open(browser, server, null, { reducedMotion: 'reduce' });
+	const ada = await Person.open(server, null, { reducedMotion: 'reduce' });
 	const moving = () => ada.page.evaluate(() => document.getAnimations().filter((a) => a.playState === 'running' && (a.effect.getComputedTiming().endTime > 100)).length);
 	await until(async () => (await moving()) === 0, 'the sea to lie still');
 	await ada.join('Ada S');
@@ -225,7 +215,7 @@ test('who wants no motion gets none', async () => {
 });
 
 test('the message list is a log with a name, and everything to press has one too', async () => {
-	const ada = await Person.open(browser, server, 'Ada L', { locale: 'ru-RU' });
+	const ada = await Person.open(server, 'Ada L', { locale: 'ru-RU' });
 	assert.equal(await ada.page.getAttribute('#log', 'role'), 'log');
 	const nameless = await ada.page.$$eval('button, a, input:not([type=file]), textarea, [role=slider]', (all) => all
 		.filter((el) => el.offsetParent && !el.ariaHidden && !(el.getAttribute('aria-label') || el.labels?.length || el.textContent.trim())).map((el) => el.outerHTML.slice(0, 120)));

@@ -1,18 +1,10 @@
 // English and Russian: complete, with the same gaps to fill, right plurals, chosen by the browser and by hand; drafts, themes, mute.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import test, { after, before } from 'node:test';
-import { PHONE, Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, PHONE, stage, until } from './lib.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 const assets = new URL('../../assets/', import.meta.url);
 const source = (name) => fs.readFileSync(new URL(name, assets), 'utf8');
@@ -44,9 +36,9 @@ test('every word that is asked for exists, and every word is asked for', async (
 });
 
 test('Russian counts people as Russian does', async () => {
-	const ada = await Person.open(browser, server, 'Ада', { locale: 'ru-RU' });
+	const ada = await Person.open(server, 'Ада', { locale: 'ru-RU' });
 	assert.equal(await ada.page.textContent('#chat-sub'), '1 человек в сети');
-	const more = [await Person.open(browser, server, 'Б', { locale: 'en-GB' }), await Person.open(browser, server, 'В')];
+	const more = [await Person.open(server, 'Б', { locale: 'en-GB' }), await Person.open(server, 'В')];
 	await until(async () => (await ada.page.textContent('#chat-sub')) === '3 человека в сети', 'three');
 	assert.equal(await more[0].page.textContent('#chat-sub'), '3 people online');
 	assert.equal(await ada.page.getAttribute('html', 'lang'), 'ru');
@@ -54,7 +46,7 @@ test('Russian counts people as Russian does', async () => {
 });
 
 test('another language of the browser is taken at once, unless one was chosen here', async () => {
-	const ada = await Person.open(browser, server, 'Chameleon');
+	const ada = await Person.open(server, 'Chameleon');
 	const become = (tag) => ada.page.evaluate((wish) => {
 		Object.defineProperty(navigator, 'languages', { value: [wish, 'en'], configurable: true });
 		dispatchEvent(new Event('languagechange'));
@@ -67,10 +59,10 @@ test('another language of the browser is taken at once, unless one was chosen he
 });
 
 test('the switch changes everything at once and is remembered; so are theme and drafts', async () => {
-	const ada = await Person.open(browser, server, 'Switch');
+	const ada = await Person.open(server, 'Switch');
 	await ada.say('a message from today');
 	await ada.page.fill('#input', 'not finished');
-	await ada.page.waitForTimeout(500);
+	await ada.kept('drafts', (drafts) => drafts[0] === 'not finished', 'the draft to be kept');
 	await ada.page.click('#settings');
 	await ada.page.check('input[name=lang][value=ru]', { force: true });
 	await ada.page.waitForSelector('dialog:has-text("Настройки")');
@@ -90,7 +82,7 @@ test('the switch changes everything at once and is remembered; so are theme and 
 });
 
 test('a muted conversation is quiet: no count in the title, the badge pale', async () => {
-	const ada = await Person.open(browser, server, 'Muter'), boris = await Person.open(browser, server, 'Noisy', { viewport: PHONE });
+	const ada = await Person.open(server, 'Muter'), boris = await Person.open(server, 'Noisy', { viewport: PHONE });
 	await ada.openTalk('Noisy');
 	await ada.page.click('#mute');
 	assert.equal(await ada.page.getAttribute('#mute', 'aria-pressed'), 'true');
@@ -99,8 +91,11 @@ test('a muted conversation is quiet: no count in the title, the badge pale', asy
 	await boris.openTalk('Muter');
 	await boris.say('anybody?');
 	await ada.page.waitForSelector('.talk.is-dm .badge.quiet');
-	await ada.page.waitForTimeout(500);
-	assert.equal(await ada.page.title(), 'WaveChat');
-	await ada.close();
-	await boris.close();
+	// The one that is not muted is counted, and it alone.
+	const chen = await Person.open(server, 'Loud');
+	await chen.openTalk('Muter');
+	await chen.say('I am here');
+	await until(async () => (await ada.page.title()) !== 'WaveChat', 'a count in the title');
+	assert.equal(await ada.page.title(), '(1) WaveChat');
+	for (const p of [ada, boris, chen]) await p.close();
 });

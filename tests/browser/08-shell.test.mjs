@@ -1,20 +1,12 @@
 // Around the chat: installing, opening without a network, being sent out, being called back by a notification.
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, stage, until } from './lib.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 test('the manifest is complete, and its icons are what they say', async () => {
-	const page = (await Person.open(browser, server, null));
+	const page = (await Person.open(server, null));
 	const manifest = await page.page.evaluate(async () => (await fetch(document.querySelector('link[rel=manifest]').href)).json());
 	assert.equal(manifest.display, 'standalone');
 	for (const { src, sizes, type } of manifest.icons) {
@@ -33,7 +25,7 @@ test('the manifest is complete, and its icons are what they say', async () => {
 });
 
 test('the service worker opens the shell while the server is away, and the messages come when it is back', async () => {
-	const ada = await Person.open(browser, server, 'Ada', { mayBeDown: true });
+	const ada = await Person.open(server, 'Ada', { mayBeDown: true });
 	await ada.say('before the night');
 	await ada.page.evaluate(async () => {
 		await navigator.serviceWorker.ready;
@@ -49,14 +41,14 @@ test('the service worker opens the shell while the server is away, and the messa
 	await server.spawn(server.port);
 	await ada.ready();
 	await ada.sees('before the night');
-	await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'the outbox to empty');
+	await ada.settled();
 	assert.deepEqual((await ada.texts()).slice(-2), ['before the night', 'written in the dark']);
 	await ada.close();
 });
 
 for (const [code, isBan, word] of [[4001, false, 'asked to leave'], [4002, true, 'cannot enter']]) {
 	test(`close code ${code}: told why, and no reconnecting`, async () => {
-		const ada = await Person.open(browser, server, null);
+		const ada = await Person.open(server, null, { hasClock: true });
 		let dialled = 0, cut;
 		await ada.page.routeWebSocket(/\/ws$/, (socket) => {
 			dialled++;
@@ -68,7 +60,7 @@ for (const [code, isBan, word] of [[4001, false, 'asked to leave'], [4002, true,
 		await cut();
 		await ada.page.waitForSelector(`#expelled:not([hidden]):has-text("${word}")`);
 		assert.match(await ada.page.textContent('#expelled'), /noise <b>at night<\/b>/);
-		await ada.page.waitForTimeout(2500);
+		await ada.context.clock.runFor(120000);   // longer than between any two tries
 		assert.equal(dialled, 1, 'it did not dial again');
 		assert.equal(await ada.page.locator('#expelled button').count(), isBan ? 0 : 1);
 		if (!isBan) {
@@ -81,7 +73,7 @@ for (const [code, isBan, word] of [[4001, false, 'asked to leave'], [4002, true,
 }
 
 test('notifications: for private messages and mentions while the tab is hidden, none for the rest', async () => {
-	const ada = await Person.open(browser, server, null, { permissions: ['notifications'], serviceWorkers: 'block' });
+	const ada = await Person.open(server, null, { permissions: ['notifications'], serviceWorkers: 'block' });
 	await ada.page.addInitScript(() => {
 		window.shown = [];
 		window.Notification = class {
@@ -95,17 +87,12 @@ test('notifications: for private messages and mentions while the tab is hidden, 
 	});
 	await ada.page.reload();
 	await ada.join('Ada N');
-	const boris = await Person.open(browser, server, 'Boris N');
+	const boris = await Person.open(server, 'Boris N');
 	await boris.meets('Ada N');
 	await ada.page.click('#settings');
 	await ada.page.check('.flags input >> nth=0', { force: true });
 	await ada.page.keyboard.press('Escape');
-	const hide = (isHidden) => ada.page.evaluate((hidden) => {
-		Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-		document.hasFocus = () => !hidden;
-		document.dispatchEvent(new Event('visibilitychange'));
-	}, isHidden);
-	await hide(true);
+	await ada.hide(true);
 	await boris.say('nothing for you');
 	await boris.page.fill('#input', 'ahoy @Ada N, look');
 	await boris.page.press('#input', 'Enter');
@@ -117,7 +104,7 @@ test('notifications: for private messages and mentions while the tab is hidden, 
 	}, 'two notifications');
 	assert.deepEqual(shown.map((n) => [n.title, n.body]), [['Boris N', 'ahoy @Ada N, look'], ['Boris N · private', 'in private <b>']]);
 	await until(async () => (await ada.page.title()) === '(3) WaveChat', 'all three in the title');
-	await hide(false);
+	await ada.hide(false);
 	await ada.page.waitForSelector('.sep.new');
 	await ada.close();
 	await boris.close();

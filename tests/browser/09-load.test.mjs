@@ -1,95 +1,88 @@
 // How it feels: first paint, the time from one page to another, thousands of messages loaded, a crowd talking while one types.
+// Nothing is judged in milliseconds: whatever else the machine does is measured along with the page. Each figure is compared with one of the same
+// kind, taken in turns with it on the same machine, and the medians' ratio is what has a bound. The milliseconds are printed.
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import WebSocket from 'ws';
-import { Person, Server, launch, slack, sleep, until } from './lib.mjs';
+import test from 'node:test';
+import { peer, Person, Server, sleep, stage, until } from './lib.mjs';
 
-// Whatever else the machine does is measured along with the page. So what is bounded is the best of a few rounds: noise only ever adds.
-// BROWSER_SLACK widens the bounds for a machine that is slow by itself.
-const slack = Number(process.env.BROWSER_SLACK || 1);
-const ROUNDS = 4;
 const median = (list) => [...list].sort((a, b) => a - b)[list.length >> 1];
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
-async function peer(name) {
-	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
-	let isIn = false;
-	socket.on('message', (data) => (isIn ||= String(data).includes('"init"')));
-	await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-	socket.send(JSON.stringify({ type: 'join', v: 2, name }));
-	await until(() => isIn, 'init');
-	return { say: (text) => socket.send(JSON.stringify({ type: 'text', text })), close: () => socket.close() };
+/** The medians of both, taken in turns, and how many times the first is as long as the second. */
+async function compare(t, rounds, { what, measured, than, compared }) {
+	const [a, b] = [[], []];
+	for (let i = 0; i < rounds; i++) {
+		a.push(await measured(i));
+		b.push(await compared(i));
+	}
+	const ratio = median(a) / median(b);
+	t.diagnostic(`${what}: ${median(a).toFixed(1)} ms; ${than}: ${median(b).toFixed(1)} ms; ${ratio.toFixed(2)} times (medians of ${rounds})`);
+	return ratio;
 }
 
-test('with 200 messages of history, the first paint comes quickly', async (t) => {
-	const writer = await peer('Writer');
+test('with 200 messages of history, the first paint comes as quickly as that of an empty room', async (t) => {
+	const empty = await new Server().start();
+	const writer = await peer(server, 'Writer');
 	for (let i = 0; i < 220; i++) writer.say(`history ${i}: ${'words '.repeat(i % 30)}`);
-	const ada = await Person.open(browser, server, 'Ada');
+	const ada = await Person.open(server, 'Ada'), lone = await Person.open(empty, 'Ada');
 	await ada.sees('history 219: ' + 'words '.repeat(9).trim());
-	const times = [];
-	for (let i = 0; i < 5; i++) {
-		await ada.page.reload();
-		await ada.page.waitForSelector('.row');
-		times.push(await ada.page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => resolve({
-			paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime,
-			messages: performance.now(),
-		})))));
-	}
-	const paint = median(times.map((x) => x.paint));
-	t.diagnostic(`first contentful paint: ${paint.toFixed(0)} ms (median of 5)`);
-	assert.ok(paint < 300 * slack, `first paint after ${paint} ms`);
+	const paint = async (person, shown) => {
+		await person.page.reload();
+		await person.page.waitForSelector(shown);
+		return until(() => person.page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime), 'the first paint');
+	};
+	const ratio = await compare(t, 7, { what: 'with 200 messages', measured: () => paint(ada, '.row'), than: 'with none', compared: () => paint(lone, '.still') });
+	assert.ok(ratio < 3, `${ratio} times`);
 	writer.close();
-	await ada.close();
+	for (const p of [ada, lone]) await p.close();
+	await empty.close();
 });
 
-test('from sending on one page to seeing on another', async (t) => {
-	const [ada, boris] = [await Person.open(browser, server, 'Ada2'), await Person.open(browser, server, 'Boris2')];
+test('from sending on one page to seeing on another: little more than the way to a peer without a page and back', async (t) => {
+	const [ada, boris] = [await Person.open(server, 'Ada2'), await Person.open(server, 'Boris2')], plain = await peer(server, 'Plain');
 	await boris.page.evaluate(() => {
 		window.seen = {};
 		new MutationObserver(() => {
 			for (const el of document.querySelectorAll('#log .text')) if (/^t\d+$/.test(el.textContent)) window.seen[el.textContent] ??= Date.now() + performance.now() % 1;
 		}).observe(document.querySelector('#log'), { childList: true, subtree: true });
 	});
-	const medians = [];
-	for (let round = 0; round < ROUNDS && !(Math.min(...medians) < 50 * slack); round++) {
-		const times = [];
-		for (let i = 0; i < 11; i++) {
-			const text = `t${round * 100 + i}`;
-			const sent = await ada.page.evaluate((line) => {
-				const input = document.querySelector('#input');
-				input.value = line;
-				input.dispatchEvent(new Event('input', { bubbles: true }));
-				const now = Date.now();
-				document.querySelector('#composer').requestSubmit();
-				return now;
-			}, text);
-			times.push(await until(() => boris.page.evaluate((line) => window.seen[line], text), 'it on the other page') - sent);
-		}
-		medians.push(median(times));
-	}
-	t.diagnostic(`sending to seeing, medians of 11: ${medians.map((ms) => ms.toFixed(0)).join(', ')} ms`);
-	assert.ok(Math.min(...medians) < 50 * slack, `${medians}`);
-	await ada.close();
-	await boris.close();
+	const seen = async (i) => {
+		const text = `t${i}`;
+		const sent = await ada.page.evaluate((line) => {
+			const input = document.querySelector('#input');
+			input.value = line;
+			input.dispatchEvent(new Event('input', { bubbles: true }));
+			const now = Date.now();
+			document.querySelector('#composer').requestSubmit();
+			return now;
+		}, text);
+		return await until(() => boris.page.evaluate((line) => window.seen[line], text), 'it on the other page') - sent;
+	};
+	// A message to the server and back, and the two frames of a screen that a page needs to draw it.
+	const echoed = async (i) => {
+		const from = performance.now(), text = `p${i}`;
+		const hit = new Promise((resolve) => plain.onFrame((f) => f.text === text && resolve(performance.now())));
+		plain.say(text);
+		return await hit - from + await boris.page.evaluate(() => new Promise((resolve) => {
+			const begun = performance.now();
+			requestAnimationFrame(() => requestAnimationFrame(() => resolve(performance.now() - begun)));
+		}));
+	};
+	const ratio = await compare(t, 21, { what: 'seen', measured: seen, than: 'an echo and two frames', compared: echoed });
+	assert.ok(ratio < 4, `${ratio} times`);
+	plain.close();
+	for (const p of [ada, boris]) await p.close();
 });
 
 test('ten thousand messages: a bounded part of them is in the DOM, scrolling reaches all of it', async (t) => {
-	const writer = await peer('Flood');
-	const ada = await Person.open(browser, server, 'Ada3');
+	const writer = await peer(server, 'Flood');
+	const ada = await Person.open(server, 'Ada3');
 	for (let i = 0; i < 10000; i++) {
 		writer.say(`m${i}`);
 		if (i % 200 === 199) await sleep(20);
 	}
-	await ada.sees('m9999', 40000);
+	await ada.sees('m9999');
 	const rows = await ada.page.locator('.row').count();
 	assert.ok(rows <= 300, `${rows} rows in the DOM`);
 	const { worst, first, reads } = await ada.page.evaluate(async () => {
@@ -114,8 +107,8 @@ test('ten thousand messages: a bounded part of them is in the DOM, scrolling rea
 });
 
 test('fifty messages a second among five thousand people do not make typing stutter', async (t) => {
-	const crowd = await Promise.all(Array.from({ length: 20 }, (_, i) => peer(`Crowd ${i}`)));
-	const ada = await Person.open(browser, server, null);
+	const crowd = await Promise.all(Array.from({ length: 20 }, (_, i) => peer(server, `Crowd ${i}`)));
+	const ada = await Person.open(server, null);
 	// The messages are real; the thousands come and go as the server would tell a client of them (about 1 KB a second).
 	let moves = 0;
 	await ada.page.routeWebSocket(/\/ws$/, (socket) => {
@@ -129,29 +122,34 @@ test('fifty messages a second among five thousand people do not make typing stut
 	});
 	await ada.page.reload();
 	await ada.join('Ada4');
+	// From a key to the next frame that could show its letter.
 	await ada.page.evaluate(() => {
-		window.long = [];
-		new PerformanceObserver((list) => window.long.push(...list.getEntries().map((e) => e.duration))).observe({ entryTypes: ['longtask'] });
+		window.waits = [];
+		addEventListener('keydown', (event) => requestAnimationFrame(() => window.waits.push(performance.now() - event.timeStamp)), true);
 	});
-	let isOn = true, sent = 0;
-	const begun = Date.now();
+	const SENTENCE = 'typing goes on while everybody talks, ';
+	const type = async () => {
+		await ada.page.fill('#input', '');
+		await ada.page.evaluate(() => { window.waits = []; });
+		await ada.page.locator('#input').pressSequentially(SENTENCE, { delay: 40 });
+		assert.equal(await ada.page.inputValue('#input'), SENTENCE);
+		return median(await ada.page.evaluate(() => window.waits));
+	};
+	let isOn = false, isOver = false, sent = 0;
 	const talk = (async () => {
-		for (; isOn; await sleep(5)) {
-			for (const due = (Date.now() - begun) / 20; sent < due; sent++) crowd[sent % crowd.length].say(`message ${sent} of a crowd, https://example.org/${sent} and @Ada4`);
+		for (let due = 0; !isOver; await sleep(20)) {
+			for (due += isOn; sent < due; sent++) crowd[sent % crowd.length].say(`message ${sent} of a crowd, https://example.org/${sent} and @Ada4`);
 		}
 	})();
-	const worst = [];
-	for (let round = 0; round < ROUNDS && !(Math.min(...worst) < 100 * slack); round++) {
-		await ada.page.fill('#input', '');
-		await ada.page.evaluate(() => { window.long = []; });
-		await ada.page.locator('#input').pressSequentially('typing goes on while everybody talks, '.repeat(2), { delay: 40 });
-		worst.push(Math.max(0, ...await ada.page.evaluate(() => window.long)));
-		assert.equal(await ada.page.inputValue('#input'), 'typing goes on while everybody talks, '.repeat(2));
-	}
-	isOn = false;
+	const during = (hasTalk) => () => {
+		isOn = hasTalk;
+		return type();
+	};
+	const ratio = await compare(t, 4, { what: 'a key while fifty messages a second come', measured: during(true), than: 'in silence', compared: during(false) });
+	isOver = true;
 	await talk;
-	t.diagnostic(`${sent} messages in ${((Date.now() - begun) / 1000).toFixed(1)} s; the longest task of each round: ${worst.map((ms) => ms.toFixed(0)).join(', ')} ms`);
-	assert.ok(Math.min(...worst) < 100 * slack, `${worst}`);
+	assert.ok(sent > 100, `${sent} messages`);
+	assert.ok(ratio < 3, `${ratio} times`);
 	for (const c of crowd) c.close();
 	await ada.close();
 });

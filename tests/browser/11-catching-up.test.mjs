@@ -1,23 +1,14 @@
 // What the server can say beside messages: refusals, gaps, deletions, files gone, announcements. Where waiting for a real one would take days, the
 // frame is put between the real server and the page.
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import WebSocket from 'ws';
-import { Person, Server, launch, sleep, until } from './lib.mjs';
+import test from 'node:test';
+import { peer, Person, sleep, stage, until } from './lib.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 /** A person whose socket passes through `onSend(frame, inject)`: true there means that the server does not get it. */
 async function between(name, onSend = () => false) {
-	const person = await Person.open(browser, server, null, { mayBeDown: true });
+	const person = await Person.open(server, null, { mayBeDown: true });
 	await person.page.routeWebSocket(/\/ws$/, (socket) => {
 		const upstream = socket.connectToServer();
 		person.inject = (frame) => socket.send(JSON.stringify(frame));
@@ -72,12 +63,7 @@ test('too fast: the page waits as long as it is told, and sends', async () => {
 
 test('away for more than a thousand messages: all of them come, in order, while new ones arrive', async () => {
 	const ada = await between('Ada3');
-	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
-	let isIn = false;
-	socket.on('message', (data) => (isIn ||= String(data).includes('"init"')));
-	socket.on('open', () => socket.send(JSON.stringify({ type: 'join', v: 2, name: 'Flood' })));
-	await until(() => isIn, 'the other to be in');
-	const say = (text) => socket.send(JSON.stringify({ type: 'text', text }));
+	const flood = await peer(server, 'Flood'), { say } = flood;
 	say('g0');
 	await ada.sees('g0');
 	await ada.context.setOffline(true);
@@ -87,16 +73,16 @@ test('away for more than a thousand messages: all of them come, in order, while 
 		say(`g${i}`);
 		if (i % 100 === 0) await sleep(10);
 	}
-	await sleep(300);
+	await until(() => flood.frames.some((f) => f.text === 'g2300'), 'all of them to be stored');
 	await ada.context.setOffline(false);
 	for (let i = 2301; i <= 2340; i++) {
 		say(`g${i}`);
 		await sleep(15);
 	}
 	await ada.ready();
-	await until(() => ada.frames.some((f) => f.type === 'sync' && !f.more), 'the gap to be closed', 15000);
+	await until(() => ada.frames.some((f) => f.type === 'sync' && !f.more), 'the gap to be closed');
 	await ada.page.locator('#jump').click({ timeout: 1000 }).catch(() => {});
-	await ada.sees('g2340', 15000);
+	await ada.sees('g2340');
 	// Every one once and in order: read upwards through the window.
 	const got = await ada.page.evaluate(async () => {
 		const scroller = document.querySelector('#scroller'), found = [];
@@ -111,12 +97,12 @@ test('away for more than a thousand messages: all of them come, in order, while 
 		return { count: new Set(found).size };
 	});
 	assert.ok(got.count >= 2340, JSON.stringify(got));
-	socket.close();
+	flood.close();
 	await ada.close();
 });
 
 test('deleted messages, files no longer kept, and announcements', async () => {
-	const ada = await between('Ada4'), boris = await Person.open(browser, server, 'Boris4');
+	const ada = await between('Ada4'), boris = await Person.open(server, 'Boris4');
 	await boris.say('regrettable');
 	await ada.sees('regrettable');
 	const message = ada.frames.findLast((f) => f.text === 'regrettable');

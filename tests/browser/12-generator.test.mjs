@@ -16,7 +16,7 @@ const embed = path.resolve(process.env.EMBED || path.join(root, 'build/tools/emb
 let dir, server;
 before(async () => {
 	dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-embed-'));
-	server = await Server.start();
+	server = await new Server().start();
 });
 after(async () => {
 	await server?.close();

@@ -1,18 +1,10 @@
 // On a phone, by touch: the way back, the keyboard's room, a turn of the screen, fingers' targets, hold and slide, pinch and swipe.
 import assert from 'node:assert/strict';
-import test, { after, before } from 'node:test';
-import { PHONE, Person, Server, launch, sleep, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, PHONE, sleep, stage, until } from './lib.mjs';
 import { png } from './pictures.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
 /** Fingers on the glass: points in, points moved, points out, as the browser gets them from a touch screen. */
 async function fingers(person) {
@@ -39,7 +31,7 @@ const pane = (person) => person.page.getAttribute('body', 'data-pane');
 
 for (const [locale, general, priv] of [['en-US', 'General', 'Private · online'], ['ru-RU', 'Общий чат', 'Личное · в сети']]) {
 	test(`${locale}: back closes the dialog, then the conversation; a reload stays where it was`, async () => {
-		const ada = await Person.open(browser, server, 'Ada ' + locale, { viewport: PHONE, locale }), boris = await Person.open(browser, server, 'Boris ' + locale);
+		const ada = await Person.open(server, 'Ada ' + locale, { viewport: PHONE, locale }), boris = await Person.open(server, 'Boris ' + locale);
 		const { page } = ada;
 		assert.equal(await page.textContent('#chat-title'), general);
 		// From the very first conversation there is a way back to the list.
@@ -53,9 +45,7 @@ for (const [locale, general, priv] of [['en-US', 'General', 'Private · online']
 		await ada.ready();
 		assert.equal(await page.textContent('#chat-title'), 'Boris ' + locale, 'the private talk, also after a reload');
 		await boris.openTalk('Ada ' + locale);
-		await boris.page.setInputFiles('#files', { name: 'sea.png', mimeType: 'image/png', buffer: png(80, 60) });
-		await boris.page.waitForSelector('.chip');
-		await boris.page.click('#send');
+		await boris.sendFiles({ name: 'sea.png', mimeType: 'image/png', buffer: png(80, 60) });
 		await page.tap('.row.theirs .pic');
 		await page.waitForSelector('dialog.viewer[open]');
 		await page.goBack();
@@ -77,22 +67,15 @@ for (const [locale, general, priv] of [['en-US', 'General', 'Private · online']
 }
 
 test('a turn of the screen and the soft keyboard leave what is read where it is', async () => {
-	const ada = await Person.open(browser, server, 'Turner', { viewport: PHONE });
+	const ada = await Person.open(server, 'Turner', { viewport: PHONE });
 	const { page } = ada;
-	for (let i = 0; i < 60; i++) {
-		await page.evaluate((n) => {
-			const input = document.querySelector('#input');
-			input.value = `turn ${n} ` + 'and more of it '.repeat(n % 12);
-			input.dispatchEvent(new Event('input', { bubbles: true }));
-			document.querySelector('#composer').requestSubmit();
-		}, i);
-	}
-	await until(async () => (await page.locator('.row.pending').count()) === 0, 'all sent', 20000);
+	await ada.write(Array.from({ length: 60 }, (_, i) => `turn ${i} ` + 'and more of it '.repeat(i % 12)));
+	await ada.settled();
 	const left = () => page.$eval('#scroller', (el) => el.scrollHeight - el.scrollTop - el.clientHeight);
 	const turned = { width: PHONE.height, height: PHONE.width };
 	for (const size of [turned, PHONE, { width: PHONE.width, height: 480 }, PHONE]) {
 		await page.setViewportSize(size);
-		await until(async () => (await left()) < 2, `the end at ${size.width} × ${size.height}`, 4000);
+		await until(async () => (await left()) < 2, `the end at ${size.width} × ${size.height}`);
 	}
 	// Reading further up: the same message is at the top after the turn.
 	await until(async () => {
@@ -106,7 +89,7 @@ test('a turn of the screen and the soft keyboard leave what is read where it is'
 	await sleep(300);   // where one reads is noted when the scrolling has come to rest
 	const reading = await topmost();
 	await page.setViewportSize(turned);
-	await until(async () => (await topmost()) === reading, `“${reading}” at the top`, 4000);
+	await until(async () => (await topmost()) === reading, `“${reading}” at the top`);
 	await page.setViewportSize(PHONE);
 	// What the keyboard leaves is what the page fills.
 	await page.evaluate(() => {
@@ -119,7 +102,7 @@ test('a turn of the screen and the soft keyboard leave what is read where it is'
 });
 
 test('whatever is to be pressed is large enough for a finger', async () => {
-	const ada = await Person.open(browser, server, 'Finger', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(browser, server, 'Nail');
+	const ada = await Person.open(server, 'Finger', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(server, 'Nail');
 	await boris.say('hello');
 	await ada.sees('hello');
 	const small = () => ada.page.evaluate(() => [...document.querySelectorAll('button, a.file, [role=option], .segments label, .flag')]
@@ -159,7 +142,7 @@ test('whatever is to be pressed is large enough for a finger', async () => {
 });
 
 test('held by a finger: sliding away cancels, sliding up locks, letting go sends', async () => {
-	const ada = await Person.open(browser, server, 'Holder', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(browser, server, 'Listener');
+	const ada = await Person.open(server, 'Holder', { viewport: PHONE, locale: 'ru-RU' }), boris = await Person.open(server, 'Listener');
 	const touch = await fingers(ada);
 	const mic = await centre(ada.page.locator('#mic'));
 	const voices = () => boris.frames.filter((f) => f.type === 'voice').length;
@@ -196,11 +179,9 @@ test('held by a finger: sliding away cancels, sliding up locks, letting go sends
 });
 
 test('in the viewer: pinch and double tap zoom, a swipe goes on, a pull closes', async () => {
-	const ada = await Person.open(browser, server, 'Pincher', { viewport: PHONE }), boris = await Person.open(browser, server, 'Painter');
+	const ada = await Person.open(server, 'Pincher', { viewport: PHONE }), boris = await Person.open(server, 'Painter');
 	for (const [name, width] of [['one.png', 300], ['two.png', 310]]) {
-		await boris.page.setInputFiles('#files', { name, mimeType: 'image/png', buffer: png(width, 200) });
-		await boris.page.waitForSelector('.chip');
-		await boris.page.click('#send');
+		await boris.sendFiles({ name, mimeType: 'image/png', buffer: png(width, 200) });
 		await ada.page.waitForSelector(`.row.theirs .pic img[alt*="${name}"]`);
 	}
 	await ada.page.tap('.row.theirs .pic img[alt*="two.png"]');

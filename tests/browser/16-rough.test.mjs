@@ -5,26 +5,16 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import test, { after, before } from 'node:test';
-import { PHONE, Person, Server, launch, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, PHONE, stage, until } from './lib.mjs';
 import { png } from './pictures.mjs';
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
-
-const settled = (person) => until(async () => (await person.page.locator('.row.pending').count()) === 0, 'all confirmed', 20000);
+const server = stage();
 
 test('the harness itself: a page that complains fails its test', async () => {
 	for (const complain of [() => console.error('something is wrong'), () => setTimeout(() => { throw new Error('thrown'); }),
 		() => { document.body.style.background = 'url(https://elsewhere.example/x.png)'; }, () => setTimeout(() => alert('a dialog'))]) {
-		const ada = await Person.open(browser, server, null);
+		const ada = await Person.open(server, null);
 		await ada.page.evaluate(complain);
 		await until(() => ada.complaints.length > 0, `a complaint about ${complain}`);
 		await assert.rejects(() => ada.close());
@@ -32,7 +22,7 @@ test('the harness itself: a page that complains fails its test', async () => {
 });
 
 test('every draft stays in its conversation, however fast one goes from one to the next, and after the tab closes', async () => {
-	const ada = await Person.open(browser, server, 'Ada'), boris = await Person.open(browser, server, 'Boris'), chen = await Person.open(browser, server, 'Chen');
+	const ada = await Person.open(server, 'Ada'), boris = await Person.open(server, 'Boris'), chen = await Person.open(server, 'Chen');
 	await ada.meets('Boris', 'Chen');
 	await boris.openTalk('Ada');
 	await boris.say('hi');
@@ -64,7 +54,7 @@ test('every draft stays in its conversation, however fast one goes from one to t
 });
 
 test('a reload in a private talk comes back to it; a leave forgets where one was', async () => {
-	const ada = await Person.open(browser, server, 'Ада', { locale: 'ru-RU' }), boris = await Person.open(browser, server, 'Боря');
+	const ada = await Person.open(server, 'Ада', { locale: 'ru-RU' }), boris = await Person.open(server, 'Боря');
 	await ada.openTalk('Боря');
 	await ada.say('сюда вернусь');
 	await ada.page.reload();
@@ -84,7 +74,7 @@ test('a reload in a private talk comes back to it; a leave forgets where one was
 });
 
 test('several pictures pasted at once, a folder dropped, a file of no type', async () => {
-	const ada = await Person.open(browser, server, 'Ada P'), boris = await Person.open(browser, server, 'Boris P');
+	const ada = await Person.open(server, 'Ada P'), boris = await Person.open(server, 'Boris P');
 	await ada.page.evaluate((bytes) => {
 		const data = new DataTransfer();
 		for (const name of ['1.png', '2.png', '3.png']) data.items.add(new File([new Uint8Array(bytes)], name, { type: 'image/png' }));
@@ -116,10 +106,13 @@ test('several pictures pasted at once, a folder dropped, a file of no type', asy
 });
 
 test('a file that is gone from the disk before it is sent: said, and not tried for ever', async () => {
-	const ada = await Person.open(browser, server, 'Ada G', { viewport: PHONE, locale: 'ru-RU' });
+	const ada = await Person.open(server, 'Ada G', { viewport: PHONE, locale: 'ru-RU' });
 	const file = path.join(os.tmpdir(), `wavechat-gone-${process.pid}.bin`);
 	fs.writeFileSync(file, Buffer.alloc(200000));
-	await ada.page.setInputFiles('#files', file);
+	// By its path, as a person's file is chosen: playwright would hand over a copy of it.
+	const cdp = await ada.context.newCDPSession(ada.page);
+	const { root } = await cdp.send('DOM.getDocument'), { nodeId } = await cdp.send('DOM.querySelector', { nodeId: root.nodeId, selector: '#files' });
+	await cdp.send('DOM.setFileInputFiles', { files: [file], nodeId });
 	await ada.page.waitForSelector('.chip');
 	fs.unlinkSync(file);
 	await ada.page.tap('#send');
@@ -131,30 +124,28 @@ test('a file that is gone from the disk before it is sent: said, and not tried f
 });
 
 test('the server dies in the middle of an upload: it goes on from where it was', async () => {
-	const ada = await Person.open(browser, server, 'Ada U', { mayBeDown: true }), boris = await Person.open(browser, server, 'Boris U', { mayBeDown: true });
+	const ada = await Person.open(server, 'Ada U', { mayBeDown: true }), boris = await Person.open(server, 'Boris U', { mayBeDown: true });
 	const offsets = [];
 	ada.page.on('request', (request) => request.method() === 'POST' && offsets.push(Number(new URL(request.url()).searchParams.get('offset'))));
 	const cdp = await ada.context.newCDPSession(ada.page);
 	await cdp.send('Network.enable');
 	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 2 << 20 });
-	await ada.page.setInputFiles('#files', { name: 'slow.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(20 << 20, 7) }); // more than what lies in sockets
-	await ada.page.waitForSelector('.chip');
-	await ada.page.click('#send');
+	await ada.sendFiles({ name: 'slow.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(20 << 20, 7) }); // more than what lies in sockets
 	await until(() => ada.page.evaluate(() => Number(document.querySelector('.ring')?.style.getPropertyValue('--p')) > 0.3), 'a third of it');
 	await server.restart('SIGKILL');
 	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
-	await boris.page.waitForSelector('a.file:has-text("slow.bin")', { timeout: 25000 });
+	await boris.page.waitForSelector('a.file:has-text("slow.bin")');
 	assert.ok(offsets.some((offset) => offset > 0), `offsets ${offsets}`);
-	await settled(ada);
+	await ada.settled();
 	await ada.close();
 	await boris.close();
 });
 
 test('pictures that load late do not move what is read', async () => {
-	const ada = await Person.open(browser, server, 'Ada M'), boris = await Person.open(browser, server, 'Boris M');
-	for (let i = 0; i < 4; i++) await boris.page.setInputFiles('#files', { name: `${i}.png`, mimeType: 'image/png', buffer: png(300 + i, 500) }).then(() => boris.page.waitForSelector('.chip')).then(() => boris.page.click('#send'));
+	const ada = await Person.open(server, 'Ada M'), boris = await Person.open(server, 'Boris M');
+	for (let i = 0; i < 4; i++) await boris.sendFiles({ name: `${i}.png`, mimeType: 'image/png', buffer: png(300 + i, 500) });
 	await boris.say('below the pictures');
-	await settled(boris);
+	await boris.settled();
 	let release;
 	const held = new Promise((resolve) => (release = resolve));
 	await ada.page.route('**/f/**', async (route) => {
@@ -174,7 +165,7 @@ test('pictures that load late do not move what is read', async () => {
 });
 
 test('a file sent is let go: past 24 MB the oldest preview is the server’s', async () => {
-	const ada = await Person.open(browser, server, 'Ada B');
+	const ada = await Person.open(server, 'Ada B');
 	await ada.page.evaluate(() => {
 		window.open = new Set();
 		const { createObjectURL, revokeObjectURL } = URL;
@@ -182,10 +173,8 @@ test('a file sent is let go: past 24 MB the oldest preview is the server’s', a
 		URL.revokeObjectURL = (url) => (window.open.delete(url), revokeObjectURL(url));
 	});
 	for (let i = 0; i < 3; i++) {
-		await ada.page.setInputFiles('#files', { name: `big${i}.bin`, mimeType: 'application/octet-stream', buffer: Buffer.alloc(11 << 20, i) });
-		await ada.page.waitForSelector('.chip');
-		await ada.page.click('#send');
-		await until(async () => (await ada.page.locator('.row.mine:not(.pending) a.file[download^=big]').count()) === i + 1, 'it to be sent', 20000);
+		await ada.sendFiles({ name: `big${i}.bin`, mimeType: 'application/octet-stream', buffer: Buffer.alloc(11 << 20, i) });
+		await until(async () => (await ada.page.locator('.row.mine:not(.pending) a.file[download^=big]').count()) === i + 1, 'it to be sent');
 	}
 	const hrefs = () => ada.page.$$eval('a.file[download^=big]', (all) => all.map((a) => new URL(a.href).protocol));
 	await until(async () => (await hrefs()).join() === 'http:,blob:,blob:', 'the first one to be the server’s');
@@ -194,12 +183,10 @@ test('a file sent is let go: past 24 MB the oldest preview is the server’s', a
 });
 
 test('midnight passes, the zone changes: days and hours follow, the place in the text stays', async () => {
-	const ada = await Person.open(browser, server, null);
-	await ada.page.clock.install();
-	await ada.page.reload();
+	const ada = await Person.open(server, null, { hasClock: true });
 	await ada.join('Ada C');
 	await ada.say('just before midnight');
-	await settled(ada);
+	await ada.settled();
 	assert.equal((await ada.page.locator('.sep.day').last().textContent()), 'Today');
 	const tomorrow = new Date();
 	tomorrow.setHours(24, 0, 5, 0);
@@ -216,7 +203,7 @@ test('midnight passes, the zone changes: days and hours follow, the place in the
 });
 
 test('awake after a long sleep: the dead socket is not waited for', async () => {
-	const ada = await Person.open(browser, server, null, { mayBeDown: true });
+	const ada = await Person.open(server, null, { mayBeDown: true, hasClock: true });
 	let dialled = 0, isDeaf = false;
 	await ada.page.routeWebSocket(/\/ws$/, (socket) => {
 		dialled++;
@@ -227,15 +214,18 @@ test('awake after a long sleep: the dead socket is not waited for', async () => 
 	await ada.page.reload();
 	await ada.join('Sleeper');
 	isDeaf = true;
+	// The page's time stands still: whatever it would wait for does not come.
+	await ada.context.clock.pauseAt(Date.now() + 2000);
 	await ada.page.evaluate(() => {
 		const { now } = Date;
 		Date.now = () => now() + 3600e3;
 		document.dispatchEvent(new Event('resume'));
 	});
-	await until(() => dialled === 2, 'another socket', 2000);
+	await until(() => dialled === 2, 'another socket');
+	await ada.context.clock.resume();
 	await ada.ready();
 	await ada.say('good morning');
-	await settled(ada);
+	await ada.settled();
 	// And while it waits for its next try, the network's return is enough.
 	await ada.context.setOffline(true);
 	await server.stop();
@@ -247,7 +237,7 @@ test('awake after a long sleep: the dead socket is not waited for', async () => 
 });
 
 test('of two tabs, one calls; and none if the other one shows the message', async () => {
-	const ada = await Person.open(browser, server, null, { permissions: ['notifications'], serviceWorkers: 'block' });
+	const ada = await Person.open(server, null, { permissions: ['notifications'], serviceWorkers: 'block', hasClock: true });
 	const prepare = (page) => page.addInitScript(() => {
 		window.shown = [];
 		window.tones = 0;
@@ -265,11 +255,6 @@ test('of two tabs, one calls; and none if the other one shows the message', asyn
 			return createOscillator.call(this);
 		};
 	});
-	const hide = (page, isHidden) => page.evaluate((hidden) => {
-		Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
-		document.hasFocus = () => !hidden;
-		document.dispatchEvent(new Event('visibilitychange'));
-	}, isHidden);
 	const first = ada.page;
 	await prepare(first);
 	await first.reload();
@@ -279,13 +264,18 @@ test('of two tabs, one calls; and none if the other one shows the message', asyn
 	await prepare(second);
 	await second.reload();
 	await ada.ready();
-	const boris = await Person.open(browser, server, 'Boris T');
+	const boris = await Person.open(server, 'Boris T');
 	await boris.openTalk('Ada T');
-	for (const page of [first, second]) await hide(page, true);
+	for (const page of [first, second]) await ada.hide(true, page);
+	/** Longer than any tab waits before it calls; and then until those have called that stood in line for it. */
+	const waited = async () => {
+		await ada.context.clock.runFor(5000);
+		for (const page of [first, second]) await page.evaluate(() => navigator.locks.request('wave:call', () => {}));
+	};
 	await boris.say('is anybody there?');
 	const shown = async () => (await Promise.all([first, second].map((page) => page.evaluate(() => window.shown.length)))).reduce((a, b) => a + b);
 	await until(async () => (await shown()) > 0, 'a notification');
-	await second.waitForTimeout(1500);   // longer than any tab waits before it calls
+	await waited();
 	assert.equal(await shown(), 1, 'one of the two');
 	const tones = await Promise.all([first, second].map((page) => page.evaluate(() => window.tones)));
 	assert.deepEqual(tones.sort(), [0, 2], 'and one tone, of two notes');
@@ -294,11 +284,11 @@ test('of two tabs, one calls; and none if the other one shows the message', asyn
 	await caller.evaluate(() => window.last.onclick());
 	await until(async () => (await caller.textContent('#chat-title')) === 'Boris T', 'the conversation');
 	// The other tab is looked at, and shows the message: nobody calls.
-	await hide(caller, false);
+	await ada.hide(false, caller);
 	await until(async () => (await caller.locator('.talk .badge').count()) === 0, 'all to be read');
 	await boris.say('seen at once');
 	await until(async () => (await caller.locator('.text', { hasText: 'seen at once' }).count()) === 1, 'it on the page');
-	await second.waitForTimeout(1500);
+	await waited();
 	assert.equal(await shown(), 1);
 	await ada.close();
 	await boris.close();
@@ -332,7 +322,7 @@ async function inFront(change) {
 test('a newer server: the page says so and takes the new page; the worker clears out the old', async () => {
 	const front = await inFront((url, body) => (isNext && url === '/sw.js' ? Buffer.from(String(body).replace(/'wave-[0-9a-f]+'/, "'wave-next'")) : body));
 	let isNext = false;
-	const ada = await Person.open(browser, server, null, { locale: 'ru-RU', path: front.url });
+	const ada = await Person.open(server, null, { locale: 'ru-RU', path: front.url });
 	await ada.page.evaluate(() => navigator.serviceWorker.ready.then(() => {}));
 	await ada.page.routeWebSocket(/\/ws$/, (socket) => {
 		const upstream = socket.connectToServer();

@@ -1,30 +1,14 @@
 // A lockdown as people in the room, and before its door, see it: the real wavechatctl at the real server, in both languages.
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import test, { after, before } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { PHONE, Person, Server, launch, patience, sleep, until } from './lib.mjs';
+import test from 'node:test';
+import { Person, PHONE, sleep, stage, until } from './lib.mjs';
 
-const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
-const wavechatctl = path.resolve(process.env.WAVECHATCTL || path.join(root, 'build/wavechatctl'));
 const folder = process.env.SCREENSHOTS; // to be looked at
 
-let browser, server;
-before(async () => {
-	browser = await launch();
-	server = await Server.start();
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-});
+const server = stage();
 
-function ctl(...args) {
-	const { status, stdout, stderr } = spawnSync(wavechatctl, ['--socket', path.join(server.dir, 'data/admin.sock'), ...args], { encoding: 'utf8' });
-	assert.equal(status, 0, `wavechatctl ${args.join(' ')}: ${stdout}${stderr}`);
-}
 async function shot(person, name) {
 	if (!folder) return;
 	await sleep(400);
@@ -37,10 +21,10 @@ const bar = (person, text) => person.page.waitForSelector(`#lockdown:not([hidden
 const noBar = (person) => person.page.waitForSelector('#lockdown', { state: 'hidden' });
 
 test('read-only: a line says so, nothing can be sent, the draft stays, and it works again when it is over', async () => {
-	const ada = await Person.open(browser, server, 'Ada'), boris = await Person.open(browser, server, 'Борис', { locale: 'ru-RU', viewport: PHONE, colorScheme: 'dark' });
+	const ada = await Person.open(server, 'Ada'), boris = await Person.open(server, 'Борис', { locale: 'ru-RU', viewport: PHONE, colorScheme: 'dark' });
 	await ada.say('before');
 	await boris.sees('before');
-	ctl('lockdown', 'on', '--read-only', '--for', '1h');
+	server.ctl('lockdown', 'on', '--read-only', '--for', '1h');
 	await bar(ada, 'Nobody can write here until');
 	await bar(boris, 'здесь никто не может писать');
 	await shot(ada, 'read-only-en-light');
@@ -57,7 +41,7 @@ test('read-only: a line says so, nothing can be sent, the draft stays, and it wo
 	await ada.ready();
 	await bar(ada, 'Nobody can write here until');
 	assert.equal(await ada.page.inputValue('#input'), 'a draft');
-	ctl('lockdown', 'off');
+	server.ctl('lockdown', 'off');
 	await noBar(ada);
 	await noBar(boris);
 	for (const button of ['#attach', '#send']) assert.ok(await ada.page.isEnabled(button), button);
@@ -69,18 +53,16 @@ test('read-only: a line says so, nothing can be sent, the draft stays, and it wo
 });
 
 test('what was written offline waits for the end of a lockdown, also across a reload, and goes in its order, once', async () => {
-	const ada = await Person.open(browser, server, 'Offline', { mayBeDown: true }), eve = await Person.open(browser, server, 'Eve');
+	const ada = await Person.open(server, 'Offline', { mayBeDown: true, hasClock: true }), eve = await Person.open(server, 'Eve');
 	await ada.context.setOffline(true);
 	const lines = ['one', 'two', 'three', 'four', 'five'];
 	for (const line of lines) await ada.say(line);
-	await ada.page.setInputFiles('#files', { name: 'six.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000, 6) });
-	await ada.page.waitForSelector('.chip');
-	await ada.page.click('#send');
-	ctl('lockdown', 'on', '--read-only');
+	await ada.sendFiles({ name: 'six.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000, 6) });
+	server.ctl('lockdown', 'on', '--read-only');
 	await ada.context.setOffline(false);
 	await ada.ready();
 	await bar(ada, 'Nobody can write here now');
-	await sleep(500);
+	await ada.context.clock.runFor(5000);   // time enough to try
 	assert.equal(await ada.page.locator('.row.pending').count(), 6);
 	assert.equal(await ada.page.locator('.row.failed').count(), 0);
 	await ada.page.reload();
@@ -88,10 +70,10 @@ test('what was written offline waits for the end of a lockdown, also across a re
 	await bar(ada, 'Nobody can write here now');
 	await until(async () => (await ada.page.locator('.row.pending').count()) === 6, 'all six are kept');
 	assert.deepEqual((await eve.texts()).filter((text) => lines.includes(text)), []);
-	ctl('lockdown', 'off');
+	server.ctl('lockdown', 'off');
 	await eve.sees('five');
 	await eve.page.waitForSelector('.file-name:has-text("six.bin")');
-	await until(async () => (await ada.page.locator('.row.pending').count()) === 0, 'nothing waits any more');
+	await ada.settled();
 	assert.deepEqual((await eve.texts()).filter((text) => lines.includes(text)), lines);
 	forgiveUpload(ada);
 	await ada.close();
@@ -99,7 +81,7 @@ test('what was written offline waits for the end of a lockdown, also across a re
 });
 
 test('a message and an upload that are refused on their way are kept and go later, the text before what follows it', async () => {
-	const ada = await Person.open(browser, server, 'Racer'), eve = await Person.open(browser, server, 'Witness');
+	const ada = await Person.open(server, 'Racer'), eve = await Person.open(server, 'Witness');
 	// The page is not told: as when the refusal and the frame about it cross.
 	await ada.page.routeWebSocket(/\/ws$/, (socket) => {
 		const up = socket.connectToServer();
@@ -108,16 +90,14 @@ test('a message and an upload that are refused on their way are kept and go late
 	});
 	await ada.page.reload();
 	await ada.ready();
-	ctl('lockdown', 'on', '--read-only', '--for', '15s');
+	server.ctl('lockdown', 'on', '--read-only', '--for', '6s');
 	await ada.say('kept one');
 	await ada.say('kept two');
-	await ada.page.setInputFiles('#files', { name: 'kept.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000, 7) });
-	await ada.page.waitForSelector('.chip');
-	await ada.page.click('#send');
+	await ada.sendFiles({ name: 'kept.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(1000, 7) });
 	await until(() => ada.frames.some((f) => f.code === 'lockdown'), 'a refusal');
 	assert.equal(await ada.page.locator('.row.failed').count(), 0);
-	await eve.sees('kept two', 60000);
-	await eve.page.waitForSelector('.file-name:has-text("kept.bin")', { timeout: 60000 });
+	await eve.sees('kept two');
+	await eve.page.waitForSelector('.file-name:has-text("kept.bin")');
 	assert.deepEqual((await eve.texts()).filter((text) => text.startsWith('kept')), ['kept one', 'kept two']);
 	forgiveUpload(ada);
 	await ada.close();
@@ -125,13 +105,13 @@ test('a message and an upload that are refused on their way are kept and go late
 });
 
 test('no new people: those inside go on, a newcomer is told so, waits calmly and comes in when it is over', async () => {
-	const ada = await Person.open(browser, server, 'Inside');
-	ctl('lockdown', 'on');
+	const ada = await Person.open(server, 'Inside');
+	server.ctl('lockdown', 'on');
 	await bar(ada, 'No new people are let in now.');
 	await shot(ada, 'new-people-en');
 	await ada.say('still here');
 	await ada.sees('still here');
-	const eve = await Person.open(browser, server, null, { viewport: PHONE }), vera = await Person.open(browser, server, null, { locale: 'ru-RU' });
+	const eve = await Person.open(server, null, { viewport: PHONE, hasClock: true }), vera = await Person.open(server, null, { locale: 'ru-RU' });
 	let dials = 0;
 	eve.page.on('websocket', () => dials++);
 	for (const [person, name, text] of [[eve, 'Newcomer', 'No new people are let in now'], [vera, 'Вера', 'не впускают новых людей']]) {
@@ -140,18 +120,18 @@ test('no new people: those inside go on, a newcomer is told so, waits calmly and
 		await person.page.waitForSelector(`#entry-error.note:has-text("${text}")`);
 		await shot(person, `refused-${name}`);
 	}
-	await sleep(2500);
+	await eve.context.clock.runFor(20000);
 	assert.equal(dials, 1, 'one try, and then patience');
 	await ada.page.reload();
 	await ada.ready();
 	await bar(ada, 'No new people are let in now.');
 	// With a time it is asked again then.
-	ctl('lockdown', 'on', '--for', '20s');
-	const kim = await Person.open(browser, server, null);
+	server.ctl('lockdown', 'on', '--for', '8s');
+	const kim = await Person.open(server, null);
 	await kim.page.fill('#name', 'Kim');
 	await kim.page.press('#name', 'Enter');
 	await kim.page.waitForSelector('#entry-error.note:has-text("You come in by yourself in about 0:")');
-	await kim.page.waitForSelector('#app[data-net=ready]:not([hidden])', { timeout: 60000 });
+	await kim.page.waitForSelector('#app[data-net=ready]:not([hidden])');
 	await noBar(ada);
 	for (const person of [ada, eve, vera, kim]) await person.close();
 });

@@ -3,21 +3,13 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import test, { after, before } from 'node:test';
-import { PHONE, Person, Server, launch, until } from './lib.mjs';
+import test, { after } from 'node:test';
+import { Person, PHONE, stage, until } from './lib.mjs';
 
-let browser, server;
 const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-password-')), 'password');
-before(async () => {
-	browser = await launch();
-	fs.writeFileSync(file, 'blue lagoon\n', { mode: 0o600 });
-	server = await Server.start(['--join-password-file', file]);
-});
-after(async () => {
-	await browser?.close();
-	await server?.close();
-	fs.rmSync(path.dirname(file), { recursive: true });
-});
+fs.writeFileSync(file, 'blue lagoon\n', { mode: 0o600 });
+const server = stage(['--join-password-file', file]);
+after(() => fs.rmSync(path.dirname(file), { recursive: true }));
 
 async function change(password) {
 	fs.writeFileSync(file, `${password}\n`);
@@ -35,7 +27,7 @@ async function answer(person, password) {
 }
 
 test('asked for, refused, let in; the browser is remembered by its token alone', async () => {
-	const ada = await Person.open(browser, server, null);
+	const ada = await Person.open(server, null);
 	await ada.page.fill('#name', 'Ada');
 	assert.equal(await ada.page.isVisible('#password'), false, 'nobody is asked before it is known to be needed');
 	await ada.page.press('#name', 'Enter');
@@ -62,7 +54,7 @@ test('asked for, refused, let in; the browser is remembered by its token alone',
 });
 
 test('changed while the page is open: asked once, in Russian, on a phone; nothing written is lost', async () => {
-	const boris = await Person.open(browser, server, null, { viewport: PHONE, locale: 'ru-RU', mayBeDown: true });
+	const boris = await Person.open(server, null, { viewport: PHONE, locale: 'ru-RU', mayBeDown: true });
 	await boris.page.fill('#name', 'Борис');
 	await boris.page.press('#name', 'Enter');
 	await asked(boris);
@@ -73,11 +65,11 @@ test('changed while the page is open: asked once, in Russian, on a phone; nothin
 	await change('red lagoon');
 	await boris.say('ещё здесь');
 	await boris.sees('ещё здесь');
-	await until(async () => (await boris.page.locator('.row.pending').count()) === 0, 'the confirmation');
+	await boris.settled();
 	await server.stop();
 	await boris.say('написано без связи');
 	await server.spawn(server.port);
-	await boris.page.waitForSelector('#password-part:not([hidden]) #password:focus', { timeout: 40000 });
+	await boris.page.waitForSelector('#password-part:not([hidden]) #password:focus');
 	await said(boris, 'Пароль этого чата сменили');
 	assert.equal(await boris.page.$eval('#name', (el) => el.readOnly), true);
 	await answer(boris, 'blue lagoon');
@@ -86,14 +78,14 @@ test('changed while the page is open: asked once, in Russian, on a phone; nothin
 	await boris.ready();
 	await boris.sees('до смены');
 	await boris.sees('написано без связи');
-	await until(async () => (await boris.page.locator('.row.pending').count()) === 0, 'the confirmation of what was written meanwhile');
+	await boris.settled();
 	await boris.page.reload();
 	await boris.ready();
 	await boris.close();
 });
 
 test('too many guesses: the page says for how long to wait', async () => {
-	const eve = await Person.open(browser, server, null);
+	const eve = await Person.open(server, null);
 	await eve.page.fill('#name', 'Eve');
 	await eve.page.press('#name', 'Enter');
 	await asked(eve);

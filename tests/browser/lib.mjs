@@ -2,17 +2,21 @@
 //
 // Every page is watched: an error on the console, an uncaught exception, a CSP report or a dialog fails the test that opened it, and the
 // frames each page received are kept, so that a test can show what was not sent and not only what was not drawn.
-// WAVECHATD names another binary, CHROMIUM another browser.
+// A file begins with `const server = stage();` and opens people with `Person.open(server, …)`: a context of its own for each.
+// WAVECHATD and WAVECHATCTL name other binaries, CHROMIUM another browser.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import WebSocket from 'ws';
+import { launch } from './chromium.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const binary = path.resolve(process.env.WAVECHATD || path.join(root, 'build/wavechatd'));
+const wavechatctl = path.resolve(process.env.WAVECHATCTL || path.join(root, 'build/wavechatctl'));
 
 export const DESKTOP = { width: 1280, height: 800 };
 export const PHONE = { width: 390, height: 844 };
@@ -20,7 +24,7 @@ export const PHONE = { width: 390, height: 844 };
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Polls until `probe` gives something true. */
-export async function until(probe, what, ms = 10000) {
+export async function until(probe, what, ms = 30000) {
 	const end = Date.now() + ms;
 	for (;;) {
 		const value = await probe();
@@ -34,12 +38,14 @@ export async function until(probe, what, ms = 10000) {
 const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0'];
 
 export class Server {
-	static async start(args = []) {
-		const server = new Server();
-		server.args = [...unlimited, ...args];
-		server.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-browser-'));
-		await server.spawn(0);
-		return server;
+	constructor(args = []) {
+		this.args = [...unlimited, ...args];
+	}
+
+	async start() {
+		this.dir = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-browser-'));
+		await this.spawn(0);
+		return this;
 	}
 
 	async spawn(port) {
@@ -64,31 +70,69 @@ export class Server {
 		await this.spawn(this.port);
 	}
 
+	/** An administrator's command, by the real wavechatctl. */
+	ctl(...args) {
+		const { status, stdout, stderr } = spawnSync(wavechatctl, ['--socket', path.join(this.dir, 'data/admin.sock'), ...args], { encoding: 'utf8' });
+		assert.equal(status, 0, `wavechatctl ${args.join(' ')}: ${stdout}${stderr}`);
+	}
+
 	async close() {
-		await this.stop('SIGTERM');
-		fs.rmSync(this.dir, { recursive: true, force: true });
+		if (this.child) await this.stop('SIGTERM');
+		if (this.dir) fs.rmSync(this.dir, { recursive: true, force: true });
 	}
 }
 
-export function launch() {
-	return chromium.launch({
-		executablePath: process.env.CHROMIUM || '/usr/bin/chromium',
-		args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync',
-			'--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-			// A name that is not localhost, and so no secure context over plain HTTP.
-			'--host-resolver-rules=MAP insecure.test 127.0.0.1'],
+/** Sends as the server's own client would, without a page: {frames, onFrame(fn), init, send(frame), say(text), close()}. */
+export async function peer(server, name) {
+	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
+	const frames = [], listeners = new Set();
+	socket.on('message', (data) => {
+		const frame = JSON.parse(data);
+		frames.push(frame);
+		for (const fn of listeners) fn(frame);
 	});
+	await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+	const send = (frame) => socket.send(JSON.stringify(frame));
+	send({ type: 'join', v: 2, name });
+	const init = await until(() => frames.find((f) => f.type === 'init'), `${name} to be in`);
+	return { frames, init, send, onFrame: (fn) => listeners.add(fn), say: (text) => send({ type: 'text', text }), close: () => socket.close() };
+}
+
+let browser;   // of this process
+
+/** Starts the browser and this server. */
+export async function begin(server) {
+	browser = await launch();
+	await server.start();
+}
+
+export async function end(server) {
+	await browser?.close();
+	await server.close();
+}
+
+/** A server with these options and the browser, for the tests of one file. */
+export function stage(args = []) {
+	const server = new Server(args);
+	before(() => begin(server));
+	after(() => end(server));
+	return server;
 }
 
 /** What a page may say on the console: the browser's own line about a server that is down, when the test takes it down. */
 const DOWN = /WebSocket connection to .* failed|Failed to load resource: net::ERR_|ERR_CONNECTION/;
 
 export class Person {
-	/** A browser of its own (own storage) at the server; joins under `name` unless it is null. */
-	static async open(browser, server, name, { viewport = DESKTOP, locale = 'en-US', mayBeDown = false, path: at = '/', ...rest } = {}) {
+	/**
+	 * A context of its own (own storage) at the server; joins under `name` unless it is null.
+	 * hasClock: the page's time can be wound on (context.clock); it goes by itself otherwise.
+	 */
+	static async open(server, name, { viewport = DESKTOP, locale = 'en-US', mayBeDown = false, hasClock = false, path: at = '/', ...rest } = {}) {
 		const person = new Person();
 		const isPhone = person.isPhone = viewport.width < 760;
 		person.context = await browser.newContext({ viewport, locale, hasTouch: isPhone, isMobile: isPhone, permissions: ['clipboard-read', 'clipboard-write'], ...rest });
+		person.context.setDefaultTimeout(60000);   // a deadline for what hangs, not a judgement of speed
+		if (hasClock) await person.context.clock.install();
 		person.server = server;
 		person.complaints = [];
 		person.mayBeDown = mayBeDown;
@@ -135,12 +179,50 @@ export class Person {
 		else await this.page.press('#input', 'Enter');
 	}
 
+	/** As fast as the page takes them: one message for each text. */
+	write(texts) {
+		return this.page.evaluate((all) => {
+			const input = document.querySelector('#input');
+			for (const text of all) {
+				input.value = text;
+				input.dispatchEvent(new Event('input', { bubbles: true }));
+				document.querySelector('#composer').requestSubmit();
+			}
+		}, texts);
+	}
+
+	/** Puts files ({name, mimeType, buffer}) into the tray and sends them. */
+	async sendFiles(...files) {
+		await this.page.setInputFiles('#files', files);
+		await until(async () => (await this.page.locator('.chip').count()) === files.length, 'the files in the tray');
+		await this.page.click('#send');
+	}
+
+	/** Nothing waits to be confirmed any more. */
+	settled(ms) {
+		return until(async () => (await this.page.locator('.row.pending').count()) === 0, 'everything to be confirmed', ms);
+	}
+
+	/** Leaves the tab, or comes back to it, as the page sees that. */
+	hide(isHidden, page = this.page) {
+		return page.evaluate((hidden) => {
+			Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+			document.hasFocus = () => !hidden;
+			document.dispatchEvent(new Event('visibilitychange'));
+		}, isHidden);
+	}
+
+	/** Waits until this browser has kept what satisfies `probe` under a key of prefs.js. */
+	kept(key, probe, what) {
+		return until(async () => probe(JSON.parse(await this.page.evaluate((name) => localStorage.getItem('wave.' + name), key)) ?? {}), what);
+	}
+
 	/** Texts of the messages in the open conversation, as drawn. */
 	texts() {
 		return this.page.$$eval('#log .text', (all) => all.map((el) => el.textContent));
 	}
 
-	sees(text, ms = 10000) {
+	sees(text, ms) {
 		return until(async () => (await this.texts()).includes(text), `“${text}” on the page`, ms);
 	}
 

@@ -4,13 +4,13 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { PHONE, Person, Server, launch, sleep, until } from './lib.mjs';
+import { begin, end, Person, PHONE, Server, sleep, until } from './lib.mjs';
 
 const folder = path.resolve(process.argv[2] ?? fileURLToPath(new URL('../../build/screenshots', import.meta.url)));
 fs.mkdirSync(folder, { recursive: true });
 
-const browser = await launch();
-const server = await Server.start();
+const server = new Server();
+await begin(server);
 const shot = async (person, name, isHolding = false) => {
 	await sleep(350);
 	if (!isHolding) await person.page.mouse.move(2, 2);
@@ -60,12 +60,12 @@ async function record(person, ms, isLetGo = true) {
 	if (isLetGo) await person.page.mouse.up();
 }
 
-const mira = await Person.open(browser, server, 'Mira', { mayBeDown: true });
+const mira = await Person.open(server, 'Mira', { mayBeDown: true });
 await shot(mira, '1-empty');
 
-const jonas = await Person.open(browser, server, 'Jonas', { mayBeDown: true });
-const anya = await Person.open(browser, server, 'Аня', { locale: 'ru-RU', mayBeDown: true });
-const pavel = await Person.open(browser, server, 'Павел', { viewport: PHONE, locale: 'ru-RU', mayBeDown: true });
+const jonas = await Person.open(server, 'Jonas', { mayBeDown: true });
+const anya = await Person.open(server, 'Аня', { locale: 'ru-RU', mayBeDown: true });
+const pavel = await Person.open(server, 'Павел', { viewport: PHONE, locale: 'ru-RU', mayBeDown: true });
 await jonas.say('Morning! The ferry timetable for the weekend is out.');
 await jonas.say('First one leaves at 7:40, which is brave of them.');
 await anya.say('Доброе утро! Я возьму термос ☕');
@@ -125,5 +125,4 @@ await shot(mira, '8-offline');
 await server.spawn(server.port);
 
 for (const person of [mira, jonas, anya, pavel]) await person.close();
-await browser.close();
-await server.close();
+await end(server);
