@@ -1,4 +1,4 @@
-// Where it all comes together: which screen is shown, which conversation is open, keys, the service worker.
+// The start of the page and its routes: the screen shown, the open conversation, keys, updates, the service worker.
 // The parts find each other through base/bus.js; the generator inlines all of them in the order of their imports.
 import { $, narrow, toggle } from './base/dom.js';
 import { on, emit } from './base/bus.js';

@@ -59,7 +59,7 @@ test('a token the server does not know: in anew under the same name, and told so
 	const ada = await Person.open(server, 'Forgotten');
 	await ada.page.evaluate(() => localStorage.setItem('wave.token', JSON.stringify('A'.repeat(43))));
 	await ada.page.reload();
-	await ada.page.waitForSelector('.toast:has-text("does not know this browser")');
+	await ada.page.waitForSelector('.toast:has-text("no longer knows this browser")');
 	await ada.ready();
 	await ada.say('here I am again');
 	await ada.sees('here I am again');

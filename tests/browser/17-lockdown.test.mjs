@@ -130,7 +130,7 @@ test('no new people: those inside go on, a newcomer is told so, waits calmly and
 	const kim = await Person.open(server, null);
 	await kim.page.fill('#name', 'Kim');
 	await kim.page.press('#name', 'Enter');
-	await kim.page.waitForSelector('#entry-error.note:has-text("You come in by yourself in about 0:")');
+	await kim.page.waitForSelector('#entry-error.note:has-text("You will be let in automatically in about 0:")');
 	await kim.page.waitForSelector('#app[data-net=ready]:not([hidden])');
 	await noBar(ada);
 	for (const person of [ada, eve, vera, kim]) await person.close();

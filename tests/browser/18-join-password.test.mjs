@@ -32,7 +32,7 @@ test('asked for, refused, let in; the browser is remembered by its token alone',
 	assert.equal(await ada.page.isVisible('#password'), false, 'nobody is asked before it is known to be needed');
 	await ada.page.press('#name', 'Enter');
 	await asked(ada);
-	await said(ada, 'Ask whoever invited you');
+	await said(ada, 'Ask the person who invited you');
 	assert.equal(await ada.page.inputValue('#name'), 'Ada');
 	assert.equal(await ada.page.locator('label[for=password]').textContent(), 'Password of this chat');
 	await ada.page.press('#password', 'Enter'); // nothing typed: the browser says so, nothing is sent

@@ -58,7 +58,7 @@ export function initLang() {
 	document.addEventListener('visibilitychange', look);
 }
 
-// A moderator's reason as the server words it: what it adds to it in English is said in the reader's language, or nothing is left.
+// A moderator's reason without the server's English around it; the end of a mute or ban is given in the reader's language.
 export function reasonOf(text) {
 	return String(text ?? '').replace(/^(You are muted: )?(an admin decided so|You are banned from this chat)?/, '')
 		.replace(/\(until (\S+) (\S+) UTC\)$/, (whole, day, time) => t('until', { time: formats.moment.format(new Date(`${day}T${time}Z`)) })).trim();

@@ -1,4 +1,4 @@
-// The outbox's shelf: messages not yet confirmed, kept in IndexedDB with their files. Where that is denied, memory serves until the tab closes.
+// The outbox's shelf: unconfirmed messages and their files, in IndexedDB. Where that is denied, they live until the tab closes.
 const NAME = 'wavechat', STORE = 'outbox';
 let opening = null;
 

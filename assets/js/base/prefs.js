@@ -1,4 +1,4 @@
-// What this browser remembers about its person: token, settings, drafts, read marks. localStorage, or memory where that is denied.
+// The browser's memory of its person: token, settings, drafts, read marks. In localStorage, or in memory where that is denied.
 const memory = new Map();
 
 function read(key) {

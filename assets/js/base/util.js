@@ -1,4 +1,5 @@
 // Small helpers without a DOM: calls held back, numbers, words, ids.
+
 // At most one call per `ms`, the last one always kept.
 export function throttle(fn, ms) {
 	let timer = 0, last = -ms;

@@ -1,4 +1,4 @@
-// The one voice that plays: which message, where in it, how fast; and the next one after it. Views subscribe to 'player'.
+// The one voice message that plays: its position, speed and state. Views listen to 'player'.
 import { emit } from '../base/bus.js';
 import { recall, remember } from '../base/prefs.js';
 

@@ -2,7 +2,7 @@
 import { packWaveform } from './waveform.js';
 import { webmWithDuration } from './webm.js';
 
-// What Safari, Firefox and Chrome all play comes first; each records at least one of the rest.
+// The first one plays in Safari, Firefox and Chrome alike; each browser records at least one of them.
 const FORMATS = ['audio/mp4;codecs=mp4a.40.2', 'audio/webm;codecs=opus', 'audio/mp4', 'audio/ogg;codecs=opus', 'audio/webm'];
 const LEVEL_EVERY_MS = 60;
 const BITS_PER_SECOND = 32000;

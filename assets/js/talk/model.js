@@ -1,4 +1,4 @@
-// What the page knows: me, people, conversations and their messages. Owns the order and the once-only of messages. No DOM, no network.
+// The page's knowledge: me, people, conversations and their messages. Keeps messages in order and each only once. No DOM, no network.
 import { emit } from '../base/bus.js';
 import { recall, recallEntry, rememberEntry } from '../base/prefs.js';
 import { debounce, wordEdge } from '../base/util.js';
@@ -71,7 +71,7 @@ export function findByName(name) {
 	return null;
 }
 
-// A tab that is open for weeks in a crowd: who left and was never talked to need not be remembered.
+// A tab may be open for weeks in a crowd. People who left and were never talked to are forgotten.
 export function forgetPassersBy() {
 	if (users.size < PASSERS_BY) return;
 	for (const u of users.values()) if (!u.online && !convs.has(u.id) && u.id !== me.id) users.delete(u.id);

@@ -75,7 +75,7 @@ function expelled(isBan, reason) {
 	emit('expelled', isBan, reason);
 }
 
-// Whose address is banned is refused before there is a socket to say so, and a page is not told why its handshake failed.
+// A banned address is refused before there is a socket, and browsers do not tell a page why its handshake failed. So it asks.
 async function askWhy() {
 	const answer = await fetch('/health', { cache: 'no-store' }).catch(() => null);
 	if (answer?.status === 403 && net.state === 'waiting') expelled(true, '');
@@ -143,7 +143,7 @@ function probe() {
 	}, PONG_MS);
 }
 
-// By the wall's clock, since the other one stands still while a laptop sleeps; and whichever way that clock was set meanwhile.
+// By the wall's clock: the other one stands still while a laptop sleeps. That clock may have been set either way meanwhile.
 const silence = () => Math.abs(Date.now() - lastHeard);
 
 function wake() {

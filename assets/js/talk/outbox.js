@@ -1,4 +1,4 @@
-// What is written and not yet confirmed: queued → (uploading) → sending → gone by its echo, or failed with a reason and a way to retry.
+// Messages not yet confirmed: queued → (uploading) → sending → gone by its echo, or failed with a reason and a way to retry.
 // The same cid goes with every attempt, so that the server stores it once however often it is tried; also after the tab was closed.
 import { emit, on } from '../base/bus.js';
 import { net, send } from './net.js';
@@ -9,12 +9,12 @@ import { uploadOnce } from './upload.js';
 
 const UPLOADS_AT_ONCE = 2;
 const AT_ONCE_MAX = 20;        // messages sent before all of them are settled; after a refusal one, until nothing is left to send
-const PATIENCE_MS = 60000;     // for longer than this nothing is waited for: it failed, and there is a button to try again
+const PATIENCE_MS = 60000;     // a longer wait counts as a failure, with a button to try again
 
 let atOnceMax = AT_ONCE_MAX, sentAtOnce = 0;
 const heldUntil = { public: 0, private: 0 };   // the server has said when it takes more; slow mode is of public talk alone
 const kindOf = (entry) => isDm(entry.conv) ? 'private' : 'public';
-const PREVIEWS_BYTES = 24 << 20;   // of files sent by this tab and confirmed; past it all but the last are shown from the server as everybody else's
+const PREVIEWS_BYTES = 24 << 20;   // of files that this tab sent and the server confirmed; past it, older ones are shown from the server
 const all = new Map();         // cid → entry, oldest first
 const echoed = new Set();      // cids the server has confirmed to this tab
 export const previews = new Map();   // cid → object URL of a file sent from this tab: its echo shows without a download
@@ -181,8 +181,8 @@ async function upload(entry) {
 	pump();
 }
 
-// Sends whatever may go now. Texts go in the order written; a file goes when its bytes are there. The server limits how fast one person may send and
-// says so: then all of it waits, in its order, rather than what was written later passing by what was refused.
+// Sends what may go now. Texts go in the order written; a file goes when its bytes are on the server. When the server says that this is too
+// fast, everything waits in its order: a later message never passes a refused one.
 function pump() {
 	if (net.state !== 'ready' || isReadOnly()) return;
 	const now = performance.now();
@@ -237,7 +237,7 @@ function onRefused(f) {
 		set(entry, 'queued');
 		return;
 	}
-	// Nobody may write: it waits for the end of that, in its place.
+	// A read-only lockdown: the message waits for its end, in its place.
 	if (f.code === 'lockdown') {
 		hold('public', f);
 		hold('private', f);
@@ -248,7 +248,7 @@ function onRefused(f) {
 	pump();
 }
 
-// Nothing goes while nobody may write; afterwards all of it, without further waiting.
+// Nothing is sent during a read-only lockdown. At its end everything goes at once.
 function onLockdown() {
 	if (isReadOnly()) return;
 	heldUntil.public = heldUntil.private = 0;

@@ -99,13 +99,13 @@ function onInit(f) {
 	else if (world.openKey != null) openHistory(conv(world.openKey));
 }
 
-// An admin lets no new people in, or nobody write. The end comes as a frame as well; until then its time is only for people to read.
+// A lockdown by an admin: no new people, or nobody may write. Its end comes as a frame; the time is only shown.
 function setLockdown(state) {
 	world.lockdown = state ? { isReadOnly: !!state.read_only, until: state.retry_ms > 0 ? Date.now() + state.retry_ms : 0 } : null;
 	emit('lockdown');
 }
 
-// Who comes for the first time has nothing unread; who comes back has what came since.
+// On a first visit nothing is unread; on a return, everything newer than the read mark.
 function startReading(general, events) {
 	general.isLoaded = true;
 	general.isComplete = !events.length;
@@ -247,7 +247,7 @@ export function sendTyping(key) {
 	send(isDm(key) ? { type: 'typing', to_id: key } : { type: 'typing' });
 }
 
-// Not let in: the connection is given up until there is another answer to give.
+// Not let in: the connection is closed until the person has answered or the wait is over.
 function onUnadmitted(f) {
 	const wait = f.retry_ms ?? 0;
 	disconnect();
@@ -259,7 +259,7 @@ function onUnadmitted(f) {
 	admissionTimer = setTimeout(connect, wait);
 }
 
-// The chat lets no new people in now. It is asked again, and not by all at once; an admin may end it before its time.
+// A lockdown keeps new people out. The page asks again now and then, each at its own moment: an admin may end it early.
 function onLockedOut({ retry_ms }) {
 	disconnect();
 	emit('lockedOut', retry_ms ?? 0);

@@ -1,4 +1,4 @@
-// The bar above the messages: whom one talks to, who is typing, mute; below it, what the connection is doing and announcements.
+// The bar above the messages: the other person or the room, typing, mute. Below it: the connection's state, a lockdown, announcements.
 import { $, h, fill, icon, avatar, toggle } from '../base/dom.js';
 import { throttle } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
@@ -23,7 +23,7 @@ function renderSub() {
 	const typing = typingText(c);
 	const state = !isDm(c.key) ? tn('onlineCount', world.online) : c.key === me.id ? t('youSuffix')
 		: t('privateWith', { state: users.get(c.key)?.online ? t('online') : t('offline') });
-	// Who is online is not known without a connection, so then nothing is said about it.
+	// Without a connection nobody's presence is known, so nothing is said about it.
 	const text = net.state !== 'ready' ? t(net.state === 'offline' ? 'offline' : 'connecting') : typing ?? state;
 	sub.classList.toggle('typing', !!typing);
 	if (sub.dataset.text === text) return;
@@ -45,7 +45,7 @@ function renderHead() {
 	renderSub();
 }
 
-// On a phone the list is out of sight: the way there says that something waits.
+// On a phone the list is out of sight, so the button that leads there counts the unread messages.
 function renderBack() {
 	let n = 0;
 	for (const c of convs.values()) if (c.key !== world.openKey && !isMuted(c.key)) n += c.unread;
@@ -56,7 +56,7 @@ function renderBack() {
 
 let shownSince = 0, timer = 0;
 
-// For who listens: what has changed, once, and not each second of a countdown.
+// For screen readers: a change is said once, and not each second of a countdown.
 function say(text) {
 	if ($('#status-said').textContent !== text) $('#status-said').textContent = text;
 }

@@ -23,7 +23,7 @@ function safeUrl(url) {
 	return /^\/f\/[^\\]+$/.test(url) || url.startsWith(`blob:${location.origin}/`) ? url : null;
 }
 
-// What this tab sent itself is shown from memory, also after the echo: no flicker, no second transfer.
+// Files sent by this tab are shown from memory, also after the echo: no flicker, no second transfer.
 export const urlOf = (m) => (m.deleted || m.gone ? null : safeUrl(m.cid && previews.get(m.cid)) ?? safeUrl(m.url));
 
 const mimeOf = (m) => String(m.mime ?? '').split(';')[0].trim().toLowerCase();
@@ -227,7 +227,7 @@ export function messageRow(m) {
 	return row;
 }
 
-// What stands above a row: the day, the "new messages" line. Rebuilt only when it changes.
+// The lines above a row: the day, "new messages". Rebuilt only when they change.
 export function setRowFrame(row, { first, last, day, isNew, at }) {
 	row.classList.toggle('first', first);
 	row.classList.toggle('last', last);

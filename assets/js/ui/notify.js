@@ -1,4 +1,4 @@
-// What calls a person back to the tab: the title, notifications and a tone, for private messages and mentions; nothing for what is muted.
+// Calls back to the tab, for private messages and mentions: the title, notifications and a tone. Of a muted conversation only mentions call.
 import { on, emit } from '../base/bus.js';
 import { t } from '../base/i18n.js';
 import { isDm, isMuted, mentionsMe, totals, world } from '../talk/model.js';
@@ -6,7 +6,7 @@ import { recall, recallEntry, remember } from '../base/prefs.js';
 import { throttle } from '../base/util.js';
 import { isPicture, summary } from './message.js';
 
-const CALL_AFTER_MS = 500;   // what another tab has read is known within this
+const CALL_AFTER_MS = 500;   // another tab's read marks are known by then
 
 let context = null, soundedAt = -Infinity, shownUnread = 0;
 
@@ -64,7 +64,7 @@ function onNews(c, m) {
 	if (isLooking && world.openKey === c.key) return;
 	const mention = mentionsMe(m);
 	if (isMuted(c.key) ? !mention : !isDm(c.key) && !mention) return;
-	// Of several tabs the one that is looked at may be showing it already, and one of the others is enough to call.
+	// Another tab may be showing the message already; of the rest, one is enough to call.
 	if (!isLooking) setTimeout(() => oneTab(() => recall('called', 0) < m.id && !(recallEntry('read', c.key) >= m.id) && call(c, m, isLooking)), CALL_AFTER_MS);
 	else call(c, m, isLooking);
 }

@@ -68,7 +68,7 @@ function personRow(u) {
 }
 
 // Brings the rows of `box` to what `list` wants, keeping the elements: one that is being pressed or has the focus must not be swapped for a twin.
-// `sigOf` says shortly what a row shows, where there are so many that making each one to compare it takes too long.
+// `sigOf` gives a row's contents in short, for long lists: a row is then only made where they differ.
 function refill(box, list, make, idOf, sigOf = () => null) {
 	const old = new Map([...box.children].map((el) => [el.rowKey, el]));
 	let place = box.firstElementChild;

@@ -1,4 +1,4 @@
-// The messages of the open conversation. Only a window of them is in the DOM; it slides with the scroll, and what is seen never jumps.
+// The messages of the open conversation. Only a window of them is in the DOM. It slides with the scroll, and the text being read never jumps.
 import { $, h, fill, icon, toggle } from '../base/dom.js';
 import { debounce } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
