@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs the Debian packages that are missing: `setup.sh build` what compiling needs, `test` that and what the tests need,
-# `packages` that and what judges packages and stands in front of the server there, `bench` what it is measured against, `fuzz` a clang beside what
-# compiling needs. Quick and silent when all is there. The only step that needs root, and only if something is missing.
+# Installs the Debian packages that are missing: `setup.sh build` what compiling needs, `test` that and what the tests need, `engines` that and
+# two more browsers, `packages` that and what judges packages and stands in front of the server there, `bench` what it is measured against,
+# `fuzz` a clang beside what compiling needs. Quick and silent when all is there. The only step that needs root, and only if something is missing.
 set -eu
 
 build="build-essential libjson-c-dev zlib1g-dev libsqlite3-dev libssl-dev libutf8proc-dev ca-certificates"
@@ -10,8 +10,9 @@ tests="libcmocka-dev mandoc chromium-headless-shell fonts-dejavu-core fonts-noto
 
 case ${1:-build} in
 build) wanted=$build ;;
-test | packages | bench)
+test | engines | packages | bench)
 	wanted="$build $tests"
+	[ "$1" != engines ] || wanted="$wanted firefox-esr webkit2gtk-driver xvfb"
 	[ "$1" != packages ] || wanted="$build git lintian systemd nginx caddy curl openssl prometheus"
 	[ "$1" != bench ] || wanted="$build git python3-aiohttp nginx"
 	# A node of another origin (18 or newer, with npm) is as good as Debian's.
@@ -20,7 +21,7 @@ test | packages | bench)
 	fi ;;
 fuzz) wanted="$build clang" ;;
 *)
-	echo "usage: setup.sh build|test|packages|bench|fuzz" >&2
+	echo "usage: setup.sh build|test|engines|packages|bench|fuzz" >&2
 	exit 2 ;;
 esac
 

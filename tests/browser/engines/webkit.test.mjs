@@ -1,0 +1,5 @@
+// The page in WebKit.
+import { flows } from './flows.mjs';
+import { webkit } from './webkit.mjs';
+
+flows(webkit);
