@@ -108,6 +108,7 @@ net: bench-programs | $(call after,docs unit) ## the real server, over sockets: 
 
 browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
 	$(Q)cd tests && $(NODE) run.mjs $(BROWSER)
+
 engines: ## the page in Firefox and WebKit: installs what is missing, then a few real flows
 	$(Q)tools/setup.sh engines
 	$(Q)$(MAKE) --no-print-directory engines-ready
