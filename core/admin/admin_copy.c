@@ -5,7 +5,6 @@
  * for anything for a while: the copy's thread stays to see to that, and the admin's own thread clears away. */
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "admin/impl.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
+#include "files/file_io.h"
 
 #define IDLE_MS (2 * 60 * 1000) /* after that long without a question, its maker is taken for dead */
 #define LOOK_S 1
@@ -64,22 +64,23 @@ static int on_progress(void *arg, uint64_t done, uint64_t total)
 	return is_over(b);
 }
 
-static int hash_file(struct backup *b)
+static bool on_hashed(void *arg, size_t bytes)
 {
-	static const size_t piece_bytes = 256 * 1024;
-	uint8_t *piece = xmalloc(piece_bytes), sum[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	ssize_t n = -1;
-	if (md && EVP_DigestInit_ex(md, EVP_sha256(), NULL))
-		while ((n = pread(b->fd, piece, piece_bytes, (off_t)b->size)) > 0 && !is_over(b)) {
-			EVP_DigestUpdate(md, piece, (size_t)n);
-			b->size += (uint64_t)n;
-		}
-	if (n == 0 && EVP_DigestFinal_ex(md, sum, NULL))
-		wc_hex(b->sha, sum, WC_SHA_BYTES);
-	EVP_MD_CTX_free(md);
-	free(piece);
-	return n == 0 ? 0 : -WC_EIO;
+	struct backup *b = arg;
+
+	b->size += bytes;
+	return !is_over(b);
+}
+
+static int hash_copy(struct backup *b)
+{
+	uint8_t sha[WC_SHA_BYTES];
+	uint64_t size;
+
+	if (file_hash(b->fd, UINT64_MAX, on_hashed, b, &size, sha) != 0)
+		return -WC_EIO;
+	wc_hex(b->sha, sha, WC_SHA_BYTES);
+	return 0;
 }
 
 /* On the admin's thread: takes the one that is over out of the way. */
@@ -113,7 +114,7 @@ static void make_copy(struct backup *b)
 		wc_cause(&b->cause, "cannot open the database once more");
 	} else if (store_copy(d, b->path, on_progress, b, &b->cause) == 0) {
 		b->fd = open(b->path, O_RDONLY | O_CLOEXEC);
-		is_good = b->fd >= 0 && hash_file(b) == 0;
+		is_good = b->fd >= 0 && hash_copy(b) == 0;
 		if (!is_good)
 			wc_cause(&b->cause, "cannot read the copy again: %s", strerror(errno));
 	}

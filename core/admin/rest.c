@@ -10,10 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/evp.h>
+#include "files/file_io.h"
 
 #define PAGE 256
-#define PIECE_BYTES (256 * 1024)
 
 /* --- Names. */
 
@@ -76,31 +75,24 @@ static int take_row(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
 	return 0;
 }
 
+static bool on_hashed(void *arg, size_t bytes)
+{
+	struct rest_look *look = arg;
+
+	look->bytes += bytes;
+	return !look->moved || look->moved(look->arg, look->bytes);
+}
+
 /* 0: the bytes are those of its name; 1: they are not; -1: errno; -2: it was ended. */
 static int compare_bytes(int fd, const uint8_t sha[WC_SHA_BYTES], struct rest_look *look)
 {
-	uint8_t *piece = xmalloc(PIECE_BYTES), sum[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *md = EVP_MD_CTX_new();
-	int result = -1;
-	ssize_t n;
+	uint8_t sum[WC_SHA_BYTES];
+	uint64_t size;
+	int rc = file_hash(fd, UINT64_MAX, on_hashed, look, &size, sum);
 
-	WC_ASSERT(md && EVP_DigestInit_ex(md, EVP_sha256(), NULL));
-	while ((n = read(fd, piece, PIECE_BYTES)) > 0 || (n < 0 && errno == EINTR)) {
-		if (n < 0)
-			continue;
-		EVP_DigestUpdate(md, piece, (size_t)n);
-		look->bytes += (uint64_t)n;
-		if (look->moved && !look->moved(look->arg, look->bytes)) {
-			result = -2;
-			goto out;
-		}
-	}
-	if (n == 0 && EVP_DigestFinal_ex(md, sum, NULL))
-		result = memcmp(sum, sha, WC_SHA_BYTES) != 0;
-out:
-	EVP_MD_CTX_free(md);
-	free(piece);
-	return result;
+	if (rc)
+		return rc == -WC_ECLOSED ? -2 : -1;
+	return memcmp(sum, sha, WC_SHA_BYTES) != 0;
 }
 
 /* what is empty if all is well. False: it was ended. */

@@ -1,5 +1,6 @@
-/* file_io.c — small steps on files that blobs and uploads share: whole writes, names, hashes. Owns nothing. Thread: any that may wait for a disk. */
-#include <dirent.h>
+/* file_io.c — small steps on open files and folders (see file_io.h). */
+#include "files/file_io.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -9,7 +10,6 @@
 #include <openssl/evp.h>
 
 #include "base/logmsg.h"
-#include "files/impl.h"
 
 int file_write_all(int fd, const void *data, size_t n, uint64_t offset)
 {
@@ -29,29 +29,32 @@ int file_write_all(int fd, const void *data, size_t n, uint64_t offset)
 	return 0;
 }
 
-int file_hash(int fd, uint64_t size, uint8_t sha[WC_SHA_BYTES])
+int file_hash(int fd, uint64_t most, file_moved_fn moved, void *arg, uint64_t *size, uint8_t sha[WC_SHA_BYTES])
 {
-	enum { PIECE = 128 * 1024 };
+	enum { PIECE = 256 * 1024 };
 	EVP_MD_CTX *md = EVP_MD_CTX_new();
 	uint8_t *piece = malloc(PIECE);
-	uint64_t at = 0;
-	int rc = -WC_ENOMEM;
+	int rc = md && piece && EVP_DigestInit_ex(md, EVP_sha256(), NULL) == 1 ? 0 : -WC_ENOMEM;
 
-	if (!md || !piece || EVP_DigestInit_ex(md, EVP_sha256(), NULL) != 1)
-		goto out;
-	rc = -WC_ESTORAGE;
-	while (at < size) {
-		ssize_t n = pread(fd, piece, (size_t)WC_MIN((uint64_t)PIECE, size - at), (off_t)at);
+	*size = 0;
+	while (rc == 0 && *size < most) {
+		ssize_t n = pread(fd, piece, (size_t)WC_MIN((uint64_t)PIECE, most - *size), (off_t)*size);
 
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n <= 0 || EVP_DigestUpdate(md, piece, (size_t)n) != 1)
-			goto out;
-		at += (uint64_t)n;
+		if (n == 0)
+			break;
+		if (n < 0)
+			rc = -WC_EIO;
+		else if (EVP_DigestUpdate(md, piece, (size_t)n) != 1)
+			rc = -WC_ENOMEM;
+		else
+			*size += (uint64_t)n;
+		if (rc == 0 && moved && !moved(arg, (size_t)n))
+			rc = -WC_ECLOSED;
 	}
-	if (EVP_DigestFinal_ex(md, sha, NULL) == 1)
-		rc = 0;
-out:
+	if (rc == 0 && EVP_DigestFinal_ex(md, sha, NULL) != 1)
+		rc = -WC_ENOMEM;
 	EVP_MD_CTX_free(md);
 	free(piece);
 	return rc;

@@ -1,4 +1,4 @@
-/* impl.h — what the units of files/ share, from the bottom up: file_io.c (steps on files), sending.c (who sends an upload), blob_hold.c (blobs
+/* impl.h — what the units of files/ share, from the bottom up: file_io.c, sending.c (who sends an upload), blob_hold.c (blobs
  * on their way into a message), blob_shelf.c (DIR/blobs), lost.c (DIR/lost), blob_disk.c and upload_disk.c (blobs and uploads on disk),
  * blob_mem.c (both in memory), collect.c (removal), blob.c and upload.c (the public functions), blob_look.c (the look before a start).
  *
@@ -6,13 +6,12 @@
 #ifndef WC_BLOB_IMPL_H
 #define WC_BLOB_IMPL_H
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
 
 #include "files/blob.h"
+#include "files/file_io.h"
 #include "files/space.h"
 
 /* "ab/cdef…" */
@@ -144,16 +143,6 @@ struct blobs {
 };
 
 typedef int (*stat_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st); /* non-zero ends the walk */
-
-/* --- file_io.c. Thread: any that may wait for a disk. */
-#define FILE_TMP_BYTES (2 * 15 + 1)
-int file_write_all(int fd, const void *data, size_t n, uint64_t offset) WC_MUSTCHECK; /* all of it, or -1 with errno */
-int file_hash(int fd, uint64_t size, uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK; /* of the first size bytes; -WC_ESTORAGE, -WC_ENOMEM */
-int file_sync_dir(int dir_fd, const char *name) WC_MUSTCHECK;                 /* -1 with errno */
-DIR *file_open_dir(int dir_fd, const char *name);                             /* not through a symbolic link; NULL and errno */
-void file_tmp_name(char out[FILE_TMP_BYTES]);                                 /* random */
-int64_t file_age_ms(const struct stat *st);                                   /* since it was last written or touched */
-int file_failed(const char *step);                                            /* logs errno; returns -WC_ESTORAGE */
 
 /* --- sending.c. With b->lock held. */
 struct sending *sending_find(const struct blobs *b, uint64_t identity_id,

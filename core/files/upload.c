@@ -285,6 +285,17 @@ void upload_suspend(struct upload *u)
 
 /* --- The end. */
 
+static int hash(struct upload *u, uint8_t sha[WC_SHA_BYTES])
+{
+	uint64_t size;
+	int rc;
+
+	if (u->md)
+		return EVP_DigestFinal_ex(u->md, sha, NULL) == 1 ? 0 : -WC_ENOMEM;
+	rc = file_hash(u->fd, u->rec.size, NULL, NULL, &size, sha);
+	return rc == -WC_EIO || (rc == 0 && size < u->rec.size) ? -WC_ESTORAGE : rc;
+}
+
 static int finish_locked(struct upload *u, struct upload_state *state)
 {
 	struct upload_record rec = u->rec;
@@ -297,7 +308,7 @@ static int finish_locked(struct upload *u, struct upload_state *state)
 		state_of(&rec, state);
 		return -WC_ECONFLICT;
 	}
-	rc = u->md ? (EVP_DigestFinal_ex(u->md, rec.sha, NULL) == 1 ? 0 : -WC_ENOMEM) : file_hash(u->fd, rec.size, rec.sha);
+	rc = hash(u, rec.sha);
 	if (rc)
 		return rc;
 	make_handle(&rec);
