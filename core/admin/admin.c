@@ -4,21 +4,15 @@
  * transfer thread take requests; answers come from wherever the work was done. */
 #include "admin/admin.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include "admin/admin_place.h"
+#include "admin/admin_socket.h"
 #include "admin/impl.h"
 #include "base/logmsg.h"
 #include "base/utf8.h"
-#include "files/claims.h"
-#include "net/listener.h"
 #include "store/store_verify.h"
 
 /* --- The verbs */
@@ -270,26 +264,6 @@ static void on_metrics(void *arg, struct http_req *r)
 
 static const struct http_route metrics_routes[] = { { "GET", "/metrics", on_metrics }, { NULL, NULL, NULL } };
 
-int admin_metrics_address(const struct options *o, char address[64])
-{
-	const char *at = o->metrics, *colon = strrchr(at, ':'); /* the options have seen to its form */
-	const bool is_bracketed = at[0] == '[';
-	size_t len = (size_t)(colon - at);
-
-	snprintf(address, 64, "%.*s", (int)(is_bracketed ? len - 2 : len), at + is_bracketed);
-	return atoi(colon + 1);
-}
-
-int admin_bind_metrics(const struct options *options, int *fd, char **cause)
-{
-	char address[64];
-	*fd = -1;
-	if (!options->metrics)
-		return 0;
-	const int port = admin_metrics_address(options, address);
-	return listener_bind(address, port, fd, cause);
-}
-
 static int open_metrics(struct admin *a, int fd, char **cause)
 {
 	struct httpd_opts o = { .sockets = { fd },
@@ -302,134 +276,33 @@ static int open_metrics(struct admin *a, int fd, char **cause)
 	return httpd_start(&a->metrics, &o, cause);
 }
 
-/* --- The socket */
-
-char *admin_socket_path(const struct options *o)
-{
-	if (o->admin_socket)
-		return strcmp(o->admin_socket, "none") == 0 ? NULL : xstrdup(o->admin_socket);
-	const char *run = getenv("RUNTIME_DIRECTORY");
-	char *path = NULL;
-	/* systemd separates several by colons; the first is the one. */
-	if (run && *run) {
-		if (asprintf(&path, "%.*s/wavechat.sock", (int)strcspn(run, ":"), run) < 0)
-			abort();
-	} else if (strcmp(o->data, ":memory:") == 0) {
-		path = admin_place_path();
-	} else if (asprintf(&path, "%s/admin.sock", o->data) < 0) {
-		abort();
-	}
-	return path;
-}
-
-void admin_socket_prepare(const struct options *o)
-{
-	const char *run = getenv("RUNTIME_DIRECTORY");
-	char *cause = NULL;
-	if (o->admin_socket || (run && *run) || strcmp(o->data, ":memory:") != 0 || admin_place_make(&cause) == 0)
-		return;
-	log_warn("no admin socket", "cause=\"%s\"", cause ? cause : "no memory");
-	free(cause);
-}
-
-/* Whoever can write in the directory can put a socket of their own in place of ours, and be taken for the server. */
-static int check_dir(const char *dir, int fd, char **cause)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0) {
-		wc_cause(cause, "cannot use %s for the admin socket: %s", dir, strerror(errno));
-		return -WC_EIO;
-	}
-	if (st.st_uid != geteuid() && st.st_uid != 0) {
-		wc_cause(cause,
-		         "the admin socket's directory %s belongs to user %u, not to this one (%u): name another with --admin-socket", dir,
-		         (unsigned)st.st_uid, (unsigned)geteuid());
-		return -WC_EDENIED;
-	}
-	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX)) {
-		wc_cause(cause, "others can write in the admin socket's directory %s: chmod go-w %s, or name another with --admin-socket",
-		         dir, dir);
-		return -WC_EDENIED;
-	}
-	return 0;
-}
-
-/* Opens the socket's directory, if it may be used, and says what to bind: a socket's address has 107 bytes, and a longer path is bound by way of
- * its directory. *dir_fd and *bind_path are the caller's, also on failure. */
-static int find_place(const char *path, int *dir_fd, char **bind_path, char **cause)
-{
-	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-	char *dir = slash == path ? xstrdup("/") : slash ? strndup(path, (size_t)(slash - path)) : xstrdup(".");
-	int rc = -WC_EIO;
-	WC_ASSERT(dir);
-	*dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (*dir_fd < 0)
-		wc_cause(cause, "cannot use %s for the admin socket: %s: name another place with --admin-socket", dir, strerror(errno));
-	else
-		rc = check_dir(dir, *dir_fd, cause);
-	if (rc == 0 && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path))
-		*bind_path = xstrdup(path);
-	else if (rc == 0 && asprintf(bind_path, "/proc/self/fd/%d/%s", *dir_fd, name) < 0)
-		abort();
-	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - sizeof("/proc/self/fd/999999/");
-	if (rc == 0 && *bind_path && strcmp(*bind_path, path) != 0 && strlen(name) > most) {
-		wc_cause(cause, "cannot listen on %s: the name of a socket in so long a path has at most %zu bytes; choose a shorter one",
-		         path, most);
-		rc = -WC_ETOOBIG;
-	}
-	free(dir);
-	return rc;
-}
+/* --- Start and stop */
 
 static int open_door(struct admin *a, char **cause)
 {
-	if (find_place(a->path, &a->dir_fd, &a->bind_path, cause) < 0)
+	if (admin_socket_place(a->path, &a->dir_fd, &a->bind_path, cause) < 0)
 		return -WC_EIO;
 	struct httpd_opts o = { .unix_path = a->bind_path, .max_connections = 128, .workers = 2, .routes = door_routes, .arg = a };
 	return httpd_start(&a->door, &o, cause);
 }
 
-int admin_check(const struct options *o, const struct claims *mine, char **cause)
-{
-	char *path = admin_socket_path(o), *bind_path = NULL;
-	int dir_fd = -1, rc = path ? find_place(path, &dir_fd, &bind_path, cause) : 0;
-	if (path && rc == 0)
-		rc = listener_unix_check(bind_path, claims_has_socket(mine, path), cause);
-	/* The socket is made in there. Landlock and the mode have to let us. */
-	if (path && rc == 0 && faccessat(dir_fd, ".", W_OK | X_OK, 0) < 0) {
-		wc_cause(cause, "cannot listen on %s: %s", path, strerror(errno));
-		rc = -WC_EIO;
-	}
-	if (rc < 0 && !o->admin_socket) { /* nobody asked for it: a start goes on without, see admin_start */
-		free(*cause);
-		*cause = NULL;
-		rc = 0;
-	}
-	if (dir_fd >= 0)
-		close(dir_fd);
-	free(bind_path);
-	free(path);
-	return rc;
-}
-
 int admin_start(struct admin **out, const struct admin_opts *opts, char **cause)
 {
 	struct admin *a = xcalloc(1, sizeof(*a));
-	const char *wanted = opts->options->admin_socket;
 	int metrics = opts->metrics_socket;
 	a->o = *opts;
-	a->wanted = opts->options;
 	a->dir_fd = -1;
 	a->started_ms = real_ms();
 	pthread_mutex_init(&a->lock, NULL);
-	a->path = admin_socket_path(opts->options);
+	a->o.socket_path = NULL;
+	a->path = opts->socket_path ? xstrdup(opts->socket_path) : NULL;
 	a->thread = helpers_start(&(struct helpers_opts){ 1, opts->store, store_reader_open, store_reader_close }, cause);
 	if (!a->thread)
 		goto fail;
-	if (strcmp(opts->options->data, ":memory:") != 0)
+	if (opts->keeps_data)
 		backup_clear(a);
 	if (a->path && open_door(a, cause) < 0) {
-		if (wanted)
+		if (opts->is_socket_wanted)
 			goto fail;
 		/* Nobody asked for it: the chat is worth more than the door. */
 		log_warn("no admin socket", "cause=\"%s\"", *cause);
@@ -454,14 +327,11 @@ fail:
 	return -WC_EIO;
 }
 
-void admin_set_options(struct admin *a, const struct options *in_force, const struct options *wanted, const struct budgets *budgets,
-                       const struct descriptors *descriptors, int connections_max)
+void admin_set(struct admin *a, const struct budgets *budgets, int descriptors, int connections_max)
 {
-	a->o.options = in_force;
 	a->o.budgets = budgets;
 	a->o.descriptors = descriptors;
 	a->o.connections_max = connections_max;
-	a->wanted = wanted;
 }
 
 const char *admin_path(const struct admin *a)

@@ -144,7 +144,7 @@ static void *run_backup(void *arg)
 static char *copy_path(const struct admin *a, const char *suffix)
 {
 	char *path;
-	if (asprintf(&path, "%s/backup.tmp%s", a->o.options->data, suffix) < 0)
+	if (asprintf(&path, "%s/backup.tmp%s", a->o.data, suffix) < 0)
 		abort();
 	return path;
 }
@@ -304,7 +304,7 @@ static void begin(struct call *c)
 
 void verb_backup_start(struct call *c)
 {
-	if (strcmp(c->a->o.options->data, ":memory:") == 0)
+	if (!c->a->o.keeps_data)
 		call_fail(c, 409, "nothing_kept", "the server keeps nothing (--data :memory:): there is nothing to back up");
 	else
 		call_read(c, begin);

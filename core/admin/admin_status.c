@@ -39,7 +39,7 @@ static void look_at_disk(struct space *space)
 
 static void look(struct admin *a)
 {
-	const char *dir = a->o.options->data;
+	const char *dir = a->o.data;
 	uint64_t lag = 0;
 	char name[16];
 	for (int i = 0; i < HUB_RINGS; i++)
@@ -209,13 +209,13 @@ void verb_status(struct call *c)
 	put_num(b, "uptime_s", (uint64_t)WC_MAX(real_ms() - a->started_ms, 0) / 1000);
 	put_num(b, "port", (uint64_t)a->o.port);
 	buf_puts(b, ",\"listen\":[");
-	for (char *const *address = a->o.options->listen; address && *address; address++) {
-		buf_puts(b, address == a->o.options->listen ? "" : ",");
+	for (char *const *address = a->o.listen; address && *address; address++) {
+		buf_puts(b, address == a->o.listen ? "" : ",");
 		json_str(b, str_of(*address));
 	}
 	buf_puts(b, "],\"data\":");
-	char *data = realpath(a->o.options->data, NULL); /* whoever asks stands elsewhere */
-	const char *shown = data ? data : a->o.options->data;
+	char *data = realpath(a->o.data, NULL); /* whoever asks stands elsewhere */
+	const char *shown = data ? data : a->o.data;
 	json_str(b, str_of(shown));
 	free(data);
 	buf_printf(b, ",\"log_level\":\"%s\"", log_level_name(log_get_level()));
@@ -234,7 +234,7 @@ void verb_status(struct call *c)
 	put_num(b, "resident_bytes", metric_get(M_PROCESS_RESIDENT));
 	buf_puts(b, ",\"memory\":");
 	budgets_json(a->o.budgets, b);
-	put_num(b, "descriptors", (uint64_t)a->o.descriptors->limit);
+	put_num(b, "descriptors", (uint64_t)a->o.descriptors);
 	put_num(b, "connections_max", (uint64_t)a->o.connections_max);
 	put_num(b, "commits", metric_get(M_COMMITS));
 	put_num(b, "commit_us", metric_observed(H_COMMIT_SECONDS));

@@ -117,7 +117,7 @@ static void begin(struct call *c)
 
 static bool keeps_something(struct call *c)
 {
-	if (strcmp(c->a->o.options->data, ":memory:") != 0)
+	if (c->a->o.keeps_data)
 		return true;
 	call_fail(c, 409, "nothing_kept", "the server keeps nothing (--data :memory:): there is nothing to verify");
 	return false;

@@ -46,7 +46,6 @@ struct store_verify;
 
 struct admin {
 	struct admin_opts o;
-	_Atomic(const struct options *) wanted; /* what a restart would bring */
 	struct httpd *door, *metrics;
 	char *path;      /* as told to people */
 	char *bind_path; /* as told to the kernel */

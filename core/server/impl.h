@@ -3,6 +3,8 @@
 #ifndef WC_SERVER_IMPL_H
 #define WC_SERVER_IMPL_H
 
+#include <stdatomic.h>
+
 #include "base/budget.h"
 #include "base/descriptors.h"
 #include "http/httpd.h"
@@ -25,8 +27,11 @@ struct plan {
 struct server {
 	const struct options *o;      /* in force */
 	const struct options *wanted; /* what a restart would bring; the same, if that is nothing else */
-	struct snapshot *snapshots;   /* all that were in force or wanted since the start */
-	const struct plan *plan;      /* of the options in force */
+	struct {
+		_Atomic(const struct options *) in_force, wanted;
+	} shown;                    /* the same two, for other threads */
+	struct snapshot *snapshots; /* all that were in force or wanted since the start */
+	const struct plan *plan;    /* of the options in force */
 	struct plan first_plan;
 	struct ws_budget budget;
 	struct store *store;
@@ -72,6 +77,14 @@ void server_say_open_folder(const char *dir); /* a warning if others may look in
 /* Becomes the user that the server runs as, in the sandbox. is_given NULL: makes dir (NULL: none) if need be, and says which files cannot
  * be read again; else makes nothing, and *is_given: a start would make dir, or give it to the user. */
 int server_give_up_privileges(struct server *s, const char *dir, bool *is_given, char **cause) WC_MUSTCHECK;
+
+/* Binds the metrics' port, if the options want one; *fd is -1 if not. *cause: one line. */
+int server_bind_metrics(const struct options *o, int *fd, char **cause) WC_MUSTCHECK;
+int server_metrics_address(const struct options *o, char address[64]); /* of --metrics, without brackets; returns the port */
+
+/* server_config.c */
+void server_show_config(struct server *s);             /* what server_put_config writes from now on: s->o and s->wanted */
+void server_put_config(void *server, struct buf *out); /* as JSON. Any thread */
 
 /* server_reload.c */
 void snapshots_free(struct server *s);

@@ -2,12 +2,14 @@
 #include "server/impl.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
+#include "admin/admin_socket.h"
 #include "base/base64.h"
 #include "base/budget.h"
 #include "base/buf.h"
@@ -64,6 +66,25 @@ static int load_password_salt(struct server *s)
 
 /* --- The start. First what may take a privilege, then the end of all privileges, then what reads data and talks to people. */
 
+int server_metrics_address(const struct options *o, char address[64])
+{
+	const char *at = o->metrics, *colon = strrchr(at, ':'); /* the options have seen to its form */
+	const bool is_bracketed = at[0] == '[';
+	const size_t len = (size_t)(colon - at);
+	snprintf(address, 64, "%.*s", (int)(is_bracketed ? len - 2 : len), at + is_bracketed);
+	return atoi(colon + 1);
+}
+
+int server_bind_metrics(const struct options *o, int *fd, char **cause)
+{
+	char address[64];
+	*fd = -1;
+	if (!o->metrics)
+		return 0;
+	const int port = server_metrics_address(o, address);
+	return listener_bind(address, port, fd, cause);
+}
+
 static int open_privileged(struct server *s, char **cause)
 {
 	const struct options *o = s->o;
@@ -79,7 +100,7 @@ static int open_privileged(struct server *s, char **cause)
 	}
 	for (int i = 0; i < s->socket_count && s->plan->budgets.is_scarce; i++)
 		transport_keep_small(s->sockets[i]);
-	if (admin_bind_metrics(o, &s->metrics_socket, cause) < 0)
+	if (server_bind_metrics(o, &s->metrics_socket, cause) < 0)
 		return -WC_EIO;
 	return o->tls_cert ? tls_open(&s->tls, o->tls_cert, o->tls_key, cause) : 0;
 }
@@ -109,8 +130,8 @@ int server_give_up_privileges(struct server *s, const char *dir, bool *is_given,
 	privilege_no_core();
 	if (to && !is_given)
 		(void)options_each_file(o, can_read_again, who.name);
-	admin_socket_prepare(o);
-	socket_path = admin_socket_path(o);
+	admin_socket_prepare(o->admin_socket, o->data);
+	socket_path = admin_socket_path(o->admin_socket, o->data);
 	slash = socket_path ? strrchr(socket_path, '/') : NULL;
 	paths.socket_dir = !socket_path ? NULL : slash == socket_path ? "/" : slash ? socket_path : ".";
 	if (slash)
@@ -191,10 +212,40 @@ static int open_chat(struct server *s, const char *dir, char **cause)
 	                   cause);
 }
 
+static int open_admin(struct server *s, char **cause)
+{
+	const struct options *o = s->o;
+	char *path = admin_socket_path(o->admin_socket, o->data);
+	const struct admin_opts admin = { .socket_path = path,
+		                          .is_socket_wanted = o->admin_socket != NULL,
+		                          .data = o->data,
+		                          .keeps_data = strcmp(o->data, ":memory:") != 0,
+		                          .listen = o->listen,
+		                          .port = httpd_port(s->httpd),
+		                          .metrics_socket = s->metrics_socket,
+		                          .room = s->room,
+		                          .store = s->store,
+		                          .blobs = s->blobs,
+		                          .space = s->space,
+		                          .health = probe_health(s->probe),
+		                          .hubs = s->hubs,
+		                          .put_config = server_put_config,
+		                          .arg = s,
+		                          .budgets = &s->plan->budgets,
+		                          .descriptors = s->plan->descriptors.limit,
+		                          .connections_max = s->plan->connections_max };
+	s->metrics_socket = -1;
+	server_show_config(s);
+	const int rc = admin_start(&s->admin, &admin, cause);
+	free(path);
+	if (rc == 0 && s->tls)
+		server_say_certificate(s);
+	return rc;
+}
+
 static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
-	int rc;
 	s->site = (struct site){ .max_file_mb = o->max_file_mb,
 		                 .max_uploads = o->max_uploads,
 		                 .max_uploads_per_user = o->max_uploads_per_user,
@@ -227,23 +278,7 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 	s->socket_count = 0;
 	if (httpd_start(&s->httpd, &http, cause) < 0)
 		return -WC_EIO;
-	struct admin_opts admin = { s->o,
-		                    s->room,
-		                    s->store,
-		                    s->blobs,
-		                    s->space,
-		                    probe_health(s->probe),
-		                    s->hubs,
-		                    httpd_port(s->httpd),
-		                    &s->plan->budgets,
-		                    &s->plan->descriptors,
-		                    s->plan->connections_max,
-		                    s->metrics_socket };
-	s->metrics_socket = -1;
-	rc = admin_start(&s->admin, &admin, cause);
-	if (rc == 0 && s->tls)
-		server_say_certificate(s);
-	return rc;
+	return open_admin(s, cause);
 }
 
 /* Says in the lock file what is held: see claims.h. Where the disk is full, --check knows no better. */
@@ -263,7 +298,7 @@ static void claim(struct server *s)
 			claims_add_address(&b, *address, ports[i]);
 	}
 	if (o->metrics) {
-		(void)admin_metrics_address(o, metrics);
+		(void)server_metrics_address(o, metrics);
 		claims_add_address(&b, metrics, admin_metrics_port(s->admin));
 	}
 	if (admin_path(s->admin))

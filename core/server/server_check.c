@@ -12,7 +12,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "admin/admin.h"
+#include "admin/admin_socket.h"
 #include "files/blob.h"
 #include "files/claims.h"
 #include "files/space.h"
@@ -56,7 +56,7 @@ static int check_ports(const struct options *o, const struct claims *mine, char 
 			if (check_port(mine, *address, ports[i], cause) < 0)
 				return -WC_EIO;
 	}
-	return o->metrics ? check_port(mine, metrics, admin_metrics_address(o, metrics), cause) : 0;
+	return o->metrics ? check_port(mine, metrics, server_metrics_address(o, metrics), cause) : 0;
 }
 
 /* A file that a start opens for reading and writing, or makes. */
@@ -165,6 +165,30 @@ static bool is_to_be_made(const struct options *o, const char *dir)
 	return is_same;
 }
 
+/* Could the admin socket be opened? One of this folder's own running server counts as free. */
+static int check_admin(const struct options *o, const struct claims *mine, char **cause)
+{
+	char *path = admin_socket_path(o->admin_socket, o->data), *bind_path = NULL;
+	int dir_fd = -1, rc = path ? admin_socket_place(path, &dir_fd, &bind_path, cause) : 0;
+
+	if (path && rc == 0)
+		rc = listener_unix_check(bind_path, claims_has_socket(mine, path), cause);
+	/* The socket is made in there. Landlock and the mode have to let the server. */
+	if (path && rc == 0 && faccessat(dir_fd, ".", W_OK | X_OK, 0) < 0) {
+		wc_cause(cause, "cannot listen on %s: %s", path, strerror(errno));
+		rc = -WC_EIO;
+	}
+	if (rc < 0 && !o->admin_socket) { /* nobody asked for it: a start goes on without it */
+		forget(cause);
+		rc = 0;
+	}
+	if (dir_fd >= 0)
+		close(dir_fd);
+	free(bind_path);
+	free(path);
+	return rc;
+}
+
 int server_check(const struct options *o, char **cause)
 {
 	struct server *s = xcalloc(1, sizeof(*s));
@@ -186,7 +210,7 @@ int server_check(const struct options *o, char **cause)
 		goto out;
 	if (o->tls_self_signed && dir && !is_given && tls_check_own(dir, cause) < 0)
 		goto out;
-	rc = is_to_be_made(o, dir) ? 0 : admin_check(o, mine, cause);
+	rc = is_to_be_made(o, dir) ? 0 : check_admin(o, mine, cause);
 out:
 	tls_free(s->tls);
 	free(mine);

@@ -148,7 +148,8 @@ static void apply(struct server *s, const struct options *was, const struct stag
 	s->site.max_uploads = o->max_uploads;
 	s->site.max_uploads_per_user = o->max_uploads_per_user;
 	space_set_limits(s->space, server_space_limits(o));
-	admin_set_options(s->admin, o, s->wanted, &s->plan->budgets, &s->plan->descriptors, s->plan->connections_max);
+	server_show_config(s);
+	admin_set(s->admin, &s->plan->budgets, s->plan->descriptors.limit, s->plan->connections_max);
 	room_set(s->room, &room, n->has_password ? &n->password : NULL);
 	if (n->tls) {
 		tls_replace(s->tls, n->tls);
