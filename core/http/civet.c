@@ -1,13 +1,13 @@
 /* civet.c — the one place that sees civetweb's insides. Owns its context and workers; never a socket. Threads: civetweb's.
  *
- * What is done to it, all through its own callbacks and a few macros before the include:
+ * Changes to it, all through its own callbacks and a few macros before the include:
  *
- *  - listeners: it insists on one. bind() and listen() are no-ops here, and before its threads start the unbound socket is replaced by an
- *    eventfd that nobody touches until the stop, when it wakes civetweb's acceptor from its poll.
+ *  - listeners: it insists on one. bind() and listen() are no-ops here. Before its threads start, an eventfd replaces the unbound socket.
+ * Nobody touches it until the stop, when it wakes civetweb's acceptor from its poll.
  *  - a request enters through civetweb's own queue (produce_socket); the opaque pointer travels in the local address, which it only copies.
  *  - init_connection puts the header into conn->buf: get_request finds it complete and reads nothing.
- *  - send() collects what it says in the worker's memory. For a WebSocket that is the 101; for anything else it is an error page, of
- *    which only the status is used: our own answer replaces it.
+ *  - send() collects what it says in the worker's memory. For a WebSocket that is the 101. Otherwise it is an error page, of which only the
+ * status is used: our own answer replaces it.
  *  - begin_request takes every request but a handshake. must_close ends civetweb's interest in the connection. */
 #include "http/civet.h"
 
@@ -100,7 +100,7 @@ struct civet {
 	struct mg_websocket_subprotocols no_protocols; /* none is spoken, so none is ever agreed to */
 };
 
-/* What civetweb sent for the request at hand. A 101 has 130 bytes; error pages may be cut. */
+/* civetweb's output for the request at hand. A 101 has 130 bytes; error pages may be cut. */
 static _Thread_local struct {
 	size_t len;
 	char bytes[1024];
@@ -226,7 +226,7 @@ static void on_connection_close(const struct mg_connection *conn)
 		h->ops.refused(h->ops.arg, ours, caught_status());
 }
 
-/* All threads are gone; what is still in the queue is nobody's. Nor is what a worker took from it after the stop: it then ends without a
+/* All threads are gone; requests still in the queue are nobody's. Nor is what a worker took from it after the stop: it then ends without a
  * look at it. */
 static void on_exit_context(const struct mg_context *ctx)
 {

@@ -1,9 +1,8 @@
 /* civet.h — civetweb without its sockets: a pool of workers that parse a request, route it, and shake a WebSocket's hand.
  *
  * civetweb owns a connection's socket and blocks on it; ours may never hold a worker. So it gets none. A request's header, received whole
- * and checked by the gate, is put into its buffer as if just read; what it would send is caught and handed out. The connection itself
- * stays with us as an opaque pointer. Nothing a peer does or fails to do can therefore keep a worker waiting, and TLS is no business of
- * civetweb's. civet.c is the only file that includes its source. */
+ * and checked by the gate, is put into its buffer as if just read. Its output is caught and handed out. The connection itself stays with us
+ * as an opaque pointer. So no peer can keep a worker waiting, and TLS is no business of civetweb's. Only civet.c includes its source. */
 #ifndef WC_CIVET_H
 #define WC_CIVET_H
 
@@ -41,7 +40,7 @@ struct civet_ops {
 int civet_start(struct civet **out, int workers, const char *websocket_path, const struct civet_ops *ops, char **cause) WC_MUSTCHECK;
 /* Takes conn. Waits while all workers are busy and the queue is full. Thread: one at a time. */
 void civet_submit(struct civet *h, void *conn);
-/* Ends the workers; what they did not get to is refused. No submit may be under way. NULL is ignored. */
+/* Ends the workers; requests still waiting for one are refused. No submit may be under way. NULL is ignored. */
 void civet_stop(struct civet *h);
 
 #endif

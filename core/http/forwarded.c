@@ -8,8 +8,9 @@
 #include "http/httpcheck.h"
 #include "net/listener.h"
 
-/* The list so far, read from the left: an untrusted address takes the place of all before it; a trusted one passes on what it was told; what is
- * no address ends the trust in what stands before. In the end `found` is the rightmost untrusted one, or else the leftmost trusted one. */
+/* The list so far, read from the left: an untrusted address takes the place of all before it; a trusted one passes on its client's claim;
+ * text that is no address ends the trust in everything before it. In the end `found` is the rightmost untrusted one, or else the leftmost
+ * trusted one. */
 struct chain {
 	const struct ip_nets *proxies;
 	struct sockaddr_storage found;
@@ -89,8 +90,8 @@ static void take_node(struct chain *chain, struct str node)
 	chain->has_found = true;
 }
 
-/* The next piece up to `stop`, without white space around it; false at the end. Quotes do not hold a list together: no proxy puts a comma into
- * them, and a client that opens one must not swallow what the proxy adds behind it. */
+/* The next piece up to `stop`, without white space around it; false at the end. Quotes do not hold a list together: no proxy puts a comma
+ * into them, and a client that opens one must not swallow what the proxy adds behind it. */
 static bool next_piece(struct str *rest, char stop, struct str *piece)
 {
 	const char *end = rest->len ? memchr(rest->p, stop, rest->len) : NULL;

@@ -2,8 +2,8 @@
  * more than httpcheck does, never blocks but on a civetweb queue that is full (workers do not block, so it drains). Thread: gate, but for
  * gifts.
  *
- * A connection is registered once and disarmed by each event (EPOLLONESHOT): while a worker has it, nothing can fire, and giving it back
- * is one EPOLL_CTL_MOD. All deadlines of one kind are equally long, so a list in order of arrival is a timer queue. */
+ * A connection is registered once and disarmed by each event (EPOLLONESHOT). While a worker has it, nothing can fire; giving it back is one
+ * EPOLL_CTL_MOD. All deadlines of one kind are equally long, so a list in order of arrival is a timer queue. */
 #include "http/gate.h"
 
 #include <errno.h>
@@ -169,8 +169,8 @@ static bool is_banned(struct gate *g, const struct sockaddr_storage *peer)
 	return true;
 }
 
-/* A header is whole: who asks? Over a trusted proxy that is whom it names, and only here can be judged whether that one may. On a connection
- * that stays open a ban may have come since. The status to refuse with, or 0. */
+/* A header is whole: who asks? Over a trusted proxy that is whom it names, and only here can be judged whether that one may. On a
+ * connection that stays open a ban may have come since. The status to refuse with, or 0. */
 static int judge_peer(struct gate *g, struct hconn *c)
 {
 	socklen_t len = sizeof(c->peer);
@@ -296,8 +296,8 @@ static void judge(struct gate *g, struct hconn *c)
 	g->o.on_head(g->o.arg, c);
 }
 
-/* The way to a session: the first byte of TLS is a handshake's, 22; anything else is somebody who did not know, and is told. False: not there
- * yet, or gone. */
+/* The way to a session: the first byte of TLS is a handshake's, 22; anything else is somebody who did not know, and is told. False: not
+ * there yet, or gone. */
 static bool secure(struct gate *g, struct hconn *c)
 {
 	uint8_t first;
@@ -501,7 +501,7 @@ static int expire(struct gate *g)
 	struct hconn *c;
 	while ((c = TAILQ_FIRST(&g->waiting)) && c->deadline_ms <= now) {
 		stop_waiting(g, c);
-		/* Who sent nothing gets no answer: browsers open spare connections and expect them to be closed silently. */
+		/* A silent connection gets no answer: browsers open spare ones and expect them to be closed silently. */
 		if (!c->len) {
 			gate_close(c);
 			continue;

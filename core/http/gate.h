@@ -1,8 +1,8 @@
 /* gate.h — accepts connections and keeps each until a whole request header is there.
  *
  * One epoll thread. A waiting connection costs a small struct and whatever of its header came; it has head_ms for a whole header, and
- * between two requests idle_ms. Only good headers get through to civetweb (httpcheck.h); everything else is answered by on_bad. Here is also
- * decided who may come in: at accept by the socket's address, and over a trusted proxy at each request by the one that the proxy names. */
+ * between two requests idle_ms. Only good headers get through to civetweb (httpcheck.h); everything else is answered by on_bad. It also
+ * admits or refuses: at accept by the socket's address; over a trusted proxy at each request by the address that the proxy names. */
 #ifndef WC_GATE_H
 #define WC_GATE_H
 
@@ -31,7 +31,7 @@ struct gate_opts {
 	void (*on_turned_away)(void *arg, int fd, int status);
 };
 
-/* What may change while it runs. */
+/* Settings that may change while it runs. */
 struct gate_limits {
 	int head_ms, head_bytes; /* as in gate_opts */
 	struct ip_nets proxies;  /* borrowed */

@@ -1,7 +1,7 @@
 /* hconn.h — one HTTP connection at the door, from accept to close: its socket and the bytes read but not yet used.
  *
- * It has one owner at a time, and whoever owns it may touch it without a lock: the gate (waiting for a header), a civetweb worker (a route
- * runs), the transfer thread (an answer or a body is under way), or the thread that a route gave its request to. Handing on is a list
+ * It has one owner at a time, which may touch it without a lock. The owner is the gate (a header is due), a civetweb worker (a route runs),
+ * or the transfer thread (an answer or a body moves). It can also be the thread that a route gave its request to. Handing on is a list
  * operation under the receiver's mutex.
  *
  *   buf  0 .. head_len        the header that is being answered
@@ -38,13 +38,13 @@ struct hconn {
 	struct http_scan scan;
 	struct http_check check;
 	struct xfer_job *job;         /* the transfer thread's */
-	struct sockaddr_storage peer; /* who asks. IPv4 as AF_INET, also if it came in through an IPv6 socket */
+	struct sockaddr_storage peer; /* the client's address. IPv4 as AF_INET, also if it came in through an IPv6 socket */
 };
 TAILQ_HEAD(hconn_list, hconn);
 
 /* Appends what was read; false if it cannot be had. n is at most a header's size, so a peer cannot grow it. */
 bool hconn_append(struct hconn *c, const void *data, size_t n) WC_MUSTCHECK;
-/* Forgets the header and body that were answered; what follows them moves to the front. */
+/* Forgets the header and body that were answered; the bytes behind them move to the front. */
 void hconn_next_request(struct hconn *c);
 /* Bytes that came after the header, and the part of them that is body. */
 static inline size_t hconn_extra(const struct hconn *c)

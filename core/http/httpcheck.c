@@ -5,10 +5,10 @@
 
 #include "http/origin.h"
 
-/* What civetweb routes to us at all; anything else is 501 here rather than an odd 400 there. */
+/* The methods that civetweb routes to us; any other is 501 here rather than an odd 400 there. */
 static const char *const known_methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
 
-/* What the header lines said, gathered before they are judged together. */
+/* The header lines' values, gathered before they are judged together. */
 struct lines {
 	int hosts, origins, lengths, encodings, keys, versions;
 	struct str key, version, encoding;

@@ -1,7 +1,7 @@
 /* httpcheck.h — the strict reading of a raw request header, before civetweb sees it.
  *
- * civetweb is lenient: it takes "Content-Length: 3x", a bare LF, "Host :", two lengths. What two parsers read differently is how requests
- * are smuggled, so everything that is not plainly one HTTP/1.x request is refused here. Pure functions; any thread; no memory. */
+ * civetweb is lenient: it takes "Content-Length: 3x", a bare LF, "Host :", two lengths. Requests are smuggled through text that two parsers
+ * read differently. So everything that is not plainly one HTTP/1.x request is refused here. Pure functions; any thread; no memory. */
 #ifndef WC_HTTPCHECK_H
 #define WC_HTTPCHECK_H
 

@@ -166,8 +166,8 @@ static void dispatch(struct http_req *r)
 		http_text(r, 404, "Not Found");
 }
 
-/* May the page that this comes from have sent it? Whoever reads only may come from anywhere: what is here to be read has no other lock than its
- * address, and browsers give no answer of ours to a page from elsewhere. */
+/* May the page that this comes from have sent it? Reading is allowed from any page: files have no other lock than their address, and
+ * browsers give none of these answers to a foreign page. */
 static bool may_send(const struct httpd *h, const struct hconn *c, const char *method, bool is_websocket)
 {
 	struct str origin = httpd_field(c, "Origin");
@@ -198,7 +198,7 @@ static void log_origin(const struct hconn *c)
 	         log_quote(quoted_remedy, (struct str){ remedy, strlen(remedy) }));
 }
 
-/* What a handshake on the WebSocket's path is refused with; 0: it is good. */
+/* The status that refuses a handshake on the WebSocket's path; 0: it is good. */
 static int judge_handshake(const struct hconn *c, const struct civet_request *q)
 {
 	if (strcmp(q->method, "GET") != 0)

@@ -1,10 +1,10 @@
 /* httpd.h — the door: listening sockets, the gate, HTTP through civetweb, and sockets handed on.
  *
- * A connection waits in the gate (one epoll thread, limits, a deadline) until a whole request header has arrived and was found strictly
- * well-formed; only then does a civetweb worker get the header, parses it and calls a route. No route may block: it answers through
- * http_reply, which moves the connection to the transfer thread if the peer does not read at once, and after the answer a keep-alive
- * connection goes back into the gate. So no peer can hold a worker. WebSocket handshakes on WC_WS_PATH end in `on_websocket` with the bare
- * socket. Several doors may be open at once: the admin door is one with a unix_path.
+ * A connection waits in the gate (one epoll thread, limits, a deadline) until a whole, strictly well-formed request header is there. Only
+ * then does a civetweb worker get the header, parse it and call a route. No route may block: it answers through http_reply. If the peer
+ * does not read at once, the connection moves to the transfer thread. After the answer a keep-alive connection goes back into the gate. So
+ * no peer can hold a worker. WebSocket handshakes on WC_WS_PATH end in `on_websocket` with the bare socket. Several doors may be open at
+ * once: the admin door is one with a unix_path.
  *
  *   gate ──header──▶ worker: civetweb parses, a route runs ──http_reply──▶ socket, at once ──▶ gate (keep-alive) or closed
  *                      │  └──101──▶ on_websocket                └── what does not fit ──▶ transfer thread ──▶ gate or closed
@@ -38,7 +38,8 @@ struct http_route {
 struct httpd_opts {
 	const char *listen; /* numeric address, or NULL: every address, IPv6 and IPv4 */
 	int port;           /* 0: a free one */
-	/* Instead of listen and port: bound already (listener_bind); taken, also on failure. Those from redirect_from on send everyone to HTTPS. */
+	/* Instead of listen and port: bound already (listener_bind); taken, also on failure. Those from redirect_from on send everyone to
+	 * HTTPS. */
 	int sockets[HTTPD_SOCKETS], socket_count, redirect_from;
 	const char *unix_path;  /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
 	struct tls *tls;        /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
@@ -62,7 +63,8 @@ struct httpd_opts {
 /* Binds and starts. *cause: one line naming address, port and remedy. Thread: main. */
 int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause) WC_MUSTCHECK;
 int httpd_port(const struct httpd *h);
-/* What may change while it runs, as in httpd_opts and seats_opts; lists are borrowed until the end. Returns when it holds. Thread: main. */
+/* Settings that may change while it runs, as in httpd_opts and seats_opts; lists are borrowed until the end. Returns when it holds. Thread:
+ * main. */
 struct httpd_limits {
 	struct gate_limits gate;
 	char *const *allow_origin;
@@ -99,7 +101,8 @@ void http_json(struct http_req *r, int status, const char *json);
  * the same r, from there or later from another thread. `write` is called with each piece, on the transfer thread, and must not block
  * longer than a disk write: non-zero ends the transfer and done(…, true) comes at once (the callee knows why and answers accordingly). If
  * the peer breaks off, or the server stops, done is called with ok false and r is dead after it returns. Idle for 60 s, or slower than the
- * door's rate over a minute: broken off, with 408. `length` is what http_content_length says, or less; `Expect: 100-continue` is seen to. */
+ * door's rate over a minute: broken off, with 408. `length` is what http_content_length says, or less; `Expect: 100-continue` is seen to.
+ * */
 struct http_body {
 	int (*write)(void *arg, const void *data, size_t n);
 	void (*done)(void *arg, struct http_req *r, bool ok); /* may hand r to another thread, which then replies */

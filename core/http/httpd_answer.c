@@ -1,5 +1,5 @@
-/* httpd_answer.c — what the door says: heads with what every answer carries, replies of routes, refusals, the way to HTTPS. Owns nothing; an answer
- * that the kernel does not take at once goes to the transfer thread. Threads: any that owns the connection. */
+/* httpd_answer.c — the door's answers: heads with the headers of every answer, replies of routes, refusals, the way to HTTPS. Owns nothing;
+ * an answer that the kernel does not take at once goes to the transfer thread. Threads: any that owns the connection. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "http/impl.h"
 #include "http/origin.h"
 
-/* What every reply carries unless the route says otherwise. A page that needs more (scripts, WebSocket) brings its own policy, with
+/* The headers of every reply, unless the route says otherwise. A page that needs more (scripts, WebSocket) brings its own policy, with
  * hashes. */
 static const struct {
 	const char *name, *value;
@@ -250,7 +250,7 @@ void httpd_turn_away(void *arg, int fd, int status)
 
 	(void)transport_sendv(&c.io, iov, WC_LEN(iov));
 	transport_shutdown(&c.io);
-	/* What is read is not answered with a reset, which could overtake the word. */
+	/* Bytes that are read are not answered with a reset, which could overtake the answer. */
 	(void)transport_recv(&c.io, request, sizeof(request));
 	close(fd);
 }

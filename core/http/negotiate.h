@@ -1,4 +1,4 @@
-/* negotiate.h — what a client would like to get: an answer only if it changed, compressed, or a part of it.
+/* negotiate.h — a client's wishes: an answer only if it changed, compressed, or only a part.
  *
  * Reads headers of RFC 9110, and takes one that makes no sense for one that is absent. Pure functions; any thread; no memory. */
 #ifndef WC_NEGOTIATE_H

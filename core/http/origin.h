@@ -1,8 +1,7 @@
 /* origin.h — hosts and origins: what a Host header and an Origin header say, and whether a page may talk to this server.
  *
- * A browser tells with Origin which page a request comes from, and sends it with every WebSocket and every POST; so a foreign page cannot make
- * its visitors' browsers talk here. What is no browser sends none, and could say whatever it likes. Pure functions; any thread; no memory but
- * where said. */
+ * A browser names the page of a request in Origin, with every WebSocket and every POST. So a foreign page cannot make its visitors'
+ * browsers talk here. Other programs send none, and could say anything. Pure functions; any thread; no memory but where said. */
 #ifndef WC_ORIGIN_H
 #define WC_ORIGIN_H
 
@@ -22,11 +21,11 @@ bool host_is_local(struct str name);
 
 /* scheme://host[:port] in lower case without the scheme's own port; "null" and "*" are left as they are. False: it is none. */
 bool origin_normalize(struct str origin, char out[ORIGIN_BYTES]) WC_MUSTCHECK;
-/* May a page of `origin` talk to `host`, as the request's Host header has it (empty: none)? Its own may: the same name and port. Which scheme the
- * page was loaded with cannot always be known behind a proxy; is_https: it can, and was https. `allowed`: normalized, ends with NULL; NULL: no
- * others. */
+/* May a page of `origin` talk to `host`, as the request's Host header has it (empty: none)? Its own may: the same name and port. Which
+ * scheme the page was loaded with cannot always be known behind a proxy; is_https: it can, and was https. `allowed`: normalized, ends with
+ * NULL; NULL: no others. */
 bool origin_may(struct str origin, struct str host, bool is_https, char *const *allowed);
-/* Is it one of those? What is sent with Access-Control-Allow-Origin. */
+/* Is it one of those? The value of Access-Control-Allow-Origin. */
 bool origin_is_listed(struct str origin, char *const *allowed);
 
 #endif

@@ -1,8 +1,8 @@
 /* xfer.c — the transfer thread. Owns every connection whose peer is to be waited for, and the file of a running answer. Knows no HTTP.
  * Thread: xfer; the three ways in only leave the connection in its inbox.
  *
- * Jobs of one kind have equal deadlines, counted from their last progress: a job that moves goes to the end of its list, so the head of
- * each list is always the next to expire. A turn is bounded, so that one fast peer with a large file does not keep the others waiting. */
+ * Jobs of one kind have equal deadlines, counted from their last progress. A job that moves goes to the end of its list, so each list's
+ * head is the next to expire. A turn is bounded, so that one fast peer with a large file does not keep the others waiting. */
 #include "http/xfer.h"
 
 #include <errno.h>
@@ -301,7 +301,7 @@ static bool take_body(struct xfer *x, struct hconn *c, const void *data, size_t 
 	return progress(x, c, n);
 }
 
-/* What came together with the header is used up first; what is behind the body stays for the next request. */
+/* Bytes that came with the header are used up first; bytes behind the body stay for the next request. */
 static bool take_early(struct xfer *x, struct hconn *c)
 {
 	size_t n = WC_MIN((uint64_t)hconn_extra(c), c->job->body.length);

@@ -1,5 +1,5 @@
-/* xfer.h — the transfer thread: whatever takes a peer's time. Answers that did not fit the socket at once, files, request bodies, and the
- * last moments of a connection that is closed while its peer may still be sending.
+/* xfer.h — the transfer thread: whatever takes a peer's time. Answers that did not fit the socket at once, files, request bodies, and
+ * connections that are closed while their peer may still be sending.
  *
  * One epoll thread; it may wait for a disk (sendfile, a body's write), so nothing else may live on it. */
 #ifndef WC_XFER_H
@@ -14,7 +14,7 @@
 
 struct xfer;
 
-/* What is still to be sent. */
+/* The bytes still to be sent. */
 struct xfer_send {
 	uint8_t *copy; /* malloc'd, taken; sent first */
 	size_t copy_len;

@@ -9,15 +9,16 @@
  * A frame is encoded once and never copied; fanning it out is one send() of [cursor, head) per connection.
  *
  * Why it is right (one writer: the room; one reader per I/O thread; connections' cursors belong to their I/O thread):
- *  1. The room writes frames at tail with plain stores, posts all private inserts that belong to positions <= tail to the mailboxes, and
- *     only then stores head (release). An I/O thread loads head (acquire) and drains its mailbox after that. So for every position
- *     below the head it saw, the frame's bytes and every insert at that position are visible to it; an insert it drains beyond that head
- *     belongs to a later batch, and waits. That order also makes every insert of a later batch lie at or after that head.
- *  2. After visiting every connection, those waiting for EPOLLOUT included, and dropping each whose cursor is more than half a ring behind
- *     that head, the thread stores it in swept[i] (release). A long round takes several turns, each with a newer head and mail of its own; what is
- *     stored at its end is the head it began with: who joined meanwhile did so by mail that was not there when the round began, thus at or after it. The room loads all swept (acquire) before writing, and never lets tail
- *     pass min(swept) + size/2. Hence for any live cursor c: c >= swept - size/2 >= tail - size: what a cursor may still read is never
- *     overwritten. While a sweep to a newer head is under way, swept is the old one, and the same inequality holds.
+ *  1. The room writes frames at tail with plain stores. It posts all private inserts for positions <= tail to the mailboxes, and only
+ *     then stores head (release). An I/O thread loads head (acquire) and drains its mailbox after that. So for every position below the
+ *     head it saw, it also sees the frame's bytes and every insert there. An insert beyond that head belongs to a later batch, and
+ *     waits. That order also makes every insert of a later batch lie at or after that head.
+ *  2. The thread visits every connection, those waiting for EPOLLOUT included, and drops each whose cursor is more than half a ring
+ *     behind that head. Then it stores the head in swept[i] (release). A long round takes several turns, each with a newer head and mail
+ *     of its own, and stores the head it began with. A connection that joined meanwhile did so by mail that came after the round began,
+ *     thus at or after that head. The room loads all swept (acquire) before writing, and never lets tail pass min(swept) + size/2. Hence
+ *     for any live cursor c: c >= swept - size/2 >= tail - size: what a cursor may still read is never overwritten. While a sweep to a
+ *     newer head is under way, swept is the old one, and the same inequality holds.
  *  3. Positions between frames: head is always a frame boundary, a cursor inside a sweep may not be. Inserts are therefore
  *     placed only at positions the room names, or at a head.
  *  The writer waits for sweeps, never for a peer: a sweep does not block on a socket. */

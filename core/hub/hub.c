@@ -1,5 +1,5 @@
-/* hub.c — the I/O threads: epoll, the parts of a turn, starting and stopping. sweep.c has the rounds over all connections. Thread: its own; those
- * that start and stop it: main. */
+/* hub.c — the I/O threads: epoll, the parts of a turn, starting and stopping. sweep.c has the rounds over all connections. Thread: its own;
+ * those that start and stop it: main. */
 #include "hub/hub.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "net/seats.h"
 
 #define BUDGET_RETRY_MS 20
-/* What a turn gives to each of its parts. All are short: what one part waits for, another may bring. */
+/* The shares of a turn's parts. All are short: what one part waits for, another may bring. */
 #define EVENTS 512              /* taken from epoll at once */
 #define TAKES_A_TURN 64         /* as long as there are that many */
 #define READ_TURN_US 500        /* for those who are in, and as much for those who want to be */
@@ -116,7 +116,7 @@ static void deliver_late(struct conn *c, struct mail *m)
 	}
 }
 
-/* Delivers all mail there is, oldest first. What is to stand at the head waits until the rest is in place: a room's insert in the same drain may
+/* Delivers all mail there is, oldest first. Mail for the head waits until the rest is in place: a room's insert in the same drain may
  * belong before it. So does the end of all: what belongs before the close frames would be dropped behind them. */
 static void drain(struct hub *h)
 {
@@ -167,7 +167,8 @@ static bool has_news(const struct hub *h)
 	return false;
 }
 
-/* Those of the queue that wait now, in turn, each at most a scratch buffer, for a moment: the talk of a crowd does not hold up what is to be sent. */
+/* Those of the queue that wait now, in turn, each at most a scratch buffer, for a moment: the talk of a crowd does not hold up what is to
+ * be sent. */
 static void read_some(struct hub *h, enum queue_name q, bool only_one)
 {
 	const struct hub_ops *ops = &h->all->o.ops;
@@ -186,7 +187,7 @@ static void read_some(struct hub *h, enum queue_name q, bool only_one)
 	}
 }
 
-/* What was said last is not sent to everybody yet, by far. Who does not read is no matter here, only what this thread owes. */
+/* The latest frames are far from sent to everybody. Peers that do not read are no matter here, only the work that this thread owes. */
 static bool is_overdue(const struct hub *h)
 {
 	for (int r = 0; r < HUB_RINGS; r++)
@@ -195,8 +196,8 @@ static bool is_overdue(const struct hub *h)
 	return false;
 }
 
-/* Those who are in first: thousands at the door do not come before what they say. Neither shuts the other out. Backpressure lets one at a time
- * through: another thread's talkers may keep this one overdue for long. */
+/* Those who are in first: thousands at the door do not come before what they say. Neither shuts the other out. Backpressure lets one at a
+ * time through: another thread's talkers may keep this one overdue for long. */
 static void read_ready(struct hub *h)
 {
 	read_some(h, QUEUE_READ, is_overdue(h));
@@ -286,7 +287,8 @@ static void *hub_main(void *arg)
 	struct epoll_event evs[EVENTS];
 	while (!is_done_stopping(h)) {
 		int timeout = h->budget_waiters ? BUDGET_RETRY_MS : h->is_stopping ? 50 : 1000;
-		/* Sleep only if nothing came between the last look and the flag: a waker sets its work first and looks at the flag after. */
+		/* Sleep only if nothing came between the last look and the flag: a waker sets its work first and looks at the flag after.
+		 * */
 		atomic_store(&h->is_sleeping, true);
 		atomic_thread_fence(memory_order_seq_cst);
 		if (has_work(h))
@@ -297,7 +299,8 @@ static void *hub_main(void *arg)
 		fault_stall(FAULT_IO_STALL_MS);
 		atomic_store(&h->is_sleeping, false);
 		take_events(h, evs, n);
-		/* All there are: epoll gives them in the order they came, and to wait for a turn behind those of a crowd can be to wait for twenty. */
+		/* All there are: epoll gives them in the order they came, and to wait for a turn behind those of a crowd can be to wait for
+		 * twenty. */
 		for (int i = 1; n == EVENTS && i < TAKES_A_TURN; i++) {
 			n = epoll_wait(h->epoll, evs, EVENTS, 0);
 			take_events(h, evs, n);

@@ -1,11 +1,12 @@
 /* hub.h — the I/O threads: they own connections, read frames, flush the log. No chat knowledge.
  *
  * In: bytes of a socket become messages (wsframe.h), each handed to ops->message on the I/O thread, which makes an event of it.
- * Out: each connection sends its dialect's log from its cursor to the head, with its private inserts in between (bcast.h says why the order
- * is exact). Everything another thread wants of a connection is a mail.
+ * Out: each connection sends its dialect's log from its cursor to the head, with its private inserts in between; bcast.h proves the order.
+ * Everything another thread wants of a connection is a mail.
  *
- * Lifetime: a connection's memory belongs to its I/O thread. ops->closed tells the room that the socket is gone; the room's last word,
- * MAIL_RELEASE, lets the memory go; until then any thread that got the pointer in an event may post mail for it, which is dropped. */
+ * Lifetime: a connection's memory belongs to its I/O thread. ops->closed tells the room that the socket is gone. The room posts
+ * MAIL_RELEASE; only then is the memory freed. Until then any thread that got the pointer in an event may post mail for it, which is
+ * dropped. */
 #ifndef WC_HUB_H
 #define WC_HUB_H
 
@@ -32,8 +33,8 @@ struct hub_ops {
 	bool (*message)(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved);
 	bool (*oversize)(void *arg, struct conn *c, const uint8_t *head,
 	                 size_t len); /* as message; head: the first bytes of one too long to keep */
-	/* A subscribed connection said goodbye or broke the protocol, and is read no further: MAIL_CLOSE with this code and reason (a literal) is to
-	 * come once all it sent before is answered. Thread: I/O. NULL: closed without waiting for that. */
+	/* A subscribed connection said goodbye or broke the protocol, and is read no further: MAIL_CLOSE with this code and reason (a
+	 * literal) is to come once all it sent before is answered. Thread: I/O. NULL: closed without waiting for that. */
 	void (*ending)(void *arg, struct conn *c, int code, const char *reason);
 	void (*closed)(void *arg, struct conn *c); /* exactly once per connection; nothing follows */
 	void (*flush)(void *arg, struct hub *h);   /* all input of one turn was delivered: push the events collected */
@@ -56,7 +57,8 @@ struct hub_opts {
 };
 
 struct hubs *hubs_start(const struct hub_opts *opts, char **cause) WC_MUSTCHECK; /* starts the threads */
-/* Closes everyone with 1012, at most timeout_ms, and ends the threads. The rings stay until hubs_free, which the room may outlive no more. */
+/* Closes everyone with 1012, at most timeout_ms, and ends the threads. The rings stay until hubs_free, which the room may outlive no more.
+ * */
 void hubs_stop(struct hubs *hs, int timeout_ms);
 void hubs_free(struct hubs *hs);
 
@@ -64,7 +66,8 @@ void hubs_free(struct hubs *hs);
 struct taken;
 int hubs_adopt(struct hubs *hs, struct taken *t);
 
-/* Changes limits (but for the budget they point to), pending_cap_bytes, large_cap_bytes and message_timeout_s to those of opts. Any thread. */
+/* Changes limits (but for the budget they point to), pending_cap_bytes, large_cap_bytes and message_timeout_s to those of opts. Any thread.
+ * */
 void hubs_set_limits(struct hubs *hs, const struct hub_opts *opts);
 struct bcast *hubs_ring(struct hubs *hs, int ring);
 size_t hubs_receiving_bytes(const struct hubs *hs); /* of the frame budget, spent now. Any thread */

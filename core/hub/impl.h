@@ -20,7 +20,7 @@ enum {
 enum { LIST_RING_0, LIST_RING_1, LIST_NEW /* not subscribed */, LISTS };
 _Static_assert(HUB_RINGS == 2, "a list a ring");
 
-/* What a connection can wait for. Each kind is a queue, first come, first served; only who is to be read waits in one of two. */
+/* The events that a connection can wait for. Each kind is a queue, first come, first served; only who is to be read waits in one of two. */
 enum { WAIT_READ, WAIT_FLUSH, WAIT_FLUSH_MUCH, WAITS };
 enum queue_name {
 	QUEUE_READ,       /* there may be input */
@@ -35,7 +35,7 @@ struct queue {
 };
 
 struct conn {
-	/* What a sweep touches comes first. */
+	/* Fields of a sweep come first. */
 	uint64_t cursor;
 	struct mail *first, *last; /* inserts, ordered by `at` */
 	struct transport io;
@@ -121,14 +121,14 @@ struct hubs {
 	int64_t start_ms;
 };
 
-/* What waits is counted for each connection and for all of its hub. */
+/* Waiting bytes are counted for each connection and for its whole hub. */
 static inline void count_inserts(struct conn *c, int64_t bytes)
 {
 	c->insert_bytes = (uint32_t)(c->insert_bytes + bytes);
 	c->hub->insert_bytes = (size_t)((int64_t)c->hub->insert_bytes + bytes);
 }
 
-/* Whatever the peer sends from now on is thrown away. */
+/* Input from the peer is thrown away from now on. */
 static inline bool conn_is_deaf(const struct conn *c)
 {
 	return c->is_ending || c->is_closing;

@@ -1,4 +1,4 @@
-/* input.c — what a connection receives: bytes of its socket, made into frames, and what is done with each. Thread: its hub's. */
+/* input.c — the input of a connection: bytes of its socket, made into frames, and the handling of each. Thread: its hub's. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +20,8 @@ static void send_control(struct conn *c, enum ws_opcode op, const uint8_t *data,
 	conn_insert(c, m);
 }
 
-/* The peer's own end, good or bad. What it sent before may still be on its way through the room: its answers go out before the close frame. */
+/* The peer's own end, good or bad. Its earlier frames may still be on their way through the room: their answers go out before the close
+ * frame. */
 static void end(struct conn *c, enum metric why, int code, const char *reason)
 {
 	const struct hub_ops *ops = &c->hub->all->o.ops;
@@ -90,8 +91,8 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n)
 	return conn_is_deaf(c) ? n : at;
 }
 
-/* What of a read is not taken at once is kept. So those who are not in yet, whose first frame is small, are read in small pieces, and everybody is
- * when memory is short. */
+/* The rest of a read that is not taken at once is kept. So those who are not in yet, whose first frame is small, are read in small pieces,
+ * and everybody is when memory is short. */
 static size_t read_room(const struct conn *c)
 {
 	return c->list == LIST_NEW ? READ_NEW_BYTES : ws_budget_is_short(c->hub->all->o.limits.budget) ? READ_SHORT_BYTES : SCRATCH_BYTES;

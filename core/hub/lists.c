@@ -15,7 +15,7 @@ void list_add(struct hub *h, struct conn *c, int list)
 	l->v[l->n++] = c;
 }
 
-/* Who takes a place takes its rank with it, so that a list stays in the order of serials. The rank that c had before. */
+/* A connection put into a slot inherits that slot's rank, which keeps the list sorted by serial. The rank that c had before. */
 static uint64_t put_at(struct list *l, uint32_t slot, struct conn *c, uint64_t serial)
 {
 	const uint64_t was = c->serial;

@@ -6,7 +6,8 @@
 
 /* The end of a list: the connection is visited last. */
 void list_add(struct hub *h, struct conn *c, int list);
-/* Takes c out of its list. Whatever fills its slot keeps the order of ranks and the border between visited and not yet visited. */
+/* Takes c out of its list. The connection that fills its slot keeps the order of ranks and the border between visited and not yet visited.
+ * */
 void list_remove(struct hub *h, struct conn *c);
 
 /* Queues are used for every message, so they are inline. */

@@ -11,21 +11,22 @@
 /* Serving them again may cost as much time as the rounds themselves, */
 #define FRONT_LEAST_US 1000 /* at least that at once, */
 #define FRONT_MOST_US 6000  /* at most that after a pause, */
-#define FRONT_AHEAD 16384   /* and for so many bytes that the others have not got */
+#define FRONT_AHEAD 16384   /* and for this many bytes that the others have not got */
 
 static void visit(struct hub *h, struct conn *c, int ring)
 {
 	const uint64_t head = h->heads[ring], lag_max = bcast_lag_max(h->all->rings[ring]);
 	if (fault("lost-cursor") && c->cursor < head && !c->first && random() % 2000 == 0)
 		c->cursor = head;
-	/* Who has much else to get (an init, a file) is served in its turn, unless the log is about to overtake it. */
+	/* A connection with much else to get (an init, a file) is served in its turn, unless the log is about to overtake it. */
 	if (!c->is_blocked && (!c->first || !conn_is_behind(c) || c->cursor + lag_max / 2 < head))
 		conn_flush(c);
 	if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
 		conn_kill(c, M_EVICTED_LAG, "too slow");
 }
 
-/* Sends to the next SLICE connections of the ring what is new, and drops who would be overtaken. When everyone was visited the round is over. */
+/* Sends to the next SLICE connections of the ring what is new, and drops who would be overtaken. When everyone was visited the round is
+ * over. */
 static void sweep_slice(struct hub *h, int ring)
 {
 	struct list *l = &h->lists[ring];
@@ -46,7 +47,8 @@ static void sweep_slice(struct hub *h, int ring)
 	metric_add(M_SWEEPS, 1);
 }
 
-/* Of the rings that are due, the one whose connection at at[ring] has been there longest; one that has none left comes first. -1: none is due. */
+/* Of the rings that are due, the one whose connection at at[ring] has been there longest; one that has none left comes first. -1: none is
+ * due. */
 static int oldest(const struct hub *h, const bool due[HUB_RINGS], const uint32_t at[HUB_RINGS], const uint32_t n[HUB_RINGS])
 {
 	int found = -1;
@@ -83,7 +85,7 @@ static uint32_t front_count(const struct hub *h, int ring)
 }
 _Static_assert(HUB_RINGS == 2, "!ring is the other");
 
-/* What has come since a round was left off goes to those who have been there longest. now_us and the result: mono_us. */
+/* Frames that came since a round was left off go to the oldest connections first. now_us and the result: mono_us. */
 static int64_t sweep_front(struct hub *h, int64_t now_us)
 {
 	bool has_news[HUB_RINGS];
@@ -118,10 +120,10 @@ static int64_t sweep_front(struct hub *h, int64_t now_us)
 	return now_us;
 }
 
-/* Everyone, of the rings that have moved. Who came first is served first, on either ring, and does not wait for the end of a long round when there
- * is something new: a crowd that comes later delays itself, not those who were there. That costs further sends, so it gets no more than a share of
- * the time. A long round is left off, to go on in the next turn: what comes in from those who write does not wait for its end, and the rest of it
- * sends what has come meanwhile as well. */
+/* Everyone, of the rings that have moved. The oldest connections are served first, on either ring, and get new frames before the end of a
+ * long round. A crowd that comes later delays itself, not the people inside. That costs further sends, so it gets no more than a share of
+ * the time. A long round is left off, to go on in the next turn: what comes in from those who write does not wait for its end, and the rest
+ * of it sends what has come meanwhile as well. */
 void hub_sweep(struct hub *h)
 {
 	const int64_t from_us = sweep_front(h, mono_us());

@@ -1,4 +1,4 @@
-/* tick.c — what takes a connection too long: deadlines, looked at once a second, and pings. Thread: its hub's. */
+/* tick.c — the time limits of connections: deadlines, checked once a second, and pings. Thread: its hub's. */
 #include "hub/impl.h"
 
 #define STALL_S 30     /* output without any progress */

@@ -9,8 +9,7 @@
  *   0 .. msg_len          unmasked, checked
  *   msg_len .. msg_room   free; all of msg_room is `reserved` from the budget if it is over WS_SMALL
  *
- * A block that was handed out with an event is freed at the next feed: `msg` while !in_message, `control` while no control
- * frame is being read. */
+ * The next feed frees a block that was handed out with an event: `msg` while !in_message, `control` outside a control frame. */
 #include "hub/wsframe.h"
 
 #include <stdlib.h>
@@ -210,7 +209,7 @@ static size_t header_size(const struct ws_in *w)
 	return 2 + (len == 126 ? 2 : len == 127 ? 8 : 0) + 4;
 }
 
-/* What is wrong with the header bytes so far, judged at the earliest byte that shows it; NULL if nothing. */
+/* The fault of the header bytes so far, judged at the earliest byte that shows it; NULL if there is none. */
 static const char *judge_first_bytes(const struct ws_in *w, int *code)
 {
 	uint8_t opcode = w->header[0] & 0x0f;
@@ -301,7 +300,7 @@ static const char *begin_frame(struct ws_in *w, const struct ws_limits *limits, 
 		w->discarded = 0;
 		w->utf8 = (struct utf8){ 0 };
 	}
-	/* What has come is within hard_bytes, or the reader would be dead; unless the limit came down meanwhile. */
+	/* The bytes so far are within hard_bytes, or the reader would be dead; unless the limit came down meanwhile. */
 	const uint64_t so_far = w->msg_len + w->discarded, hard = limits->hard_bytes;
 	if (len > hard || so_far > hard - len) {
 		*code = WS_CLOSE_TOO_BIG;
@@ -391,7 +390,7 @@ static enum ws_event discard(struct ws_in *w, const struct ws_limits *limits, ui
 	return w->remaining ? WS_EV_MORE : end_of_frame(w, limits, w->msg, w->msg_len, out);
 }
 
-/* What there is of a data frame's payload. */
+/* The part of a data frame's payload that is here. */
 static enum ws_event read_payload(struct ws_in *w, const struct ws_limits *limits, uint8_t *data, size_t n, size_t *at, struct ws_out *out)
 {
 	size_t take = WC_MIN(w->remaining, n - *at);
@@ -432,7 +431,7 @@ enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_
 	int code;
 
 	*out = (struct ws_out){ .event = WS_EV_MORE };
-	/* What the last event handed out. */
+	/* The block that the last event handed out. */
 	if (!w->in_message && w->msg)
 		drop_message(w, limits);
 	if (w->control && !(w->in_frame && w->opcode >= WS_CLOSE))
