@@ -110,7 +110,7 @@ sub c_source {
 		my $line = 1 + (substr($text, 0, $start) =~ tr/\n//);
 		my @lines = map { s/^\s*\*(?!\*) ?//r } split /\n/, $comment, -1;
 		# Drawings and samples are no prose.
-		$_ = /[─│┌┐└┘▶◀▲▼→]|^\s{6,}/ ? '' : $_ for @lines;
+		$_ = /[─│┌┐└┘▶◀▲▼→]|^\s{6,}|^\s{2,}\S.*\s{3}/ ? '' : $_ for @lines;
 		$lines[0] =~ s{^\s*[a-z_]+\.[ch]\s*[—–-]\s*}{};
 		unshift @lines, ('') x ($line - 1);
 		blocks($file, \@lines, $is_top);

@@ -1,6 +1,6 @@
 /* blob.c — files and voices, named by their SHA-256: opening them, and the way to those on disk or in memory.
  *
- * Owns struct blobs. What it is made of on disk lies in blob_disk.c, upload_disk.c and lost.c, in memory in blob_mem.c. Thread: helpers,
+ * Owns struct blobs. Its parts on disk are blob_disk.c, upload_disk.c and lost.c, in memory blob_mem.c. Thread: helpers,
  * HTTP workers and the transfer thread; never room or I/O. */
 #include <dirent.h>
 #include <errno.h>

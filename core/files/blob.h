@@ -12,7 +12,8 @@ struct blobs;
 
 /* dir NULL: in memory, at most cap_bytes (0: 256 MB); the oldest unreferenced go first, then the oldest. */
 int blobs_open(struct blobs **out, const char *dir, uint64_t cap_bytes, char **cause) WC_MUSTCHECK;
-/* In memory: at most so many files and parts of uploads at once, each of which holds a descriptor (1000 if not called). Thread: main, before others. */
+/* In memory: the most files and parts of uploads at once, each of which holds a descriptor (1000 if not called). Thread: main, before
+ * others. */
 void blobs_bound_files(struct blobs *b, int max);
 uint64_t blobs_memory_cap(const struct blobs *b);        /* in memory: cap_bytes; on disk: 0. Any thread */
 void blobs_set_cap(struct blobs *b, uint64_t cap_bytes); /* in memory: from the next blob on. Any thread */
@@ -25,7 +26,8 @@ void blobs_set_space(struct blobs *b, struct space *s);
 int blobs_check(const char *dir, char **cause) WC_MUSTCHECK; /* would blobs_open succeed? */
 /* Opens what is there of a data folder, for the two functions below and blobs_close alone. *cause: one line. */
 int blobs_look(struct blobs **out, const char *dir, char **cause) WC_MUSTCHECK;
-/* Every file with a blob's name. PENDING: it was on its way into a message; LOST: it lies in DIR/lost. *cause: one line, which names dir. */
+/* Every file with a blob's name. PENDING: it was on its way into a message; LOST: it lies in DIR/lost. *cause: one line, which names dir.
+ * */
 enum blob_look { BLOB_LOOK_STORED, BLOB_LOOK_PENDING, BLOB_LOOK_LOST };
 typedef void (*blob_look_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], enum blob_look where);
 int blobs_look_files(struct blobs *b, const char *dir, blob_look_fn fn, void *arg, char **cause) WC_MUSTCHECK;
@@ -53,27 +55,29 @@ int blobs_each(struct blobs *b, blob_fn fn, void *arg);
 int blobs_each_on_shelf(struct blobs *b, uint8_t shelf, blob_fn fn, void *arg) WC_MUSTCHECK;
 uint64_t blobs_bytes(struct blobs *b); /* stored in all; kept up to date, cheap */
 
-/* --- Uploads. Keyed by (identity, key): the key is the client's own, so that it can ask how far it got after any kind of loss, a restart of
- * the server included. One writer at a time per upload: a second upload_begin takes over, the first one's next write gets -WC_ECLOSED. */
+/* --- Uploads. Keyed by (identity, key): the key is the client's own, so that it can ask how far it got after any kind of loss, a restart
+ * of the server included. One writer at a time per upload: a second upload_begin takes over, the first one's next write gets -WC_ECLOSED.
+ * */
 struct upload;
 struct upload_state {
 	uint64_t size;   /* announced */
 	uint64_t offset; /* stored so far; size: complete */
 	char handle[64]; /* when complete: good for its uploader alone, random, terminated; else "" */
 };
-/* Starts at `offset`, which must be what is stored (0 starts over); -WC_ECONFLICT and *state says where to go on. Complete already: 0, *out NULL and
- * *state has the handle. size is checked by the caller against the limit; at most WC_UPLOADS_OPEN per identity (-WC_ETOOBIG). All of
- * size is set aside until the upload ends or is suspended: -WC_EFULL or -WC_ESTORAGE if there is no room for it. */
+/* Starts at `offset`, which must be what is stored (0 starts over); -WC_ECONFLICT and *state says where to go on. Complete already: 0, *out
+ * NULL and *state has the handle. size is checked by the caller against the limit; at most WC_UPLOADS_OPEN per identity (-WC_ETOOBIG). All
+ * of size is set aside until the upload ends or is suspended: -WC_EFULL or -WC_ESTORAGE if there is no room for it. */
 #define WC_UPLOADS_OPEN 16
 int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t size, uint64_t offset, struct upload **out,
                  struct upload_state *state) WC_MUSTCHECK;
 int upload_write(struct upload *u, const void *data, size_t n) WC_MUSTCHECK; /* never past size: -WC_ETOOBIG */
-/* All bytes are there (else -WC_ECONFLICT and *state): fsync, hash, name, hand out the handle. May take long (hash and fsync): a helper's work. Frees u. */
+/* All bytes are there (else -WC_ECONFLICT and *state): fsync, hash, name, hand out the handle. May take long (hash and fsync): a helper's
+ * work. Frees u. */
 int upload_finish(struct upload *u, struct upload_state *state) WC_MUSTCHECK;
 void upload_suspend(struct upload *u); /* the connection broke: what came stays for WC_UPLOAD_HOURS. Frees u */
 #define WC_UPLOAD_HOURS 24
 int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct upload_state *state) WC_MUSTCHECK; /* or -WC_ENOENT */
-/* What a handle stands for; -WC_ENOENT if there is none, it is another's, or too old. Stays valid (a message may be sent again).
+/* The blob of a handle; -WC_ENOENT if there is none, it is another's, or too old. Stays valid (a message may be sent again).
  * -WC_ECLOSED: its message was stored, and its bytes were released since: sha and size are set, and the same message may be recognised. */
 int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
 /* The same for a message: *hold is set with 0. */
@@ -81,10 +85,10 @@ int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle
                         struct blob_hold **hold) WC_MUSTCHECK;
 /* --- What goes, and when. Thread: a helper's, one at a time.
  *
- * The server unlinks what it knows to be released: bytes whose last message went (the database lists them), and bytes put for a message that
- * was refused. What no row explains it moves to DIR/lost, and removes it there a day later. */
+ * The server unlinks what it knows to be released: bytes whose last message went (the database lists them), and bytes put for a message
+ * that was refused. It moves blobs that no row explains to DIR/lost, and removes them there a day later. */
 
-/* What the database says; asked by the collector. */
+/* The database's word; asked by the collector. */
 struct blob_rows {
 	int (*refs)(void *arg, const uint8_t sha[WC_SHA_BYTES]);        /* messages that stand for it; negative: not known now */
 	int (*is_released)(void *arg, const uint8_t sha[WC_SHA_BYTES]); /* on the list of blobs_release: 1, 0; negative: not known now */
@@ -106,8 +110,8 @@ struct blob_sweep {
 	uint64_t moved_bytes, removed_bytes;
 	bool is_stopped; /* unexplained was more than a tenth: nothing was moved */
 };
-/* Removes dead uploads, moves to DIR/lost what nothing explains, brings back what is needed again and removes what lay there for a day. Logs
- * what it did. accepts: it may move any number. */
+/* Removes dead uploads, moves to DIR/lost what nothing explains, brings back what is needed again and removes what lay there for a day.
+ * Logs what it did. accepts: it may move any number. */
 void blobs_sweep(struct blobs *b, const struct blob_rows *rows, bool accepts, struct blob_sweep *out);
 bool blobs_has_ended(struct blobs *b); /* is there something to settle? */
 uint64_t blobs_lost_bytes(struct blobs *b);

@@ -3,7 +3,7 @@
  * Owns the two lists of struct blobs that holds are in. Never touches a disk or the database, and takes no lock but its own: the room ends
  * holds. Thread: any.
  *
- * Why a hold suffices. The collector reads the counter of moves, asks the database, and drops a blob only if no hold on it is there and the
+ * Why a hold suffices. The collector reads the counter of moves and asks the database. It drops a blob only if nobody holds it and the
  * counter has not moved. A hold that began since has moved it. One that ended since has, too; one that ended before had its message
  * committed before that, so that the database has said so. */
 #include <stdlib.h>

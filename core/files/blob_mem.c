@@ -3,8 +3,8 @@
  * Owns the memory fields of struct blobs. Never touches a filesystem. Thread: any but room and I/O; everything under the one lock,
  * for there is nothing here to wait for.
  *
- * A descriptor from here shares its position with others of the same blob (there may be no /proc to open it anew): read it with pread
- * or with sendfile's own offset; never map it, for what is removed is cut to nothing at once, so that no slow reader keeps its memory. */
+ * A descriptor from here shares its position with others of the same blob, since there may be no /proc to open it anew. Read it with pread
+ * or with sendfile's own offset. Never map it: a removed blob is cut to nothing at once, so that no slow reader keeps its memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #define MEM_DONE_MAX 10000
 
-/* What a blob costs: whole pages. */
+/* The cost of a blob: whole pages. */
 static uint64_t cost(uint64_t size)
 {
 	return (size + 4095) & ~(uint64_t)4095;
@@ -36,7 +36,7 @@ static struct mem_blob *find(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 	return NULL;
 }
 
-/* Whoever still reads it finds its end. */
+/* A reader that is still at it finds its end. */
 static void give_up(int fd)
 {
 	if (ftruncate(fd, 0) < 0)
@@ -73,7 +73,8 @@ static void drop_upload(struct blobs *b, struct mem_upload **at)
 	free(u);
 }
 
-/* Makes room for `more` bytes and `files` descriptors. The oldest that no message uses go first, then parts nobody is sending, then the oldest. */
+/* Makes room for `more` bytes and `files` descriptors. The oldest that no message uses go first, then parts nobody is sending, then the
+ * oldest. */
 static int make_room(struct blobs *b, uint64_t more, size_t files)
 {
 	int64_t young_ms = real_ms() - 60 * 1000;

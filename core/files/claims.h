@@ -1,4 +1,4 @@
-/* claims.h — what a running server says in the lock file of its data folder that it holds: process, addresses with ports, admin socket. By this
+/* claims.h — a running server's note in the lock file of its data folder: process, addresses with ports, admin socket. By this
  * `--check` tells a port that is taken by this folder's own server from one that is another program's.
  *
  * One line a claim: "pid 123", "listen ADDRESS PORT" (ADDRESS * for every one), "socket PATH". It means something only while the file is

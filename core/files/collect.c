@@ -1,7 +1,7 @@
-/* collect.c — what becomes of blobs that no message stands for: unlinked where the server knows why, else moved to DIR/lost for a day.
+/* collect.c — the end of blobs that no message stands for: unlinked where the server knows why, else moved to DIR/lost for a day.
  *
- * Owns no state but what struct blobs keeps for it between two sweeps. Asks the database through struct blob_rows, never with b->lock held: a
- * reader of the database may be waiting for that lock. Thread: a helper's, one at a time.
+ * Owns no state but what struct blobs keeps for it between two sweeps. Asks the database through struct blob_rows, never with b->lock held:
+ * a reader of the database may be waiting for that lock. Thread: a helper's, one at a time.
  *
  * A sweep is what could do harm: a database that is older than its files, or another's, explains few of them. So it moves and does not
  * unlink, at most a tenth, and what it moved comes back by itself once something refers to it. */
@@ -187,7 +187,7 @@ static int note_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct st
 	int64_t age_ms = file_age_ms(st);
 
 	w->out->files++;
-	/* What was put before this start waits for no message. */
+	/* Blobs put before this start wait for no message. */
 	if (age_ms >= BLOB_GRACE_MS || w->handles.now_ms - age_ms + MTIME_SLACK_MS < w->b->opened_ms)
 		sha_set_add(blob_mode_is_pending(st) ? &w->pending : &w->old, sha);
 	return 0;

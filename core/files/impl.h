@@ -1,6 +1,10 @@
-/* impl.h — what the units of files/ share, from the bottom up: file_io.c, sending.c (who sends an upload), blob_hold.c (blobs
- * on their way into a message), blob_shelf.c (DIR/blobs), lost.c (DIR/lost), blob_disk.c and upload_disk.c (blobs and uploads on disk),
- * blob_mem.c (both in memory), collect.c (removal), blob.c and upload.c (the public functions), blob_look.c (the look before a start).
+/* impl.h — the shared part of the units of files/. From the bottom up:
+ *
+ * - file_io.c, sending.c (people sending uploads), blob_hold.c (blobs on their way into a message)
+ * - blob_shelf.c (DIR/blobs), lost.c (DIR/lost)
+ * - blob_disk.c and upload_disk.c (blobs and uploads on disk), blob_mem.c (both in memory)
+ * - collect.c (removal)
+ * - blob.c and upload.c (the public functions), blob_look.c (the look before a start)
  *
  * Included by files/ and its unit tests alone. */
 #ifndef WC_BLOB_IMPL_H
@@ -28,7 +32,7 @@
 #define MEM_FILES_MAX 1000   /* each blob holds a descriptor, and connections need theirs */
 #define UPLOAD_NAME_BYTES 15 /* with 16 random bytes behind it, in hex, it fits a handle */
 
-/* What is kept of an upload. name: out of identity and key, so that nothing of the client's own ever becomes a file's name. */
+/* The record of an upload. name: made of identity and key, so that no text of a client ever becomes a file's name. */
 struct upload_record {
 	uint64_t identity_id;
 	uint8_t name[UPLOAD_NAME_BYTES];
@@ -76,8 +80,8 @@ struct blob_hold {
 	enum { FRESH_NOT, FRESH_NEW, FRESH_SEEN } fresh; /* of an upload: its record exists, and the next gathering will see it */
 };
 
-/* Blobs and uploads in one kind of place. Each function takes b->lock itself unless it says "locked": then its caller holds it. Names and errors
- * are those of blob.h. */
+/* Blobs and uploads in one kind of place. Each function takes b->lock itself unless it says "locked": then its caller holds it. Names and
+ * errors are those of blob.h. */
 struct blob_ops {
 	bool keeps_lost; /* what nothing explains goes to DIR/lost; else nothing can be lost, for the database ends with the files */
 	int (*put)(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending);
@@ -91,17 +95,19 @@ struct blob_ops {
 	void (*mark_used)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES],
 	                  bool is_used); /* NULL unless room is made by dropping what is not used */
 
-	/* The state of uploads, by (identity, name). A caller that changes a record is its only user, which upload.c sees to; record_load may be
-	 * called by anyone at any time. */
+	/* The state of uploads, by (identity, name). A caller that changes a record is its only user, which upload.c sees to; record_load
+	 * may be called by anyone at any time. */
 	int (*record_load)(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out);
 	int (*record_count_open)(struct blobs *b, uint64_t identity_id);
-	/* A new upload, empty, in place of what was there under that name. *fd is its part, for reading and writing; the caller closes it. */
+	/* A new upload, empty, in place of what was there under that name. *fd is its part, for reading and writing; the caller closes it.
+	 * */
 	int (*record_create)(struct blobs *b, const struct upload_record *rec, int *fd);
 	int (*record_resume)(struct blobs *b, const struct upload_record *rec, int *fd);
 	int (*record_grow)(struct blobs *b, const struct upload_record *rec,
 	                   uint64_t more);                                                 /* before `more` bytes are written to the part */
 	uint64_t (*record_came)(struct blobs *b, const struct upload_record *rec, int fd); /* after a write failed: bytes that are there */
-	/* The part is whole: it becomes the blob, and the record says so. On failure the upload is as it was. fd is the part, synced by this. */
+	/* The part is whole: it becomes the blob, and the record says so. On failure the upload is as it was. fd is the part, synced by
+	 * this. */
 	int (*record_finish)(struct blobs *b, const struct upload_record *rec, int fd);
 	void (*record_use)(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES],
 	                   const char *handle); /* a message was committed with this handle */
@@ -166,7 +172,7 @@ void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES]);
 bool blob_stat(const struct blobs *b, const uint8_t sha[WC_SHA_BYTES], struct stat *st);
 bool blob_mode_is_pending(const struct stat *st);
 void blob_set_decided(const struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
-/* What counted as `had` bytes counts as `size`; 0: nothing. With the lock held, or at start. */
+/* Counts `size` bytes in place of `had`; 0: nothing. With the lock held, or at start. */
 void blob_count(struct blobs *b, uint64_t had, uint64_t size);
 /* Every file in DIR/blobs with a blob's name. -WC_ESTORAGE with errno: some cannot be read. */
 int blob_walk(const struct blobs *b, stat_fn fn, void *arg) WC_MUSTCHECK;

@@ -1,7 +1,7 @@
 /* space.c — the room on the disk of the data folder (see space.h).
  *
- * Owns the numbers, the thread that looks, and DIR/reserve. A reserve of no bytes is one that was given up: until it is made again, its 32 MB
- * are for an admin's acts alone, also after a restart. Never reads or writes anything else. */
+ * Owns the numbers, the thread that looks, and DIR/reserve. A reserve of no bytes was given up. Until it is made again, its 32 MB are for
+ * an admin's acts alone, also after a restart. Never reads or writes anything else. */
 #include "files/space.h"
 
 #include <errno.h>
@@ -28,7 +28,7 @@
 #define DEFAULT_BOUND_MAX (10240 * MB)
 #define RESERVE_MIN (200 * MB)
 #define RESERVE_MAX (2048 * MB)
-/* What comes between two looks. */
+/* The growth between two looks. */
 #define FLOOR_MAX (128 * MB)
 #define INODES_LOW_MAX 1000
 
@@ -44,7 +44,7 @@ struct space {
 	uint64_t disk_inodes, free_inodes;
 	uint64_t log_bytes; /* of the database: it needs that much once more to be worked into it */
 	bool is_given_up, is_below_floor, is_below_reserve;
-	bool is_unseen; /* what is full the numbers do not show: a quota. Then the reserve's 32 MB are known by not being had again */
+	bool is_unseen; /* full in a way that the numbers do not show: a quota. Then the reserve's 32 MB are known by not being had again */
 	int64_t found_full_ms;        /* monotonic; 0: not */
 	pthread_mutex_t reserve_lock; /* who makes or gives up the reserve file; taken before `lock` */
 	bool was_told_no_reserve;
@@ -66,8 +66,8 @@ static void set_limits(struct space *s)
 	n->floor_bytes = WC_MIN(WC_MIN(n->reserve_bytes / 2, FLOOR_MAX), n->disk_bytes / 20);
 }
 
-/* What files may take before new ones are refused. Where the oldest make room, there may be as much again for a while: what is to be removed,
- * and what no message refers to yet. */
+/* The bytes that files may take before new ones are refused. Where the oldest make room, there may be as much again for a while: what is to
+ * be removed, and what no message refers to yet. */
 static uint64_t refused_from(const struct space_state *n)
 {
 	return n->is_bound_given ? 2 * n->bound_bytes : n->bound_bytes;
@@ -271,8 +271,8 @@ static int fill(int fd)
 	return rc;
 }
 
-/* Enough that the file is no more than a quarter of what is free, and that files may still come: but on a small disk, where they may not, half of it
- * will do. */
+/* Enough that the file is no more than a quarter of what is free, and that files may still come: but on a small disk, where they may not,
+ * half of it will do. */
 static uint64_t wanted_for_reserve(const struct space_state *n)
 {
 	return WC_MAX(4 * SPACE_RESERVE_BYTES, WC_MIN(n->reserve_bytes + 2 * SPACE_RESERVE_BYTES, n->disk_bytes / 2));
@@ -350,7 +350,8 @@ static bool give_up(int dir_fd)
 	if (fd < 0)
 		return false;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
-		/* Some disks need room even to make a file shorter; and blocks may be had again only once it is written down that they are free. */
+		/* Some disks need room even to make a file shorter; and blocks may be had again only once it is written down that they are
+		 * free. */
 		is_freed = (ftruncate(fd, 0) == 0 || unlinkat(dir_fd, SPACE_RESERVE_FILE, 0) == 0) && fsync(fd) == 0;
 	close(fd);
 	if (is_freed)

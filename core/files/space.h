@@ -1,4 +1,4 @@
-/* space.h — the room on the disk of the data folder: how much of it there is, what files may take, and what is kept for an admin's acts.
+/* space.h — the room on the disk of the data folder: the free bytes, the bound of files, and the reserve for an admin's acts.
  *
  * A thread of its own looks once a second (ten times when there is little). With :memory: there is no disk: everything is granted and all
  * numbers are 0. Functions take any thread unless they say otherwise. */
@@ -47,20 +47,22 @@ bool space_is_full(const struct space *s);
 /* --- Files. Each counts for what it takes on the disk: whole blocks, and one for its name. s may be NULL: everything is granted. */
 #define SPACE_BLOCK_BYTES 4096
 uint64_t space_cost(uint64_t size); /* of size 0: nothing */
-/* Before a file of `size` bytes is written, in place of one of `had` (0: none) that counts already: counts it. `unwritten` bytes of it are still to
- * come. The disk is asked anew: not for the room or an I/O thread. -WC_EFULL: over the bound; -WC_ESTORAGE: the disk has not enough room. */
+/* Before a file of `size` bytes is written, in place of one of `had` (0: none) that counts already: counts it. `unwritten` bytes of it are
+ * still to come. The disk is asked anew: not for the room or an I/O thread. -WC_EFULL: over the bound; -WC_ESTORAGE: the disk has not
+ * enough room. */
 int space_take(struct space *s, uint64_t had, uint64_t size, uint64_t unwritten) WC_MUSTCHECK;
-/* So many bytes of what was taken are on the disk now, and show in its own numbers; or will never come. */
+/* These bytes of those taken are on the disk now, and show in its own numbers; or will never come. */
 void space_wrote(struct space *s, uint64_t bytes);
 /* There already: so much, as space_cost has it. Thread: main, at start. */
 void space_add(struct space *s, uint64_t cost);
-/* What counted as `had` bytes counts as `size`, whatever the bounds. 0: it was not there, or is gone. */
+/* Counts `size` bytes in place of `had`, whatever the bounds. 0: it was not there, or is gone. */
 void space_set(struct space *s, uint64_t had, uint64_t size);
 
 /* --- A full disk. */
 /* The disk refused: messages are refused until it is seen to have room. */
 void space_found_full(struct space *s);
-/* Gives the reserve file up for an admin's act or a deletion that the disk refused; true: try once more. Thread: room, main or a helper's. */
+/* Gives the reserve file up for an admin's act or a deletion that the disk refused; true: try once more. Thread: room, main or a helper's.
+ * */
 bool space_give_up_reserve(struct space *s);
 /* The same before there is anything else, for a start. Thread: main; nobody else uses the folder. */
 bool space_give_up_reserve_of(const char *dir);

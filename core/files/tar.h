@@ -1,8 +1,8 @@
 /* tar.h — the plain tar (ustar) of backups: its headers written, and read with suspicion.
  *
- * Reads what an admin gives, which may be damaged or made by somebody else: only files and folders with names of at most 255 bytes, checksums
- * right, no size that reaches past what is there, and the end that a whole archive has. Links, devices and extensions are refused. Keeps nothing
- * but what stands in struct tar_reader. Any thread. */
+ * Reads an admin's file, which may be damaged or made by somebody else. It takes only files and folders with names of at most 255 bytes and
+ * right checksums. No size may reach past the end, and the end of a whole archive must be there. Links, devices and extensions are refused.
+ * Keeps nothing but what stands in struct tar_reader. Any thread. */
 #ifndef WC_TAR_H
 #define WC_TAR_H
 
@@ -17,7 +17,8 @@ struct tar_entry {
 	bool is_folder;
 };
 
-/* A header. name has at most 99 bytes; mtime_s is Unix time. A size of 8 GB and more is written in base 256, as GNU tar and libarchive do. */
+/* A header. name has at most 99 bytes; mtime_s is Unix time. A size of 8 GB and more is written in base 256, as GNU tar and libarchive do.
+ * */
 void tar_format(uint8_t block[TAR_BLOCK], const char *name, uint64_t size, bool is_folder, int64_t mtime_s);
 /* 1: a block of zeros; 0 and *out: a header; -WC_EBAD and *why, a few words. */
 int tar_parse(const uint8_t block[TAR_BLOCK], struct tar_entry *out, const char **why) WC_MUSTCHECK;

@@ -1,6 +1,6 @@
 /* upload.c — uploads: taking bytes in, going on after a loss, and the handle at the end.
  *
- * Owns who is sending an upload at the moment. What is kept of it across restarts lies with upload_disk.c or blob_mem.c. Never trusts a
+ * Owns who is sending an upload at the moment. Its record across restarts lies with upload_disk.c or blob_mem.c. Never trusts a
  * length or an offset of the client's beyond comparing it with what is there. Thread: HTTP workers, the transfer thread and helpers. */
 #include <errno.h>
 #include <stdlib.h>

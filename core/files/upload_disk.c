@@ -1,15 +1,17 @@
-/* upload_disk.c — what is kept of uploads across a kill: DIR/uploads/<identity>/<name>.open, .part, .done and .used.
+/* upload_disk.c — the record of uploads across a kill: DIR/uploads/<identity>/<name>.open, .part, .done and .used.
  *
- * Owns DIR/uploads. .open says that an upload began and how long it will be, .part are its bytes (its length is the offset to go on from),
- * .done says which blob it became and under which handle, .used the same once a message has come of it. Both numbers in a path are hex made here. Thread: as upload.c.
+ * Owns DIR/uploads. The file .open says that an upload began, and its length. The file .part has its bytes; its length is the offset to go
+ * on from. The file .done names the blob and the handle, .used the same once a message refers to it. Both numbers in a path are hex made
+ * here. Thread: as upload.c.
  *
- * The end of an upload, and what a kill leaves after each step:
+ * The end of an upload, and the state that a kill leaves after each step:
  *   sync .part            an upload to go on with (all bytes there: it is finished again)
  *   rename .done in       finished; disk_record_recover moves the part at the next start
  *   move .part to blobs   finished
  *   unlink .open          finished
  *   rename .done to .used, after a message with its handle was committed: it keeps the blob no longer
- * A length that lies after a power cut is not expected: the journalling filesystems this runs on lengthen a file after its data is out. */
+ *
+ * Lengths are right after a power cut: the journalling filesystems this runs on lengthen a file after its data is out. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* site_file.c — GET /f/<secret>/<name>: a message's file, to whoever has its unguessable URL.
  *
- * What is served came from strangers: it is shown in the browser only if its stored type is on a short list of things that cannot run, and
- * even then in a sandbox; all else is a download. The name in the URL is decoration. Never reads the file: the transfer thread sends it from
- * its descriptor. Threads: a worker takes the request, a helper looks it up and answers. */
+ * Files come from strangers. The browser shows one only if its stored type is on a short list of types that cannot run, and even then in a
+ * sandbox. All others are downloads. The name in the URL is decoration. Never reads the file: the transfer thread sends it from its
+ * descriptor. Threads: a worker takes the request, a helper looks it up and answers. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +78,8 @@ static size_t shorten(char out[NAME_BYTES], struct str name)
 	return head + tail;
 }
 
-/* What a file's name may hold in a quoted string for readers of any age: no quotes, no escapes, no folders, no percents (some decode them). */
+/* The characters of a file's name in a quoted string, for readers of any age: no quotes, escapes, folders or percents (some decode them).
+ * */
 static bool is_plain(uint8_t ch)
 {
 	return ch >= ' ' && ch < 0x7f && !strchr("\"\\%/:*?<>|;", ch);
@@ -135,7 +136,7 @@ struct file_job {
 	uint8_t secret[WC_SECRET_BYTES];
 };
 
-/* What is kept of the message: its strings live for the call alone. */
+/* A copy of the message's part that is needed: its strings live for the call alone. */
 struct found {
 	const struct site_media *media;
 	uint32_t flags;
@@ -172,8 +173,8 @@ static void make_etag(char out[2 * ETAG_HEX], const uint8_t secret[WC_SECRET_BYT
 }
 
 /* Opened by itself, a picture or a recording shows its own bytes (the styles are those of the browser's player) and does nothing else. A
- * player fetches its bytes once more, which the opaque origin of a plain sandbox forbids: so media keep their origin. Nothing can make use of
- * that without allow-scripts. */
+ * player fetches its bytes once more, which the opaque origin of a plain sandbox forbids: so media keep their origin. Nothing can make use
+ * of that without allow-scripts. */
 #define CSP_REST "default-src 'none'; frame-ancestors 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
 #define CSP_PICTURE "sandbox; " CSP_REST
 #define CSP_MEDIA "sandbox allow-same-origin; " CSP_REST

@@ -1,7 +1,7 @@
 /* site_upload.c — /upload: a token's holder sends bytes (POST), goes on where a broken connection stopped, asks how far it got (GET).
  *
- * Owns an upload from its request to its answer, in a struct of a few hundred bytes: the body itself goes from the transfer thread's buffer
- * to the disk. Never believes a length before it has compared it, never says why a token is refused.
+ * Owns an upload from its request to its answer, in a struct of a few hundred bytes. The body goes from the transfer thread's buffer to the
+ * disk. Never believes a length before it has compared it, never says why a token is refused.
  *
  *   worker: syntax ──▶ helper: token, limit, upload_begin ──▶ transfer thread: upload_write … ──▶ helper: upload_finish
  *
@@ -135,7 +135,7 @@ static void answer_lockdown(const struct site *site, struct http_req *r)
 	answer(r, 423, headers, "{\"error\":\"lockdown\",\"retry_ms\":%lld}", (long long)left_ms);
 }
 
-/* What blob.h says went wrong; denied: by a lockdown. */
+/* Answers with the fault that blob.h reports; denied: by a lockdown. */
 static void answer_error(const struct site *site, struct http_req *r, int error, const struct upload_state *s)
 {
 	switch (-error) {

@@ -1,7 +1,12 @@
-/* impl.h — what the units of store/ share, from the bottom up: store_turns.c and store_vfs.c; store_sql.c (steps on SQLite) and store_schema.c;
- * store_cause.c (why it does not open); store_txn.c (the writer's transactions), below store_write.c, store_retain.c, store_admin.c and
- * store_addr.c; store_rest.c (a database at rest), below store_look.c, store_keep.c and store_check.c; store_read.c, store_dump.c,
- * store_count.c, store_probe.c and store_verify.c, each with connections of its own; store.c (opening and closing) at the top.
+/* impl.h — the shared part of the units of store/. From the bottom up:
+ *
+ * - store_turns.c and store_vfs.c
+ * - store_sql.c (steps on SQLite) and store_schema.c
+ * - store_cause.c (the reason why it does not open)
+ * - store_txn.c (the writer's transactions), below store_write.c, store_retain.c, store_admin.c and store_addr.c
+ * - store_rest.c (a database at rest), below store_look.c, store_keep.c and store_check.c
+ * - store_read.c, store_dump.c, store_count.c, store_probe.c and store_verify.c, each with connections of its own
+ * - store.c (opening and closing)
  *
  * Included by store/ and its unit tests alone. */
 #ifndef WC_STORE_IMPL_H
@@ -158,16 +163,17 @@ int store_dump_skip_older(struct store_dump *d, int64_t at_ms,
 /* --- store_rest.c. Thread: one that may wait for a disk. */
 char *store_path(const char *dir); /* of the database; the caller frees it */
 bool store_has_log(const char *path);
-/* Reads the header with plain reads, so that a file that is foreign, damaged or too new is refused before SQLite makes or changes anything beside it.
- * make: an absent file is created (0600; SQLite gives its -wal and -shm the same mode). -WC_ENOENT: there is none, *cause untouched. */
+/* Reads the header with plain reads, so that a file that is foreign, damaged or too new is refused before SQLite makes or changes anything
+ * beside it. make: an absent file is created (0600; SQLite gives its -wal and -shm the same mode). -WC_ENOENT: there is none, *cause
+ * untouched. */
 int store_read_header(const char *path, bool make, int64_t *bytes, char **cause) WC_MUSTCHECK;
 /* SQLITE_OK: every page is sound; SQLITE_CORRUPT with *what: not so, in words; else the check itself failed. */
 int store_quick_check(sqlite3 *db, char *what, size_t n);
 int store_check_pages(sqlite3 *db, const char *path, char **cause) WC_MUSTCHECK; /* the same, with a cause */
 int store_connect_to_check(const char *path, bool is_at_rest, sqlite3 **db);     /* read-only; leaves nothing beside a database at rest */
 int store_connect_alone(const char *path, sqlite3 **db); /* the same where no server has it open, also with the log that a crash left */
-/* A database that no server has open, of this program's schema or an older one: read-only, nothing beside it is made or changed, also if a crash left
- * a log. -WC_ENOENT: none, or an empty one; -WC_ESTORAGE; *cause says what is wrong. The caller closes *db. */
+/* A database that no server has open, of this program's schema or an older one: read-only, nothing beside it is made or changed, also if a
+ * crash left a log. -WC_ENOENT: none, or an empty one; -WC_ESTORAGE; *cause says what is wrong. The caller closes *db. */
 int store_connect_at_rest(const char *path, sqlite3 **db, char **cause) WC_MUSTCHECK;
 const char *store_vfs_look(void); /* store_vfs.c: the name of a VFS by which nothing changes; NULL: SQLite has none to build it on */
 

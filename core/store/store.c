@@ -133,7 +133,7 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 	rc = store_migrate(s->db, store_migrations, store_version, s->path, cause);
 	if (rc)
 		return rc;
-	/* What a migration or the last run left in the log goes into the file now: it also proves that the disk takes writes. */
+	/* The log of a migration or of the last run goes into the file now: that also proves that the disk takes writes. */
 	rc = s->is_memory ? SQLITE_OK : sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	if (store_is_full_code(rc, sqlite3_system_errno(s->db))) /* it is all there, and can be read */
 		rc = SQLITE_OK;
@@ -182,7 +182,7 @@ static int refuse_newer(struct store *s, char **cause)
 	return -WC_ESTORAGE;
 }
 
-/* What can be said before anything is changed; then the copy that an update leaves. */
+/* The refusals, before anything is changed; then the copy that an update leaves. */
 static int look_first(struct store *s, store_look_at_fn fn, void *arg, int64_t *version, char **cause)
 {
 	struct store_look *look = NULL;

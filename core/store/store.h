@@ -1,6 +1,6 @@
 /* store.h — everything that must survive: messages, identities, tokens, in one SQLite database. The only unit that includes sqlite3.h.
  *
- * One writer (the room thread; main before the room runs) and any number of readers, each on a connection of its own and owned by one
+ * One writer: the room thread, or main before the room runs. Any number of readers, each on a connection of its own and owned by one
  * thread. Nothing is visible to a reader before store_commit. Strings in callbacks are borrowed for the call. */
 #ifndef WC_STORE_H
 #define WC_STORE_H
@@ -31,8 +31,8 @@ enum durability { DURABILITY_NORMAL, DURABILITY_FULL };
  * and the file to restore), locked by another wavechatd (flock on dir/lock). Thread: main. */
 /* -WC_EFULL: there is no room on the disk. */
 int store_open(struct store **out, const char *dir, enum durability durability, char **cause) WC_MUSTCHECK;
-/* The same. `fn` is called once the folder is locked, before anything in it is made or changed; its refusal is the answer. look NULL: there is no
- * database, or none with anything in it. */
+/* The same. `fn` is called once the folder is locked, before anything in it is made or changed; its refusal is the answer. look NULL: there
+ * is no database, or none with anything in it. */
 struct store_look;
 typedef int (*store_look_at_fn)(void *arg, struct store_look *look, char **cause);
 int store_open_after(struct store **out, const char *dir, enum durability durability, store_look_at_fn fn, void *arg,
@@ -90,9 +90,10 @@ uint64_t store_last_id(struct store *s); /* highest stored message id, or 0 */
 /* The lowest id a `since` may name without missing what was removed: the highest id that expiry or trimming took. 1 if nothing ever was. */
 uint64_t store_floor(struct store *s);
 
-/* Retention, within the caller's transaction or, outside one, in one of its own; a bounded slice a call so that the room is never held long: removes up to `limit` messages older than before_ms, or marks
- * MSG_GONE the oldest files until the stored blobs fit max_bytes. Returns how many messages were touched; fn gets each, so that the
- * room can mend its tail and collect the blob when nothing refers to it (store_blob_refs). */
+/* Retention, within the caller's transaction or, outside one, in one of its own; a bounded slice a call so that the room is never held
+ * long: removes up to `limit` messages older than before_ms, or marks MSG_GONE the oldest files until the stored blobs fit max_bytes.
+ * Returns how many messages were touched; fn gets each, so that the room can mend its tail and collect the blob when nothing refers to it
+ * (store_blob_refs). */
 int store_expire(struct store *s, int64_t before_ms, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 /* Removes the oldest messages past the newest keep_messages, at most limit: what bounds the in-memory database. Returns how many. */
@@ -125,7 +126,8 @@ void store_reader_close(struct store_reader *r);
  * Cost: proportional to limit, whatever is stored. Returns the number of messages. */
 int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn,
                      void *arg) WC_MUSTCHECK;
-/* The last `limit` before id `before` (0: from the end), oldest first. peer 0 with is_dm false: public; else the DMs between me and peer. */
+/* The last `limit` before id `before` (0: from the end), oldest first. peer 0 with is_dm false: public; else the DMs between me and peer.
+ * */
 int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t peer, uint64_t before, int limit, store_msg_fn fn,
                        void *arg) WC_MUSTCHECK;
 /* Whom `me` has DMs with: newest first, at most limit. */

@@ -1,6 +1,7 @@
 /* store_addr.c — the table of addresses: the writer's half (see store_addr.h). The dump's half is store_dump_people.c.
  *
- * Owns no state; its statements are prepared where they are used, for a slice of people at a time. Thread: main until the room runs, then the room. */
+ * Owns no state; its statements are prepared where they are used, for a slice of people at a time. Thread: main until the room runs, then
+ * the room. */
 #include "store/store_addr.h"
 
 #include <string.h>
@@ -69,7 +70,7 @@ int store_expire_addresses(struct store *s, int64_t before_ms, int limit)
 	WC_ASSERT(s->in_txn);
 	if (!store_is_usable(s))
 		return -WC_ESTORAGE;
-	/* What SQLite deletes it leaves in the file until something else is written there, unless it is told to overwrite it. */
+	/* SQLite leaves deleted bytes in the file until something else is written there, unless it is told to overwrite them. */
 	rc = store_exec(s->db, "PRAGMA secure_delete=1");
 	if (rc == SQLITE_OK)
 		rc = sqlite3_prepare_v2(s->db,

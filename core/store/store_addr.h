@@ -1,7 +1,7 @@
 /* store_addr.h — the addresses that people were last connected from, one a person, guests included.
  *
- * Kept for a few days so that somebody who left can be found and kept out. Two halves, as in store_admin.h: the writer's functions, inside the
- * caller's transaction (reads need none) on the room's thread, or main's before it runs; and a dump's, on the dump's own thread.
+ * Kept for a few days so that somebody who left can be found and kept out. Two halves, as in store_admin.h. The writer's functions run
+ * inside the caller's transaction (reads need none), on the room's thread, or main's before it runs. A dump's run on the dump's own thread.
  * Personal data: what is removed is overwritten in the file, too. */
 #ifndef WC_STORE_ADDR_H
 #define WC_STORE_ADDR_H
@@ -30,7 +30,8 @@ int store_each_identity_address(struct store *s, store_address_fn fn, void *arg)
 /* Of one person (id), or of those who had this key (id 0), newest first, at most limit. Returns how many. */
 int store_find_addresses(struct store *s, uint64_t id, struct str key, int limit, store_address_fn fn, void *arg) WC_MUSTCHECK;
 
-/* People with after < id, by id, at most limit; net NULL: any address, else those in it. Only what is not older than since_ms. Returns how many. */
+/* People with after < id, by id, at most limit; net NULL: any address, else those in it. Only what is not older than since_ms. Returns how
+ * many. */
 int store_dump_addresses(struct store_dump *d, uint64_t after, int64_t since_ms, const struct ip_net *net, int limit, store_address_fn fn,
                          void *arg) WC_MUSTCHECK;
 /* Of one person; -WC_ENOENT: none is known. */

@@ -3,9 +3,9 @@
  * Owns no state; its statements are prepared where they are used, because an admin acts a few times a day. Never publishes anything.
  * Thread: main until the room runs, then the room, inside its transaction.
  *
- * A deletion is a row of `messages`, so that it takes its id from the one order, retention ages it and nothing can use its id again. Its to_id is who
- * is told; for everyone it is 0, which is nobody's id: so it lies in the index by which a person's own DMs are found, and in none by which pages of
- * history are made. A deleted DM has one for each end. */
+ * A deletion is a row of `messages`: it takes its id from the one order, retention ages it, and nothing can use its id again. Its to_id is
+ * the person that is told; for everyone it is 0, which is nobody's id. So it lies in the index of a person's own DMs, and in none of those
+ * for pages of history. A deleted DM has one for each end. */
 #include "store/store_admin.h"
 
 #include <stdlib.h>
@@ -203,7 +203,7 @@ int store_delete_msg(struct store *s, uint64_t id)
 	int rc = run_with_int(s, "delete_msg", "UPDATE messages SET flags = flags | 2, text = NULL WHERE id = ?", (int64_t)id);
 
 	_Static_assert(MSG_DELETED == 2, "the number in the statement");
-	/* What the file was called is content too. The row stays: it knows the hash by which a repeated send is recognised. */
+	/* The file's name is content too. The row stays: it knows the hash by which a repeated send is recognised. */
 	if (rc == 0)
 		rc = run_with_int(s, "delete_msg", "UPDATE files SET is_live = 0, filename = NULL, waveform = NULL WHERE msg_id = ?",
 		                  (int64_t)id);

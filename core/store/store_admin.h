@@ -1,4 +1,4 @@
-/* store_admin.h — what the admin's side keeps and reads: bans and mutes, the audit, deletions, dumps of history, online copies.
+/* store_admin.h — the admin's side of the store: bans and mutes, the audit, deletions, dumps of history, online copies.
  *
  * Two halves. The writer's functions work inside the caller's transaction (store_begin … store_commit) on the room's thread, like those of
  * store.h. A dump is a reader of its own, owned by one thread, never the room's or an I/O thread. */
@@ -75,8 +75,8 @@ struct dump_filter {
 int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *upto, bool *more) WC_MUSTCHECK;
 /* The id after which the newest n of that kind begin: for f->after. */
 int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, uint64_t *after) WC_MUSTCHECK;
-/* What people (ids, rising) have sent since a time (0: ever), whoever to: ids above *after, at most limit handed out, within scan_limit looked at.
- * What is deleted already does not count. *after moves to what was looked at last; *more: something lies behind it. Returns how many. */
+/* Messages of people (ids, rising) since a time (0: ever), to anybody: ids above *after, at most limit handed out, within scan_limit looked
+ * at. Deleted ones do not count. *after moves to the last one looked at; *more: something lies behind it. Returns how many. */
 struct sent_filter {
 	const uint64_t *people;
 	size_t count;
@@ -89,7 +89,7 @@ struct sent {
 typedef void (*store_sent_fn)(void *arg, const struct sent *m);
 int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn,
                     void *arg, bool *more) WC_MUSTCHECK;
-/* Who wrote under this name (as written, ASCII case apart), people unknown by now included; at most limit. */
+/* The people who wrote under this name (as written, ASCII case apart), people unknown by now included; at most limit. */
 typedef int (*store_author_fn)(void *arg, uint64_t id, struct str name);
 int store_dump_authors(struct store_dump *d, struct str name, int limit, store_author_fn fn, void *arg) WC_MUSTCHECK;
 /* The same for an id: fn gets the name that its newest message has. -WC_ENOENT: this id wrote nothing. */
@@ -99,8 +99,9 @@ int store_dump_has_dms(struct store_dump *d, uint64_t id) WC_MUSTCHECK;
 /* Audit rows with after < id, oldest first; last > 0: only the newest `last`. */
 typedef int (*store_audit_fn)(void *arg, const struct audit *a);
 int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, store_audit_fn fn, void *arg) WC_MUSTCHECK;
-/* --- Online copies. Writes the whole database as of one moment into path (made anew), in steps so that `progress` is told and may end it by
- * returning non-zero (-WC_ECLOSED then); checks the copy page by page. Writers go on meanwhile. Not for an in-memory store (-WC_EDENIED). */
+/* --- Online copies. Writes the whole database as of one moment into path (made anew), in steps so that `progress` is told and may end it
+ * by returning non-zero (-WC_ECLOSED then); checks the copy page by page. Writers go on meanwhile. Not for an in-memory store
+ * (-WC_EDENIED). */
 typedef int (*store_progress_fn)(void *arg, uint64_t done, uint64_t total);
 int store_copy(struct store_dump *d, const char *path, store_progress_fn progress, void *arg, char **cause) WC_MUSTCHECK;
 /* The blobs that the copy refers to, by hash, above `after` (NULL: from the first), at most limit. */

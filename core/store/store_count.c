@@ -1,5 +1,5 @@
-/* store_count.c — how many messages are stored and when the last backup was begun, without anybody waiting for it: they are counted once, on a thread of its own, in the state of the
- * start; what is added and removed meanwhile the writer counts itself.
+/* store_count.c — the number of stored messages and the time of the last backup, without anybody waiting. A thread of its own counts the
+ * messages once, in the state of the start. The writer counts additions and removals meanwhile.
  *
  * Owns the thread and its connection. Only reads. Thread: main starts and ends it. */
 #include <string.h>

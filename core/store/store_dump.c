@@ -1,11 +1,11 @@
-/* store_dump.c — reads of any size for the admin: dumps of history, the audit, and online copies (see store_admin.h). What one person wrote, and
- * addresses, are store_dump_people.c.
+/* store_dump.c — reads of any size for the admin: dumps of history, the audit, and online copies (see store_admin.h). One person's
+ * messages, and addresses, are store_dump_people.c.
  *
- * Owns a connection of its own. Never writes to the database but for a copy it was asked to make, elsewhere. Thread: one owner per dump, never the
- * room's or an I/O thread.
+ * Owns a connection of its own. Never writes to the database but for a copy it was asked to make, elsewhere. Thread: one owner per dump,
+ * never the room's or an I/O thread.
  *
- * A page is one short read: a reader that stayed in the log for minutes would keep the log from starting over. Only a copy has to, for it must be of
- * one moment. */
+ * A page is one short read: a reader that stayed in the log for minutes would keep the log from starting over. Only a copy has to, for it
+ * must be of one moment. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +19,8 @@
 
 #define COPY_STEP_PAGES 256
 #define CHECK_STEPS 100000 /* of SQLite's machine, some ms, between two looks whether the copy is still wanted */
-/* Between two runs of the server the clock may have been set back: ids rise, times nearly do. Bounds of time are searched with this much to spare. */
+/* Between two runs of the server the clock may have been set back: ids rise, times nearly do. Bounds of time are searched with this much to
+ * spare. */
 #define CLOCK_SLACK_MS (24 * 3600 * 1000LL)
 
 static int failed(const struct store_dump *d, const char *what, int rc)
@@ -297,7 +298,7 @@ int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, 
 
 /* --- Copies. */
 
-/* What asks, now and then while the copy is checked, whether it is still wanted. */
+/* Asks now and then, while the copy is checked, whether it is still wanted. */
 struct check {
 	store_progress_fn progress;
 	void *arg;

@@ -1,4 +1,5 @@
-/* store_dump_people.c — reads about people for the admin: what one wrote, who wrote under a name, addresses (see store_admin.h, store_addr.h).
+/* store_dump_people.c — reads about people for the admin: what one wrote, who wrote under a name, addresses (see store_admin.h,
+ * store_addr.h).
  *
  * Owns nothing: the connection is the dump's (store_dump.c). Each call is one short read. Thread: the dump's owner. */
 #include <stdlib.h>
@@ -142,7 +143,7 @@ int store_dump_has_dms(struct store_dump *d, uint64_t id)
 
 /* --- Addresses. */
 
-#define WIDE_BITS 112 /* of a network that so many may be in that the table is better read in its own order */
+#define WIDE_BITS 112 /* of a network with room for more people than it pays to look up: then the table is read in its own order */
 
 static const char *addresses_sql(const struct ip_net *net)
 {

@@ -1,7 +1,7 @@
 /* store_keep.c — the way back from an update: before a migration the database is copied beside itself, as wavechat.db.vN.
  *
  * Owns the files wavechat.db.vN and wavechat.db.vN.tmp; N is the schema before the migration. The newest stays until the next migration. A
- * copy has its name only once it is whole, checked and on the disk: a kill at any moment leaves the database as it was. Thread: main. */
+ * copy gets its name only once it is whole, checked and on the disk. A kill at any moment leaves the database as it was. Thread: main. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

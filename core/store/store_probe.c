@@ -1,7 +1,7 @@
 /* store_probe.c — tries what a message would need of the database, and leaves no trace (see store_probe.h).
  *
- * Owns a connection of its own. Never opens a file of the database but through SQLite: closing one would end the locks that this process holds on
- * it. Thread: the health's probe. */
+ * Owns a connection of its own. Never opens a file of the database but through SQLite: closing one would end the locks that this process
+ * holds on it. Thread: the health's probe. */
 #include "store/store_probe.h"
 
 #include <errno.h>
@@ -42,7 +42,7 @@ static int stat_file(const struct store_probe *p, size_t i, struct stat *st)
 	return stat(path, st);
 }
 
-/* Who writes to a file that was removed or replaced writes for nobody. */
+/* Bytes written to a file that was removed or replaced reach nobody. */
 static int check_files(struct store_probe *p, char why[STORE_PROBE_TEXT])
 {
 	struct stat st;

@@ -3,9 +3,9 @@
  * Owns a reader's connection and its prepared statements. Never writes a row. Thread: one owner per reader, a helper's or an HTTP
  * worker's; never room or I/O, because a read may wait for a disk.
  *
- * Every page is a bounded walk along an index: `messages_public`, `messages_dm_from`, `messages_dm_to` and `messages_pair` all end in the
- * message's id, so that a page costs what it holds, whatever else is stored. The indices are named in the SQL (INDEXED BY): if one could
- * not serve, preparing would fail at start instead of a page turning slow with the years. */
+ * Every page is a bounded walk along an index. `messages_public`, `messages_dm_from`, `messages_dm_to` and `messages_pair` all end in the
+ * message's id. So a page costs what it holds, whatever else is stored. The SQL names the indices (INDEXED BY). If one could not serve,
+ * preparing would fail at start, and no page turns slow with the years. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

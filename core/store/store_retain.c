@@ -1,9 +1,9 @@
-/* store_retain.c — what goes from the database: old messages, the oldest files, free pages.
+/* store_retain.c — removals from the database: old messages, the oldest files, free pages.
  *
  * Owns nothing. Never touches a blob: it says which messages lost theirs. Thread: the writer's.
  *
- * The order of ids is the order of everything: retention takes the lowest ids first, so what is missing is always a prefix, and one
- * number (STORE_FLOOR) says how far it reaches. */
+ * The order of ids is the order of everything. Retention takes the lowest ids first, so the missing ones are always a prefix. One number
+ * (STORE_FLOOR) says how far it reaches. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -117,7 +117,7 @@ int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit)
 	used = (uint64_t)(pages - unused) * STORE_PAGE_BYTES;
 	if (used <= max_bytes || store_trim(s, INT64_MAX, 0) < 0) /* this counts them, the first time */
 		return used <= max_bytes ? 0 : -WC_ESTORAGE;
-	/* As if all were equally large; what is left is seen the next time. */
+	/* As if all were equally large; the next time sees the rest. */
 	rows = (int64_t)((double)s->rows * ((double)max_bytes / (double)used));
 	return rows < s->rows ? store_trim(s, rows, limit) : 0;
 }

@@ -65,7 +65,7 @@ const char *const store_migrations[] = {
 	"ALTER TABLE audit ADD COLUMN via TEXT;"
 
 	/* released: bytes that no message stands for any more, until they are unlinked. An id is never used twice: a hash that is taken and
-	 * released again meanwhile is another row. What was released before this list was kept goes onto it now. */
+	 * released again meanwhile is another row. Files released before this list was kept go onto it now. */
 	"CREATE TABLE released (id INTEGER PRIMARY KEY AUTOINCREMENT, sha BLOB NOT NULL UNIQUE);"
 	"CREATE TRIGGER blob_released AFTER DELETE ON blob_refs BEGIN INSERT INTO released (sha) VALUES (old.sha); END;"
 	"CREATE TRIGGER blob_taken AFTER INSERT ON blob_refs BEGIN DELETE FROM released WHERE sha = new.sha; END;"

@@ -118,7 +118,7 @@ static int each_fault(struct store_verify *v, const char *sql, bool tells_ok, st
 
 int store_verify_database(struct store_verify *v, bool (*is_wanted)(void *arg), store_fault_fn fn, void *arg)
 {
-	/* What the triggers keep in step, by the sums: one pass over the rows each. */
+	/* The values that triggers keep in step, by the sums: one pass over the rows each. */
 	static const char agree[] = "SELECT 'messages stand for ' || a || ' files (different/all), the table of files says ' || b FROM"
 				    " (SELECT count(DISTINCT sha) || '/' || count(*) a FROM files WHERE is_live = 1),"
 				    " (SELECT count(*) || '/' || coalesce(sum(refs), 0) b FROM blob_refs) WHERE a <> b";

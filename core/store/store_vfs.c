@@ -1,7 +1,7 @@
-/* store_vfs.c — a way to files for SQLite by which nothing can change: no locks, no index of a log beside it, the log itself opened for reading alone.
+/* store_vfs.c — files for SQLite through which nothing can change: no locks, no index of a log beside it, the log opened for reading alone.
  *
- * Left to itself SQLite opens a log for writing, and as root gives it the database's owner anew, which shows in its times. Owns the one VFS;
- * registered at its first use. Thread: any that looks at a folder at rest, one at a time. */
+ * Left to itself SQLite opens a log for writing, and as root gives it the database's owner anew, which shows in its times. Owns the one
+ * VFS; registered at its first use. Thread: any that looks at a folder at rest, one at a time. */
 #include "store/impl.h"
 
 #define NAME "wavechat-look"
