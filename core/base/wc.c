@@ -47,28 +47,6 @@ bool str_is_word(struct str s, const char *word)
 	return s.len == strlen(word) && strncasecmp(s.p, word, s.len) == 0;
 }
 
-size_t str_distance(struct str a, struct str b)
-{
-	size_t row[STR_DISTANCE_MOST + 1];
-
-	if (a.len > STR_DISTANCE_MOST || b.len > STR_DISTANCE_MOST)
-		return STR_DISTANCE_MOST;
-	for (size_t j = 0; j <= b.len; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= a.len; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t j = 1; j <= b.len; j++) {
-			size_t above = row[j], change = diagonal + (a.p[i - 1] != b.p[j - 1]);
-
-			row[j] = WC_MIN(change, WC_MIN(above, row[j - 1]) + 1);
-			diagonal = above;
-		}
-	}
-	return row[b.len];
-}
-
 struct str str_trim(struct str s)
 {
 	while (s.len && (*s.p == ' ' || *s.p == '\t')) {

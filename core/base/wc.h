@@ -45,10 +45,7 @@ struct str {
 #define STR(literal) ((struct str){ (literal), sizeof(literal) - 1 })
 bool str_eq(struct str a, struct str b);
 bool str_is_word(struct str s, const char *word); /* ASCII case does not matter */
-/* Edits of one character that make a into b (Levenshtein); STR_DISTANCE_MOST where one is longer than that: such names are not near. */
-#define STR_DISTANCE_MOST 32
-size_t str_distance(struct str a, struct str b);
-struct str str_trim(struct str s); /* without blanks and tabs around it */
+struct str str_trim(struct str s);                /* without blanks and tabs around it */
 
 /* Memory for small, bounded, fixed things: aborts when there is none, because nothing sensible is left to do.
  * Memory that a peer can size uses malloc, under a cap, and fails softly. */

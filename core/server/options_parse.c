@@ -32,8 +32,7 @@ static enum options_result refuse_unknown(const char *arg, char **cause)
 	char quoted[512];
 
 	for (size_t i = 0; i < option_count && arg[0] == '-' && len > 0; i++) {
-		size_t distance = str_distance((struct str){ name, len },
-		                               (struct str){ option_table[i].name, strlen(option_table[i].name) });
+		size_t distance = edit_distance(name, len, option_table[i].name);
 
 		if (option_table[i].help && strncmp(name, option_table[i].name, len) == 0)
 			distance = 0;
@@ -54,7 +53,7 @@ static enum options_result refuse_unknown(const char *arg, char **cause)
 
 static size_t distance_of(const char *a, const char *b)
 {
-	return str_distance((struct str){ a, strlen(a) }, (struct str){ b, strlen(b) });
+	return edit_distance(a, strlen(a), b);
 }
 
 /* The variable that name is likely to be meant for; NULL: none is near. WAVECHAT_PORT is near PORT, which is older than the rule. */
