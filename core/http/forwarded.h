@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-#include "net/ipban.h"
+#include "base/ip.h"
 
 /* The n bytes are a header that httpcheck_head has passed, from a connection of the trusted proxy *peer. If it names a client, *peer
  * becomes that one (IPv4 as AF_INET; port 0 if none is said) and 1 is returned; 0: it names nobody. X-Forwarded-For and Forwarded are read;

@@ -18,6 +18,7 @@
 #include "base/metrics.h"
 #include "base/pulse.h"
 #include "http/forwarded.h"
+#include "net/ipban.h"
 #include "net/listener.h"
 #include "net/seats.h"
 #include "net/tls.h"

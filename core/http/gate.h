@@ -6,8 +6,8 @@
 #ifndef WC_GATE_H
 #define WC_GATE_H
 
+#include "base/ip.h"
 #include "http/hconn.h"
-#include "net/ipban.h"
 #include "net/seats.h"
 
 #define GATE_LISTENERS 32  /* one for each address of the door; and with TLS, if wanted, as many for those who come without */

@@ -16,10 +16,10 @@
 
 #include <sys/socket.h>
 
+#include "base/ip.h"
 #include "base/wc.h"
 #include "http/gate.h"
 #include "http/http_req.h"
-#include "net/ipban.h"
 #include "net/transport.h"
 
 struct httpd;

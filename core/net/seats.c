@@ -92,11 +92,10 @@ static void evict(struct seats *s, int64_t now)
 /* The address's seat, made if it is new; NULL: no memory. */
 static struct seat *seat_of(struct seats *s, const uint8_t addr[16], int64_t now)
 {
-	static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
-	uint8_t key[16] = { 0 };
+	uint8_t key[16];
 	struct seat *seat;
 
-	memcpy(key, addr, memcmp(addr, v4_prefix, sizeof(v4_prefix)) == 0 ? 16 : 8);
+	ip_household(addr, key);
 	seat = map_get(&s->by_key, key, sizeof(key));
 	if (seat)
 		return seat;

@@ -13,7 +13,7 @@
 
 #include <sys/socket.h>
 
-#include "net/ipban.h"
+#include "base/ip.h"
 
 #define SEATS_SPARE 4096
 #define SEATS_BURST_S 10 /* a bucket holds what its rate gives in so long */

@@ -6,9 +6,9 @@
  * botnet, each address has only two guesses, and one more every half minute. Thread: room (main while it loads). */
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
-#include "net/ipban.h"
 #include "room/impl.h"
 
 #define GUESSES_IN_ALL 20 /* times what one address may: from there on it is a storm */

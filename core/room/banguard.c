@@ -31,9 +31,7 @@ static bool nets_meet(const uint8_t a[16], int a_bits, const uint8_t b[16], int 
 
 static bool is_v4(const uint8_t addr[16], int bits)
 {
-	static const uint8_t prefix[16] = { [10] = 0xff, [11] = 0xff };
-
-	return bits >= 96 && ip_in_net(addr, prefix, 96);
+	return bits >= 96 && ip_is_v4(addr);
 }
 
 bool ban_caution(const uint8_t addr[16], int bits, const struct ip_nets *proxies, char out[CAUTION_TEXT])
@@ -64,10 +62,7 @@ bool ban_caution(const uint8_t addr[16], int bits, const struct ip_nets *proxies
 
 void ban_net_of(const uint8_t addr[16], uint8_t net[16], int *bits)
 {
-	memcpy(net, addr, 16);
-	*bits = is_v4(addr, 128) ? 128 : 64;
-	if (*bits == 64)
-		memset(net + 8, 0, 8);
+	*bits = ip_household(addr, net);
 }
 
 bool sanction_outlasts(const struct sanction *a, const struct sanction *b)

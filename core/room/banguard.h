@@ -4,7 +4,7 @@
 #ifndef WC_BANGUARD_H
 #define WC_BANGUARD_H
 
-#include "net/ipban.h"
+#include "base/ip.h"
 #include "store/store_admin.h"
 
 #define CAUTION_TEXT 160

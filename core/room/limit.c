@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/metrics.h"
-#include "net/ipban.h"
 #include "room/impl.h"
 #include "state/lockdown.h"
 

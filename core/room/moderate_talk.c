@@ -3,7 +3,7 @@
  * Owns no state. Never waits but for a commit. Thread: room. */
 #include <stdlib.h>
 
-#include "net/ipban.h"
+#include "base/ip.h"
 #include "room/moderate_impl.h"
 #include "wire/name.h"
 

@@ -6,11 +6,11 @@
 #define WC_ROOM_H
 
 #include "base/helper.h"
+#include "base/ip.h"
 #include "files/blob.h"
 #include "files/space.h"
 #include "flow/inbox.h"
 #include "hub/hub.h"
-#include "net/ipban.h"
 #include "state/password.h"
 #include "store/store.h"
 

@@ -6,9 +6,9 @@
 #ifndef WC_OPTIONS_H
 #define WC_OPTIONS_H
 
+#include "base/ip.h"
 #include "base/logmsg.h"
 #include "base/wc.h"
-#include "net/ipban.h"
 #include "store/store.h" /* enum durability */
 
 enum sandbox_mode { SANDBOX_ON, SANDBOX_REQUIRE, SANDBOX_OFF };

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ip.h"
+
 #define SETS 4096
 #define WAYS 4
 
@@ -31,10 +33,9 @@ void iprate_free(struct iprate *t)
 
 static void net_of(const uint8_t addr[16], uint64_t net[2])
 {
-	static const uint8_t v4_prefix[12] = { [10] = 0xff, [11] = 0xff };
-	memcpy(net, addr, 16);
-	if (memcmp(addr, v4_prefix, sizeof(v4_prefix)) != 0)
-		net[1] = 0;
+	uint8_t bytes[16];
+	ip_household(addr, bytes);
+	memcpy(net, bytes, sizeof(bytes));
 }
 
 static struct slot *set_of(struct iprate *t, const uint64_t net[2])

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/ip.h"
 #include "base/logmsg.h"
-#include "net/ipban.h"
 #include "store/impl.h"
 #include "store/store_addr.h"
 #include "store/store_admin.h"

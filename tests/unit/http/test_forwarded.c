@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "http/forwarded.h"
-#include "net/ipban.h"
+#include "base/ip.h"
 
 static struct ip_net nets[3];
 static const struct ip_nets proxies = { nets, WC_LEN(nets) };

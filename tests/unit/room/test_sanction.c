@@ -1,4 +1,5 @@
 /* test_sanction.c — bans, mutes and slow mode: whom they meet, when they end, what an admin's command refuses. */
+#include "net/ipban.h"
 #include "room_fixture.h"
 
 #define BAN(...) ((struct order){ .what = ORDER_SANCTION, .act = SANCTION_BAN, __VA_ARGS__ })

@@ -1,5 +1,5 @@
 /* What the store knows of people for the admin: addresses, what one sent, who wrote. Each against both kinds of store. */
-#include "net/ipban.h"
+#include "base/ip.h"
 #include "store_test.h"
 
 #include "store/store_addr.h"
