@@ -1,16 +1,17 @@
 /* embed.c — makes the client of assets/ into C: one page with its styles and scripts inside, its Content-Security-Policy, the icons.
  * A program of the build, single-threaded; nothing of it runs in the server. Usage: embed ASSETS_DIR OUT.c VERSION
  *
- * What it does to the parts, and what it asks of them in return (it stops with file and line where they do not comply):
+ * Its work on the parts, and its demands on them (it stops with file and line where they are not met):
  *
  * - index.html: the <link rel="stylesheet" href="…"> lines become one <style>, the one <script type="module" src="…"></script> line one
  *   inline module. Everything else stays; indentation and whole-line comments go.
- * - scripts: every module becomes a function of its own, run once, in the order of the imports; what it exports is what the function returns.
+ * - scripts: every module becomes a function of its own, run once, in the order of the imports; the function returns its exports.
  *       import { a, b } from './x.js';   →  const { a, b } = M3;
  *       export const c = …               →  const c = …  and at the end  return { c };
- *   So: imports and exports stand at the start of a line, one name to an export; no default, no "as", no "export let" (the importer would
- *   hold a copy), no cycles, no await outside functions, no template literal over several lines.
- * - comments: lines beginning with two slashes go, and what follows three spaces and two slashes. Nothing cleverer is tried: gzip does the rest.
+ *   So imports and exports stand at the start of a line, one name to an export. Refused are default, "as", "export let" (the importer would
+ * hold a copy), cycles, await outside functions, and template literals over several lines.
+ * - comments: lines beginning with two slashes go, and what follows three spaces and two slashes. Nothing cleverer is tried: gzip does the
+ * rest.
  * - "__VERSION__" becomes VERSION everywhere, "__BUILD__" in sw.js a digest of the page, so that the worker changes whenever the page does.
  * - icon-192.png and icon-512.png are drawn here from the same curve as icon.svg; no binary file is kept in the tree. */
 #include <ctype.h>

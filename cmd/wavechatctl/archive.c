@@ -1,5 +1,6 @@
-/* archive.c — writes a backup's tar (see archive.h). A pipe is never waited for without a look at the clock: the server is told meanwhile that this
- * process is alive, and one that takes nothing for minutes is given up, so that no stopped reader keeps the server's files from being collected. */
+/* archive.c — writes a backup's tar (see archive.h). While it waits for a pipe it looks at the clock, and tells the server that this
+ * process is alive. A pipe that takes nothing for minutes is given up, so that no stopped reader keeps the server's files from being
+ * collected. */
 #include "archive.h"
 
 #include <errno.h>

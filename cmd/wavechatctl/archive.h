@@ -1,4 +1,4 @@
-/* archive.h — a backup's tar on its way to a file or a pipe. What cannot be written ends it: `failed`, and `error` says why. */
+/* archive.h — a backup's tar on its way to a file or a pipe. A failed write ends it: `failed`, and `error` says why. */
 #ifndef CTL_ARCHIVE_H
 #define CTL_ARCHIVE_H
 

@@ -1,8 +1,9 @@
 /* backup.c — one file from which a data directory can be made again: a tar (ustar) of the database and every blob it refers to.
  *
- * What goes into it is checked as it passes: the database by the server's quick_check and its SHA-256, each blob by the hash that is its name. A
- * blob that is missing or rotten is left out, named, and does not keep the rest from being saved. A file is written beside its name, synced, and
- * only then gets it, so that no half of a backup is ever taken for one. The server ends the backup when this process is gone. */
+ * Everything is checked as it passes: the database by the server's quick_check and its SHA-256, each blob by the hash that is its name. A
+ * blob that is missing or rotten is left out, named, and does not keep the rest from being saved. A file is written beside its name,
+ * synced, and only then gets it, so that no half of a backup is ever taken for one. The server ends the backup when this process is gone.
+ * */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

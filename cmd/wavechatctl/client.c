@@ -104,8 +104,8 @@ static int refuse_connection(struct ctl *c, const char *path, int error)
 	return complain(EXIT_NO_SERVER, "no server at %s: %s", path, strerror(error));
 }
 
-/* Where servers with their data in memory have theirs: in folders of this user's alone. Of several that answer, none is taken for the one that is
- * meant. Sets c->fd and c->path; 0 too where there is none. */
+/* Where servers with their data in memory have theirs: in folders of this user's alone. Of several that answer, none is taken for the one
+ * that is meant. Sets c->fd and c->path; 0 too where there is none. */
 static int connect_in_place(struct ctl *c)
 {
 	char *dirs[ADMIN_PLACES], *path;
@@ -302,7 +302,7 @@ static int lost(struct ctl *c, const char *how)
 	return complain(EXIT_REFUSED, "the server at %s %s", c->path, how);
 }
 
-/* Who became root to run this: for the audit, in which every root is the same. The server believes it of root alone. */
+/* The user that became root to run this: for the audit, in which every root is the same. The server believes it of root alone. */
 static void put_via(struct buf *b)
 {
 	static const char *const names[] = { "SUDO_USER", "DOAS_USER" };
@@ -613,7 +613,7 @@ int client_hold(struct ctl *c, const char *path)
 	bool is_busy = false;
 	int code = client_connect(c);
 
-	/* What was killed a moment ago may not be known to be gone. */
+	/* A process killed a moment ago may still seem to be there. */
 	for (int i = 0; i < HOLD_TRIES && code == 0 && c->hold < 0; i++) {
 		if (i)
 			usleep(HOLD_PAUSE_MS * 1000);

@@ -3,7 +3,7 @@
 
 #include "ctl.h"
 
-/* What FORMAT may be, of whichever verb has it. */
+/* The words for FORMAT, of whichever verb has it. */
 static const char *choices_of_format(const struct ctl *c)
 {
 	for (const struct verb *v = c->verbs; v->name; v++)

@@ -1,5 +1,5 @@
-/* ctl.h — what wavechatctl's files share: main.c (the table, arguments, help), client.c (HTTP over the socket), out.c (tables, safe text), and one
- * file for each group of verbs. One thread. */
+/* ctl.h — the shared part of wavechatctl: main.c (arguments, help), client.c (HTTP over the socket), out.c (tables, safe text), and a file
+ * for each group of verbs. One thread. */
 #ifndef CTL_H
 #define CTL_H
 
@@ -68,7 +68,8 @@ struct ctl {
 /* Finds the server; says so if there is none. 0 or an exit code. Done by the calls below when it has to be. */
 int client_connect(struct ctl *c);
 void client_close(struct ctl *c);
-/* GET path, or POST with this body (taken). *out, if not NULL, gets the answer; the caller puts it. 0, or an exit code after the reason was said. */
+/* GET path, or POST with this body (taken). *out, if not NULL, gets the answer; the caller puts it. 0, or an exit code after the reason was
+ * said. */
 int api_get(struct ctl *c, const char *path, struct json_object **out);
 int api_post(struct ctl *c, const char *path, struct json_object *body, struct json_object **out);
 /* The answer's bytes as they come. sink non-zero ends it with EXIT_REFUSED. *length (may be NULL) is what was announced. */
@@ -86,8 +87,8 @@ struct fetch {
 	char error[32]; /* the code of a refusal */
 };
 int api_fetch(struct ctl *c, const char *path, struct fetch *f);
-/* A POST on a second connection, whose body never ends: what it begins lasts as long as this process, and a server hears at once when it is killed.
- * client_beat, called at least every 20 s, shows that it is not merely stopped. */
+/* A POST on a second connection, whose body never ends: what it begins lasts as long as this process, and a server hears at once when it is
+ * killed. client_beat, called at least every 20 s, shows that it is not merely stopped. */
 int client_hold(struct ctl *c, const char *path);
 void client_beat(struct ctl *c);
 void client_release(struct ctl *c);
@@ -99,7 +100,8 @@ void limit_heard(struct ctl *c); /* bytes came or went */
 bool limit_is_over(const struct ctl *c);
 bool limit_wait(const struct ctl *c, int fd,
                 short events); /* until fd is ready, as poll has it; false: the limit is over (errno is EAGAIN), or is_stopped (EINTR) */
-/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out. fd: connected, or -1. Returns EXIT_LATE. */
+/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out. fd: connected, or -1. Returns EXIT_LATE.
+ * */
 int limit_over(struct ctl *c, int fd, const char *what);
 int limit_parse(const char *text, int64_t *ms); /* --timeout; 0, or an exit code after the reason was said */
 
@@ -136,7 +138,7 @@ struct table {
 /* Heads with blanks between; one that starts with '>' is set flush right. */
 void table_init(struct table *t, const char *heads);
 void table_cell(struct table *t, const char *text);                   /* from people: made safe; row by row */
-void table_cell_cut(struct table *t, const char *text, size_t width); /* no wider than so many columns */
+void table_cell_cut(struct table *t, const char *text, size_t width); /* no wider than this many columns */
 void table_cellf(struct table *t, const char *fmt, ...) WC_PRINTF(2, 3);
 void table_print(struct table *t, const char *empty); /* and frees; `empty` is said if there is no row */
 

@@ -324,7 +324,7 @@ static void put_lockdown(struct buf *b, struct json_object *args)
 		buf_printf(b, ", until %s", time_text(until, jint(args, "until")));
 }
 
-/* What was done, in the words of the tables: whom a ban meets and until when, which messages, what was said. NUL behind it. */
+/* The act, in the words of the tables: the target of a ban and its end, the messages, the text. NUL behind it. */
 static void put_act(struct buf *b, struct json_object *a)
 {
 	struct json_object *args = jget(a, "args"), *ids = jarray(args, "ids");

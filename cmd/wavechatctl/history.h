@@ -1,4 +1,5 @@
-/* history.h — the shapes that a dump can have. Each is begun once, given each message in order, and ended; none keeps what it has written. */
+/* history.h — the shapes that a dump can have. Each is begun once, given each message in order, and ended; none keeps what it has written.
+ * */
 #ifndef CTL_HISTORY_H
 #define CTL_HISTORY_H
 
@@ -13,7 +14,7 @@ struct shape {
 
 extern const struct shape shape_text, shape_jsonl, shape_html;
 
-/* What a file or voice is called, for people; out has 512 bytes. */
+/* The name of a file or voice, for people; out has 512 bytes. */
 const char *file_words(char *out, size_t room, struct json_object *m);
 
 #endif

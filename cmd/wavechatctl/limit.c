@@ -1,6 +1,7 @@
 /* limit.c — how long the server is waited for, and what hangs when that was not enough.
  *
- * A request has a limit as a whole; with `is_long`, for what is as long as there is data, the silence between two bytes has it. */
+ * A request has a limit as a whole. With `is_long`, for requests that last as long as there is data, the silence between two bytes has it.
+ * */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -55,7 +56,7 @@ bool limit_wait(const struct ctl *c, int fd, short events)
 	}
 }
 
-/* --- What hangs. What the kernel says of the process that listens; it may be another user's, or in another container, and then says nothing. */
+/* --- What hangs. The kernel's word on the listening process; of another user's, or in another container, it may have none. */
 
 /* The state's letter of /proc/PID/stat or of a thread, and its name. '\0': not to be had. */
 static char state_of(const char *path, char name[17])

@@ -1,4 +1,4 @@
-/* out.c — what people read: tables that line up, times, sizes, and text that cannot harm a terminal. Owns nothing. */
+/* out.c — output for people: tables that line up, times, sizes, and text that cannot harm a terminal. Owns nothing. */
 #include <ctype.h>
 #include <json-c/json.h>
 #include <signal.h>
@@ -62,7 +62,8 @@ uint32_t code_point(const uint8_t *p, size_t n)
 	return cp;
 }
 
-/* Control characters, of which terminals take some even in their two-byte form, separators of lines, and what turns the direction of text around. */
+/* Control characters, of which terminals take some even in their two-byte form, separators of lines, and what turns the direction of text
+ * around. */
 bool is_harmful(uint32_t cp)
 {
 	return cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029 || cp == 0x061c || cp == 0x200e || cp == 0x200f ||

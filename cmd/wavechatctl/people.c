@@ -122,7 +122,7 @@ int run_kick(struct ctl *c)
 
 /* --- Bans and mutes */
 
-/* Who is meant: an operand, --name or --ip, and with_number --number. An exit code if not exactly one. */
+/* The target: an operand, --name or --ip, and with_number --number. An exit code if not exactly one. */
 static int put_target(struct ctl *c, struct json_object *body, bool with_number)
 {
 	const char *name = option(c, "name"), *ip = option(c, "ip"), *number = with_number ? option(c, "number") : NULL;

@@ -1,8 +1,8 @@
 /* restore.c — a data folder made of a backup; needs no server.
  *
- * All is unpacked into a fresh folder of its own and judged there; only what was found good is then moved into its place, by renaming. So a backup
- * that is refused has touched nothing, and nobody ever sees half a data folder. Where DIR is there already (empty), as a mount point may be, the
- * fresh folder lies in it and DIR's lock is held; else it lies beside it. */
+ * Everything is unpacked into a fresh folder of its own and judged there. Only good parts are then moved into their place, by renaming. So
+ * a backup that is refused has touched nothing, and nobody ever sees half a data folder. Where DIR is there already (empty), as a mount
+ * point may be, the fresh folder lies in it and DIR's lock is held. Else it lies beside DIR. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

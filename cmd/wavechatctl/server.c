@@ -114,7 +114,7 @@ static bool row_health(struct json_object *o)
 	return is_well;
 }
 
-/* What the room knows. */
+/* The room's part. */
 static void rows_room(struct json_object *o)
 {
 	char a[TIME_TEXT], lockdown[LOCKDOWN_TEXT];
@@ -163,7 +163,7 @@ int run_status(struct ctl *c)
 	return is_well ? EXIT_DONE : EXIT_UNWELL;
 }
 
-/* Metrics are plain ASCII; anything else is none of ours to send to a terminal. */
+/* Metrics are plain ASCII; nothing else may go to a terminal. */
 static int to_stdout(void *arg, const void *data, size_t n)
 {
 	const unsigned char *p = data;

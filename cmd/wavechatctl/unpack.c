@@ -1,6 +1,5 @@
-/* unpack.c — reads a backup from its first byte to its last (see unpack.h): the tar, the names in it, the database, every blob by its hash, and
- * each against what the database says. Believes nothing: names become paths only if they are of the three forms that a backup has, and paths are
- * made of hashes, not of names. Owns the files it makes in the folder that it is given. */
+/* unpack.c — a reader of backups, from the first byte to the last (see unpack.h): the tar, the database, every blob by its hash and its row. Believes nothing: only names of a backup's three forms become paths, and paths are made of hashes, not of names. Owns the
+ * files it makes in the folder that it is given. */
 #include "unpack.h"
 
 #include <dirent.h>
@@ -69,7 +68,7 @@ static int refuse_read(const struct unpack_state *s)
 	return complain(EXIT_REFUSED, "cannot read %s: %s", s->name, strerror(errno));
 }
 
-/* What tar_next or tar_read returned. */
+/* The result of tar_next or tar_read. */
 static int refuse_tar(const struct unpack_state *s, int rc)
 {
 	static const uint8_t gzip[] = { 0x1f, 0x8b }, zstd[] = { 0x28, 0xb5, 0x2f, 0xfd }, xz[] = { 0xfd, '7', 'z', 'X', 'Z' };

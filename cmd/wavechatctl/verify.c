@@ -1,8 +1,8 @@
 /* verify.c — is all that is kept still what it was? Of a running server, of a data folder at rest, or of a backup.
  *
- * The database is checked from end to end, every file is read and compared with the hash that is its name, and files that no message stands for are
- * counted. Changes nothing: a folder at rest may be on a medium that cannot be written. A server is asked for its files no faster than half of
- * the time, so that people come first. */
+ * It checks the database from end to end, and compares every file with the hash that is its name. Files that no message stands for are
+ * counted. Changes nothing: a folder at rest may be on a medium that cannot be written. A server is asked for its files no faster than half
+ * of the time, so that people come first. */
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -20,7 +20,8 @@
 
 #define LOOK_MS 200
 #define SHOW_MS 200
-/* A restored or emptied database leaves many files without a message; a few are uploads on their way. The same bound as the server's own sweep. */
+/* A restored or emptied database leaves many files without a message; a few are uploads on their way. The same bound as the server's own
+ * sweep. */
 #define STRAYS_FROM 20
 #define STRAYS_PART 10
 

@@ -1,7 +1,7 @@
-/* greeting.c — what a server that has started says of itself (see greeting.h). Owns nothing. Main thread.
+/* greeting.c — the greeting of a server that has started (see greeting.h). Owns nothing. Main thread.
  *
- * A person at a terminal gets a few lines on standard output: what to open, where the data is, how to stop it. Under a service manager nobody
- * reads those, and the journal would split them into lines without priority: there the same is said in the log, and nothing else. */
+ * A person at a terminal gets a few lines on standard output: what to open, where the data is, how to stop it. Under a service manager
+ * nobody reads those, and the journal would split them into lines without priority. There the log alone says the same. */
 #include "greeting.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-/* greeting.h — what a server that has started says of itself: a few lines for a person, or lines of the log under a service manager. */
+/* greeting.h — the greeting of a server that has started: a few lines for a person, or lines of the log under a service manager. */
 #ifndef GREETING_H
 #define GREETING_H
 

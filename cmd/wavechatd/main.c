@@ -25,7 +25,8 @@
 #include "state/password.h"
 #include "store/store.h"
 
-/* A file that is missing keeps nothing from starting, so it does not fail the check either; but it is said. Not read: `wavechatctl verify` does that. */
+/* A file that is missing keeps nothing from starting, so it does not fail the check either; but it is said. Not read: `wavechatctl verify`
+ * does that. */
 static void look_at_files(const char *dir)
 {
 	struct rest_look look = { .hashes = false };
@@ -64,8 +65,8 @@ static int check(const struct options *o)
 	return 0;
 }
 
-/* What a large frame took goes back to the system at once. Left alone, glibc raises its threshold with the first one freed, and a storm of
- * large frames stays in the heaps for good; a fixed value turns that off. Few arenas: one a busy thread is enough. */
+/* The memory of a large frame goes back to the system at once. Left alone, glibc raises its threshold with the first one freed, and a storm
+ * of large frames stays in the heaps for good; a fixed value turns that off. Few arenas: one a busy thread is enough. */
 static void tame_malloc(void)
 {
 	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
@@ -139,9 +140,9 @@ static void reload(struct server *server)
 	free(cause);
 }
 
-/* Waits for a signal to stop, and meanwhile looks after the threads, and tells a service manager that asks for it that they are alive: only while
- * they are, so that one that hangs is ended and started again. Asked thrice as often as the manager wants to know, so that one late answer is
- * forgiven. */
+/* Waits for a signal to stop, and meanwhile looks after the threads, and tells a service manager that asks for it that they are alive: only
+ * while they are, so that one that hangs is ended and started again. Asked thrice as often as the manager wants to know, so that one late
+ * answer is forgiven. */
 static int run_until_stopped(struct server *server, const sigset_t *set)
 {
 	const int64_t interval_ms = notify_watchdog_ms() / 3;
@@ -151,7 +152,7 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 		struct timespec wait = { wait_ms / 1000, wait_ms % 1000 * 1000000 };
 		int sig = sigtimedwait(set, NULL, &wait);
 		if (sig == SIGHUP) {
-			/* What can be is read again; a closed terminal must not end a daemon started from it. */
+			/* Settings are read again; a closed terminal must not end a daemon started from it. */
 			reload(server);
 		} else if (sig > 0) {
 			return sig;
@@ -170,8 +171,8 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 int main(int argc, char **argv)
 {
 	umask(077); /* whatever is made is the server's alone */
-	/* Signals are waited for below; no other thread gets them, for they inherit the mask. One that comes while the server starts is acted on
-	 * once it runs. */
+	/* Signals are waited for below; no other thread gets them, for they inherit the mask. One that comes while the server starts is
+	 * acted on once it runs. */
 	sigset_t set, before;
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);

@@ -352,7 +352,7 @@ void admin_stop(struct admin *a)
 	httpd_stop(a->metrics);
 	struct backup *backup = NULL;
 	a->door = a->metrics = NULL;
-	/* What the room answers from now on finds no thread to go on with. */
+	/* The room's answers find no thread to go on with from now on. */
 	pthread_mutex_lock(&a->lock);
 	struct helpers *thread = a->thread;
 	a->thread = NULL;

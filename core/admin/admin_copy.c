@@ -1,8 +1,8 @@
 /* admin_copy.c — backups: a checked copy of the database as of one moment, and the blobs that it refers to (see admin/impl.h).
  *
- * The copy is made on a thread of its own, in the data directory, and handed out by descriptor; blobs are handed out as they lie, and none is
- * collected until the backup is over. One backup at a time. It ends with the request that holds it, or, begun without one, when nobody has asked
- * for anything for a while: the copy's thread stays to see to that, and the admin's own thread clears away. */
+ * A thread of its own makes the copy, in the data directory, and hands it out by descriptor. Blobs are handed out as they lie, and none is
+ * collected until the backup is over. One backup at a time. It ends with the request that holds it, or, begun without one, when nobody has
+ * asked for anything for a while. The copy's thread stays to see to that, and the admin's own thread clears away. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -47,7 +47,7 @@ static bool is_over(struct backup *b)
 	return atomic_load(&b->is_ended) || mono_ms() - atomic_load(&b->asked_ms) > IDLE_MS;
 }
 
-/* Any thread. What it has is cleared away later, by backup_free. */
+/* Any thread. backup_free clears its things away later. */
 static void end_it(struct backup *b)
 {
 	pthread_mutex_lock(&b->lock);

@@ -1,8 +1,8 @@
 /* admin_purge.c — purging: who is meant, what they have sent, and deleting it, a few messages a transaction (see admin/impl.h).
  *
- * A request works for about two seconds and says where it stopped; the client asks again with that, naming by their ids the people whom the first
- * answer named, so that nobody else is met who takes a name meanwhile. A dry run only counts. Owns nothing. Threads: the admin's own and the
- * room's, one after the other. */
+ * A request works for about two seconds and says where it stopped. The client asks again with that, and names the people of the first
+ * answer by their ids. So it meets nobody else who takes a name meanwhile. A dry run only counts. Owns nothing. Threads: the admin's own
+ * and the room's, one after the other. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,7 +163,7 @@ static void purge_noted(struct call *c)
 	call_read(c, purge_some);
 }
 
-/* What the audit says of it, from malloc: who it is, before anything goes. */
+/* The audit's text, from malloc: the target, before anything goes. */
 static char *note_of(const struct purge *p)
 {
 	const struct command_people *people = &p->search.people;

@@ -1,7 +1,7 @@
 /* admin_read.c — verbs that read what is stored: history, files, the audit (see admin/impl.h).
  *
- * Reads run on the admin's own thread, a bounded page a request, so that neither memory nor another reader has to wait, whatever is stored. Who
- * dumps private talk is written to the audit first. */
+ * Reads run on the admin's own thread, a bounded page a request, so that neither memory nor another reader has to wait, whatever is stored.
+ * A dump of private talk is written to the audit first. */
 #include <stdlib.h>
 
 #include "admin/impl.h"
@@ -14,7 +14,7 @@
 #define LAST_MAX 1000000
 #define NOTE_MS (10 * 60 * 1000) /* a dump of private talk, page after page by one process, is one line of the audit */
 
-/* What is asked for: a page of messages or of the audit. */
+/* The request: a page of messages or of the audit. */
 struct reading {
 	struct dump_filter filter;
 	int last;            /* the newest of them, by number; 0: not asked for */

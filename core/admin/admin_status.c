@@ -1,6 +1,6 @@
 /* admin_status.c — the verbs that look at the process: status, metrics (see impl.h).
  *
- * A status is answered within a few seconds, whatever hangs: the room is waited for a while, then the answer is what is known without it. Owns nothing.
+ * A status is answered within a few seconds, whatever hangs. It waits a while for the room, then answers without it. Owns nothing.
  * Threads: the door's, the health's watcher's, the room's. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* impl.h — one administrator's request from arrival to answer, and what the files of this folder share. No other folder includes it.
  *
- * admin_call.c has the functions that every verb uses; admin.c is above the verbs, and no verb calls it. A verb is a row in verbs.h and, in one
- * file, its own arguments and `verb_<id>`. */
+ * admin_call.c has the functions that every verb uses; admin.c is above the verbs, and no verb calls it. A verb is a row in verbs.h and, in
+ * one file, its own arguments and `verb_<id>`. */
 #ifndef WC_ADMIN_IMPL_H
 #define WC_ADMIN_IMPL_H
 
@@ -20,7 +20,7 @@
 
 struct call;
 
-/* What a peer may do. The socket's owner and root may do everything, any other user nothing. */
+/* The rights of a peer. The socket's owner and root may do everything, any other user nothing. */
 enum admin_role { MAY_NOTHING, MAY_LOOK, MAY_MODERATE, MAY_OPERATE };
 
 struct admin_verb {
@@ -113,12 +113,13 @@ void call_fail_nobody(struct call *c, const char *text, const char *wanted);
 void call_free(struct call *c); /* for one that was answered otherwise */
 
 /* --- Work elsewhere. */
-/* Has the room's thread do `act`, which calls one of the acts of moderate.h and must not wait; then `then` there, or if it is NULL call_reply. */
+/* Has the room's thread do `act`, which calls one of the acts of moderate.h and must not wait; then `then` there, or if it is NULL
+ * call_reply. */
 void call_room(struct call *c, void (*act)(struct room *r, struct call *c), void (*then)(struct call *c));
 /* Does `job` on the admin's own thread, with a->dump open. */
 void call_read(struct call *c, void (*job)(struct call *c));
-/* Writes the call to the audit with these arguments, JSON from malloc (taken). `then` runs on the room's thread if that was done; else the call has been
- * answered. */
+/* Writes the call to the audit with these arguments, JSON from malloc (taken). `then` runs on the room's thread if that was done; else the
+ * call has been answered. */
 void call_note(struct call *c, char *json, void (*then)(struct call *c));
 /* Has the room store the addresses that it still holds, so that a read finds them; then `then` on the room's thread. */
 void call_stored(struct call *c, void (*then)(struct call *c));

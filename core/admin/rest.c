@@ -1,4 +1,5 @@
-/* rest.c — which names a backup has, and whether the files of a folder at rest are those that its database names (see rest.h). Owns nothing. */
+/* rest.c — which names a backup has, and whether the files of a folder at rest are those that its database names (see rest.h). Owns
+ * nothing. */
 #include "admin/rest.h"
 
 #include <dirent.h>
@@ -95,7 +96,7 @@ static int compare_bytes(int fd, const uint8_t sha[WC_SHA_BYTES], struct rest_lo
 	return memcmp(sum, sha, WC_SHA_BYTES) != 0;
 }
 
-/* what is empty if all is well. False: it was ended. */
+/* a query whose result is empty if all is well. False: it was ended. */
 static bool look_at(int blobs_fd, int lost_fd, const struct row *row, struct rest_look *look, char what[REST_WHAT_BYTES])
 {
 	char path[2 * WC_SHA_BYTES + 2];

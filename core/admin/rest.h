@@ -6,7 +6,7 @@
 
 #include "store/store_verify.h"
 
-/* What an archive's entry is. A leading "./" makes no difference. */
+/* The kind of an archive's entry. A leading "./" makes no difference. */
 enum rest_name {
 	REST_DATABASE,  /* wavechat.db */
 	REST_BLOB,      /* blobs/ab/…: *sha is set */
@@ -22,7 +22,8 @@ enum rest_name rest_name(const char *name, bool is_folder, uint8_t sha[WC_SHA_BY
 #define REST_WHAT_BYTES 128
 struct rest_look {
 	bool hashes; /* reads every byte; else existence and length must do */
-	/* Each may be NULL. bad: what, in words. stray: a file that no message stands for. moved: called now and then; false ends it all. */
+	/* Each may be NULL. bad: what, in words. stray: a file that no message stands for. moved: called now and then; false ends it all.
+	 * */
 	void (*bad)(void *arg, const uint8_t sha[WC_SHA_BYTES], const char *what);
 	void (*stray)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
 	bool (*moved)(void *arg, uint64_t bytes);

@@ -1,12 +1,13 @@
-/* verbs.h — the table of verbs: what each takes, on the administrator's socket and on the command line. Data alone.
+/* verbs.h — the table of verbs, with their parameters on the administrator's socket and on the command line. Data alone.
  *
- * core/admin/admin.c makes the server's table of it, cmd/wavechatctl/verbs.c that program's arguments, help and completion; the manual pages are
- * checked against it. The rows of either kind are listed and shown in this order.
+ * core/admin/admin.c makes the server's table of it, cmd/wavechatctl/verbs.c that program's arguments, help and completion; the manual
+ * pages are checked against it. The rows of either kind are listed and shown in this order.
  *
  * REQUEST(id, method, path, role, verb, parameters, help): one request; verb_<id> in core/admin answers it.
- * COMMAND(id, verb, operands, choices, least, most, help, options): one verb of wavechatctl; run_<id> there does it. choices: words for an operand, or
- * NULL; least and most: how many operands, -1 for any number; options: OPTION(name, value, help) or OPTION_OF(name, value, choices, help), value NULL if
- * it takes none. */
+ * COMMAND(id, verb, operands, choices, least, most, help, options): one verb of wavechatctl; run_<id> there does it.
+ * - choices: words for an operand, or NULL
+ * - least and most: the number of operands, -1 for any
+ * - options: OPTION(name, value, help) or OPTION_OF(name, value, choices, help), value NULL if it takes none */
 #ifndef WC_ADMIN_VERBS_H
 #define WC_ADMIN_VERBS_H
 

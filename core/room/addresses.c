@@ -1,8 +1,8 @@
 /* addresses.c — the addresses that people last connected from, and the log's lines about joins and leaves.
  *
- * Owns the queue of addresses to be stored. A join or a leave adds to it; the chores write it in slices, each in its own transaction, so a storm
- * of joins delays nobody. A crash loses the last seconds. Addresses older than --keep-addresses are forgotten.
- * Only the admin's socket shows them, never a client. Thread: room (main while it loads, and at the end). */
+ * Owns the queue of addresses to be stored. A join or a leave adds to it. The chores write it in slices, each in its own transaction, so a
+ * storm of joins delays nobody. A crash loses the last seconds. Addresses older than --keep-addresses are forgotten. Only the admin's
+ * socket shows them, never a client. Thread: room (main while it loads, and at the end). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,8 +2,8 @@
  *
  * A token needs no password if it was made, or let in by the password, since the password last changed. So each token has the time of its
  * admission, and the room the time of the last change.
- * Wrong guesses are counted by address, so an attacker locks out only the own address. During a storm of guesses from many addresses, as from a
- * botnet, each address has only two guesses, and one more every half minute. Thread: room (main while it loads). */
+ * Wrong guesses are counted by address, so an attacker locks out only the own address. During a storm of guesses from many addresses, as
+ * from a botnet, each address has only two guesses, and one more every half minute. Thread: room (main while it loads). */
 #include <string.h>
 
 #include "base/ip.h"
@@ -89,7 +89,7 @@ int admit_password(struct room *r, const struct password *p)
 	return remember(r);
 }
 
-/* What a wrong one costs its address. */
+/* The price of a wrong one for its address. */
 static int64_t price(const struct admission *d, int64_t now_us)
 {
 	bool is_storm = d->all_full_us - now_us > d->ahead_us + d->guess_us;

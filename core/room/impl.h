@@ -1,8 +1,12 @@
 /* impl.h — the state of the room and the functions that its files share. Nobody else includes it.
  *
- * room.c: thread, batches. answer.c: refusals, closes. join.c: arriving, leaving. message.c: messages. presence.c: who is here. pages.c: history
- * by helpers. limit.c: how fast people may send. admit.c: the join password. lockdown.c. sanction.c and moderate*.c: the admin's side.
- * addresses.c: where people came from. chores.c, collector.c: upkeep. Thread: room, unless said otherwise. */
+ * - room.c: thread, batches; answer.c: refusals, closes
+ * - join.c: arriving, leaving; message.c: messages; presence.c: the list of people; pages.c: history by helpers
+ * - limit.c: the pace of people; admit.c: the join password; lockdown.c
+ * - sanction.c and moderate*.c: the admin's side; addresses.c: people's last addresses
+ * - chores.c, collector.c: upkeep
+ *
+ * Thread: room, unless said otherwise. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
 

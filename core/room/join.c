@@ -212,7 +212,7 @@ static void send_init(struct room *r, const struct init *in, bool is_held)
 	size_t n = ws_header(header, WS_TEXT, r->scratch.len + rest);
 	struct shbuf *first = in->history && !r->scratch.failed ? shbuf_new(n + r->scratch.len) : NULL;
 	if (!first) {
-		/* No memory for a joiner: it may come again. What it was to get first makes way for the words. */
+		/* No memory for a joiner: it may come again. Its earlier output makes way for the words. */
 		shbuf_unref(in->history);
 		buf_reset(&r->scratch);
 		encode_error(&r->scratch, s->dialect, ERR_BUSY, STR("The server is short of memory. Come again in a moment"), STR(""));
@@ -254,8 +254,8 @@ static void answer_refusal(struct room *r, struct action *a)
 	answer_error_retry(r, a->e->conn, a->error, words, STR(""), a->retry_ms);
 	if (a->session)
 		return;
-	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. In a lockdown no other
-	 * try would help, and nobody is to hold a place for it. */
+	/* It may try again, within its 15 seconds; an old client, which does not know that it may, does so by connecting again. In a
+	 * lockdown no other try would help, and nobody is to hold a place for it. */
 	if (!is_dialect_2(a) || a->error == ERR_LOCKDOWN || conn_count_refusal(a->e->conn) >= JOIN_TRIES)
 		publish_close(r->pub, a->e->conn, M_EVICTED_NOT_LET_IN, WS_CLOSE_POLICY, "not let in");
 	publish_mail(r->pub, mail_new(MAIL_RESUME, a->e->conn));

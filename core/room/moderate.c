@@ -1,5 +1,5 @@
 /* moderate.c — an admin's commands on people, as the room carries them out (see moderate.h): who is meant, the audit, sending away.
- * Bans and mutes are moderate_ban.c; what is done to the talk, and looking, is moderate_talk.c.
+ * Bans and mutes are moderate_ban.c; acts on the talk, and looking, are moderate_talk.c.
  *
  * Owns no state: everything is the room's. Never waits but for a commit. Thread: room. */
 #include "room/moderate.h"

@@ -1,5 +1,5 @@
-/* moderate.h — what an admin can have the room do. The admin door (admin.c) fills a command in and hands it over; the room's thread runs it between two
- * groups of events, alone, so that everything before it is stored and shown and nothing behind it is.
+/* moderate.h — an admin's orders to the room. The admin door (admin.c) fills a command in and hands it over. The room's thread runs it
+ * alone between two groups of events: everything before it is stored and shown, nothing behind it is.
  *
  * Every act is decided and audited in one transaction and applied after its commit. */
 #ifndef WC_MODERATE_H
@@ -10,7 +10,7 @@
 
 struct room;
 
-/* One act on its way to the room and back. Whoever wants it done embeds this and has its arguments beside it. */
+/* One act on its way to the room and back. The caller embeds this and has its arguments beside it. */
 struct command {
 	void (*run)(struct room *r, struct command *c); /* calls one of those below. Thread: room. May be called twice */
 	void (*done)(struct command *c);                /* gets c back, with status and out. Thread: room, or main while it stops */
@@ -45,7 +45,8 @@ struct command_people {
 struct command_person *people_add(struct command_people *p, uint64_t id, const char *name, size_t name_len); /* valid until the next one */
 void people_drop(struct command_people *p);
 
-/* --- The acts. Thread: room, within a command's run. Each sets c->status and writes c->out. Strings are UTF-8; a user is named by id or name. */
+/* --- The acts. Thread: room, within a command's run. Each sets c->status and writes c->out. Strings are UTF-8; a user is named by id or
+ * name. */
 
 void moderate_status(struct room *r, struct command *c); /* its object is left open */
 

@@ -1,8 +1,8 @@
-/* moderate_ban.c — an admin's bans and mutes, as the room carries them out (see moderate.h): whom one meets, whom else it would hit, which of two
- * lasts longer, and lifting them.
+/* moderate_ban.c — an admin's bans and mutes, as the room carries them out (see moderate.h). Finds the people one meets and would hit as
+ * well, decides which of two lasts longer, and lifts them.
  *
- * Owns no state: the list is sanction.c's. Decides everything before it stores anything: a command that may not do all does nothing. Never waits
- * but for a commit. Thread: room. */
+ * Owns no state: the list is sanction.c's. Decides everything before it stores anything: a command that may not do all does nothing. Never
+ * waits but for a commit. Thread: room. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -212,7 +212,7 @@ static bool add_remembered(struct room *r, struct command *c, const struct sanct
 	return is_one;
 }
 
-/* What the command names; false: it was answered with an error. */
+/* The target of the command; false: it was answered with an error. */
 static bool find_targets(struct room *r, struct command *c, const struct sanction_order *o, struct targets *t)
 {
 	if (o->of.user) {
@@ -328,7 +328,7 @@ static void find_longer(const struct room *r, bool replace, struct targets *t)
 		}
 }
 
-/* Would the list grow beyond what is looked at for every join? What is over, or makes room for the new, does not count. */
+/* Would the list grow beyond what is looked at for every join? A sanction that is over, or makes room for the new, does not count. */
 static bool is_too_many(const struct room *r, const struct targets *t)
 {
 	size_t stay = 0, come = 0;
@@ -397,7 +397,8 @@ static bool meets(const struct sanction *s, const struct session *t)
 	return sanction_is_of_user(s, t->user) || sanction_is_of_conn(s, t->conn);
 }
 
-/* Acts on the sessions that a new sanction meets: a ban closes them, a mute is told now, not only at the next message. Returns their number. */
+/* Acts on the sessions that a new sanction meets: a ban closes them, a mute is told now, not only at the next message. Returns their
+ * number. */
 static size_t enforce(struct room *r, const struct sanction *s)
 {
 	const bool is_ban = s->act == SANCTION_BAN;

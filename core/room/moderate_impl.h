@@ -1,4 +1,4 @@
-/* moderate_impl.h — what moderate.c, moderate_ban.c and moderate_talk.c share. Nobody else includes it. Thread: room. */
+/* moderate_impl.h — the shared part of moderate.c, moderate_ban.c and moderate_talk.c. Nobody else includes it. Thread: room. */
 #ifndef WC_MODERATE_IMPL_H
 #define WC_MODERATE_IMPL_H
 

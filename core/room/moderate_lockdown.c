@@ -1,6 +1,6 @@
 /* moderate_lockdown.c — an admin's command on a lockdown, and how it is shown in the status (see moderate.h, lockdown.h).
  *
- * What is decided is stored together with the audit's row, and applied and told after the commit. Owns no state. Thread: room. */
+ * The decision is stored together with the audit's row, and applied and told after the commit. Owns no state. Thread: room. */
 #include "room/moderate_impl.h"
 #include "state/lockdown.h"
 

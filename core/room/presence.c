@@ -1,8 +1,8 @@
-/* presence.c — who is here, told to everybody at a cost that grows linearly: in ticks, merged, within a budget for each client.
+/* presence.c — the people online, told to everybody at a cost that grows linearly: in ticks, merged, within a budget for each client.
  *
- * The first dialect gets lines about joins and leaves, and whole lists. The second gets `presence` frames: the number of people, and the names of
- * those who came and went, at most about 1 KB/s for each client. Names beyond the budget are only counted. A leave is always told, if later,
- * to clients that may have been told of the join. Thread: room. */
+ * The first dialect gets lines about joins and leaves, and whole lists. The second gets `presence` frames: the number of people, and the
+ * names that came and went, at most about 1 KB/s for each client. Names beyond the budget are only counted. A leave is always told, if
+ * later, to clients that may have been told of the join. Thread: room. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -215,8 +215,8 @@ static int put_active(const struct room *r, struct buf *b, int max, const struct
 	return n;
 }
 
-/* Up to 500 people the list is everyone, the same for all. Past that it is oneself, then who was active last: the shared frame serves those who
- * are in it, and the others get their own beginning and a shared rest in its place. */
+/* Up to 500 people the list is everyone, the same for all. Past that it is oneself, then who was active last: the shared frame serves those
+ * who are in it, and the others get their own beginning and a shared rest in its place. */
 static void send_lists(struct room *r)
 {
 	struct presence *p = &r->presence;

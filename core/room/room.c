@@ -65,7 +65,8 @@ static void undo(struct room *r, struct action *a)
 	a->is_repeat = a->is_stored = a->has_token = false;
 }
 
-/* Floods and lockdowns are refused before they cost the store anything. Only a message with a cid still goes on: it may be stored already. */
+/* Floods and lockdowns are refused before they cost the store anything. Only a message with a cid still goes on: it may be stored already.
+ * */
 static bool may_pass(struct room *r, struct action *a)
 {
 	if (a->e->kind == EV_JOIN)
@@ -237,9 +238,9 @@ static bool is_sent_away(const struct conn *c)
 	return s && s->is_sent_away;
 }
 
-/* The batch with no more than JOINS_A_BATCH joins, those that waited first; they go last, the rest waits. Nothing follows the first join of a
- * connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its place: the connection's
- * end may follow at once. */
+/* The batch with no more than JOINS_A_BATCH joins, those that waited first; they go last, the rest waits. Nothing follows the first join of
+ * a connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its place: the
+ * connection's end may follow at once. */
 static struct event *hold_back_joins(struct room *r, struct event *list)
 {
 	struct event **end = &list;
@@ -570,6 +571,6 @@ void room_stop(struct room *r)
 			e->call.fn(e->call.arg);
 		event_free(e);
 	}
-	/* What helpers and I/O threads sent while they ended was before the stop: they were joined first. */
+	/* Helpers and I/O threads sent their last events before the stop: they were joined first. */
 	room_close(r);
 }

@@ -1,7 +1,7 @@
 /* room.h — the room: the only owner of chat state, one thread, fed by its inbox.
  *
- * A batch of events is one transaction. Memory changes and publishing come after its commit, so a crash loses nothing that anybody has seen.
- * The room waits only for the commit, and for a sweep when a log is full. */
+ * A batch of events is one transaction. Memory changes and publishing come after its commit, so a crash loses nothing that anybody has
+ * seen. The room waits only for the commit, and for a sweep when a log is full. */
 #ifndef WC_ROOM_H
 #define WC_ROOM_H
 
@@ -16,7 +16,7 @@
 
 struct room;
 
-/* What the admin may change while the room runs. The networks are borrowed, and live as long as the room. */
+/* Settings that the admin may change while the room runs. The networks are borrowed, and live as long as the room. */
 struct room_settings {
 	int history_limit;  /* messages that a join gets */
 	int max_file_mb;    /* as clients are told */

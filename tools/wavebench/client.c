@@ -1,8 +1,8 @@
 /* wavebench_client.c — the workers: connect, shake hands, join, talk, and read as cheaply as a socket can be read.
  *
- * A worker owns every so-manieth client, or all readers of files, or all who chat amid a storm; no other thread touches them until it has ended.
- * Frames are told apart by their headers; a delivery that is byte for byte what another client got at the same place costs one
- * comparison. Everything else (own copies, DMs, init, lists) goes the slow way. */
+ * A worker owns a share of the clients: every nth, or all readers of files, or all that chat amid a storm. No other thread touches them
+ * until it has ended. Frames are told apart by their headers; a delivery that is byte for byte what another client got at the same place
+ * costs one comparison. Everything else (own copies, DMs, init, lists) goes the slow way. */
 #include "wavebench.h"
 
 #include <errno.h>
@@ -533,7 +533,7 @@ static int count_missing(struct worker *w)
 		struct client *c = client_of(w, i);
 		if (c->state != CL_READY || c->is_stalled || c->is_churner || c->is_reader)
 			continue;
-		/* Who always read before everybody else is placed now that the others have read, too. */
+		/* A client that always read first is placed now that the others have read, too. */
 		if (c->place == PLACE_UNKNOWN && c->unplaced > 0)
 			try_place(w, c);
 		if (c->echoed != c->sent)

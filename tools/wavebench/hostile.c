@@ -1,8 +1,8 @@
 /* wavebench_hostile.c — those who mean harm: a crowd of connections that each hold on to something, while another wavebench measures what
  * the others notice of it.
  *
- * Owns its connections. Every connection is of one kind, told by its number; whoever is thrown out comes back, no more than --rate of them
- * a second in all. Nothing is judged here: the server must only go on serving. One thread. */
+ * Owns its connections. Every connection is of one kind, told by its number. A connection that is thrown out comes back, at most --rate a
+ * second in all. Nothing is judged here: the server must only go on serving. One thread. */
 #include "wavebench.h"
 
 #include <errno.h>
@@ -292,7 +292,7 @@ int hostile_main(void)
 	for (int i = 0; i < crowd.count; i++)
 		crowd.foes[i] = (struct foe){ .fd = -1, .number = (uint32_t)i };
 	for (int64_t now = start; now < end && !is_over; now = mono_us()) {
-		/* What was not used of the rate is not made up for. */
+		/* An unused part of the rate is not made up for. */
 		uint64_t due = (uint64_t)((double)(now - start) / 1e6 * rate),
 			 room = WC_MIN(due - WC_MIN(come_total, due), (uint64_t)rate / 20 + 1);
 		come_total = due;

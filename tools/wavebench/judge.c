@@ -1,4 +1,4 @@
-/* wavebench_judge.c — what a frame that came means: init, a message in its place, a DM at its two ends, a file whole, or a fault to be counted.
+/* wavebench_judge.c — the meaning of a received frame: init, a message in its place, a DM at its two ends, a whole file, or a fault.
  *
  * Thread: the worker that owns the client. */
 #include "wavebench.h"
@@ -45,7 +45,8 @@ static void on_init(struct worker *w, struct client *c, const char *p, size_t n,
 		}
 	}
 	c->has_history_last = marker_find_last(&c->history_last, run.id, p, n) && c->history_last.kind == 'P';
-	/* After more than a page missed, the rest is to be asked for with sync, which no workload does: the page need not meet what is live. */
+	/* After more than a page missed, the rest is to be asked for with sync, which no workload does: the page need not meet what is
+	 * live. */
 	bool has_gap = c->has_history_last && memmem(p, n, "\"gap\":true", 10);
 	c->state = CL_READY;
 	w->connecting--;

@@ -1,8 +1,8 @@
 /* wavebench_order.c — the one order of public messages, as whoever read a place first saw it, and the judgement of everyone else.
  *
  * Place k holds which message stands there and, in a ring of recent bytes, its payload. Every other client's k-th public message must be
- * the same bytes; only a sender's own copy differs (it has `self`) and is judged by its marker. Most deliveries end in one memcmp
- * against bytes that are still in the cache, which is what lets one thread check millions of them a second.
+ * the same bytes. Only a sender's own copy differs (it has `self`) and is judged by its marker. Most deliveries end in one memcmp against
+ * bytes that are still in the cache. So one thread can check millions of them a second.
  *
  * Any thread: places are entered under a mutex, twice a message at most, and read without it once `state` says so. */
 #include "wavebench.h"

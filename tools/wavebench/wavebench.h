@@ -1,12 +1,12 @@
-/* wavebench.h — what the units of the load generator share: options, a run's state, clients, statistics.
+/* wavebench.h — the shared part of the load generator: options, a run's state, clients, statistics.
  *
- * A run: workers (threads, each with an epoll and a share of the clients) connect, join, talk and read; main moves them from phase
- * to phase and reports. Every message carries a marker in its text, fixed in width and of plain ASCII, so that a delivery is
+ * A run: workers (threads, each with an epoll and a share of the clients) connect, join, talk and read. The main thread moves them from
+ * phase to phase and reports. Every message carries a marker in its text, fixed in width and of plain ASCII, so that a delivery is
  * recognised without parsing JSON:
  *
  *   ~wbK.RRRR.SSSSSS.NNNNNNNN.TTTTTTTTTTTT~   K: P public or D direct, R: run, S: sender, N: its sequence, T: microseconds
  *
- * T is when the message was due, not when it was written: in an open loop a late sender must not hide the delay it causes. */
+ * T is the time at which the message was due, not written: in an open loop a late sender must not hide its delay. */
 #ifndef WAVEBENCH_H
 #define WAVEBENCH_H
 
