@@ -1,5 +1,5 @@
 #!/bin/sh
-# Checks beyond the build's compiler: clang's warnings, the layers' rules, the syntax of scripts. Arguments: the
+# Checks beyond the build's compiler: clang's warnings, the layers' rules, prose, the syntax of scripts. Arguments: the
 # compiler's flags. Names the checks that lack their tool, and fails for every finding.
 set -u
 failed=0
@@ -46,6 +46,9 @@ for f in assets/js/*/*.js; do
 done
 widths=$(grep -rohE '(min|max)-width: [0-9]+px\)' assets/css assets/js | sort -u | wc -l)
 [ "$widths" -eq 1 ] || complain "lint: the page has $widths breakpoints"
+
+# --- Prose
+tools/prose.pl >&2 || failed=1
 
 # --- Scripts
 for f in $(git ls-files packaging tools tests .ci | grep -E '\.sh$|/run$'); do

@@ -26,7 +26,7 @@ static const struct verb verbs[] = {
 
 static const struct option common[] = {
 	OPTION("socket", "PATH", "of the server's admin socket"),
-	OPTION("timeout", "SECONDS", "how long to wait for the server's answer, 10 by default; 0: without end"),
+	OPTION("timeout", "SECONDS", "longest wait for the server's answer, 10 by default; 0: no limit"),
 	OPTION("json", NULL, "the server's answer as it is, for scripts"),
 	OPTION("help", NULL, "this"),
 	OPTION("version", NULL, "the version of this program"),
