@@ -22,7 +22,38 @@
 #define HOLD_PAUSE_MS 100
 #define BEAT_MS (10 * 1000)     /* the server waits 60 s for one */
 #define HOLD_BYTES (1ull << 40) /* at a byte each time, for ever */
+#define ASK_MS 4000             /* for the server's own word on what hangs */
 #define BACKLOG_MS 50           /* between two tries to connect to a server that accepts nobody */
+
+/* --- Waiting in vain */
+
+/* The server's own word, on a connection of its own: its door may answer while the room does not. */
+static bool say_status(const struct ctl *c, char out[256])
+{
+	struct ctl second = { .fd = -1, .hold = -1, .verb = c->verb, .timeout_ms = WC_MIN(c->timeout_ms, ASK_MS), .is_asking = true };
+	struct json_object *o = NULL, *list;
+	bool is_known = false;
+
+	if (c->is_asking || !c->path || strcmp(c->verb->name, "status") == 0 || strcmp(c->verb->name, "top") == 0)
+		return false;
+	second.path = xstrdup(c->path);
+	hush(true);
+	if (api_get(&second, "/v1/status", &o) == 0) {
+		list = jarray(o, "trouble");
+		is_known = json_object_array_length(list) > 0;
+		if (is_known)
+			snprintf(out, 256, "%s", jstr(json_object_array_get_idx(list, 0), "text"));
+	}
+	hush(false);
+	json_object_put(o);
+	client_close(&second);
+	return is_known;
+}
+
+static int too_late(struct ctl *c, int fd, const char *what)
+{
+	return limit_over(c, fd, what, say_status);
+}
 
 /* --- Finding it */
 
@@ -95,7 +126,7 @@ static int refuse_connection(struct ctl *c, const char *path, int error)
 	if (error == EAGAIN) {
 		if (!c->path)
 			c->path = xstrdup(path);
-		return limit_over(c, -1, "accepted no connection");
+		return too_late(c, -1, "accepted no connection");
 	}
 	if (error == EACCES || error == EPERM)
 		return complain(EXIT_DENIED, "not permitted to use %s: run this as the server's user, or as root", path);
@@ -352,9 +383,8 @@ static int exchange(struct ctl *c, const char *method, const char *path, const c
 			goto out;
 		is_late = errno == EAGAIN;
 		if (is_late) {
-			code = limit_over(c, c->fd,
-			                  a->have ? "began its answer but did not finish it"
-			                          : "accepted the connection but did not answer");
+			code = too_late(c, c->fd,
+			                a->have ? "began its answer but did not finish it" : "accepted the connection but did not answer");
 			hang_up(c);
 			goto out;
 		}
@@ -383,8 +413,8 @@ static int read_body(struct ctl *c, const struct answer *a, sink_fn sink, void *
 		ssize_t n = receive(c, piece, WC_MIN(left, sizeof(piece)));
 
 		if (n < 0 && errno == EAGAIN) {
-			code = limit_over(c, c->fd,
-			                  c->is_long ? "stopped amid its answer: nothing came" : "began its answer but did not finish it");
+			code = too_late(c, c->fd,
+			                c->is_long ? "stopped amid its answer: nothing came" : "began its answer but did not finish it");
 			hang_up(c);
 			return code;
 		}
@@ -587,7 +617,7 @@ static int try_hold(struct ctl *c, const char *path, bool *is_busy)
 	buf_printf(&b, "POST %s HTTP/1.1\r\nHost: wavechat\r\nContent-Length: %llu\r\nExpect: 100-continue\r\n\r\n", path, HOLD_BYTES);
 	if (!send_all(&second, b.p, b.len) || !read_head(&second, &a)) {
 		if (errno == EAGAIN)
-			code = limit_over(c, second.fd, "accepted the connection but did not answer");
+			code = too_late(c, second.fd, "accepted the connection but did not answer");
 		else
 			code = is_stopped() ? EXIT_REFUSED : lost(c, "ended the connection without an answer");
 	} else if (a.status == 100) {

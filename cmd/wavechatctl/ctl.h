@@ -100,9 +100,9 @@ void limit_heard(struct ctl *c); /* bytes came or went */
 bool limit_is_over(const struct ctl *c);
 bool limit_wait(const struct ctl *c, int fd,
                 short events); /* until fd is ready, as poll has it; false: the limit is over (errno is EAGAIN), or is_stopped (EINTR) */
-/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out. fd: connected, or -1. Returns EXIT_LATE.
- * */
-int limit_over(struct ctl *c, int fd, const char *what);
+/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out: by looking at its process, or by `ask`, which is true if it
+ * wrote a word of it to out. fd: connected, or -1. Returns EXIT_LATE. */
+int limit_over(struct ctl *c, int fd, const char *what, bool (*ask)(const struct ctl *c, char out[256]));
 int limit_parse(const char *text, int64_t *ms); /* --timeout; 0, or an exit code after the reason was said */
 
 /* --- out.c */
@@ -157,6 +157,9 @@ int complain_endless(void);
 void catch_signals(void);
 bool is_stopped(void);
 void end_stopped(void); /* all is tidied up: ends as if the signal had not been caught, if there was one */
+
+/* What a file or voice of a message is called; out has `room` bytes, 512 are enough. */
+const char *file_words(char *out, size_t room, struct json_object *m);
 
 #define SANCTION_TEXT 320
 const char *sanction_text(char out[SANCTION_TEXT], struct json_object *s); /* people.c: whom it meets, and until when */

@@ -14,7 +14,4 @@ struct shape {
 
 extern const struct shape shape_text, shape_jsonl, shape_html;
 
-/* The name of a file or voice, for people; out has 512 bytes. */
-const char *file_words(char *out, size_t room, struct json_object *m);
-
 #endif

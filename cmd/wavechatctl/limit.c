@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <json-c/json.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,6 @@
 #include "ctl.h"
 
 #define LOOK_MS 500 /* a signal may come just before the wait */
-#define ASK_MS 4000 /* for the server's own word on what hangs */
 
 void limit_start(struct ctl *c)
 {
@@ -123,37 +121,14 @@ static bool say_process(pid_t pid, char out[256])
 	return true;
 }
 
-/* The server's own word, on a connection of its own: its door may answer while the room does not. */
-static bool say_status(const struct ctl *c, char out[256])
-{
-	struct ctl second = { .fd = -1, .hold = -1, .verb = c->verb, .timeout_ms = WC_MIN(c->timeout_ms, ASK_MS), .is_asking = true };
-	struct json_object *o = NULL, *list;
-	bool is_known = false;
-
-	if (c->is_asking || !c->path || strcmp(c->verb->name, "status") == 0 || strcmp(c->verb->name, "top") == 0)
-		return false;
-	second.path = xstrdup(c->path);
-	hush(true);
-	if (api_get(&second, "/v1/status", &o) == 0) {
-		list = jarray(o, "trouble");
-		is_known = json_object_array_length(list) > 0;
-		if (is_known)
-			snprintf(out, 256, "%s", jstr(json_object_array_get_idx(list, 0), "text"));
-	}
-	hush(false);
-	json_object_put(o);
-	client_close(&second);
-	return is_known;
-}
-
-int limit_over(struct ctl *c, int fd, const char *what)
+int limit_over(struct ctl *c, int fd, const char *what, bool (*ask)(const struct ctl *c, char out[256]))
 {
 	char why[256] = "it hangs; its log (journalctl -u wavechatd) may say why";
 	char seconds[32];
 
 	snprintf(seconds, sizeof(seconds), "%.15g", (double)c->timeout_ms / 1000);
 	c->is_lost = true;
-	if (!is_hushed() && !say_process(peer_of(fd), why) && !say_status(c, why) && strcmp(c->verb->name, "status") != 0)
+	if (!is_hushed() && !say_process(peer_of(fd), why) && !ask(c, why) && strcmp(c->verb->name, "status") != 0)
 		snprintf(why, sizeof(why), "its room may hang; see wavechatctl status, and its log (journalctl -u wavechatd)");
 	return complain(EXIT_LATE, "the server at %s %s within %s s: %s", c->path ? c->path : "the socket", what, seconds, why);
 }

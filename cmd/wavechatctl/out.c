@@ -402,6 +402,19 @@ void end_stopped(void)
 	raise(stopped_by);
 }
 
+const char *file_words(char *out, size_t room, struct json_object *m)
+{
+	char size[TIME_TEXT];
+	const char *lost = jbool(m, "gone") ? ", no longer kept" : "";
+
+	bytes_text(size, (uint64_t)jint(m, "size"));
+	if (strcmp(jstr(m, "type"), "voice") == 0)
+		snprintf(out, room, "[voice, %.0f s, %s%s]", json_object_get_double(jget(m, "duration")), size, lost);
+	else
+		snprintf(out, room, "[file %s, %s, %s%s]", jstr(m, "filename"), jstr(m, "mime"), size, lost);
+	return out;
+}
+
 /* --- Complaints, and what was given */
 
 static bool hushed;
