@@ -58,7 +58,8 @@ void conn_open(struct hub *h, struct conn *c)
 		h->all_conns->all_prev = c;
 	h->all_conns = c;
 	c->rx_s = h->now_s;
-	/* The first comes up to a quarter sooner, by chance of the port: who came in one storm is not pinged in one second for ever. */
+	/* The first ping comes up to a quarter sooner, depending on the port: a crowd that came at once is not pinged in one second for
+	 * ever. */
 	uint32_t interval_s = (uint32_t)(h->all->o.ping_interval_ms / 1000);
 	c->ping_s = h->now_s + interval_s - c->port % (interval_s / 4 + 1);
 	c->deadline_s = h->now_s + (uint32_t)((h->all->o.join_timeout_ms + 999) / 1000);
@@ -155,7 +156,7 @@ void conn_resume(struct conn *c, int pause)
 	if ((pause & PAUSE_BUDGET) && (c->pause & PAUSE_BUDGET))
 		c->hub->budget_waiters--;
 	c->pause &= (uint8_t)~pause;
-	/* Mostly nothing came meanwhile: thousands that have just joined need not be asked. */
+	/* Mostly nothing came meanwhile, and thousands that have just joined need not be asked. */
 	if (!c->pause && (c->is_held || c->stash_len))
 		conn_mark_ready(c);
 }

@@ -1,5 +1,5 @@
-/* hub.c — the I/O threads: epoll, the parts of a turn, starting and stopping. sweep.c has the rounds over all connections. Thread: its own;
- * those that start and stop it: main. */
+/* hub.c — the I/O threads: epoll, the parts of a turn, their start and stop. Each turn takes input, then mail, then sends. Threads: its
+ * own; main starts and stops them. */
 #include "hub/hub.h"
 
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "net/seats.h"
 
 #define BUDGET_RETRY_MS 20
-/* The shares of a turn's parts. All are short: what one part waits for, another may bring. */
+/* Bounds for the parts of a turn. All are short, because one part may bring what another waits for. */
 #define EVENTS 512              /* taken from epoll at once */
 #define TAKES_A_TURN 64         /* as long as there are that many */
 #define READ_TURN_US 500        /* for those who are in, and as much for those who want to be */
@@ -117,7 +117,7 @@ static void deliver_late(struct conn *c, struct mail *m)
 }
 
 /* Delivers all mail there is, oldest first. Mail for the head waits until the rest is in place: a room's insert in the same drain may
- * belong before it. So does the end of all: what belongs before the close frames would be dropped behind them. */
+ * belong before it. MAIL_STOP waits, too: mail that belongs before the close frames would be dropped behind them. */
 static void drain(struct hub *h)
 {
 	struct late late = { .end = &late.first };
@@ -141,7 +141,7 @@ static void drain(struct hub *h)
 		stop_begin(h);
 }
 
-/* Those of the queue that wait now, in turn, for a moment. */
+/* Flushes the connections that wait in the queue now, in turn, for at most FLUSH_TURN_US. */
 static void flush_some(struct hub *h, enum queue_name q)
 {
 	const struct conn *last = h->queues[q].last;
@@ -167,8 +167,8 @@ static bool has_news(const struct hub *h)
 	return false;
 }
 
-/* Those of the queue that wait now, in turn, each at most a scratch buffer, for a moment: the talk of a crowd does not hold up what is to
- * be sent. */
+/* Reads the connections that wait in the queue now, in turn, a scratch buffer each, for about READ_TURN_US. So a crowd that talks does not
+ * hold up output. */
 static void read_some(struct hub *h, enum queue_name q, bool only_one)
 {
 	const struct hub_ops *ops = &h->all->o.ops;
@@ -187,7 +187,7 @@ static void read_some(struct hub *h, enum queue_name q, bool only_one)
 	}
 }
 
-/* The latest frames are far from sent to everybody. Peers that do not read are no matter here, only the work that this thread owes. */
+/* Much of the log is still to be sent by this thread. Peers that do not read do not count. */
 static bool is_overdue(const struct hub *h)
 {
 	for (int r = 0; r < HUB_RINGS; r++)
@@ -196,8 +196,8 @@ static bool is_overdue(const struct hub *h)
 	return false;
 }
 
-/* Those who are in first: thousands at the door do not come before what they say. Neither shuts the other out. Backpressure lets one at a
- * time through: another thread's talkers may keep this one overdue for long. */
+/* Subscribed connections first, so that thousands at the door do not delay them. Neither shuts the other out. A thread that is overdue
+ * still reads one connection a turn: another thread's talkers may keep it overdue for long. */
 static void read_ready(struct hub *h)
 {
 	read_some(h, QUEUE_READ, is_overdue(h));
@@ -251,7 +251,7 @@ static void take_events(struct hub *h, const struct epoll_event *evs, int n)
 			conn_mark_ready(c); /* a read of TLS may have waited for room to write */
 		if ((evs[i].events & EPOLLOUT) && c->is_blocked) {
 			c->is_blocked = false;
-			conn_mark_behind(c); /* it was blocked for having much */
+			conn_mark_behind(c); /* it had much to send */
 		}
 	}
 }
@@ -287,8 +287,8 @@ static void *hub_main(void *arg)
 	struct epoll_event evs[EVENTS];
 	while (!is_done_stopping(h)) {
 		int timeout = h->budget_waiters ? BUDGET_RETRY_MS : h->is_stopping ? 50 : 1000;
-		/* Sleep only if nothing came between the last look and the flag: a waker sets its work first and looks at the flag after.
-		 * */
+		/* Sleep only if nothing came between the last look and the flag: a waker sets its work first and looks at the flag
+		 * after. */
 		atomic_store(&h->is_sleeping, true);
 		atomic_thread_fence(memory_order_seq_cst);
 		if (has_work(h))
@@ -299,8 +299,7 @@ static void *hub_main(void *arg)
 		fault_stall(FAULT_IO_STALL_MS);
 		atomic_store(&h->is_sleeping, false);
 		take_events(h, evs, n);
-		/* All there are: epoll gives them in the order they came, and to wait for a turn behind those of a crowd can be to wait for
-		 * twenty. */
+		/* All events there are: they come in order of arrival, and behind a crowd's events one would wait for twenty turns. */
 		for (int i = 1; n == EVENTS && i < TAKES_A_TURN; i++) {
 			n = epoll_wait(h->epoll, evs, EVENTS, 0);
 			take_events(h, evs, n);
@@ -330,7 +329,7 @@ static void *hub_main(void *arg)
 			conn_kill(h->lists[l].v[h->lists[l].n - 1], M_LEFT_SHUTDOWN, "server stops");
 	h->all->o.ops.flush(h->all->o.ops.arg, h);
 	pulse_end();
-	/* The room must never wait for a sweep of a thread that is no more. */
+	/* This thread sweeps no more, and the room must not wait for it. */
 	for (int r = 0; r < HUB_RINGS; r++)
 		bcast_swept(h->all->rings[r], h->number, UINT64_MAX / 2);
 	return NULL;

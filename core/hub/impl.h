@@ -20,7 +20,7 @@ enum {
 enum { LIST_RING_0, LIST_RING_1, LIST_NEW /* not subscribed */, LISTS };
 _Static_assert(HUB_RINGS == 2, "a list a ring");
 
-/* The events that a connection can wait for. Each kind is a queue, first come, first served; only who is to be read waits in one of two. */
+/* The turns that a connection can wait for. Each kind has a queue, first come, first served; WAIT_READ has two. */
 enum { WAIT_READ, WAIT_FLUSH, WAIT_FLUSH_MUCH, WAITS };
 enum queue_name {
 	QUEUE_READ,       /* there may be input */
@@ -35,25 +35,25 @@ struct queue {
 };
 
 struct conn {
-	/* Fields of a sweep come first. */
+	/* The members that a sweep touches come first. */
 	uint64_t cursor;
 	struct mail *first, *last; /* inserts, ordered by `at` */
 	struct transport io;
 	uint8_t list;
 	bool is_blocked : 1; /* output waits for EPOLLOUT */
 	bool is_dead : 1;    /* the socket is gone */
-	bool is_ending : 1;  /* the room answers what was sent, then says MAIL_CLOSE; input is thrown away */
+	bool is_ending : 1;  /* the room still answers earlier messages, then posts MAIL_CLOSE; input is thrown away */
 	bool is_closing : 1; /* a close frame is queued; input is thrown away */
 	bool is_close_sent : 1;
 	bool saw_hangup : 1;  /* read until the end even after a short read */
-	bool is_held : 1;     /* was to be read while it was paused: there may be input, and no edge will tell */
+	bool is_held : 1;     /* its turn to be read came in a pause: there may be input, and no edge will tell */
 	bool is_released : 1; /* free it as soon as no list holds it */
 	bool is_counted : 1;  /* the metrics know why it ends */
 	uint8_t pause;
 	uint8_t waits;         /* a bit for each kind of queue it waits in */
 	uint32_t slot;         /* index in its list */
 	uint32_t insert_bytes; /* of small parts waiting */
-	uint64_t serial;       /* counts up as they subscribe: who is older; a place in the list and its rank go together */
+	uint64_t serial;       /* rank: the number of connections that had subscribed before. A slot in a list keeps its rank */
 
 	struct hub *hub;
 	struct conn *next[WAITS];
@@ -100,7 +100,7 @@ struct hub {
 	uint32_t now_s;            /* seconds since start, monotonic */
 	uint32_t budget_waiters;
 	size_t insert_bytes;   /* of all its connections */
-	bool budget_was_freed; /* this tick already ended one who waited for it */
+	bool budget_was_freed; /* this tick already ended a connection that waited for it */
 	bool is_stopping;
 	int64_t stop_at_ms;
 	/* Counted here, added to the metrics once a turn. */
@@ -121,14 +121,14 @@ struct hubs {
 	int64_t start_ms;
 };
 
-/* Waiting bytes are counted for each connection and for its whole hub. */
+/* Waiting bytes are counted for each connection and for its hub. */
 static inline void count_inserts(struct conn *c, int64_t bytes)
 {
 	c->insert_bytes = (uint32_t)(c->insert_bytes + bytes);
 	c->hub->insert_bytes = (size_t)((int64_t)c->hub->insert_bytes + bytes);
 }
 
-/* Input from the peer is thrown away from now on. */
+/* Input is thrown away from now on. */
 static inline bool conn_is_deaf(const struct conn *c)
 {
 	return c->is_ending || c->is_closing;
@@ -137,7 +137,7 @@ static inline bool conn_is_deaf(const struct conn *c)
 /* --- Each unit calls only those above it. Thread: the hub's, but for conn_new. */
 
 /* conn.c */
-struct conn *conn_new(struct hub *h, const struct taken *t); /* takes what t has; NULL: no memory, nothing is taken. Any thread */
+struct conn *conn_new(struct hub *h, const struct taken *t); /* takes all of *t. NULL: no memory, and nothing is taken. Any thread */
 void conn_discard(struct conn *c);                           /* closes and frees one that was never opened */
 void conn_open(struct hub *h, struct conn *c);               /* into epoll and LIST_NEW, its early bytes readable */
 void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity);

@@ -1,11 +1,11 @@
-/* input.c — the input of a connection: bytes of its socket, made into frames, and the handling of each. Thread: its hub's. */
+/* input.c — a connection's input: bytes of its socket, the frames in them, and the action on each frame. Thread: its hub's. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "hub/impl.h"
 #include "hub/lists.h"
 
-#define CLOSE_WRITE_S 5 /* for the room to answer what was sent before the end */
+#define CLOSE_WRITE_S 5 /* for the room to answer earlier messages */
 #define READ_NEW_BYTES ((size_t)4 * 1024)
 #define READ_SHORT_BYTES ((size_t)8 * 1024)
 
@@ -20,7 +20,7 @@ static void send_control(struct conn *c, enum ws_opcode op, const uint8_t *data,
 	conn_insert(c, m);
 }
 
-/* The peer's own end, good or bad. Its earlier frames may still be on their way through the room: their answers go out before the close
+/* The peer's own end, good or bad. Its earlier messages may still be on their way through the room; their answers go out before the close
  * frame. */
 static void end(struct conn *c, enum metric why, int code, const char *reason)
 {
@@ -91,8 +91,8 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n)
 	return conn_is_deaf(c) ? n : at;
 }
 
-/* The rest of a read that is not taken at once is kept. So those who are not in yet, whose first frame is small, are read in small pieces,
- * and everybody is when memory is short. */
+/* The rest of a read that is not parsed at once is kept. So a connection that has not joined, whose first frame is small, is read in small
+ * pieces; so is every connection when memory is short. */
 static size_t read_room(const struct conn *c)
 {
 	return c->list == LIST_NEW ? READ_NEW_BYTES : ws_budget_is_short(c->hub->all->o.limits.budget) ? READ_SHORT_BYTES : SCRATCH_BYTES;

@@ -15,7 +15,7 @@ void list_add(struct hub *h, struct conn *c, int list)
 	l->v[l->n++] = c;
 }
 
-/* A connection put into a slot inherits that slot's rank, which keeps the list sorted by serial. The rank that c had before. */
+/* A connection put into a slot inherits that slot's rank, which keeps the list sorted by serial. Returns the rank that c had before. */
 static uint64_t put_at(struct list *l, uint32_t slot, struct conn *c, uint64_t serial)
 {
 	const uint64_t was = c->serial;
@@ -31,15 +31,15 @@ void list_remove(struct hub *h, struct conn *c)
 	WC_ASSERT(c->slot < l->n && l->v[c->slot] == c);
 	uint32_t hole = c->slot;
 	uint64_t serial = c->serial;
-	if (hole < l->at) { /* the last of the visited fills it, so that who fills the next hole is still to be visited */
+	if (hole < l->at) { /* the last visited connection fills it, and leaves a hole before those still to be visited */
 		l->at--;
 		serial = put_at(l, hole, l->v[l->at], serial);
 		hole = l->at;
 	}
 	l->n--;
-	if (hole != l->n) /* it was not the last itself, or what filled its place */
+	if (hole != l->n) /* the hole is not at the end */
 		put_at(l, hole, l->v[l->n], serial);
-	if (l->n == 0) { /* the list of a storm is not kept for ever */
+	if (l->n == 0) { /* a list that was once long gives its memory back */
 		free(l->v);
 		l->v = NULL;
 		l->room = 0;

@@ -1,4 +1,4 @@
-/* lists.h — where a hub's connections stand: in one of the lists that the rounds go along, and in queues for a turn. Thread: the hub's. */
+/* lists.h — the lists of a hub's connections that rounds go along, and the queues for turns. Thread: the hub's. */
 #ifndef WC_HUB_LISTS_H
 #define WC_HUB_LISTS_H
 
@@ -6,8 +6,7 @@
 
 /* The end of a list: the connection is visited last. */
 void list_add(struct hub *h, struct conn *c, int list);
-/* Takes c out of its list. The connection that fills its slot keeps the order of ranks and the border between visited and not yet visited.
- * */
+/* Takes c out of its list. The list stays sorted by rank, and the visited connections stay in front of the others. */
 void list_remove(struct hub *h, struct conn *c);
 
 /* Queues are used for every message, so they are inline. */

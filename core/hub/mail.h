@@ -1,7 +1,7 @@
 /* mail.h — messages from any thread to a connection, and the frames that they carry.
  *
- * A connection belongs to its I/O thread, which alone touches it. Everybody else posts mail to that thread's mailbox: a list without a lock, that
- * the thread empties once a turn, oldest first. Mail for a connection whose socket is gone is dropped. */
+ * A connection belongs to its I/O thread, which alone touches it. Other threads post mail to that thread's mailbox, a list without a lock.
+ * The thread empties it once a turn, oldest first. Mail for a connection whose socket is gone is dropped. */
 #ifndef WC_MAIL_H
 #define WC_MAIL_H
 
@@ -55,9 +55,9 @@ static inline void mail_free(struct mail *m)
 	free(m);
 }
 
-/* Posts a list of mail, newest first (each ->next is the one posted before it), all for connections of this hub. Takes the list. Any thread. */
+/* Posts a list of mail for connections of this hub, newest first: each ->next is the older one. Takes the list. Any thread. */
 void hub_post(struct hub *h, struct mail *newest, struct mail *oldest);
-void hub_post_one(struct mail *m);
+void hub_post_one(struct mail *m); /* to its connection's hub */
 /* Wakes the I/O threads that sleep: after bcast_release, or when the inbox has room again. Any thread. */
 void hubs_wake(struct hubs *hs);
 

@@ -1,4 +1,4 @@
-/* output.c — the output of a connection: its log from the cursor on, with private mail in between, in an exact order. Thread: its hub's. */
+/* output.c — a connection's output: its log from the cursor on, with private mail in between, in an exact order. Thread: its hub's. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,7 @@
 
 /* --- Inserts */
 
-/* Memory for what waits is short, and this one has more than its share of it and does not read. */
+/* Memory for waiting output is short, and this connection does not read and has more than its share. */
 bool conn_is_hoarding(const struct conn *c)
 {
 	const struct hub *h = c->hub;
@@ -47,7 +47,7 @@ static uint32_t small_bytes(const struct mail *m)
 	return (uint32_t)(sum + sizeof(*m));
 }
 
-/* Long output waits among its kind: a thousand inits must not come before the next message to everybody. */
+/* Long output waits behind other long output: a thousand inits must not delay the next message to everybody. */
 static void mark_for_output(struct conn *c, const struct mail *m)
 {
 	if (all_bytes(m) > OUTPUT_AT_ONCE)
@@ -73,7 +73,7 @@ void conn_insert(struct conn *c, struct mail *m)
 		return;
 	}
 	count_inserts(c, bytes);
-	/* Nearly always the end. Mail that the hub itself puts at its head can precede, never follow, the room's later mail there. */
+	/* Nearly always the end. Mail that the hub itself puts at its head can precede later mail of the room, never follow it. */
 	if (!c->last) {
 		c->first = c->last = m;
 	} else if (c->last->at <= m->at) {
@@ -108,8 +108,8 @@ void conn_fill(struct conn *c, struct mail *fill)
 
 /* --- Flushing */
 
-/* A walk along what is due, in order: ranges of the log, and parts of inserts. Gathering fills iovecs; taking passes what was sent. One
- * walk, so that the two cannot disagree; inline, so that each is compiled for itself. */
+/* A walk along the output that is due, in order: ranges of the log, and parts of inserts. Gathering fills iovecs; taking passes the bytes
+ * that were sent. It is one walk, so that the two cannot disagree, and inline, so that each is compiled for itself. */
 struct walk {
 	struct bcast *ring; /* NULL: not subscribed */
 	uint64_t head, pos; /* the log's end for this turn; how far the walk is */
@@ -141,7 +141,7 @@ WALK_INLINE bool pass_log(struct walk *w, const struct mail *next, bool is_takin
 	return !w->ring || w->pos >= stop;
 }
 
-/* A substitute for a frame waits for that frame's release: nobody sees an echo before the others may see the message. */
+/* An insert that stands in place of a frame waits for that frame's release: no sender sees an echo before others may see the message. */
 WALK_INLINE bool is_due(const struct walk *w, const struct mail *m)
 {
 	return m->kind != MAIL_HOLD && (!w->ring || (m->at <= w->pos && m->at + m->skip <= w->head));
@@ -177,7 +177,7 @@ static void drop_first(struct conn *c)
 	mail_free(m);
 }
 
-/* When taking, passed output is gone for good: inserts are freed, the cursor moves, also past everything empty. */
+/* Taking frees the inserts that are passed and moves the cursor, also past everything empty. */
 WALK_INLINE int walk(struct conn *c, struct iovec *iov, size_t got, bool is_taking)
 {
 	struct walk w = { .pos = c->cursor, .iov = iov, .left = got };
@@ -248,8 +248,8 @@ static void end_output(struct conn *c)
 	conn_mark_ready(c);
 }
 
-/* A socket with much to take (a file, an init) gets a part of it in a turn, and waits its turn for the rest: the other connections'
- * messages do not wait for it. */
+/* A connection with much to send (a file, an init) sends a part of it in a turn, then waits for its next turn. So other connections'
+ * messages are not delayed. */
 void conn_flush(struct conn *c)
 {
 	struct iovec iov[FLUSH_IOVECS];

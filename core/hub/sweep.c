@@ -8,25 +8,25 @@
 #define SLICE 16          /* connections, before a look at the clock */
 #define SWEEP_TURN_US 250 /* of a long round, before what came in is read */
 #define FRONT 256         /* connections that do not wait for a long round's end */
-/* Serving them again may cost as much time as the rounds themselves, */
-#define FRONT_LEAST_US 1000 /* at least that at once, */
-#define FRONT_MOST_US 6000  /* at most that after a pause, */
-#define FRONT_AHEAD 16384   /* and for this many bytes that the others have not got */
+/* The front may be served again and again, for as much time as the rounds themselves take. */
+#define FRONT_LEAST_US 1000 /* with less saved up it is not served */
+#define FRONT_MOST_US 6000  /* saved up at most, as after a pause */
+#define FRONT_AHEAD 16384   /* bytes that it may be ahead of the others */
 
+/* Sends the news to one connection, or drops it if the log would overtake it. */
 static void visit(struct hub *h, struct conn *c, int ring)
 {
 	const uint64_t head = h->heads[ring], lag_max = bcast_lag_max(h->all->rings[ring]);
 	if (fault("lost-cursor") && c->cursor < head && !c->first && random() % 2000 == 0)
 		c->cursor = head;
-	/* A connection with much else to get (an init, a file) is served in its turn, unless the log is about to overtake it. */
+	/* A connection with much else to send (an init, a file) is served in its turn, unless the log is about to overtake it. */
 	if (!c->is_blocked && (!c->first || !conn_is_behind(c) || c->cursor + lag_max / 2 < head))
 		conn_flush(c);
 	if (!c->is_dead && c->list == ring && c->cursor < head && head - c->cursor > lag_max)
 		conn_kill(c, M_EVICTED_LAG, "too slow");
 }
 
-/* Sends to the next SLICE connections of the ring what is new, and drops who would be overtaken. When everyone was visited the round is
- * over. */
+/* Visits the next SLICE connections of the ring. After the last one the round is over. */
 static void sweep_slice(struct hub *h, int ring)
 {
 	struct list *l = &h->lists[ring];
@@ -35,7 +35,7 @@ static void sweep_slice(struct hub *h, int ring)
 			__builtin_prefetch(l->v[l->at + 8]);
 		struct conn *c = l->v[l->at];
 		visit(h, c, ring);
-		if (l->at < l->n && l->v[l->at] == c) /* else it is gone, and another has its place */
+		if (l->at < l->n && l->v[l->at] == c) /* else it is gone, and another connection has its slot */
 			l->at++;
 	}
 	if (l->at < l->n)
@@ -47,8 +47,7 @@ static void sweep_slice(struct hub *h, int ring)
 	metric_add(M_SWEEPS, 1);
 }
 
-/* Of the rings that are due, the one whose connection at at[ring] has been there longest; one that has none left comes first. -1: none is
- * due. */
+/* The ring that is due whose connection at at[ring] is the oldest; a ring that has none left comes first. -1: none is due. */
 static int oldest(const struct hub *h, const bool due[HUB_RINGS], const uint32_t at[HUB_RINGS], const uint32_t n[HUB_RINGS])
 {
 	int found = -1;
@@ -77,7 +76,7 @@ static void begin_rounds(struct hub *h)
 	}
 }
 
-/* How many of the ring have got less than is there now, because a round goes on behind them. */
+/* How many connections of the ring wait for news because a round goes on behind them. */
 static uint32_t front_count(const struct hub *h, int ring)
 {
 	const struct list *l = &h->lists[ring];
@@ -85,7 +84,7 @@ static uint32_t front_count(const struct hub *h, int ring)
 }
 _Static_assert(HUB_RINGS == 2, "!ring is the other");
 
-/* Frames that came since a round was left off go to the oldest connections first. now_us and the result: mono_us. */
+/* Sends news that came after a round was left off to the oldest connections. now_us and the result: mono_us. */
 static int64_t sweep_front(struct hub *h, int64_t now_us)
 {
 	bool has_news[HUB_RINGS];
@@ -120,10 +119,10 @@ static int64_t sweep_front(struct hub *h, int64_t now_us)
 	return now_us;
 }
 
-/* Everyone, of the rings that have moved. The oldest connections are served first, on either ring, and get new frames before the end of a
- * long round. A crowd that comes later delays itself, not the people inside. That costs further sends, so it gets no more than a share of
- * the time. A long round is left off, to go on in the next turn: what comes in from those who write does not wait for its end, and the rest
- * of it sends what has come meanwhile as well. */
+/* Visits every connection of the rings that have moved, the oldest first, on either ring. A long round is left off after a while and goes
+ * on in the next turn: input does not wait for its end, and the rest of the round also sends what has come meanwhile. The oldest
+ * connections, the front, do not wait for the end of a long round either: a crowd that comes later delays itself, not them. That costs
+ * further sends, so the front gets no more than a share of the time. */
 void hub_sweep(struct hub *h)
 {
 	const int64_t from_us = sweep_front(h, mono_us());

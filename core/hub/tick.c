@@ -1,4 +1,4 @@
-/* tick.c — the time limits of connections: deadlines, checked once a second, and pings. Thread: its hub's. */
+/* tick.c — a connection's deadlines, looked at once a second, and its pings. Thread: its hub's. */
 #include "hub/impl.h"
 
 #define STALL_S 30     /* output without any progress */

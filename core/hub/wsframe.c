@@ -9,7 +9,8 @@
  *   0 .. msg_len          unmasked, checked
  *   msg_len .. msg_room   free; all of msg_room is `reserved` from the budget if it is over WS_SMALL
  *
- * The next feed frees a block that was handed out with an event: `msg` while !in_message, `control` outside a control frame. */
+ * A block that was handed out with an event is freed at the next feed. That is `msg` while !in_message, and `control` while no control
+ * frame is being read. */
 #include "hub/wsframe.h"
 
 #include <stdlib.h>
@@ -200,7 +201,7 @@ static enum ws_event give(struct ws_out *out, enum ws_event event, uint8_t *data
 	return event;
 }
 
-/* Where in its header a frame is, and how long that header is as far as is known. */
+/* The length of a frame's header, as far as it is known. */
 static size_t header_size(const struct ws_in *w)
 {
 	if (w->header_len < 2)
@@ -209,7 +210,7 @@ static size_t header_size(const struct ws_in *w)
 	return 2 + (len == 126 ? 2 : len == 127 ? 8 : 0) + 4;
 }
 
-/* The fault of the header bytes so far, judged at the earliest byte that shows it; NULL if there is none. */
+/* The fault of the header bytes so far, found at the earliest byte that shows it; NULL: none. */
 static const char *judge_first_bytes(const struct ws_in *w, int *code)
 {
 	uint8_t opcode = w->header[0] & 0x0f;
@@ -300,7 +301,7 @@ static const char *begin_frame(struct ws_in *w, const struct ws_limits *limits, 
 		w->discarded = 0;
 		w->utf8 = (struct utf8){ 0 };
 	}
-	/* The bytes so far are within hard_bytes, or the reader would be dead; unless the limit came down meanwhile. */
+	/* The bytes so far are within hard_bytes, unless the limit came down meanwhile. */
 	const uint64_t so_far = w->msg_len + w->discarded, hard = limits->hard_bytes;
 	if (len > hard || so_far > hard - len) {
 		*code = WS_CLOSE_TOO_BIG;
@@ -390,7 +391,7 @@ static enum ws_event discard(struct ws_in *w, const struct ws_limits *limits, ui
 	return w->remaining ? WS_EV_MORE : end_of_frame(w, limits, w->msg, w->msg_len, out);
 }
 
-/* The part of a data frame's payload that is here. */
+/* Reads the part of a data frame's payload that is here. */
 static enum ws_event read_payload(struct ws_in *w, const struct ws_limits *limits, uint8_t *data, size_t n, size_t *at, struct ws_out *out)
 {
 	size_t take = WC_MIN(w->remaining, n - *at);
@@ -431,7 +432,7 @@ enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_
 	int code;
 
 	*out = (struct ws_out){ .event = WS_EV_MORE };
-	/* The block that the last event handed out. */
+	/* The blocks that the last event handed out. */
 	if (!w->in_message && w->msg)
 		drop_message(w, limits);
 	if (w->control && !(w->in_frame && w->opcode >= WS_CLOSE))

@@ -13,7 +13,7 @@
 enum ws_opcode { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
 /* clang-format off */
-enum ws_close { /* sent, or answered with the same; the chat's own are in wire/msg.h */
+enum ws_close { /* sent by the server, or by a client and answered with the same; the chat's own codes are in wire/msg.h */
 	WS_CLOSE_NORMAL = 1000, WS_CLOSE_GOING_AWAY = 1001, WS_CLOSE_PROTOCOL = 1002, WS_CLOSE_UNSUPPORTED = 1003,
 	WS_CLOSE_NO_STATUS = 1005, WS_CLOSE_BAD_UTF8 = 1007, WS_CLOSE_POLICY = 1008, WS_CLOSE_TOO_BIG = 1009,
 	WS_CLOSE_RESTART = 1012, WS_CLOSE_TRY_LATER = 1013,
@@ -33,7 +33,7 @@ struct ws_limits {
 	struct ws_budget *budget;  /* may be NULL */
 };
 
-#define WS_SMALL (16 * 1024) /* the longest text is smaller, so that talk goes on when large frames have spent the budget */
+#define WS_SMALL (16 * 1024) /* bytes. The longest text is smaller, so texts go on when large frames have spent the budget */
 #define WS_HEAD_KEPT 256     /* of an oversize message, so that the answer can name what it was */
 
 enum ws_event {
@@ -51,7 +51,7 @@ enum ws_event {
 struct ws_in {
 	uint8_t *msg; /* the unfinished message's bytes so far; NULL when there are none */
 	size_t msg_len, msg_room;
-	size_t reserved;    /* what of it is counted in the budget */
+	size_t reserved;    /* bytes of it that are counted in the budget */
 	uint64_t remaining; /* payload of the current frame still to come */
 	uint64_t discarded; /* bytes of an oversize message thrown away so far */
 	uint8_t header[14], header_len;
