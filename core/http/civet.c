@@ -1,13 +1,16 @@
-/* civet.c — the one place that sees civetweb's insides. Owns its context and workers; never a socket. Threads: civetweb's.
+/* civet.c — civetweb, included whole and cut off from its sockets. Owns its context and workers. Threads: civetweb's.
  *
- * Changes to it, all through its own callbacks and a few macros before the include:
+ * All of this is done through civetweb's own callbacks and a few macros before the include:
  *
- *  - listeners: it insists on one. bind() and listen() are no-ops here. Before its threads start, an eventfd replaces the unbound socket.
- * Nobody touches it until the stop, when it wakes civetweb's acceptor from its poll.
- *  - a request enters through civetweb's own queue (produce_socket); the opaque pointer travels in the local address, which it only copies.
+ *  - It insists on a listener. So bind() and listen() are no-ops here, and an eventfd takes the unbound socket's place before the threads
+ *  start.
+ *    At the stop, that eventfd wakes civetweb's acceptor from its poll.
+ *  - A request enters through civetweb's own queue (produce_socket). The opaque pointer travels in the local address, which civetweb only
+ *  copies.
  *  - init_connection puts the header into conn->buf: get_request finds it complete and reads nothing.
- *  - send() collects what it says in the worker's memory. For a WebSocket that is the 101. Otherwise it is an error page, of which only the
- * status is used: our own answer replaces it.
+ *  - send() collects civetweb's words in the worker's memory. For a WebSocket that is the 101. Anything else is an error page: its status
+ *  is used,
+ *    and our own answer replaces it.
  *  - begin_request takes every request but a handshake. must_close ends civetweb's interest in the connection. */
 #include "http/civet.h"
 
@@ -100,7 +103,7 @@ struct civet {
 	struct mg_websocket_subprotocols no_protocols; /* none is spoken, so none is ever agreed to */
 };
 
-/* civetweb's output for the request at hand. A 101 has 130 bytes; error pages may be cut. */
+/* The bytes that civetweb sent for the request at hand. A 101 has 130 bytes; error pages may be cut. */
 static _Thread_local struct {
 	size_t len;
 	char bytes[1024];
@@ -226,8 +229,8 @@ static void on_connection_close(const struct mg_connection *conn)
 		h->ops.refused(h->ops.arg, ours, caught_status());
 }
 
-/* All threads are gone; requests still in the queue are nobody's. Nor is what a worker took from it after the stop: it then ends without a
- * look at it. */
+/* All threads are gone, and nobody takes the rest of the queue. A worker that took a request after the stop ended without a look at it,
+ * too. */
 static void on_exit_context(const struct mg_context *ctx)
 {
 	struct civet *h = mg_get_user_data(ctx);

@@ -1,8 +1,8 @@
 /* civet.h — civetweb without its sockets: a pool of workers that parse a request, route it, and shake a WebSocket's hand.
  *
- * civetweb owns a connection's socket and blocks on it; ours may never hold a worker. So it gets none. A request's header, received whole
- * and checked by the gate, is put into its buffer as if just read. Its output is caught and handed out. The connection itself stays with us
- * as an opaque pointer. So no peer can keep a worker waiting, and TLS is no business of civetweb's. Only civet.c includes its source. */
+ * civetweb would own a connection's socket and block on it, but a peer must never hold a worker. So it gets no socket. The gate receives a
+ * header whole and checks it; the header is put into civetweb's buffer as if just read. The bytes that civetweb would send are caught and
+ * handed out. It sees a connection as an opaque pointer, and TLS not at all. */
 #ifndef WC_CIVET_H
 #define WC_CIVET_H
 
@@ -26,7 +26,7 @@ struct civet_request {
 	bool is_upgrade; /* civetweb takes it for a WebSocket handshake too */
 };
 
-/* Called on a worker (ROLE_HTTP). Each takes conn but `request` when it returns false and head. */
+/* Calls into the door, on a worker (ROLE_HTTP). Each takes conn, except head, and request when it returns false. */
 struct civet_ops {
 	void *arg;
 	void (*head)(void *arg, void *conn, const void **p, size_t *n); /* the raw header, for this worker to parse */
@@ -40,7 +40,7 @@ struct civet_ops {
 int civet_start(struct civet **out, int workers, const char *websocket_path, const struct civet_ops *ops, char **cause) WC_MUSTCHECK;
 /* Takes conn. Waits while all workers are busy and the queue is full. Thread: one at a time. */
 void civet_submit(struct civet *h, void *conn);
-/* Ends the workers; requests still waiting for one are refused. No submit may be under way. NULL is ignored. */
+/* Ends the workers; requests that still wait are refused. No submit may be under way. NULL is ignored. */
 void civet_stop(struct civet *h);
 
 #endif

@@ -8,9 +8,8 @@
 #include "http/httpcheck.h"
 #include "net/listener.h"
 
-/* The list so far, read from the left: an untrusted address takes the place of all before it; a trusted one passes on its client's claim;
- * text that is no address ends the trust in everything before it. In the end `found` is the rightmost untrusted one, or else the leftmost
- * trusted one. */
+/* The list so far, read from the left. An untrusted address replaces all before it; a trusted one keeps them. Text that is no address ends
+ * the trust in everything before it. In the end `found` is the rightmost untrusted address, or else the leftmost trusted one. */
 struct chain {
 	const struct ip_nets *proxies;
 	struct sockaddr_storage found;

@@ -1,7 +1,8 @@
-/* forwarded.h — whom a proxy names as its client.
+/* forwarded.h — the client that a trusted proxy names.
  *
- * Every proxy adds the address of its client to the end of the list. So the entries to the left of the first one that is not ours may be
- * invented. The client is therefore the rightmost address that is no trusted proxy's. Pure; any thread. */
+ * Every proxy adds the address that it was connected from to the end of the list. So a client may have invented everything to the left of
+ * the first address that no trusted proxy added. The client is therefore the rightmost address that is no trusted proxy's. Pure; any
+ * thread. */
 #ifndef WC_FORWARDED_H
 #define WC_FORWARDED_H
 
@@ -9,10 +10,10 @@
 
 #include "base/ip.h"
 
-/* The n bytes are a header that httpcheck_head has passed, from a connection of the trusted proxy *peer. If it names a client, *peer
- * becomes that one (IPv4 as AF_INET; port 0 if none is said) and 1 is returned; 0: it names nobody. X-Forwarded-For and Forwarded are read;
- * a proxy that sets one may pass on what a client wrote into the other, so where both are there and do not agree, -WC_EBAD is returned and
- * *peer is as it was. *is_https: the client came by HTTPS, as X-Forwarded-Proto or the last proto of Forwarded says. */
+/* Reads X-Forwarded-For and Forwarded in n bytes of a header that httpcheck_head has passed, from the trusted proxy *peer. Returns 1 if
+ * they name a client: *peer becomes its address (IPv4 as AF_INET; port 0 if none is given). Returns 0 if they name none. A proxy that sets
+ * one of the two may pass on a client's text in the other. So where both stand and do not agree, -WC_EBAD is returned and *peer stays.
+ * *is_https: X-Forwarded-Proto, or the last proto of Forwarded, says that the client came by HTTPS. */
 int forwarded_read(const uint8_t *p, size_t n, const struct ip_nets *proxies, struct sockaddr_storage *peer, bool *is_https);
 
 #endif

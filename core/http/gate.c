@@ -41,7 +41,7 @@ struct gate {
 	bool is_short;             /* a descriptor was wanting since the last look */
 	int64_t resume_ms;         /* accepting is paused until then; 0: it is not */
 	int64_t last_shortage_ms;
-	int64_t said_ms; /* when who was turned away was last logged, and how many were since */
+	int64_t said_ms; /* when a peer turned away was last logged, and how many were since */
 	uint64_t unsaid;
 	bool said_nameless, said_untrusted; /* hints, once each */
 	uint8_t scratch[HTTP_HEAD_BYTES + 1];
@@ -130,7 +130,7 @@ void gate_give(struct gate *g, struct hconn *c)
 
 /* --- The gate thread: who may come in. */
 
-/* Counts it, and says it now and then: an administrator wants to know of a flood, but not a line for each of its drops. */
+/* Counts it, and logs it now and then: an administrator wants to know of a flood, but not to read a line for each of its drops. */
 static void turned_away(struct gate *g, const struct sockaddr_storage *peer, enum metric why, const char *limit)
 {
 	int64_t now = mono_ms();
@@ -170,8 +170,8 @@ static bool is_banned(struct gate *g, const struct sockaddr_storage *peer)
 	return true;
 }
 
-/* A header is whole: who asks? Over a trusted proxy that is whom it names, and only here can be judged whether that one may. On a
- * connection that stays open a ban may have come since. The status to refuse with, or 0. */
+/* The client of a whole header. A trusted proxy names it, so only now it can be judged; and a ban may have come since the connection was
+ * opened. The status to refuse with, or 0. */
 static int judge_peer(struct gate *g, struct hconn *c)
 {
 	socklen_t len = sizeof(c->peer);
@@ -196,7 +196,7 @@ static int judge_peer(struct gate *g, struct hconn *c)
 	return is_banned(g, &c->peer) ? 403 : 0;
 }
 
-/* A proxy on this machine that was not declared: all who come through it look like one. Said once. */
+/* A proxy on this machine that was not declared: all its clients look like one. Logged once. */
 static void hint_at_proxy(struct gate *g, const struct hconn *c)
 {
 	struct sockaddr_storage claimed = c->peer;
@@ -297,8 +297,8 @@ static void judge(struct gate *g, struct hconn *c)
 	g->o.on_head(g->o.arg, c);
 }
 
-/* The way to a session: the first byte of TLS is a handshake's, 22; anything else is somebody who did not know, and is told. False: not
- * there yet, or gone. */
+/* The way to a session of TLS, whose first byte is 22. Any other first byte is a plain request, to be redirected. False: not there yet, or
+ * gone. */
 static bool secure(struct gate *g, struct hconn *c)
 {
 	uint8_t first;
@@ -502,7 +502,7 @@ static int expire(struct gate *g)
 	struct hconn *c;
 	while ((c = TAILQ_FIRST(&g->waiting)) && c->deadline_ms <= now) {
 		stop_waiting(g, c);
-		/* A silent connection gets no answer: browsers open spare ones and expect them to be closed silently. */
+		/* A peer that sent nothing gets no answer: browsers open spare connections and expect them to be closed silently. */
 		if (!c->len) {
 			gate_close(c);
 			continue;

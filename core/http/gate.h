@@ -1,8 +1,8 @@
-/* gate.h — accepts connections and keeps each until a whole request header is there.
+/* gate.h — the gate: it accepts connections and keeps each until a whole request header is there.
  *
- * One epoll thread. A waiting connection costs a small struct and whatever of its header came; it has head_ms for a whole header, and
- * between two requests idle_ms. Only good headers get through to civetweb (httpcheck.h); everything else is answered by on_bad. It also
- * admits or refuses: at accept by the socket's address; over a trusted proxy at each request by the address that the proxy names. */
+ * One epoll thread. A waiting connection costs a small struct and the bytes of its header so far. It has head_ms for a whole header, and
+ * idle_ms between two requests. Only good headers get through to civetweb (httpcheck.h); on_bad answers everything else. The gate also
+ * judges clients: by the socket's address at accept, and over a trusted proxy by the named address at each request. */
 #ifndef WC_GATE_H
 #define WC_GATE_H
 
@@ -17,12 +17,12 @@
 struct gate_opts {
 	int listeners[GATE_LISTENERS];     /* taken, also on failure */
 	int listener_count, redirect_from; /* listeners from redirect_from on send everyone to HTTPS */
-	struct tls *tls;                   /* NULL: plain. Else who comes in plain has is_redirect set */
+	struct tls *tls;                   /* NULL: plain. Else a connection that comes in plain has is_redirect set */
 	int head_ms, idle_ms;              /* deadlines; 0: GATE_HEAD_MS, GATE_IDLE_MS */
 	int head_bytes;                    /* of a whole header, at most HTTP_HEAD_BYTES; 0: that many */
 	int max_connections;               /* at this door, WebSockets handed on not among them; 0: no bound of its own */
-	struct seats *seats;               /* borrowed, this gate its one taker; NULL: no limits on who may come in, and no bans */
-	struct ip_nets proxies;            /* borrowed: whose word for an address is taken */
+	struct seats *seats;               /* borrowed; this gate alone takes seats. NULL: no limits by address, and no bans */
+	struct ip_nets proxies;            /* borrowed: proxies trusted to name their clients */
 	void *arg;
 	/* Both take c. Thread: gate. on_head must not wait long: nobody is let in meanwhile. */
 	void (*on_head)(void *arg, struct hconn *c);
@@ -31,7 +31,7 @@ struct gate_opts {
 	void (*on_turned_away)(void *arg, int fd, int status);
 };
 
-/* Settings that may change while it runs. */
+/* The settings that may change while it runs. */
 struct gate_limits {
 	int head_ms, head_bytes; /* as in gate_opts */
 	struct ip_nets proxies;  /* borrowed */

@@ -1,5 +1,5 @@
-/* http_req.c — requests: made from what civetweb parsed, asked by routes, freed after the answer. Owns their copy, and counts them for their door,
- * which lives as long as any of them. Any thread. */
+/* http_req.c — requests: copied from civetweb's buffer, asked by routes, freed after the answer. Their door lives as long as any of them.
+ * Any thread. */
 #include "http/http_req.h"
 
 #include <stdlib.h>

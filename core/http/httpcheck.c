@@ -5,10 +5,10 @@
 
 #include "http/origin.h"
 
-/* The methods that civetweb routes to us; any other is 501 here rather than an odd 400 there. */
+/* The methods that civetweb routes at all; any other is 501 here rather than an odd 400 there. */
 static const char *const known_methods[] = { "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH" };
 
-/* The header lines' values, gathered before they are judged together. */
+/* The words of the header lines, gathered before they are judged together. */
 struct lines {
 	int hosts, origins, lengths, encodings, keys, versions;
 	struct str key, version, encoding;

@@ -1,7 +1,7 @@
 /* httpcheck.h — the strict reading of a raw request header, before civetweb sees it.
  *
- * civetweb is lenient: it takes "Content-Length: 3x", a bare LF, "Host :", two lengths. Requests are smuggled through text that two parsers
- * read differently. So everything that is not plainly one HTTP/1.x request is refused here. Pure functions; any thread; no memory. */
+ * civetweb is lenient: it takes "Content-Length: 3x", a bare LF, "Host :", two lengths. Requests are smuggled by text that two parsers read
+ * differently. So anything that is not plainly one HTTP/1.x request is refused here. Pure functions; any thread; no memory. */
 #ifndef WC_HTTPCHECK_H
 #define WC_HTTPCHECK_H
 
@@ -25,7 +25,7 @@ struct http_check {
 	bool keeps_alive; /* what the peer asked for, or its version's default */
 	bool expects_continue;
 	bool is_websocket; /* asks to upgrade to a WebSocket */
-	bool is_host_bad;  /* refused with 400: no Host where one is due, several, or none that could be one */
+	bool is_host_bad;  /* refused with 400: no Host where one is due, several, or a malformed one */
 	bool is_local;     /* Host is localhost: browsers trust that without TLS */
 };
 
@@ -39,7 +39,7 @@ int httpcheck_head(const uint8_t *p, size_t n, struct http_check *out) WC_MUSTCH
 /* Walks the lines of a header that httpcheck_head has passed, from *at = 0 on; false at the end. The value has no white space around it. */
 bool httpcheck_field(const uint8_t *p, size_t n, size_t *at, struct str *name, struct str *value);
 
-/* The phrase that goes with a status; "Error" for one we never send. */
+/* The phrase that goes with a status; "Error" for one that is never sent. */
 const char *http_phrase(int status);
 
 #endif

@@ -1,5 +1,5 @@
-/* httpd.c — requests and routes: what is between the gate, civetweb's workers and the transfer thread. Owns those three, and every request
- * until its answer. Never waits for a peer. Threads: routes on workers; replies from any. */
+/* httpd.c — the door: it joins the gate, civetweb's workers and the transfer thread, and owns all three. Never waits for a peer. Threads:
+ * main starts and stops it; routes run on workers; bodies end on the transfer thread. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,7 +135,7 @@ static void refuse_method(struct http_req *r)
 	buf_fini(&allow);
 }
 
-/* A browser asks on behalf of a page from elsewhere, which is on the list, before it sends what that page wants to. */
+/* A browser asks first whether a page from elsewhere may send its request; that page is on the list. */
 static bool is_preflight(const struct http_req *r)
 {
 	const char *origin = http_header(r, "Origin");
@@ -166,8 +166,8 @@ static void dispatch(struct http_req *r)
 		http_text(r, 404, "Not Found");
 }
 
-/* May the page that this comes from have sent it? Reading is allowed from any page: files have no other lock than their address, and
- * browsers give none of these answers to a foreign page. */
+/* May the page that this request comes from have sent it? Any page may read: content has no other lock than its address, and browsers hand
+ * no answer of this server to a page from elsewhere. */
 static bool may_send(const struct httpd *h, const struct hconn *c, const char *method, bool is_websocket)
 {
 	struct str origin = httpd_field(c, "Origin");
@@ -198,7 +198,7 @@ static void log_origin(const struct hconn *c)
 	         log_quote(quoted_remedy, (struct str){ remedy, strlen(remedy) }));
 }
 
-/* The status that refuses a handshake on the WebSocket's path; 0: it is good. */
+/* The status to refuse a handshake on the WebSocket's path with; 0: it is good. */
 static int judge_handshake(const struct hconn *c, const struct civet_request *q)
 {
 	if (strcmp(q->method, "GET") != 0)

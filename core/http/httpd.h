@@ -1,16 +1,14 @@
-/* httpd.h — the door: listening sockets, the gate, HTTP through civetweb, and sockets handed on.
+/* httpd.h — the HTTP door: listening sockets, the gate, HTTP through civetweb, and sockets handed on.
  *
- * A connection waits in the gate (one epoll thread, limits, a deadline) until a whole, strictly well-formed request header is there. Only
- * then does a civetweb worker get the header, parse it and call a route. No route may block: it answers through http_reply. If the peer
- * does not read at once, the connection moves to the transfer thread. After the answer a keep-alive connection goes back into the gate. So
- * no peer can hold a worker. WebSocket handshakes on WC_WS_PATH end in `on_websocket` with the bare socket. Several doors may be open at
- * once: the admin door is one with a unix_path.
+ * A connection waits in the gate until a whole request header has arrived and was found strictly well-formed. Only then a civetweb worker
+ * gets the header, parses it and calls a route. No route may block. It answers through http_reply, and the transfer thread takes over if
+ * the peer does not read at once. After the answer a keep-alive connection goes back into the gate. So no peer can hold a worker. WebSocket
+ * handshakes on WC_WS_PATH end in `on_websocket` with the bare socket. Several doors may be open at once: the admin door is one with a
+ * unix_path.
  *
  *   gate ──header──▶ worker: civetweb parses, a route runs ──http_reply──▶ socket, at once ──▶ gate (keep-alive) or closed
  *                      │  └──101──▶ on_websocket                └── what does not fit ──▶ transfer thread ──▶ gate or closed
- *                      └──http_receive──▶ transfer thread: body, then `done` … http_reply
- *
- * civet.c is the only file that includes civetweb's source. */
+ *                      └──http_receive──▶ transfer thread: body, then `done` … http_reply */
 #ifndef WC_HTTPD_H
 #define WC_HTTPD_H
 
@@ -38,11 +36,11 @@ struct http_route {
 struct httpd_opts {
 	const char *listen; /* numeric address, or NULL: every address, IPv6 and IPv4 */
 	int port;           /* 0: a free one */
-	/* Instead of listen and port: bound already (listener_bind); taken, also on failure. Those from redirect_from on send everyone to
-	 * HTTPS. */
+	/* Instead of listen and port: sockets that are bound already (listener_bind). Taken, also on failure. Those from redirect_from on
+	 * redirect to HTTPS. */
 	int sockets[HTTPD_SOCKETS], socket_count, redirect_from;
 	const char *unix_path;  /* instead of both: a unix socket of mode 0600; made anew if stale, removed at the end */
-	struct tls *tls;        /* borrowed; NULL: plain HTTP. Who comes in plain all the same is redirected */
+	struct tls *tls;        /* borrowed; NULL: plain HTTP. With it, plain requests are redirected */
 	bool hsts;              /* over HTTPS, here or at a trusted proxy: tell browsers to stay with it */
 	int max_connections;    /* at the door; WebSockets handed on are no longer counted. 0: no bound but the descriptors */
 	struct seats *seats;    /* borrowed: limits by address, over the WebSockets' whole life. NULL: none, and no bans */
@@ -63,17 +61,17 @@ struct httpd_opts {
 /* Binds and starts. *cause: one line naming address, port and remedy. Thread: main. */
 int httpd_start(struct httpd **out, const struct httpd_opts *opts, char **cause) WC_MUSTCHECK;
 int httpd_port(const struct httpd *h);
-/* Settings that may change while it runs, as in httpd_opts and seats_opts; lists are borrowed until the end. Returns when it holds. Thread:
- * main. */
+/* The settings that may change while it runs, as in httpd_opts and seats_opts. Lists are borrowed until the end. Returns when they hold.
+ * Thread: main. */
 struct httpd_limits {
 	struct gate_limits gate;
 	char *const *allow_origin;
 	int rate;
 };
 void httpd_set_limits(struct httpd *h, const struct httpd_limits *limits);
-void httpd_pause(struct httpd *h); /* closes the listening sockets; what is under way goes on, and then its connection is closed */
-/* Ends everything of its own; bounded: 2 s if no route blocks. A body under way is done(…, false). A request that another thread still
- * has may be answered afterwards, the memory stays that long. NULL is ignored. Thread: main. */
+void httpd_pause(struct httpd *h); /* closes the listening sockets. Requests under way go on; then their connections are closed */
+/* Ends the gate, the workers and the transfer thread, within 2 s if no route blocks. A body under way is done(…, false). A request that
+ * another thread still has may be answered afterwards; the memory stays that long. NULL is ignored. Thread: main. */
 void httpd_stop(struct httpd *h);
 
 /* --- Answers. */
@@ -87,7 +85,7 @@ struct http_reply {
 	const void *body; /* borrowed until http_reply returns, unless body_is_static: then it lives as long as the program */
 	size_t body_len;
 	bool body_is_static;
-	int body_fd; /* used if body is NULL and body_fd > 0: owned, closed when done; sent with sendfile */
+	int body_fd; /* used if body is NULL and body_fd > 0: taken, and closed after sending */
 	uint64_t fd_offset, fd_len;
 };
 /* Answers; HEAD sends no body. Frees r. Any thread. If the request has a body that was not received, the connection is closed after the
@@ -97,12 +95,11 @@ int http_files_open(void); /* files being sent now, at any door: each holds a de
 void http_text(struct http_req *r, int status, const char *text); /* the common short answer */
 void http_json(struct http_req *r, int status, const char *json);
 
-/* Receives exactly `length` body bytes on the transfer thread (early bytes first), then calls done(…, true) and expects the reply through
- * the same r, from there or later from another thread. `write` is called with each piece, on the transfer thread, and must not block
- * longer than a disk write: non-zero ends the transfer and done(…, true) comes at once (the callee knows why and answers accordingly). If
- * the peer breaks off, or the server stops, done is called with ok false and r is dead after it returns. Idle for 60 s, or slower than the
- * door's rate over a minute: broken off, with 408. `length` is what http_content_length says, or less; `Expect: 100-continue` is seen to.
- * */
+/* Receives exactly `length` body bytes on the transfer thread, then calls done(…, true) and expects the reply through the same r, from
+ * there or later from another thread. length is http_content_length, or less. `write` gets each piece, on the transfer thread, and must not
+ * block longer than a disk write does. With a result other than 0 the transfer ends, and done(…, true) comes at once: the callee knows why,
+ * and answers accordingly. If the peer breaks off, or the server stops, done is called with ok false, and r is dead after it returns. A
+ * body that is idle for 60 s, or slower than the door's rate over a minute, is broken off with 408. `Expect: 100-continue` is seen to. */
 struct http_body {
 	int (*write)(void *arg, const void *data, size_t n);
 	void (*done)(void *arg, struct http_req *r, bool ok); /* may hand r to another thread, which then replies */

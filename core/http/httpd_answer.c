@@ -1,5 +1,5 @@
-/* httpd_answer.c — the door's answers: heads with the headers of every answer, replies of routes, refusals, the way to HTTPS. Owns nothing;
- * an answer that the kernel does not take at once goes to the transfer thread. Threads: any that owns the connection. */
+/* httpd_answer.c — the door's answers: replies of routes, refusals, redirects to HTTPS, and the headers that all carry. Owns nothing. The
+ * transfer thread gets any answer that the kernel does not take at once. Threads: any that owns the connection. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "http/impl.h"
 #include "http/origin.h"
 
-/* The headers of every reply, unless the route says otherwise. A page that needs more (scripts, WebSocket) brings its own policy, with
+/* The headers of every reply, unless the route gives its own. A page that needs more (scripts, WebSocket) brings its own policy, with
  * hashes. */
 static const struct {
 	const char *name, *value;
@@ -66,7 +66,7 @@ static const char *http_date(void)
 }
 
 #define HEAD_CAP 2048
-/* Of a body, so much is sent by the worker: the page in one go. The kernel would take megabytes, and a crowd that asks for something
+/* Bytes of a body that the worker sends itself: the page in one go. The kernel would take megabytes, and a crowd that asks for something
  * large would keep the workers copying; the transfer thread takes turns. */
 #define FIRST_BYTES ((size_t)64 * 1024)
 
@@ -234,7 +234,7 @@ void httpd_refuse(struct httpd *h, struct hconn *c, int status)
 	httpd_answer(h, c, &r, false);
 }
 
-/* One that is not even let in. It gets one attempt at a word, and no time: time is what is short. */
+/* A connection that is not even let in. It gets one attempt at a word and no time, since time is short. */
 void httpd_turn_away(void *arg, int fd, int status)
 {
 	struct httpd *h = arg;
@@ -250,7 +250,7 @@ void httpd_turn_away(void *arg, int fd, int status)
 
 	(void)transport_sendv(&c.io, iov, WC_LEN(iov));
 	transport_shutdown(&c.io);
-	/* Bytes that are read are not answered with a reset, which could overtake the answer. */
+	/* Unread bytes would be answered with a reset, which could overtake the word. */
 	(void)transport_recv(&c.io, request, sizeof(request));
 	close(fd);
 }

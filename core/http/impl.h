@@ -36,12 +36,12 @@ struct http_req *httpd_req_new(struct httpd *h, struct hconn *c, const struct ci
 void httpd_req_free(struct http_req *r);
 void httpd_unref(struct httpd *h); /* the last one frees the door */
 
-/* httpd_answer.c. Any thread that owns c. Each of these but the first two gives c away: to the peer's further requests, to the transfer thread, or to its end. */
+/* httpd_answer.c. Any thread that owns c. All but the first two give c away: back to the gate, to the transfer thread, or to its end. */
 struct str httpd_field(const struct hconn *c, const char *wanted); /* of the header being answered: a field's value, or an empty one */
 bool httpd_is_https(const struct hconn *c);                        /* by TLS here or at a trusted proxy */
 void httpd_answer(struct httpd *h, struct hconn *c, const struct http_reply *r, bool keeps_alive);
-void httpd_refuse(struct httpd *h, struct hconn *c, int status); /* what never becomes a request */
+void httpd_refuse(struct httpd *h, struct hconn *c, int status); /* a header that never becomes a request */
 void httpd_redirect(struct httpd *h, struct hconn *c);           /* to HTTPS */
-void httpd_turn_away(void *h, int fd, int status);               /* one that is not even let in; closes fd */
+void httpd_turn_away(void *h, int fd, int status);               /* a connection that is not even let in; closes fd */
 
 #endif

@@ -32,7 +32,7 @@ bool http_etag_matches(const char *header, const char *etag)
 	return false;
 }
 
-/* "0.25" in thousandths; text that is no weight counts as 0, so that a doubt costs bytes and not a page that cannot be read. */
+/* "0.25" in thousandths. Text that is no weight counts as 0: a doubt then costs bytes, not a page that cannot be read. */
 static int parse_weight(struct str s)
 {
 	int scale = 100;

@@ -1,6 +1,6 @@
-/* negotiate.h — a client's wishes: an answer only if it changed, compressed, or only a part.
+/* negotiate.h — a client's wishes for an answer: only if it changed, compressed, or in part.
  *
- * Reads headers of RFC 9110, and takes one that makes no sense for one that is absent. Pure functions; any thread; no memory. */
+ * Reads headers of RFC 9110. A header that makes no sense counts as absent. Pure functions; any thread; no memory. */
 #ifndef WC_NEGOTIATE_H
 #define WC_NEGOTIATE_H
 

@@ -1,7 +1,7 @@
-/* origin.h — hosts and origins: what a Host header and an Origin header say, and whether a page may talk to this server.
+/* origin.h — hosts and origins: the Host and Origin headers, and whether a page may talk to this server.
  *
- * A browser names the page of a request in Origin, with every WebSocket and every POST. So a foreign page cannot make its visitors'
- * browsers talk here. Other programs send none, and could say anything. Pure functions; any thread; no memory but where said. */
+ * A browser names the page that a request comes from in Origin, with every WebSocket and every POST. So a foreign page cannot make its
+ * visitors' browsers talk here. Other programs send no Origin, and could send any. Pure functions; any thread; no memory but where said. */
 #ifndef WC_ORIGIN_H
 #define WC_ORIGIN_H
 
@@ -16,16 +16,16 @@ struct host {
 
 /* uri-host [":" port], strictly: a name by its alphabet, or an IP literal in brackets. False: it is none. */
 bool host_parse(struct str value, struct host *out) WC_MUSTCHECK;
-/* Is it this machine, as browsers see it? They trust that without TLS. */
+/* Is it this machine, as browsers see it? They trust it without TLS. */
 bool host_is_local(struct str name);
 
 /* scheme://host[:port] in lower case without the scheme's own port; "null" and "*" are left as they are. False: it is none. */
 bool origin_normalize(struct str origin, char out[ORIGIN_BYTES]) WC_MUSTCHECK;
-/* May a page of `origin` talk to `host`, as the request's Host header has it (empty: none)? Its own may: the same name and port. Which
- * scheme the page was loaded with cannot always be known behind a proxy; is_https: it can, and was https. `allowed`: normalized, ends with
- * NULL; NULL: no others. */
+/* May a page of `origin` talk to `host`, the request's Host header (empty: none)? The host's own pages may: the same name and port.
+ * is_https: the request came by HTTPS, so the page's scheme must be https; behind a proxy that is not always known. `allowed`: further
+ * origins, normalized, ending with NULL; NULL: none. */
 bool origin_may(struct str origin, struct str host, bool is_https, char *const *allowed);
-/* Is it one of those? The value of Access-Control-Allow-Origin. */
+/* Is it one of `allowed`? Such an origin gets Access-Control-Allow-Origin. */
 bool origin_is_listed(struct str origin, char *const *allowed);
 
 #endif

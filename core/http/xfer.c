@@ -1,8 +1,8 @@
 /* xfer.c — the transfer thread. Owns every connection whose peer is to be waited for, and the file of a running answer. Knows no HTTP.
  * Thread: xfer; the three ways in only leave the connection in its inbox.
  *
- * Jobs of one kind have equal deadlines, counted from their last progress. A job that moves goes to the end of its list, so each list's
- * head is the next to expire. A turn is bounded, so that one fast peer with a large file does not keep the others waiting. */
+ * Jobs of one kind have equal deadlines, counted from their last progress. A job that moves goes to the end of its list, so the head of
+ * each list expires next. A turn is bounded, so that one fast peer with a large file does not keep the others waiting. */
 #include "http/xfer.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@
 
 #define TURN_BYTES (256 * 1024)
 #define CHUNK_BYTES (64 * 1024)
-/* Of a large answer, at most so much waits in the kernel unsent: else each slow reader holds megabytes there. */
+/* Bytes of a large answer that may wait in the kernel unsent: else each slow reader holds megabytes there. */
 #define UNSENT_BYTES (128 * 1024)
 
 enum kind { SENDING, RECEIVING, LINGERING, KINDS };
@@ -301,7 +301,7 @@ static bool take_body(struct xfer *x, struct hconn *c, const void *data, size_t 
 	return progress(x, c, n);
 }
 
-/* Bytes that came with the header are used up first; bytes behind the body stay for the next request. */
+/* Bytes that came together with the header are used first. Bytes behind the body stay for the next request. */
 static bool take_early(struct xfer *x, struct hconn *c)
 {
 	size_t n = WC_MIN((uint64_t)hconn_extra(c), c->job->body.length);

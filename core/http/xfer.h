@@ -1,20 +1,21 @@
-/* xfer.h — the transfer thread: whatever takes a peer's time. Answers that did not fit the socket at once, files, request bodies, and
- * connections that are closed while their peer may still be sending.
+/* xfer.h — the transfer thread, for everything that takes a peer's time: answers that did not fit the socket at once, files, request
+ * bodies.
  *
- * One epoll thread; it may wait for a disk (sendfile, a body's write), so nothing else may live on it. */
+ * It also keeps a connection that is closed while its peer may still be sending. One epoll thread. It may wait for a disk (sendfile, a
+ * body's write), so no other work may live on it. */
 #ifndef WC_XFER_H
 #define WC_XFER_H
 
 #include "http/hconn.h"
 
-#define XFER_SEND_IDLE_MS 30000 /* an answer whose peer reads nothing for so long is dropped */
+#define XFER_SEND_IDLE_MS 30000 /* an answer is dropped if its peer reads nothing for this time */
 #define XFER_RECV_IDLE_MS 60000 /* a body: phones change cells in mid-upload */
 #define XFER_LINGER_MS 2000     /* how long a refused peer may go on sending before it is cut off */
 #define XFER_WINDOW_MS 60000    /* either way, slower than the rate over such a window is too slow */
 
 struct xfer;
 
-/* The bytes still to be sent. */
+/* An answer, or the rest of one. */
 struct xfer_send {
 	uint8_t *copy; /* malloc'd, taken; sent first */
 	size_t copy_len;
@@ -25,7 +26,7 @@ struct xfer_send {
 	bool keeps_alive; /* back to the gate afterwards; else close, lingering */
 };
 
-/* How a body ended: whole (or its taker wants no more), broken off or the server is stopping, or given up on for want of progress. */
+/* The end of a body. DONE: whole, or its taker wants no more. BROKEN: the peer broke off, or the server stops. TOO_SLOW: given up on. */
 enum xfer_end { XFER_DONE, XFER_BROKEN, XFER_TOO_SLOW };
 
 struct xfer_body {
@@ -38,7 +39,7 @@ struct xfer_body {
 /* idle_ms: replaces XFER_SEND_IDLE_MS, XFER_RECV_IDLE_MS and XFER_WINDOW_MS, unless 0. rate: bytes a second; 0: any. */
 int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause) WC_MUSTCHECK;
 void xfer_set_rate(struct xfer *x, int rate); /* any thread */
-/* Ends the thread; bodies under way are done(…, XFER_BROKEN), the rest is closed, and so is whatever still comes. */
+/* Ends the thread. Bodies under way are done(…, XFER_BROKEN); all other connections are closed, also those that still come. */
 void xfer_stop(struct xfer *x);
 void xfer_free(struct xfer *x);
 
@@ -47,6 +48,6 @@ void xfer_send(struct xfer *x, struct hconn *c, const struct xfer_send *job);
 void xfer_receive(struct xfer *x, struct hconn *c, const struct xfer_body *body);
 /* Files being sent, by any of them: each holds a descriptor. Any thread. */
 int xfer_files(void);
-void xfer_linger(struct xfer *x, struct hconn *c); /* no more from us; read and forget for a moment, then close */
+void xfer_linger(struct xfer *x, struct hconn *c); /* ends our side; reads and forgets for a moment, then closes */
 
 #endif

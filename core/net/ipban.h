@@ -1,4 +1,4 @@
-/* ipban.h — which addresses are banned: a snapshot that any thread may ask, so that a banned peer can be turned away before it costs anything.
+/* ipban.h — the snapshot of banned addresses that any thread may ask, so that a banned peer is turned away before it costs anything.
  *
  * The room makes it anew whenever a ban of an address comes or goes. */
 #ifndef WC_IPBAN_H

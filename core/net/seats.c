@@ -11,7 +11,7 @@
 
 struct seat {
 	struct seats *all;
-	atomic_uint count; /* connections that sit here */
+	atomic_uint count; /* connections that have this seat */
 	uint8_t key[16];
 	int64_t milli_tokens; /* handshakes it may make at once, as of filled_ms */
 	int64_t filled_ms;
@@ -20,7 +20,7 @@ struct seat {
 struct seats {
 	struct seats_opts o;
 	atomic_size_t open;
-	struct seat apart; /* of proxies, and of whoever is exempt */
+	struct seat apart; /* of proxies and of exempt addresses */
 	struct map by_key;
 	struct seat **v; /* all in the map; `hand` goes round in it */
 	size_t n, room, hand;

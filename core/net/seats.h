@@ -1,13 +1,13 @@
-/* seats.h — how many connections there are, in all and from each address, and how fast an address makes new ones.
+/* seats.h — seats: the number of connections, in all and from each address, and the rate of new ones from an address.
  *
- * A connection has one seat from accept to close, wherever its socket goes in between; so a WebSocket counts as long as it lives. A
- * connection of a trusted proxy sits apart, and moves for each of its requests to the seat of the client that the proxy names. IPv6 counts
- * by /64: that is what one household gets.
+ * A connection has one seat from accept to close, wherever its socket goes in between. So a WebSocket counts as long as it lives. A
+ * connection of a trusted proxy sits apart; for each of its requests it moves to the seat of the client that the proxy names. IPv6 counts
+ * by /64, since one household gets that much.
  *
- * A peer cannot grow the table: it has the connected addresses and at most SEATS_SPARE others. Those are remembered so that reconnecting
- * does not fill their bucket again.
+ * A peer cannot grow the table. It has the addresses that are connected, and at most SEATS_SPARE others. Those are remembered only so that
+ * reconnecting does not refill their bucket.
  *
- * One thread takes seats and owns the table; leaving is two atomic subtractions, for any thread, the I/O threads included. */
+ * One thread takes seats and owns the table. Leaving is two atomic subtractions, for any thread, the I/O threads included. */
 #ifndef WC_SEATS_H
 #define WC_SEATS_H
 
@@ -16,26 +16,26 @@
 #include "base/ip.h"
 
 #define SEATS_SPARE 4096
-#define SEATS_BURST_S 10 /* a bucket holds what its rate gives in so long */
+#define SEATS_BURST_S 10 /* seconds; a bucket holds as many handshakes as its rate gives in that time */
 
 struct seats;
 struct seat;
 
 struct seats_opts {
 	int total;              /* connections in all; 0: no bound */
-	int descriptors;        /* connections and whatever else `held` counts; 0: no bound */
+	int descriptors;        /* connections and the descriptors that `held` counts; 0: no bound */
 	int (*held)(void *arg); /* descriptors that transfers hold now; any thread. NULL: none do */
 	void *held_arg;
 	int per_address;       /* of them from one address; 0: no bound */
 	int rate;              /* new connections, or WebSockets through a proxy, of one address a second; 0: no bound */
-	struct ip_nets exempt; /* borrowed: addresses that the last two do not meet */
+	struct ip_nets exempt; /* borrowed: addresses exempt from per_address and rate */
 };
 
 enum seats_verdict { SEATS_GIVEN, SEATS_FULL, SEATS_ADDRESS_FULL, SEATS_TOO_FAST };
 
 struct seats *seats_new(const struct seats_opts *opts);
 void seats_set_opts(struct seats *s, const struct seats_opts *opts); /* seats that are taken stay. Thread: as seats_take */
-void seats_free(struct seats *s);                                    /* every seat was left. NULL is ignored */
+void seats_free(struct seats *s);                                    /* after every seat was left. NULL is ignored */
 
 /* A new connection from a; NULL: one of a trusted proxy, which counts in all only. Thread: one at a time, as for seats_move. */
 enum seats_verdict seats_take(struct seats *s, const struct sockaddr_storage *a, struct seat **out) WC_MUSTCHECK;
@@ -46,6 +46,6 @@ struct seat *seats_move_back(struct seat *seat);
 /* The connection is closed. Any thread; NULL is ignored. */
 void seat_leave(struct seat *seat);
 
-bool seats_has_descriptor(const struct seats *s); /* one more for a transfer? Any thread */
+bool seats_has_descriptor(const struct seats *s); /* may a transfer take one more? Any thread */
 
 #endif

@@ -17,10 +17,10 @@ void tls_library_init(void);
 
 /* cert: the certificate and those between it and a known authority, PEM. key: its private key, PEM, not encrypted. Thread: main. */
 int tls_open(struct tls **out, const char *cert, const char *key, char **cause) WC_MUSTCHECK;
-/* A certificate that this server signs itself. It is kept in dir with its key, in one file of mode 0600, and made anew (with the same key) only
- * when it runs out or the machine got addresses that are not in it; dir NULL: kept in memory. Thread: main. */
+/* A certificate that this server signs itself, kept in dir with its key, in one file of mode 0600. It is made anew, with the same key, only
+ * when it runs out or the machine got addresses that are not in it. dir NULL: kept in memory. Thread: main. */
 int tls_open_own(struct tls **out, const char *dir, char **cause) WC_MUSTCHECK;
-int tls_check_own(const char *dir, char **cause) WC_MUSTCHECK; /* is what tls_open_own kept there, if anything, of use? Makes nothing */
+int tls_check_own(const char *dir, char **cause) WC_MUSTCHECK; /* is the file of tls_open_own, if there is one, of use? Makes nothing */
 /* Reads the files again (of tls_open_own: looks at the dates and addresses again). On an error everything stays as it was. Thread: main. */
 int tls_reload(struct tls *t, char **cause) WC_MUSTCHECK;
 /* Serves from now on with what fresh was opened with; takes fresh. Thread: main. */

@@ -1,8 +1,8 @@
 /* tls_own.c — makes, keeps and renews the certificate of --tls-self-signed. Owns the file in the data directory. Main thread.
  *
  * Nobody vouches for it, so a browser warns once, and the fingerprint printed at the start is what a person compares. So it is made anew as
- * seldom as can be. The new one takes over the old one's names: a machine that wanders between networks comes to rest at one certificate.
- * */
+ * seldom as can be. The new one takes over the old one's names: a machine that wanders between networks comes to rest at one
+ * certificate. */
 #include "net/tls_own.h"
 #include "net/tls.h"
 

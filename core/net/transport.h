@@ -4,8 +4,8 @@
  *
  * Two promises that make TLS look like a plain socket to those who wait with epoll. A short read has emptied the socket (transport_has_more
  * tells the one exception). A read that filled its buffer may have left bytes unknown to epoll (transport_buffered). And the caller keeps
- * one: after -WC_EAGAIN or a short write, the next write begins with the same bytes, at least as many. TLS has a record of them under way.
- * */
+ * one: after -WC_EAGAIN or a short write, the next write begins with the same bytes, at least as many. TLS has a record of them under
+ * way. */
 #ifndef WC_TRANSPORT_H
 #define WC_TRANSPORT_H
 
@@ -38,7 +38,7 @@ ssize_t transport_recv(struct transport *t, void *buf, size_t n);
 ssize_t transport_sendv(struct transport *t, const struct iovec *iov, int n);
 size_t transport_buffered(const struct transport *t); /* received, decrypted, and still to be read */
 bool transport_has_more(const struct transport *t);   /* after a short read: the peer's end, or a fault, is to be read yet */
-void transport_shutdown(struct transport *t);         /* no more from us */
+void transport_shutdown(struct transport *t);         /* ends our side */
 void transport_close(struct transport *t);
 
 /* For machines with little memory. Connections accepted from this socket, which does not listen yet, take little of the kernel's memory for

@@ -1,4 +1,4 @@
-/* impl.h — the shared part of site.c (the page, routes), site_upload.c, site_file.c and site_job.c. For this folder alone. */
+/* impl.h — the routes and helpers that the units of this folder share. For this folder alone. */
 #ifndef WC_SITE_IMPL_H
 #define WC_SITE_IMPL_H
 

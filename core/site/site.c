@@ -37,8 +37,8 @@ static void make_etag(char out[ETAG_BYTES], const struct asset *a, bool is_gzip)
 		snprintf(out, ETAG_BYTES, "%.*s-plain\"", (int)(len - 1), a->etag);
 }
 
-/* A worker's own fetches are bound by the policy of its script: with the default one a service worker could not fetch the page it is to
- * keep. NULL: the default. */
+/* The policy of a script binds the fetches of a worker made from it: with the default one a service worker could not fetch the page that it
+ * keeps. NULL: the default. */
 static const char *policy_of(const struct asset *a)
 {
 	if (!a->csp && strncmp(a->content_type, "text/javascript", 15) == 0)
@@ -71,7 +71,7 @@ static void get_asset(void *arg, struct http_req *r)
 	http_reply(r, &reply);
 }
 
-/* The fault, in words that tell a stranger nothing of the machine. Thread: a worker's or the watcher's. */
+/* Names the fault in words that tell a stranger nothing of the machine. Thread: a worker's or the watcher's. */
 static void answer_deep(void *arg, const struct health_state *state)
 {
 	struct buf b;

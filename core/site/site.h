@@ -27,7 +27,7 @@ struct site {
 	/* The site's own. */
 	struct upload_job *uploads; /* under way; site_upload.c's */
 	int upload_count;
-	_Atomic int upload_descriptors; /* of the same. For whoever counts descriptors; any thread */
+	_Atomic int upload_descriptors; /* the same count, for the seats' budget of descriptors. Any thread */
 };
 
 /* For httpd_opts.routes, with a struct site * as arg. Ends with a NULL method; lives as long as the program (made once). Thread: main. */

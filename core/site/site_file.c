@@ -1,8 +1,8 @@
-/* site_file.c — GET /f/<secret>/<name>: a message's file, to whoever has its unguessable URL.
+/* site_file.c — GET /f/<secret>/<name>: a message's file, for anybody who has its unguessable URL.
  *
- * Files come from strangers. The browser shows one only if its stored type is on a short list of types that cannot run, and even then in a
- * sandbox. All others are downloads. The name in the URL is decoration. Never reads the file: the transfer thread sends it from its
- * descriptor. Threads: a worker takes the request, a helper looks it up and answers. */
+ * Strangers made these files. So a file is shown only if its stored type is on a short list of things that cannot run. Even then it is
+ * sandboxed; everything else is a download. The name in the URL is decoration. The transfer thread sends the file from its descriptor, so
+ * this unit never reads it. Threads: a worker takes the request, a helper looks it up and answers. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,8 +78,7 @@ static size_t shorten(char out[NAME_BYTES], struct str name)
 	return head + tail;
 }
 
-/* The characters of a file's name in a quoted string, for readers of any age: no quotes, escapes, folders or percents (some decode them).
- * */
+/* A character that any old client reads rightly in a quoted file name: no quote, escape, folder or percent (some clients decode it). */
 static bool is_plain(uint8_t ch)
 {
 	return ch >= ' ' && ch < 0x7f && !strchr("\"\\%/:*?<>|;", ch);
@@ -108,7 +107,7 @@ void site_disposition(char out[SITE_DISPOSITION_BYTES], bool is_inline, struct s
 	for (size_t i = 0; i < len;) {
 		size_t step = utf8_step((const uint8_t *)name + i, len - i);
 		if (step == 0) {
-			*p++ = '_'; /* the store has only valid UTF-8; whoever reads this header relies on it */
+			*p++ = '_'; /* the store has only valid UTF-8, and readers of this header rely on it */
 			i++;
 			continue;
 		}
@@ -136,7 +135,7 @@ struct file_job {
 	uint8_t secret[WC_SECRET_BYTES];
 };
 
-/* A copy of the message's part that is needed: its strings live for the call alone. */
+/* The parts of the message that are kept: its strings live for the call alone. */
 struct found {
 	const struct site_media *media;
 	uint32_t flags;
@@ -160,7 +159,7 @@ static int take_msg(void *arg, const struct msg *m)
 	return 0;
 }
 
-/* Of the bytes, for whoever knows the URL; to all others it tells nothing of the file's own hash. */
+/* An ETag of the bytes and the URL's secret, so that it tells nothing of the file's own hash. */
 static void make_etag(char out[2 * ETAG_HEX], const uint8_t secret[WC_SECRET_BYTES], const uint8_t sha[WC_SHA_BYTES])
 {
 	uint8_t both[WC_SECRET_BYTES + WC_SHA_BYTES], hash[WC_SHA_BYTES];
@@ -172,9 +171,9 @@ static void make_etag(char out[2 * ETAG_HEX], const uint8_t secret[WC_SECRET_BYT
 	memcpy(out + 1 + ETAG_HEX, "\"", 2);
 }
 
-/* Opened by itself, a picture or a recording shows its own bytes (the styles are those of the browser's player) and does nothing else. A
- * player fetches its bytes once more, which the opaque origin of a plain sandbox forbids: so media keep their origin. Nothing can make use
- * of that without allow-scripts. */
+/* Opened by itself, a picture or a recording shows its own bytes and does nothing else; the styles are for the browser's player. A player
+ * fetches its bytes once more, which the opaque origin of a plain sandbox forbids. So media keep their origin; without allow-scripts
+ * nothing can use it. */
 #define CSP_REST "default-src 'none'; frame-ancestors 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'"
 #define CSP_PICTURE "sandbox; " CSP_REST
 #define CSP_MEDIA "sandbox allow-same-origin; " CSP_REST

@@ -1,7 +1,7 @@
-/* site_upload.c — /upload: a token's holder sends bytes (POST), goes on where a broken connection stopped, asks how far it got (GET).
+/* site_upload.c — /upload: the holder of a token sends a file (POST), resumes after a broken connection, or asks for the offset (GET).
  *
  * Owns an upload from its request to its answer, in a struct of a few hundred bytes. The body goes from the transfer thread's buffer to the
- * disk. Never believes a length before it has compared it, never says why a token is refused.
+ * disk. Never believes a length before it has compared it; never says why a token is refused.
  *
  *   worker: syntax ──▶ helper: token, limit, upload_begin ──▶ transfer thread: upload_write … ──▶ helper: upload_finish
  *
@@ -40,8 +40,8 @@ struct upload_job {
 
 static pthread_mutex_t count_lock = PTHREAD_MUTEX_INITIALIZER; /* site->uploads and its count */
 
-/* One that goes on with an upload whose broken connection has not been noticed yet takes that one's place; so the same key does not count
- * against itself, once: more of them are more places. Returns 0 and counts it; 429: too many of this person's; 503: of everyone's. */
+/* A connection that resumes an upload takes the place of the broken one, which may not have been noticed yet. So one upload with the same
+ * key does not count; further ones do. Returns 0 and counts it; 429: this person has too many; 503: there are too many in all. */
 static int count_upload(struct upload_job *job)
 {
 	const struct site *site = job->site;
@@ -65,7 +65,7 @@ static int count_upload(struct upload_job *job)
 	return status;
 }
 
-/* Before the answer, so that who waits for that finds the place free. */
+/* Before the answer, so that a client that waits for the answer finds the place free. */
 static void uncount_upload(struct upload_job *job)
 {
 	struct upload_job **at = &job->site->uploads;
@@ -135,7 +135,7 @@ static void answer_lockdown(const struct site *site, struct http_req *r)
 	answer(r, 423, headers, "{\"error\":\"lockdown\",\"retry_ms\":%lld}", (long long)left_ms);
 }
 
-/* Answers with the fault that blob.h reports; denied: by a lockdown. */
+/* Answers an error of blob.h; -WC_EDENIED: a lockdown. */
 static void answer_error(const struct site *site, struct http_req *r, int error, const struct upload_state *s)
 {
 	switch (-error) {
@@ -158,7 +158,7 @@ static void answer_error(const struct site *site, struct http_req *r, int error,
 
 /* --- What is asked. */
 
-/* The hash of the token: it is looked up by that, so how long the look-up takes says nothing about any token's beginning. */
+/* Tokens are looked up by their hash: then the time of a look-up says nothing about the beginning of any token. */
 static bool read_token(const struct http_req *r, uint8_t hash[WC_SHA_BYTES])
 {
 	const char *p = http_header(r, "Authorization");
