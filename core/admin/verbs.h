@@ -1,6 +1,6 @@
 /* verbs.h — the table of verbs, with their parameters on the administrator's socket and on the command line. Data alone.
  *
- * core/admin/admin.c makes the server's table of it, cmd/wavechatctl/verbs.c that program's arguments, help and completion; the manual
+ * core/admin/admin.c makes the server's table of it, cmd/wavechatctl/main.c that program's arguments, help and completion; the manual
  * pages are checked against it. The rows of either kind are listed and shown in this order.
  *
  * REQUEST(id, method, path, role, verb, parameters, help): one request; verb_<id> in core/admin answers it.
