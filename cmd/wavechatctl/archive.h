@@ -7,7 +7,7 @@
 struct archive {
 	struct ctl *c; /* whose connection is kept alive while a pipe takes nothing */
 	int fd;
-	bool is_pipe;   /* or whatever else cannot be cut back */
+	bool is_pipe;   /* or something else that cannot be cut back */
 	uint64_t bytes; /* written */
 	bool failed;
 	int error; /* an errno; ETIMEDOUT: a pipe took nothing for minutes */

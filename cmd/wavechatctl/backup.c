@@ -166,7 +166,7 @@ static int put_blob(struct backup *b, const char *sha, uint64_t size)
 	return b->a.failed ? archive_complain(&b->a) : 0;
 }
 
-/* For whoever restores: what is not there, or not as it should be. */
+/* For a later restore: the files that are missing, or not as they should be. */
 static void put_list_of_bad(struct backup *b)
 {
 	struct buf text;

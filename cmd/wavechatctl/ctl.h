@@ -158,7 +158,7 @@ void catch_signals(void);
 bool is_stopped(void);
 void end_stopped(void); /* all is tidied up: ends as if the signal had not been caught, if there was one */
 
-/* What a file or voice of a message is called; out has `room` bytes, 512 are enough. */
+/* The name of a message's file or voice; out has `room` bytes, 512 are enough. */
 const char *file_words(char *out, size_t room, struct json_object *m);
 
 #define SANCTION_TEXT 320

@@ -224,7 +224,8 @@ static int take_arguments(struct ctl *c, char **argv)
 	return 0;
 }
 
-/* A descriptor that was closed when we were started would be given to the next socket or file, and a backup written into it. Writing to it fails. */
+/* A descriptor that was closed when we were started would be given to the next socket or file, and a backup written into it. Writing to it
+ * fails. */
 static void keep_standard_descriptors(void)
 {
 	int fd;
@@ -242,7 +243,7 @@ int main(int argc, char **argv)
 	int code;
 
 	keep_standard_descriptors();
-	umask(077); /* whatever it writes holds private talk */
+	umask(077); /* its files hold private talk */
 	c.operands = xcalloc((size_t)argc + 1, sizeof(*c.operands));
 	code = take_arguments(&c, argv);
 	if (code == 0 && !c.verb) {

@@ -170,7 +170,7 @@ static int run_until_stopped(struct server *server, const sigset_t *set)
 
 int main(int argc, char **argv)
 {
-	umask(077); /* whatever is made is the server's alone */
+	umask(077); /* all new files are the server's alone */
 	/* Signals are waited for below; no other thread gets them, for they inherit the mask. One that comes while the server starts is
 	 * acted on once it runs. */
 	sigset_t set, before;

@@ -214,7 +214,7 @@ void verb_status(struct call *c)
 		json_str(b, str_of(*address));
 	}
 	buf_puts(b, "],\"data\":");
-	char *data = realpath(a->o.data, NULL); /* whoever asks stands elsewhere */
+	char *data = realpath(a->o.data, NULL); /* the caller stands elsewhere */
 	const char *shown = data ? data : a->o.data;
 	json_str(b, str_of(shown));
 	free(data);

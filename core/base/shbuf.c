@@ -103,7 +103,7 @@ struct shbuf *shbuf_copy(const void *data, size_t len)
 
 struct shbuf *shbuf_ref(struct shbuf *b)
 {
-	/* relaxed: whoever takes a reference holds one already, or was given it by something that synchronises */
+	/* relaxed: a thread that takes a reference holds one already, or was given it by something that synchronises */
 	uint32_t before = atomic_fetch_add_explicit(&b->refs, 1, memory_order_relaxed);
 
 	WC_ASSERT(before > 0 && before < UINT32_MAX);

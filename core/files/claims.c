@@ -16,7 +16,7 @@ void claims_add_address(struct buf *b, const char *address, int port)
 
 void claims_add_socket(struct buf *b, const char *path)
 {
-	char *real = realpath(path, NULL); /* whoever compares stands elsewhere */
+	char *real = realpath(path, NULL); /* the one that compares stands elsewhere */
 
 	if (!strchr(real ? real : path, '\n'))
 		buf_printf(b, "socket %s\n", real ? real : path);

@@ -64,8 +64,8 @@ static void let_go(struct upload *u)
 	unref(u);
 }
 
-/* Puts u in the place of whoever sends the same upload now. That one's write under way is waited for (or its finish, which may take long);
- * afterwards nothing of it moves any more. Call with u->lock held, so that a third waits in turn. */
+/* Puts u in the place of the present sender of the same upload. That one's write under way is waited for (or its finish, which may take
+ * long); afterwards nothing of it moves any more. Call with u->lock held, so that a third waits in turn. */
 static void take_over(struct blobs *b, struct upload *u)
 {
 	struct upload *old;
@@ -320,7 +320,7 @@ static int finish_locked(struct upload *u, struct upload_state *state)
 		blob_hold_drop(hold);
 		return rc;
 	}
-	blob_hold_fresh(hold); /* whoever looked for handles before may not have seen this one */
+	blob_hold_fresh(hold); /* an earlier look for handles may not have seen this one */
 	state_of(&rec, state);
 	return 0;
 }

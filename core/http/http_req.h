@@ -1,6 +1,6 @@
 /* http_req.h — one request, as a route sees it: method, path, query, headers, and who asks.
  *
- * A copy that lives until the answer, whichever thread gives it. Every string lives as long. Thread: whoever has the request. */
+ * A copy that lives until the answer, on any thread. Every string lives as long. Thread: the owner of the request. */
 #ifndef WC_HTTP_REQ_H
 #define WC_HTTP_REQ_H
 

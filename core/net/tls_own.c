@@ -22,7 +22,7 @@
 #include <openssl/x509v3.h>
 
 #define FILE_NAME "tls-self-signed.pem"
-#define VALID_DAYS 820 /* more than 825 some browsers refuse, whoever signed */
+#define VALID_DAYS 820 /* some browsers refuse more than 825, also from an authority */
 #define RENEW_DAYS 30
 #define NAMES_MAX 64
 

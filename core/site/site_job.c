@@ -1,4 +1,5 @@
-/* site_job.c — the way from a worker to a helper, for whatever needs the database or the disk. Owns nothing. Thread: civetweb's workers. */
+/* site_job.c — the way from a worker to a helper, for requests that need the database or the disk. Owns nothing. Thread: civetweb's
+ * workers. */
 #include "site/impl.h"
 
 /* A longer queue means that the disk has fallen behind: a quick 503 serves people better than a place at its end. */

@@ -403,7 +403,7 @@ int store_copy(struct store_dump *d, const char *path, store_progress_fn progres
 	bytes = (uint64_t)pages * STORE_PAGE_BYTES;
 	result = rc == SQLITE_OK ? copy_pages(d, to, progress, arg, cause) : -WC_ESTORAGE;
 	store_dump_leave(d);
-	if (result == 0) /* one file by itself, whoever opens it next */
+	if (result == 0) /* one file by itself, also for the next program that opens it */
 		(void)store_exec(to, "PRAGMA journal_mode=DELETE");
 	if (result == 0)
 		result = check_copy(to, &(struct check){ progress, arg, bytes }, cause);

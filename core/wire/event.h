@@ -19,7 +19,7 @@ enum event_kind {
 	EV_BAD,     /* a frame that gets an error: code, text and cid say which */
 	/* from the server itself */
 	EV_ENDING,  /* the peer said goodbye or broke the protocol: once all it sent before is answered, the close frame `end` */
-	EV_CLOSED,  /* the connection is gone; the room's last word on it lets its memory go */
+	EV_CLOSED,  /* the connection is gone; its memory is freed after the room's MAIL_RELEASE */
 	EV_CALL,    /* run call(arg) on the room thread, in order with the rest */
 	EV_ADMIN,   /* the same between two groups: what came before is committed and shown, and it may have a transaction of its own */
 	EV_STOP,    /* close everyone and end */

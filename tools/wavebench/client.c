@@ -1,4 +1,4 @@
-/* wavebench_client.c — the workers: connect, shake hands, join, talk, and read as cheaply as a socket can be read.
+/* client.c — the workers: connect, shake hands, join, talk, and read as cheaply as a socket can be read.
  *
  * A worker owns a share of the clients: every nth, or all readers of files, or all that chat amid a storm. No other thread touches them
  * until it has ended. Frames are told apart by their headers; a delivery that is byte for byte what another client got at the same place
@@ -168,7 +168,7 @@ static void talk(struct worker *w, struct client *c, int64_t now)
 	}
 }
 
-/* --- What comes in (wavebench_judge.c says what it means) */
+/* --- Input (judge.c judges it) */
 
 static void client_close(struct worker *w, struct client *c)
 {

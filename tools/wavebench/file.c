@@ -1,4 +1,4 @@
-/* wavebench_file.c — files: sent to all as one frame of base64, and fetched over HTTP.
+/* file.c — files: sent to all as one frame of base64, and fetched over HTTP.
  *
  * Thread: the worker that owns the client. */
 #include "wavebench.h"

@@ -1,5 +1,5 @@
-/* wavebench_hostile.c — those who mean harm: a crowd of connections that each hold on to something, while another wavebench measures what
- * the others notice of it.
+/* hostile.c — hostile peers: a crowd of connections that each hold on to something, while another wavebench measures the effect on the
+ * others.
  *
  * Owns its connections. Every connection is of one kind, told by its number. A connection that is thrown out comes back, at most --rate a
  * second in all. Nothing is judged here: the server must only go on serving. One thread. */

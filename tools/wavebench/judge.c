@@ -1,4 +1,4 @@
-/* wavebench_judge.c — the meaning of a received frame: init, a message in its place, a DM at its two ends, a whole file, or a fault.
+/* judge.c — the meaning of a received frame: init, a message in its place, a DM at its two ends, a whole file, or a fault.
  *
  * Thread: the worker that owns the client. */
 #include "wavebench.h"

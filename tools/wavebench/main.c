@@ -1,7 +1,7 @@
-/* wavebench.c — a load generator for servers that speak WaveChat's wire: options, the course of a run, and the report.
+/* main.c — a load generator for servers that speak WaveChat's wire: options, the course of a run, and the report.
  *
  * It checks what it measures: one order at all clients, nothing missing, nothing twice, DMs at their two ends. A run in which a check
- * fails ends with status 1 whatever its figures are. Main thread only; the workers are in wavebench_client.c. */
+ * fails ends with status 1 whatever its figures are. Main thread only; the workers are in client.c. */
 #include "wavebench.h"
 
 #include <arpa/inet.h>

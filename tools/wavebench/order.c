@@ -1,4 +1,4 @@
-/* wavebench_order.c — the one order of public messages, as whoever read a place first saw it, and the judgement of everyone else.
+/* order.c — the one order of public messages, as the first reader of each place saw it, and the judgement of every other client.
  *
  * Place k holds which message stands there and, in a ring of recent bytes, its payload. Every other client's k-th public message must be
  * the same bytes. Only a sender's own copy differs (it has `self`) and is judged by its marker. Most deliveries end in one memcmp against

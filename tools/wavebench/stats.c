@@ -1,4 +1,4 @@
-/* wavebench_stats.c — latency histograms, and what /proc says of the server.
+/* stats.c — latency histograms, and the server's figures in /proc.
  *
  * A histogram belongs to one thread; main merges them when the threads have ended. */
 #include "wavebench.h"

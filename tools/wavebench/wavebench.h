@@ -40,7 +40,7 @@ struct bench_options {
 	bool is_json;
 };
 
-/* --- wavebench_stats.c */
+/* --- stats.c */
 #define HIST_SUB 64 /* buckets per power of two: values are kept to 1.6 % */
 #define HIST_LEN (40 * HIST_SUB)
 struct hist {
@@ -59,7 +59,7 @@ struct proc_mem proc_mem(pid_t pid);
 /* CPU time used so far, user and system, in seconds; negative if unknown. */
 double proc_cpu(pid_t pid);
 
-/* --- wavebench_order.c: the one order that all must see. Any thread. */
+/* --- order.c: the one order that all must see. Any thread. */
 #define MARKER_LEN 40
 #define TEXT_MIN MARKER_LEN
 struct marker {
@@ -80,7 +80,7 @@ bool order_same(uint64_t k, const char *payload, size_t n, int64_t *due_us);
 enum order_verdict order_check(uint64_t k, const struct marker *m, const char *payload, size_t n, bool is_self);
 bool order_place(const struct marker *m, uint64_t *k); /* where somebody saw this message */
 
-/* --- wavebench_client.c */
+/* --- client.c */
 enum phase { PHASE_CONNECT, PHASE_QUIET, PHASE_TALK, PHASE_MEASURE, PHASE_DRAIN, PHASE_END };
 
 enum client_state { CL_IDLE, CL_CONNECTING, CL_HANDSHAKE, CL_JOINING, CL_READY, CL_FETCHING, CL_CLOSED };
@@ -158,7 +158,7 @@ struct run {
 };
 extern struct run run;
 
-/* --- wavebench_hostile.c */
+/* --- hostile.c */
 int hostile_kind(const char *name); /* -1: none of that name */
 int hostile_main(void);             /* the whole run; the exit status */
 
@@ -168,12 +168,12 @@ void client_lost(struct worker *w, struct client *c);
 size_t frame_write(char *out, int opcode, const char *payload, size_t n); /* masked; out has room for n + 14 */
 void clients_say(const char *what_went_wrong, const struct client *c);    /* the first few are printed */
 
-/* --- wavebench_judge.c */
+/* --- judge.c */
 void judge_text(struct worker *w, struct client *c, const char *p, size_t n,
                 int64_t now); /* a text frame, or the beginning of a large one */
 void try_place(struct worker *w, struct client *c);
 
-/* --- wavebench_file.c: files to all, and downloads */
+/* --- file.c: files to all, and downloads */
 void file_send(struct worker *w, struct client *c);
 void file_whole(struct client *c); /* what a reader passed over has ended */
 void fetch_ask(struct worker *w, struct client *c);
