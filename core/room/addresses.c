@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/logmsg.h"
-#include "room/moderate_impl.h"
+#include "room/impl.h"
 #include "store/store_addr.h"
 #include "wire/name.h"
 
@@ -326,17 +326,16 @@ static void find_queued(struct finding *f, uint64_t id, const char *key)
 int addresses_find(const struct room *r, const char *wanted, struct remembered found[REMEMBERED_MAX])
 {
 	struct finding f = { r, found, 0 };
-	const bool is_name = strncmp(wanted, "name:", 5) == 0, is_id = strncmp(wanted, "id:", 3) == 0;
-	uint64_t id = 0;
+	const struct called called = called_of(wanted);
 	int rc = 0;
 	if (!r->settings.keep_addresses)
 		return 0;
-	if (!is_name && mod_parse_id(is_id ? wanted + 3 : wanted, &id) && id) {
-		find_queued(&f, id, "");
-		rc = store_find_addresses(r->o.store, id, STR(""), REMEMBERED_MAX, add_found, &f);
+	if (called.id) {
+		find_queued(&f, called.id, "");
+		rc = store_find_addresses(r->o.store, called.id, STR(""), REMEMBERED_MAX, add_found, &f);
 	}
-	if (rc >= 0 && !is_id) {
-		char *key = name_key(str_of(is_name ? wanted + 5 : wanted));
+	if (rc >= 0 && called.name) {
+		char *key = name_key(str_of(called.name));
 		find_queued(&f, 0, key);
 		if (*key)
 			rc = store_find_addresses(r->o.store, 0, str_of(key), 2 * REMEMBERED_MAX, add_found, &f);

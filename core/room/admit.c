@@ -89,7 +89,7 @@ int admit_password(struct room *r, const struct password *p)
 	return remember(r);
 }
 
-/* The price of a wrong one for its address. */
+/* The price of a wrong guess for its address. */
 static int64_t price(const struct admission *d, int64_t now_us)
 {
 	bool is_storm = d->all_full_us - now_us > d->ahead_us + d->guess_us;

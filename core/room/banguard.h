@@ -8,9 +8,9 @@
 #include "store/store_admin.h"
 
 #define CAUTION_TEXT 160
-/* Why a ban of this network needs force, even if nobody is connected from it: it touches this machine, a private network or a trusted proxy, or
- * is wider than any culprit's network. out gets words such as "127.0.0.1 is a loopback address". False: no reason, and out is empty.
- * IPv4 is ::ffff:a.b.c.d. */
+/* Why a ban of this network needs force, even if nobody is connected from it: it touches this machine, a private network or a trusted
+ * proxy, or is wider than any culprit's network. out gets words such as "127.0.0.1 is a loopback address". False: no reason, and out is
+ * empty. IPv4 is ::ffff:a.b.c.d. */
 bool ban_caution(const uint8_t addr[16], int bits, const struct ip_nets *proxies, char out[CAUTION_TEXT]);
 
 /* The network of one customer: the IPv4 address itself, or the IPv6 address's /64, in which a machine changes its address at will. */

@@ -1,7 +1,7 @@
 /* chores.c — the upkeep of the store: retention, names whose hold is over, last-seen times, checkpoints, the collector's turns.
  *
- * The room does its part in small slices, each a transaction of its own between batches. Work that may wait for a disk beyond a commit goes to a
- * helper. Thread: room. */
+ * The room does its part in small slices, each a transaction of its own between batches. Work that may wait for a disk beyond a commit goes
+ * to a helper. Thread: room. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>

@@ -75,7 +75,7 @@ static void release(const struct room *room, const struct blob_rows *rows, struc
 	for (int i = 0; i < n; i++)
 		if (is_done[i])
 			ids[t->forget_count++] = ids[i];
-	/* A blob that has to wait is passed over, so that it does not delay those behind it, and comes again. */
+	/* Files that have to wait are passed over, so that others behind them are not held up; their turn comes again. */
 	t->state->has_more = n == RELEASED_SLICE || (n > 0 && t->forget_count < (size_t)n);
 	t->state->released_after = n == RELEASED_SLICE && t->forget_count < (size_t)n ? ids[n - 1] : 0;
 	t->forget = ids;

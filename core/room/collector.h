@@ -26,8 +26,8 @@ struct collect_turn {
 void collect_run(const struct room *room, struct store_reader *r, struct collect_turn *t);
 /* After collect_run: removes the rows of files that are gone. Frees t->forget. Thread: room. */
 void collect_forget(struct room *room, struct collect_turn *t);
-/* Once the room and the helpers have ended: what messages were under way is settled, so that a clean stop leaves nothing open. Either may be
- * NULL. Thread: main. */
+/* Once the room and the helpers have ended: what messages were under way is settled, so that a clean stop leaves nothing open. Either may
+ * be NULL. Thread: main. */
 struct blobs;
 void collect_last(struct store *store, struct blobs *blobs);
 /* Is there something for a turn to do? Thread: room, while no turn is under way. */

@@ -1,11 +1,4 @@
 /* impl.h — the state of the room and the functions that its files share. Nobody else includes it.
- *
- * - room.c: thread, batches; answer.c: refusals, closes
- * - join.c: arriving, leaving; message.c: messages; presence.c: the list of people; pages.c: history by helpers
- * - limit.c: the pace of people; admit.c: the join password; lockdown.c
- * - sanction.c and moderate*.c: the admin's side; addresses.c: people's last addresses
- * - chores.c, collector.c: upkeep
- *
  * Thread: room, unless said otherwise. */
 #ifndef WC_ROOM_IMPL_H
 #define WC_ROOM_IMPL_H
@@ -16,6 +9,7 @@
 #include "flow/prepare.h"
 #include "flow/publish.h"
 #include "room/collector.h"
+#include "room/moderate.h"
 #include "room/room.h"
 #include "state/iprate.h"
 #include "state/lockdown.h"
@@ -25,6 +19,16 @@
 #include "store/store_admin.h"
 #include "wire/decode.h"
 #include "wire/encode.h"
+
+/* The files:
+ *
+ *   room.c      thread, batches              limit.c      how fast people may send
+ *   answer.c    refusals, closes             admit.c      the join password
+ *   join.c      arriving, leaving            lockdown.c   nobody new, or nobody writes
+ *   message.c   messages                     sanction.c   bans, mutes, slow mode
+ *   presence.c  joins and leaves, told       moderate*.c  an admin's acts; called.c: names of people in them
+ *   pages.c     history, by helpers          addresses.c  where people came from
+ *   chores.c    upkeep of the store          collector.c  files that nobody refers to */
 
 #define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
 
@@ -217,7 +221,7 @@ void leave_apply(struct room *r, struct conn *c);
 void link_apply(struct room *r, struct action *a);
 
 /* message.c */
-/* A file prepared while nobody needed its bytes in the frame, and now somebody does. True: a->is_deferred, and there is nothing else to do. */
+/* Was a file prepared without its bytes, and now somebody needs them? True: a->is_deferred, and there is nothing else to do. */
 bool message_defers(struct room *r, struct action *a);
 void message_prepare(struct room *r, struct action *a);
 void message_apply(struct room *r, struct action *a);
@@ -332,5 +336,42 @@ int chores_timeout_ms(const struct room *r);      /* until it has something to d
 void chores_stop(struct room *r);                 /* the last writes, after the room's thread. Thread: main */
 /* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */
 struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
+
+/* called.c */
+struct called {
+	uint64_t id;      /* 0: not called by an id */
+	const char *name; /* NULL: not called by a name */
+};
+struct called called_of(const char *wanted); /* an id, a name, id:7 or name:7; a bare number may be both */
+
+/* --- moderate.c, for moderate_ban.c, moderate_talk.c and moderate_lockdown.c */
+
+/* Members of the answer, with the comma before each that needs one. */
+void mod_put_key(struct buf *b, const char *key);
+void mod_put_str(struct buf *b, const char *key, const char *value);
+void mod_put_int(struct buf *b, const char *key, int64_t value);
+void mod_put_bool(struct buf *b, const char *key, bool value);
+void mod_put_user(struct buf *b, const struct user *u); /* an object, left open */
+
+void mod_fail(struct command *c, int status, const char *code, const char *text);
+void mod_fail_storage(struct command *c);
+
+/* The person called so (see called_of). NULL: nobody whom the room knows. *other: a second one whom it fits as well, or NULL. */
+struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other);
+/* Answers: it fits both a and b, which are listed; or nobody, and similar names are listed. */
+void mod_fail_user(struct room *r, struct command *c, const char *wanted, const struct user *a, const struct user *b);
+struct user *mod_find_user(struct room *r, struct command *c, const char *wanted); /* NULL: it was answered */
+
+/* Closes a session's connection, once. */
+void mod_turn_away(struct room *r, struct session *s, int code, const char *words);
+
+/* Ends the transaction of an act whose steps left rc, with the audit's row: commits and logs it, or rolls back and answers. True: apply it.
+ * args: JSON. */
+bool mod_finish(struct room *r, struct command *c, int rc, const struct buf *args);
+/* The same for an act that stores nothing else. */
+bool mod_audit_alone(struct room *r, struct command *c, const struct buf *args);
+
+/* moderate_lockdown.c: the member of the status */
+void lockdown_put_status(const struct room *r, struct buf *b);
 
 #endif

@@ -212,7 +212,7 @@ static void send_init(struct room *r, const struct init *in, bool is_held)
 	size_t n = ws_header(header, WS_TEXT, r->scratch.len + rest);
 	struct shbuf *first = in->history && !r->scratch.failed ? shbuf_new(n + r->scratch.len) : NULL;
 	if (!first) {
-		/* No memory for a joiner: it may come again. Its earlier output makes way for the words. */
+		/* No memory for a joiner: it may come again. The error takes the place of its first frame. */
 		shbuf_unref(in->history);
 		buf_reset(&r->scratch);
 		encode_error(&r->scratch, s->dialect, ERR_BUSY, STR("The server is short of memory. Come again in a moment"), STR(""));

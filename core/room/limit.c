@@ -1,8 +1,8 @@
 /* limit.c — how much and how fast people may send: the settings' limits as buckets (pace.h), and the words for those beyond them.
  *
- * Buckets belong to a person, so several tabs share them, and last as long as the room knows the person. Beyond a limit, people are told when to go
- * on; if they ignore it they are muted, and at last disconnected. All is decided before the store is asked: refusing must be cheap.
- * Thread: room. */
+ * Buckets belong to a person, so several tabs share them, and last as long as the room knows the person. Beyond a limit, people are told
+ * when to go on; if they ignore it they are muted, and at last disconnected. All is decided before the store is asked: refusing must be
+ * cheap. Thread: room. */
 #include <stdlib.h>
 #include <string.h>
 

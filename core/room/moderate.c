@@ -1,14 +1,15 @@
-/* moderate.c — an admin's commands on people, as the room carries them out (see moderate.h): who is meant, the audit, sending away.
- * Bans and mutes are moderate_ban.c; acts on the talk, and looking, are moderate_talk.c.
+/* moderate.c — an admin's acts on people: finding the person meant, the audit, sending people out; and the way in for all acts
+ * (moderate.h).
  *
- * Owns no state: everything is the room's. Never waits but for a commit. Thread: room. */
+ * moderate_ban.c has bans and mutes, moderate_talk.c acts on the talk and the lists, moderate_lockdown.c the lockdown.
+ * Owns no state. Waits only for a commit. Thread: room. */
 #include "room/moderate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/logmsg.h"
-#include "room/moderate_impl.h"
+#include "room/impl.h"
 #include "wire/name.h"
 
 #define CANDIDATES 20
@@ -88,15 +89,6 @@ void people_drop(struct command_people *p)
 
 /* --- Who is meant */
 
-bool mod_parse_id(const char *s, uint64_t *id)
-{
-	size_t n = strspn(s, "0123456789");
-	if (n == 0 || n > 18 || s[n])
-		return false;
-	*id = strtoull(s, NULL, 10);
-	return true;
-}
-
 static struct user *user_by_name(const struct room *r, const char *name)
 {
 	char *key = name_key(str_of(name));
@@ -138,18 +130,9 @@ void mod_fail_user(struct room *r, struct command *c, const char *wanted, const 
 
 struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other)
 {
-	struct user *by_id = NULL, *by_name = NULL;
-	uint64_t id;
-	*other = NULL;
-	if (strncmp(wanted, "id:", 3) == 0)
-		return mod_parse_id(wanted + 3, &id) ? user_get(&r->users, id) : NULL;
-	if (strncmp(wanted, "name:", 5) == 0)
-		return user_by_name(r, wanted + 5);
-	if (mod_parse_id(wanted, &id))
-		by_id = user_get(&r->users, id);
-	by_name = user_by_name(r, wanted);
-	if (by_id && by_name && by_id != by_name)
-		*other = by_name;
+	const struct called c = called_of(wanted);
+	struct user *by_id = c.id ? user_get(&r->users, c.id) : NULL, *by_name = c.name ? user_by_name(r, c.name) : NULL;
+	*other = by_id && by_name && by_id != by_name ? by_name : NULL;
 	return by_id ? by_id : by_name;
 }
 

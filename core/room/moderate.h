@@ -1,7 +1,7 @@
-/* moderate.h — an admin's orders to the room. The admin door (admin.c) fills a command in and hands it over. The room's thread runs it
- * alone between two groups of events: everything before it is stored and shown, nothing behind it is.
+/* moderate.h — the acts of an admin that the room carries out.
  *
- * Every act is decided and audited in one transaction and applied after its commit. */
+ * The admin's socket hands over a command. The room's thread runs it alone, between two groups of events: what came before is stored and
+ * shown, what came after is not. Every act is decided and audited in one transaction, and applied after its commit. */
 #ifndef WC_MODERATE_H
 #define WC_MODERATE_H
 
@@ -10,7 +10,7 @@
 
 struct room;
 
-/* One act on its way to the room and back. The caller embeds this and has its arguments beside it. */
+/* One act on its way to the room and back. The caller embeds this in a struct that has the act's arguments. */
 struct command {
 	void (*run)(struct room *r, struct command *c); /* calls one of those below. Thread: room. May be called twice */
 	void (*done)(struct command *c);                /* gets c back, with status and out. Thread: room, or main while it stops */
@@ -29,7 +29,7 @@ struct command {
 /* Takes c until done. Any thread but the room's own. */
 void room_command(struct room *r, struct command *c);
 
-/* Somebody whom a command found, or is about: those who left are known by their messages and addresses alone. */
+/* A person whom a command found, or is about. People who left are known only by their messages and addresses. */
 struct command_person {
 	uint64_t id;
 	char *name; /* malloc'd; NULL: not known yet */
@@ -60,9 +60,10 @@ struct user_query {
 	uint64_t left_upto;         /* no further id of theirs was looked for; 0: all were */
 };
 void moderate_users(struct room *r, struct command *c, const struct user_query *q);
-/* Adds those to *found who are known to be, or have been, in the network. */
+/* Adds to *found the people known to be in the network, or to have been there. */
 void moderate_people_in(struct room *r, struct command *c, const char *net, struct command_people *found);
-void moderate_names(struct room *r, struct command *c, struct command_people *people); /* gives those who are known their names */
+void moderate_names(struct room *r, struct command *c,
+                    struct command_people *people);                 /* fills in the names of people whom the room knows */
 size_t moderate_store_addresses(struct room *r, struct command *c); /* stores some of those that are not yet; returns how many are left */
 
 void moderate_kick(struct room *r, struct command *c, const char *user);

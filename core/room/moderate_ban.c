@@ -1,17 +1,16 @@
-/* moderate_ban.c — an admin's bans and mutes, as the room carries them out (see moderate.h). Finds the people one meets and would hit as
- * well, decides which of two lasts longer, and lifts them.
+/* moderate_ban.c — an admin's bans and mutes: whom one meets, whom else it would hit, which of two lasts longer, and lifting them.
  *
- * Owns no state: the list is sanction.c's. Decides everything before it stores anything: a command that may not do all does nothing. Never
- * waits but for a commit. Thread: room. */
+ * Owns no state: sanction.c has the list. Everything is decided before anything is stored: a command that may not do all does nothing.
+ * Waits only for a commit. Thread: room. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "room/banguard.h"
-#include "room/moderate_impl.h"
+#include "room/impl.h"
 #include "wire/name.h"
 
 #define SANCTIONS_MAX 10000 /* each is looked at for every join */
-#define NAMES_SAID 5        /* of those that a ban would hit besides */
+#define NAMES_SAID 5        /* names told of bystanders */
 
 /* --- One ban or mute */
 
@@ -116,7 +115,7 @@ struct targets {
 	struct sanction
 		*longer[TARGETS_MAX]; /* the one of the same target that stands and lasts longer: nothing is done then. NULL: none */
 	int n;
-	const struct user *culprit; /* who is meant, and no bystander; NULL: nobody who is known by now */
+	const struct user *culprit; /* the person meant; NULL: nobody whom the room knows */
 };
 
 static void add_target(struct targets *t, struct sanction *s)
@@ -187,7 +186,7 @@ static void fail_several(struct command *c, const char *wanted, const struct rem
 	buf_puts(&c->out, "]}");
 }
 
-/* Somebody who left and whom the room has forgotten, but for the address: the name it is, as of any guest. False: answered. */
+/* Somebody who left, known only by the address kept: the name is banned, as for any guest. False: answered. */
 static bool add_remembered(struct room *r, struct command *c, const struct sanction_order *o, struct targets *t)
 {
 	struct remembered found[REMEMBERED_MAX];
@@ -212,7 +211,7 @@ static bool add_remembered(struct room *r, struct command *c, const struct sanct
 	return is_one;
 }
 
-/* The target of the command; false: it was answered with an error. */
+/* Finds what the command names. False: answered with an error. */
 static bool find_targets(struct room *r, struct command *c, const struct sanction_order *o, struct targets *t)
 {
 	if (o->of.user) {
@@ -237,7 +236,7 @@ static bool find_targets(struct room *r, struct command *c, const struct sanctio
 	return true;
 }
 
-/* --- Whom else it would hit */
+/* --- Bystanders */
 
 struct bystanders {
 	const struct user *v[NAMES_SAID];
@@ -252,7 +251,7 @@ static bool is_hit(const struct targets *t, const struct session *s)
 	return hit;
 }
 
-/* People who are connected from one of the networks, and are not the one that is meant. Each counts once, however many tabs they have. */
+/* Counts the people connected from one of the networks, but for the culprit. Each counts once, whatever the number of tabs. */
 static void count_bystanders(const struct room *r, const struct targets *t, struct bystanders *out)
 {
 	out->count = 0;
@@ -286,7 +285,7 @@ static void put_bystanders(struct buf *b, enum sanction_act act, const struct ta
 		buf_printf(b, " and %zu more", by->count - NAMES_SAID);
 }
 
-/* Networks that hold more than the culprit want force. False: answered, with the number of those who would be hit. */
+/* A network that holds more than the culprit needs force. False: answered, with the number of bystanders. */
 static bool guard(struct room *r, struct command *c, const struct sanction_order *o, const struct targets *t)
 {
 	char caution[CAUTION_TEXT] = "";
@@ -328,7 +327,7 @@ static void find_longer(const struct room *r, bool replace, struct targets *t)
 		}
 }
 
-/* Would the list grow beyond what is looked at for every join? A sanction that is over, or makes room for the new, does not count. */
+/* Would the list grow too long to be searched at every join? Sanctions that are over, or are replaced now, do not count. */
 static bool is_too_many(const struct room *r, const struct targets *t)
 {
 	size_t stay = 0, come = 0;
@@ -429,7 +428,7 @@ static void free_targets(struct targets *t)
 		sanction_free(t->v[i]);
 }
 
-/* The list's now: what is not is freed. Returns how many connections it met. */
+/* Moves the new sanctions to the list and enforces them; frees the others. Returns the number of connections they met. */
 static size_t apply_targets(struct room *r, struct targets *t)
 {
 	size_t n = 0;
@@ -497,7 +496,7 @@ static bool is_pardoned(void *arg, const struct sanction *s)
 	return (p->u && sanction_is_of_user(s, p->u)) || (p->like && is_same_target(s, p->like));
 }
 
-/* A guest's ban outlives the guest: `user` may be the id of one who left, or a name that nobody has now. */
+/* A guest's ban outlives the guest: `user` may be the id of somebody who left, or a name that nobody has now. */
 static struct sanction *like_forgotten(const struct room *r, const struct command *c, const struct sanction_order *o)
 {
 	struct remembered found[REMEMBERED_MAX];

@@ -1,7 +1,7 @@
-/* moderate_lockdown.c — an admin's command on a lockdown, and how it is shown in the status (see moderate.h, lockdown.h).
+/* moderate_lockdown.c — an admin's lockdown, and its place in the status (see state/lockdown.h).
  *
- * The decision is stored together with the audit's row, and applied and told after the commit. Owns no state. Thread: room. */
-#include "room/moderate_impl.h"
+ * Level and end are stored with the audit's row; they hold, and clients are told, after the commit. Owns no state. Thread: room. */
+#include "room/impl.h"
 #include "state/lockdown.h"
 
 static void put_answer(struct buf *b, const struct lockdown *l)

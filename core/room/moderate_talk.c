@@ -1,10 +1,10 @@
-/* moderate_talk.c — an admin's commands on the talk, and looking: slow mode, announcements, deletions, who is here, how it goes (see moderate.h).
+/* moderate_talk.c — an admin's acts on the talk, and what an admin looks at: slow mode, announcements, deletions, people, the status.
  *
- * Owns no state. Never waits but for a commit. Thread: room. */
+ * Owns no state. Waits only for a commit. Thread: room. */
 #include <stdlib.h>
 
 #include "base/ip.h"
-#include "room/moderate_impl.h"
+#include "room/impl.h"
 #include "wire/name.h"
 
 #define USERS_PAGE 1000
@@ -191,7 +191,7 @@ static void put_address(struct buf *b, const char *key, const uint8_t addr[16])
 	json_str(b, str_of(text));
 }
 
-/* Those of now; of somebody who is away the last one, in a list of everybody. */
+/* The addresses of now; in a list of everybody also the last one of people who are away. */
 static void put_addresses(const struct room *r, struct buf *b, const struct user *u, bool with_last)
 {
 	uint8_t addr[16];
@@ -298,7 +298,7 @@ size_t moderate_store_addresses(struct room *r, struct command *c)
 	return addresses_flush(r);
 }
 
-/* One of a list: whom the room knows, or else who left. */
+/* One row of a list: somebody whom the room knows, or somebody who left. */
 struct listed {
 	uint64_t id;
 	const struct user *user;

@@ -1,7 +1,7 @@
 /* pages.c — history read by helpers: dm_history, history, sync, and the page of a join.
  *
- * The room submits a job (Thread: room). A helper reads, encodes and sends the frame to the connection, then reports to the room. The room counts
- * a session's jobs: while one runs, the connection's memory stays. */
+ * The room submits a job (Thread: room). A helper reads, encodes and sends the frame to the connection, then reports to the room. The room
+ * counts a session's jobs: while one runs, the connection's memory stays. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

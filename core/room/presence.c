@@ -1,7 +1,7 @@
-/* presence.c — the people online, told to everybody at a cost that grows linearly: in ticks, merged, within a budget for each client.
+/* presence.c — the news of people who come and go, told at a cost that grows linearly: in ticks, merged, within a budget for each client.
  *
  * The first dialect gets lines about joins and leaves, and whole lists. The second gets `presence` frames: the number of people, and the
- * names that came and went, at most about 1 KB/s for each client. Names beyond the budget are only counted. A leave is always told, if
+ * names of those who came and went, at about 1 KB/s for each client. Names beyond the budget are only counted. A leave is always told, if
  * later, to clients that may have been told of the join. Thread: room. */
 #include <stdlib.h>
 #include <string.h>

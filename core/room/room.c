@@ -65,8 +65,7 @@ static void undo(struct room *r, struct action *a)
 	a->is_repeat = a->is_stored = a->has_token = false;
 }
 
-/* Floods and lockdowns are refused before they cost the store anything. Only a message with a cid still goes on: it may be stored already.
- * */
+/* Floods and lockdowns are refused before they cost the store anything. Only a message with a cid still goes on: it may be stored. */
 static bool may_pass(struct room *r, struct action *a)
 {
 	if (a->e->kind == EV_JOIN)
@@ -571,6 +570,6 @@ void room_stop(struct room *r)
 			e->call.fn(e->call.arg);
 		event_free(e);
 	}
-	/* Helpers and I/O threads sent their last events before the stop: they were joined first. */
+	/* Helpers and I/O threads were joined first: whatever they sent came before the stop. */
 	room_close(r);
 }

@@ -16,7 +16,7 @@
 
 struct room;
 
-/* Settings that the admin may change while the room runs. The networks are borrowed, and live as long as the room. */
+/* The values that SIGHUP may change. The networks are borrowed, and live as long as the room. */
 struct room_settings {
 	int history_limit;  /* messages that a join gets */
 	int max_file_mb;    /* as clients are told */

@@ -141,7 +141,8 @@ bool sanction_bars(struct room *r, struct action *a, const struct user *u)
 	if (u) {
 		ban = ban_of(r, e->conn, u, NULL);
 	} else {
-		/* The name as wished for: a banned one is not let in as "Name 2" either. With a token or a code the name counts for nothing. */
+		/* The name as wished for: a banned one is not let in as "Name 2" either. With a token or a code the name counts for
+		 * nothing. */
 		bool by_name = e->join.version < 2 || (!e->join.token.len && !e->join.code.len);
 		char name[WC_NAME_BYTES + 1];
 		char *key = by_name ? name_key((struct str){ name, name_clean(name, e->join.name) }) : NULL;

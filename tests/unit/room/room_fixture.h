@@ -1,6 +1,6 @@
 /* room_fixture.h — a real room on the test's own thread: a real store in memory, a clock that tests set, clients without sockets.
  *
- * A client is a connection that no I/O thread serves. What the room posts for it is put in order here as the hub would, and kept as text. */
+ * A client is a connection that no I/O thread serves. Mail from the room is put in order here as the hub would, and kept as text. */
 #ifndef ROOM_FIXTURE_H
 #define ROOM_FIXTURE_H
 
@@ -156,7 +156,7 @@ static void take_close(struct client *c, const struct mail *m)
 		snprintf(c->close_reason, sizeof(c->close_reason), "%.*s", (int)m->parts[0]->len, (const char *)m->parts[0]->data);
 }
 
-/* What may be sent now: the log up to its head, and the inserts in between. */
+/* Sends the log up to its head, and the inserts in between. */
 static void send_due(struct fixture *f, struct client *c)
 {
 	while (!c->close_code) {

@@ -1,4 +1,4 @@
-/* test_admit.c — who gets in: new people, tokens, codes, the join password and how guesses are slowed, a lockdown. */
+/* test_admit.c — the way in: new people, tokens, codes, the join password and how guesses are slowed, a lockdown. */
 #include "room_fixture.h"
 
 static void ask(struct fixture *f, struct client *c, const char *members)

@@ -172,7 +172,7 @@ static void nobody_sees_what_is_not_stored(void **state)
 			assert_true(refused > 0);
 		else
 			assert_int_equal(refused, 0);
-		/* What was refused may be sent again, with the same cid. */
+		/* A refused message may be sent again, with the same cid. */
 		write_text(f, ann, "one", cid);
 		expect(ann, "\"one\"", "\"self\":true");
 		expect(bob, "\"one\"");

@@ -1,4 +1,4 @@
-/* test_presence.c — who is here: what each dialect is told, when, and what it costs a client. */
+/* test_presence.c — news of people who come and go: its form in each dialect, its time, its cost for a client. */
 #include "room_fixture.h"
 
 #define TICK_MS 200
