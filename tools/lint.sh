@@ -48,7 +48,7 @@ widths=$(grep -rohE '(min|max)-width: [0-9]+px\)' assets/css assets/js | sort -u
 [ "$widths" -eq 1 ] || complain "lint: the page has $widths breakpoints"
 
 # --- Prose
-tools/prose.pl >&2 || failed=1
+tests/lint/prose >&2 && tools/prose.pl >&2 || failed=1
 
 # --- Scripts
 for f in $(git ls-files packaging tools tests .ci | grep -E '\.sh$|/run$'); do
