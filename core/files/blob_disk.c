@@ -1,8 +1,8 @@
 /* blob_disk.c — single blobs on disk: written, opened, removed.
  *
- * Owns the files in DIR/blobs, and those in DIR/tmp that are to become blobs. A blob is written under a temporary name, synced, renamed, and
- * its folder synced, so a name in DIR/blobs always has all of its bytes. Thread: helpers, HTTP workers and the transfer thread; never room
- * or I/O. */
+ * Owns the files in DIR/blobs, and those in DIR/tmp that are to become blobs. A blob is written under a temporary name, synced, renamed,
+ * and its folder synced, so a name in DIR/blobs always has all of its bytes. Thread: helpers, HTTP workers and the transfer thread;
+ * never room or I/O. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,17 +1,17 @@
-/* blob_hold.c — blobs put or named for a message that is not committed yet, and what is to be said of those whose message is decided.
+/* blob_hold.c — holds: blobs that were stored or named for a message which is not committed yet, and messages that were decided since.
  *
- * Owns the two lists of struct blobs that holds are in. Never touches a disk or the database, and takes no lock but its own: the room ends
- * holds. Thread: any.
+ * Owns the two lists of holds in struct blobs. Never touches a disk or the database, and takes no lock but its own, because the room
+ * ends holds. Thread: any.
  *
- * Why a hold suffices. The collector reads the counter of moves and asks the database. It drops a blob only if nobody holds it and the
- * counter has not moved. A hold that began since has moved it. One that ended since has, too; one that ended before had its message
- * committed before that, so that the database has said so. */
+ * Why a hold suffices: the collector reads the counter of moves, then asks the database. It drops a blob only if there is no hold on it
+ * and the counter has not moved. A hold that began or ended in between moved the counter. A hold that ended before had its message
+ * committed by then, so the database's answer includes that message. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "files/impl.h"
 
-/* Decided ones wait for the collector, which comes every second; past this many their blobs wait for a sweep. */
+/* Holds that have ended wait for the collector, which runs every second. Past this many, their blobs wait for a sweep. */
 #define ENDED_MAX 65536
 
 struct blob_hold *blob_hold_new(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct upload_record *rec)

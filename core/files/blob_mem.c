@@ -1,10 +1,10 @@
-/* blob_mem.c — blobs and uploads with no disk: each blob and each part is a memfd, the sum of them bounded.
+/* blob_mem.c — blobs and uploads in memory: each blob and each part is a memfd, and their sum is bounded.
  *
- * Owns the memory fields of struct blobs. Never touches a filesystem. Thread: any but room and I/O; everything under the one lock,
- * for there is nothing here to wait for.
+ * Owns the memory fields of struct blobs. Never touches a filesystem. Thread: any but room and I/O; all under the one lock, because nothing
+ * here waits.
  *
- * A descriptor from here shares its position with others of the same blob, since there may be no /proc to open it anew. Read it with pread
- * or with sendfile's own offset. Never map it: a removed blob is cut to nothing at once, so that no slow reader keeps its memory. */
+ * Descriptors of one blob share their position, because there may be no /proc to open it anew: read with pread or with sendfile's own
+ * offset. Never map one: a removed blob is cut to nothing at once, so that no slow reader keeps its memory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@
 
 #define MEM_DONE_MAX 10000
 
-/* The cost of a blob: whole pages. */
+/* A blob takes whole pages. */
 static uint64_t cost(uint64_t size)
 {
 	return (size + 4095) & ~(uint64_t)4095;
@@ -36,7 +36,7 @@ static struct mem_blob *find(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 	return NULL;
 }
 
-/* A reader that is still at it finds its end. */
+/* Readers that are still at it meet the end of the file. */
 static void give_up(int fd)
 {
 	if (ftruncate(fd, 0) < 0)
@@ -73,8 +73,7 @@ static void drop_upload(struct blobs *b, struct mem_upload **at)
 	free(u);
 }
 
-/* Makes room for `more` bytes and `files` descriptors. The oldest that no message uses go first, then parts nobody is sending, then the
- * oldest. */
+/* Makes room for `more` bytes and `files` descriptors. The oldest unused blobs go first, then idle uploads, then the oldest blobs. */
 static int make_room(struct blobs *b, uint64_t more, size_t files)
 {
 	int64_t young_ms = real_ms() - 60 * 1000;
@@ -91,7 +90,7 @@ static int make_room(struct blobs *b, uint64_t more, size_t files)
 
 			if (!oldest || m->put_ms < oldest->put_ms)
 				oldest = m;
-			/* a minute is time enough for the message that a new one is put for */
+			/* within a minute the message that it was stored for is there */
 			if (!m->is_used && m->put_ms < young_ms && (!unused || m->put_ms < unused->put_ms))
 				unused = m;
 		}
@@ -124,7 +123,7 @@ static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint6
 		give_up(fd);
 		return 0;
 	}
-	/* Nobody may write to it any more; only give_up cuts it. */
+	/* From now on nothing writes to it; only give_up cuts it. */
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) != 0)
 		rc = -WC_ESTORAGE;
 	if (rc == 0)
@@ -142,7 +141,7 @@ static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint6
 	return 0;
 }
 
-/* Room first, bytes after: what two helpers write at once must not be on top of all there may be. */
+/* Room first, bytes after: two helpers that write at once must stay within the cap together. */
 int mem_put(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending)
 {
 	int fd = -1, rc;
@@ -392,7 +391,7 @@ int mem_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t m
 	return rc;
 }
 
-/* After a write that failed: of it nothing counts. */
+/* Nothing of a failed write counts. */
 uint64_t mem_record_came(struct blobs *b, const struct upload_record *rec, int fd)
 {
 	(void)b;

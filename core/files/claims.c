@@ -16,7 +16,7 @@ void claims_add_address(struct buf *b, const char *address, int port)
 
 void claims_add_socket(struct buf *b, const char *path)
 {
-	char *real = realpath(path, NULL); /* the one that compares stands elsewhere */
+	char *real = realpath(path, NULL); /* the process that compares has another working directory */
 
 	if (!strchr(real ? real : path, '\n'))
 		buf_printf(b, "socket %s\n", real ? real : path);
@@ -38,7 +38,7 @@ void claims_read(struct claims *c, const char *dir)
 	free(path);
 	if (fd < 0)
 		return;
-	/* Had for an instant by us, it is nobody else's. */
+	/* If this lock is granted, no server holds the folder. */
 	c->is_held = flock(fd, LOCK_SH | LOCK_NB) < 0;
 	if (c->is_held)
 		n = pread(fd, c->text, sizeof(c->text) - 1, 0);

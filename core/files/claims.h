@@ -1,8 +1,7 @@
-/* claims.h — a running server's note in the lock file of its data folder: process, addresses with ports, admin socket. By this
- * `--check` tells a port that is taken by this folder's own server from one that is another program's.
+/* claims.h — what a running server holds, written into the lock file of its data folder: process, addresses with ports, admin socket.
  *
- * One line a claim: "pid 123", "listen ADDRESS PORT" (ADDRESS * for every one), "socket PATH". It means something only while the file is
- * locked. Pure but for the file. Thread: main. */
+ * By it `--check` tells a port that this folder's own server has taken from one that another program has. Each claim is a line: "pid 123",
+ * "listen ADDRESS PORT" (ADDRESS * for every one), "socket PATH". The lines count only while the file is locked. Thread: main. */
 #ifndef WC_CLAIMS_H
 #define WC_CLAIMS_H
 
@@ -19,9 +18,9 @@ struct claims {
 	char text[CLAIMS_BYTES];
 };
 
-/* Reads DIR/lock; dir NULL, no file or nobody who holds it: no claims. Changes nothing. */
+/* Reads DIR/lock; dir NULL, no file, or a file that nobody has locked: no claims. Changes nothing. */
 void claims_read(struct claims *c, const char *dir);
-/* Does the server there listen on this address and port, or on ones that include it? */
+/* Does the server there listen on this address and port, or on one that includes or overlaps it? */
 bool claims_has_address(const struct claims *c, const char *address, int port);
 bool claims_has_socket(const struct claims *c, const char *path);
 

@@ -1,10 +1,10 @@
-/* collect.c — the end of blobs that no message stands for: unlinked where the server knows why, else moved to DIR/lost for a day.
+/* collect.c — the removal of blobs that no message stands for: unlinked if the server knows why, else moved to DIR/lost for a day.
  *
- * Owns no state but what struct blobs keeps for it between two sweeps. Asks the database through struct blob_rows, never with b->lock held:
- * a reader of the database may be waiting for that lock. Thread: a helper's, one at a time.
+ * Owns what struct blobs keeps for it between two sweeps. Asks the database through struct blob_rows, never with b->lock held, because a
+ * reader of the database may be waiting for that lock. Thread: a helper's, one at a time.
  *
- * A sweep is what could do harm: a database that is older than its files, or another's, explains few of them. So it moves and does not
- * unlink, at most a tenth, and what it moved comes back by itself once something refers to it. */
+ * A sweep could do harm: an outdated database, or another chat's, explains few files. So it moves instead of unlinking, and at
+ * most a tenth of all. A moved file comes back by itself once something refers to it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@
 #include "base/logmsg.h"
 #include "files/impl.h"
 
-#define TRIES 20     /* at a moment in which no hold comes or goes */
-#define FEW_FILES 20 /* below it a tenth means nothing */
+#define TRIES 20     /* to find a moment in which no hold comes or goes */
+#define FEW_FILES 20 /* below so many files a tenth means nothing */
 #define JUMP_MS (10 * 60 * 1000)
 #define MTIME_SLACK_MS 2000 /* file times may be that coarse */
 
@@ -63,12 +63,12 @@ static void note_handle(void *arg, const struct upload_record *rec)
 {
 	struct handles *h = arg;
 
-	/* Of a person that the database does not know it explains nothing. */
+	/* A handle of a person unknown to the database explains nothing. */
 	if (h->rows->knows(h->rows->arg, rec->identity_id, rec->at_ms))
 		sha_set_add(h->now_ms - rec->at_ms <= UPLOAD_LIFE_MS ? &h->live : &h->expired, rec->sha);
 }
 
-/* Until handles_fini nothing that was uploaded meanwhile is free either: it is held. */
+/* Uploads that finish between this and handles_fini are held, so their blobs are not free either. */
 static void handles_gather(struct handles *h, struct blobs *b, const struct blob_rows *rows)
 {
 	*h = (struct handles){ .rows = rows, .now_ms = real_ms() };
@@ -108,7 +108,7 @@ static enum fate act_on(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], enum a
 	return FATE_DONE;
 }
 
-/* Acts on a blob if no message stands for it and none is under way that will: see blob_hold.c. */
+/* Acts on a blob if no message stands for it and none on its way will (see blob_hold.c). */
 static enum fate act_if_free(struct blobs *b, const struct blob_rows *rows, const uint8_t sha[WC_SHA_BYTES], enum act act, uint64_t *bytes)
 {
 	for (int i = 0; i < TRIES; i++) {
@@ -133,7 +133,7 @@ static enum fate act_if_free(struct blobs *b, const struct blob_rows *rows, cons
 	return FATE_LATER;
 }
 
-/* --- What the server knows. */
+/* --- Blobs of which the server knows the reason. */
 
 static void is_stored(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 {
@@ -164,7 +164,7 @@ void blobs_release(struct blobs *b, const struct blob_rows *rows, uint8_t (*sha)
 
 	handles_gather(&handles, b, rows);
 	for (size_t i = 0; i < n; i++)
-		/* A handle of somebody else's keeps it, and its end is seen to by a sweep. */
+		/* Another person's handle keeps it; a sweep sees to the end of that handle. */
 		is_done[i] = sha_set_has(&handles.live, sha[i]) || act_if_free(b, rows, sha[i], ACT_UNLINK, NULL) != FATE_LATER;
 	handles_fini(&handles, b);
 }
@@ -177,8 +177,8 @@ struct sweep {
 	struct blob_sweep *out;
 	struct handles handles;
 	struct sha_set old, pending, lost; /* candidates */
-	struct sha_set unexplained, known; /* what of them is to be moved; known: it is clear whence they are */
-	bool keeps_handles;                /* what expired handles stand for was not moved */
+	struct sha_set unexplained, known; /* of these, to be moved; known: an old upload or a refused message left them */
+	bool keeps_handles;                /* blobs of expired handles were not moved */
 };
 
 static int note_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
@@ -187,7 +187,7 @@ static int note_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct st
 	int64_t age_ms = file_age_ms(st);
 
 	w->out->files++;
-	/* Blobs put before this start wait for no message. */
+	/* No message that was on its way before this start is waited for. */
 	if (age_ms >= BLOB_GRACE_MS || w->handles.now_ms - age_ms + MTIME_SLACK_MS < w->b->opened_ms)
 		sha_set_add(blob_mode_is_pending(st) ? &w->pending : &w->old, sha);
 	return 0;
@@ -223,7 +223,7 @@ static void bring_back(struct sweep *w)
 		log_info("files returned", "files=%zu from=lost", w->out->returned);
 }
 
-/* Also what is about to be unlinked is no matter of a sweep. */
+/* Blobs that are about to be unlinked count as explained, too. */
 static int is_explained(const struct sweep *w, const uint8_t sha[WC_SHA_BYTES])
 {
 	int needed = is_needed(w, sha);
@@ -231,7 +231,7 @@ static int is_explained(const struct sweep *w, const uint8_t sha[WC_SHA_BYTES])
 	return needed ? needed : w->rows->is_released(w->rows->arg, sha);
 }
 
-/* Sorts the candidates. False: the database does not answer, and nothing is done on half the truth. */
+/* Sorts the candidates. False: the database does not answer, so nothing is moved. */
 static bool sort_out(struct sweep *w, const struct sha_set *from, bool was_pending)
 {
 	for (size_t i = 0; i < from->count; i++) {
@@ -249,7 +249,7 @@ static bool sort_out(struct sweep *w, const struct sha_set *from, bool was_pendi
 	return true;
 }
 
-/* Moves them all; false: the disk refused, or it is not the time. */
+/* Moves them all. False: the disk refused, or a backup began. */
 static bool move_all(struct sweep *w, const struct sha_set *from)
 {
 	for (size_t i = 0; i < from->count; i++) {
@@ -315,9 +315,9 @@ static bool is_dead_record(void *arg, const struct upload_record *rec)
 	return rec->is_done ? rec->is_used || !w->keeps_handles : !sending_find(w->b, rec->identity_id, rec->name);
 }
 
-/* --- The end of what was lost. */
+/* --- Purging DIR/lost. */
 
-/* Did the clock jump since the last purge? Then what it says of age is not to be believed. */
+/* Did the clock jump since the last purge? Then the ages of files mean nothing. */
 static bool clock_jumped(struct blobs *b)
 {
 	int64_t real = real_ms(), mono = mono_ms(), drift = b->purged_mono_ms ? (real - b->purged_real_ms) - (mono - b->purged_mono_ms) : 0;
@@ -375,7 +375,7 @@ static void sweep_disk(struct sweep *w, bool accepts)
 		purge(w);
 }
 
-/* --- In memory database and files end together: nothing there can be lost. */
+/* --- In memory the database and the files end together: nothing can be lost. */
 
 static int sweep_in_memory(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms)
 {

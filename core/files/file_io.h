@@ -8,8 +8,8 @@
 #include "wire/msg.h"
 
 int file_write_all(int fd, const void *data, size_t n, uint64_t offset) WC_MUSTCHECK; /* -1 with errno: not all of it was written */
-/* SHA-256 of the first `most` bytes of a file, or of all if it has fewer; *size says how many were read. moved (may be NULL) is told of each piece and
- * ends it by returning false. 0, -WC_ECLOSED (ended), -WC_EIO with errno, -WC_ENOMEM. */
+/* SHA-256 of the first `most` bytes of a file, or of all if it has fewer; *size says how many were read. moved (may be NULL) is told of
+ * each piece and ends it by returning false. 0, -WC_ECLOSED (ended), -WC_EIO with errno, -WC_ENOMEM. */
 typedef bool (*file_moved_fn)(void *arg, size_t bytes);
 int file_hash(int fd, uint64_t most, file_moved_fn moved, void *arg, uint64_t *size, uint8_t sha[WC_SHA_BYTES]) WC_MUSTCHECK;
 int file_sync_dir(int dir_fd, const char *name) WC_MUSTCHECK; /* -1 with errno */

@@ -1,12 +1,7 @@
-/* impl.h — the shared part of the units of files/. From the bottom up:
+/* impl.h — what the units of files/ share. Included by files/ and its unit tests alone.
  *
- * - file_io.c, sending.c (people sending uploads), blob_hold.c (blobs on their way into a message)
- * - blob_shelf.c (DIR/blobs), lost.c (DIR/lost)
- * - blob_disk.c and upload_disk.c (blobs and uploads on disk), blob_mem.c (both in memory)
- * - collect.c (removal)
- * - blob.c and upload.c (the public functions), blob_look.c (the look before a start)
- *
- * Included by files/ and its unit tests alone. */
+ * From the bottom up: file_io; sending (writers of uploads); blob_hold (blobs on their way into a message); blob_shelf (DIR/blobs);
+ * lost (DIR/lost); blob_disk and upload_disk, or blob_mem; collect (removal). On top: blob and upload, then blob_look (before a start). */
 #ifndef WC_BLOB_IMPL_H
 #define WC_BLOB_IMPL_H
 
@@ -21,10 +16,10 @@
 /* "ab/cdef…" */
 #define BLOB_PATH_BYTES (2 * WC_SHA_BYTES + 2)
 
-/* A sweep leaves alone what was put or named by a handle this recently, whatever rows say. */
+/* A sweep leaves alone a blob that was stored or named by a handle this recently, whatever the database says. */
 #define BLOB_GRACE_MS (10 * 60 * 1000)
-/* A blob put for a message is not writable for its owner until that message is decided. So after a kill the next start can tell blobs that
- * were on their way into a message from those whose rows are missing. */
+/* Until its message is decided, a blob is not writable even for its owner. So after a kill the next start can tell blobs that were on
+ * their way into a message from blobs whose rows are missing. */
 #define BLOB_MODE_PENDING 0400
 #define BLOB_MODE 0600
 #define LOST_LIFE_MS (24 * 3600 * 1000LL)
@@ -32,15 +27,15 @@
 #define MEM_FILES_MAX 1000   /* each blob holds a descriptor, and connections need theirs */
 #define UPLOAD_NAME_BYTES 15 /* with 16 random bytes behind it, in hex, it fits a handle */
 
-/* The record of an upload. name: made of identity and key, so that no text of a client ever becomes a file's name. */
+/* The record of an upload. name: a hash of identity and key, so that no word of the client's ever becomes a file's name. */
 struct upload_record {
 	uint64_t identity_id;
 	uint8_t name[UPLOAD_NAME_BYTES];
 	uint64_t size;
-	uint64_t stored; /* bytes that are there; not written down, the part's own length says it */
+	uint64_t stored; /* bytes that are there: the part's own length, not written down */
 	int64_t at_ms;   /* is_done: when; else: last written to */
 	bool is_done;
-	bool is_used; /* is_done, and a message was committed with its handle: from then on only messages keep the blob */
+	bool is_used; /* a message was committed with its handle: from then on only messages keep the blob */
 	uint8_t sha[WC_SHA_BYTES];
 	char handle[64];
 };
@@ -80,8 +75,8 @@ struct blob_hold {
 	enum { FRESH_NOT, FRESH_NEW, FRESH_SEEN } fresh; /* of an upload: its record exists, and the next gathering will see it */
 };
 
-/* Blobs and uploads in one kind of place. Each function takes b->lock itself unless it says "locked": then its caller holds it. Names and
- * errors are those of blob.h. */
+/* Blobs and uploads in one kind of place. Each function takes b->lock itself unless it says "locked": then its caller holds it. Names
+ * and errors are those of blob.h. */
 struct blob_ops {
 	bool keeps_lost; /* what nothing explains goes to DIR/lost; else nothing can be lost, for the database ends with the files */
 	int (*put)(struct blobs *b, const void *data, size_t n, const uint8_t sha[WC_SHA_BYTES], bool is_pending);
@@ -95,12 +90,12 @@ struct blob_ops {
 	void (*mark_used)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES],
 	                  bool is_used); /* NULL unless room is made by dropping what is not used */
 
-	/* The state of uploads, by (identity, name). A caller that changes a record is its only user, which upload.c sees to; record_load
-	 * may be called by anyone at any time. */
+	/* The state of uploads, by (identity, name). A caller that changes a record is its only user, which upload.c sees to;
+	 * record_load may be called by anyone at any time. */
 	int (*record_load)(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *out);
 	int (*record_count_open)(struct blobs *b, uint64_t identity_id);
-	/* A new upload, empty, in place of what was there under that name. *fd is its part, for reading and writing; the caller closes it.
-	 * */
+	/* A new upload, empty, in place of what was there under that name. *fd is its part, for reading and writing; the caller closes
+	 * it. */
 	int (*record_create)(struct blobs *b, const struct upload_record *rec, int *fd);
 	int (*record_resume)(struct blobs *b, const struct upload_record *rec, int *fd);
 	int (*record_grow)(struct blobs *b, const struct upload_record *rec,
@@ -158,12 +153,12 @@ void sending_remove(struct blobs *b, const struct sending *s); /* if it is liste
 
 /* --- blob_hold.c. rec: NULL, or the record of the handle by which the blob was named. */
 struct blob_hold *blob_hold_new(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct upload_record *rec);
-void blob_hold_drop(struct blob_hold *h);  /* nothing came of it: the collector need not look */
+void blob_hold_drop(struct blob_hold *h);  /* it led to nothing: the collector need not look */
 void blob_hold_fresh(struct blob_hold *h); /* of an upload that is finished: the hold lasts until its handle was gathered */
-/* Around a gathering of handles: begin true before it, false when its answer has been used. */
+/* Around a gathering of handles: with begin true before it, with false once its answer was used. */
 void blob_holds_each_fresh(struct blobs *b, bool begin);
-struct blob_hold *blob_holds_ended(struct blobs *b); /* all whose message is decided; the caller walks the list and frees it */
-/* Is there a hold on it? *moves counts the coming and going of holds: see blob_hold.c. */
+struct blob_hold *blob_holds_ended(struct blobs *b); /* all holds whose message is decided; the caller frees them */
+/* Is there a hold on it? *moves counts holds that began or ended: see blob_hold.c. */
 bool blob_is_held(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *moves);
 void blob_holds_close(struct blobs *b);
 
@@ -172,7 +167,7 @@ void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES]);
 bool blob_stat(const struct blobs *b, const uint8_t sha[WC_SHA_BYTES], struct stat *st);
 bool blob_mode_is_pending(const struct stat *st);
 void blob_set_decided(const struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
-/* Counts `size` bytes in place of `had`; 0: nothing. With the lock held, or at start. */
+/* What counted as `had` bytes counts as `size`; 0: nothing. With the lock held, or at start. */
 void blob_count(struct blobs *b, uint64_t had, uint64_t size);
 /* Every file in DIR/blobs with a blob's name. -WC_ESTORAGE with errno: some cannot be read. */
 int blob_walk(const struct blobs *b, stat_fn fn, void *arg) WC_MUSTCHECK;

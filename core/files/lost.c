@@ -1,7 +1,7 @@
-/* lost.c — DIR/lost: files that nothing explains, kept there for a day in case the database that knows them comes back.
+/* lost.c — DIR/lost: files that nothing explains, kept for a day in case the database that knows them comes back.
  *
- * Owns DIR/lost (mode 0700, flat, each file under its hash) and the count of what lies in it. Decides nothing: collect.c says what goes
- * in and out. A file's time says when it came. Thread: any but room and I/O, with b->lock held but where it says otherwise. */
+ * Owns DIR/lost (mode 0700, flat, each file under its hash) and the count of files in it. Decides nothing: collect.c does. A file's
+ * modification time says when it came. Thread: any but room and I/O, with b->lock held unless a function says otherwise. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static int count_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct st
 	return 0;
 }
 
-/* At start: what lies there from before. Nothing is made yet. */
+/* At start: counts the files that lie there. Makes nothing yet. */
 void lost_open(struct blobs *b)
 {
 	b->lost_fd = openat(b->dir_fd, "lost", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -77,7 +77,7 @@ int lost_take(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct sta
 
 	blob_path(path, sha);
 	wc_hex(name, sha, WC_SHA_BYTES);
-	/* Its day counts from the move: the time first, so that a kill between the two leaves no file in there that is old already. */
+	/* Its day begins with the move. The time is set first, so that a kill between the two steps leaves no file that looks a day old. */
 	if (make_lost(b) != 0 || utimensat(b->blobs_fd, path, NULL, AT_SYMLINK_NOFOLLOW) != 0)
 		return -WC_ESTORAGE;
 	lost_forget(b, sha);

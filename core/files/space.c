@@ -1,7 +1,7 @@
-/* space.c — the room on the disk of the data folder (see space.h).
+/* space.c — the free space on the data folder's disk (see space.h).
  *
- * Owns the numbers, the thread that looks, and DIR/reserve. A reserve of no bytes was given up. Until it is made again, its 32 MB are for
- * an admin's acts alone, also after a restart. Never reads or writes anything else. */
+ * Owns the numbers, the thread that looks, and DIR/reserve. An empty reserve file was given up: until it is filled again, also after a
+ * restart, its 32 MB are for an admin's acts alone. Reads and writes no other file. */
 #include "files/space.h"
 
 #include <errno.h>
@@ -22,13 +22,13 @@
 #define LOG_FILE "wavechat.db-wal"
 #define MB (UINT64_C(1) << 20)
 #define LOOK_MS 1000
-#define LOOK_LOW_MS 100    /* when there is little: what chat writes in a second is much then */
-#define FOUND_FULL_MS 1000 /* after the disk refused, for so long nothing is tried */
+#define LOOK_LOW_MS 100    /* when there is little: then a second of chat writes much */
+#define FOUND_FULL_MS 1000 /* after the disk refused, nothing is tried for that long */
 #define RETRY_MS 10000     /* after the reserve could not be made */
 #define DEFAULT_BOUND_MAX (10240 * MB)
 #define RESERVE_MIN (200 * MB)
 #define RESERVE_MAX (2048 * MB)
-/* The growth between two looks. */
+/* The most that is written between two looks. */
 #define FLOOR_MAX (128 * MB)
 #define INODES_LOW_MAX 1000
 
@@ -42,15 +42,15 @@ struct space {
 	struct space_state now;
 	uint64_t unwritten_bytes; /* taken, not on the disk yet */
 	uint64_t disk_inodes, free_inodes;
-	uint64_t log_bytes; /* of the database: it needs that much once more to be worked into it */
+	uint64_t log_bytes; /* of the database's log: moving it into the database takes as much again */
 	bool is_given_up, is_below_floor, is_below_reserve;
-	bool is_unseen; /* full in a way that the numbers do not show: a quota. Then the reserve's 32 MB are known by not being had again */
-	int64_t found_full_ms;        /* monotonic; 0: not */
-	pthread_mutex_t reserve_lock; /* who makes or gives up the reserve file; taken before `lock` */
+	bool is_unseen;        /* full, although the numbers do not show it: a quota. It ends when the reserve file can be made again */
+	int64_t found_full_ms; /* monotonic; 0: not */
+	pthread_mutex_t reserve_lock; /* making and giving up the reserve file; taken before `lock` */
 	bool was_told_no_reserve;
 	int64_t reserve_next_ms; /* monotonic; after it could not be made. The thread's */
 	_Atomic bool made_reserve;
-	_Atomic bool is_low, is_full; /* of now, for what runs often */
+	_Atomic bool is_low, is_full; /* of `now`, for code that runs often */
 };
 
 /* --- Limits */
@@ -66,14 +66,14 @@ static void set_limits(struct space *s)
 	n->floor_bytes = WC_MIN(WC_MIN(n->reserve_bytes / 2, FLOOR_MAX), n->disk_bytes / 20);
 }
 
-/* The bytes that files may take before new ones are refused. Where the oldest make room, there may be as much again for a while: what is to
- * be removed, and what no message refers to yet. */
+/* The bytes that files may take before new ones are refused. If the oldest make room, twice the bound is allowed for a while: some files
+ * are about to be removed, and to others no message refers yet. */
 static uint64_t refused_from(const struct space_state *n)
 {
 	return n->is_bound_given ? 2 * n->bound_bytes : n->bound_bytes;
 }
 
-/* Once it is so, a twentieth more is needed for it to be over. */
+/* Once below, it takes a twentieth more than the limit to be above again. */
 static bool is_below(uint64_t value, uint64_t limit, bool was)
 {
 	return value < limit + (was ? limit / 20 : 0);
@@ -142,7 +142,8 @@ static void measure(struct space *s)
 	log_bytes = fstatat(s->dir_fd, LOG_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
 	has_reserve = fstatat(s->dir_fd, SPACE_RESERVE_FILE, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 	is_given_up = has_reserve && st.st_size == 0;
-	/* A copy may have its size and no blocks; but not every filesystem counts them, so of one that was made here the size will do. */
+	/* A copied reserve may have its size and no blocks. Not every filesystem counts blocks, so for one that was made here the size
+	 * will do. */
 	has_reserve = has_reserve && (uint64_t)st.st_size >= SPACE_RESERVE_BYTES &&
 	              (atomic_load(&s->made_reserve) || (uint64_t)st.st_blocks * 512 >= SPACE_RESERVE_BYTES / 8 * 7);
 	pthread_mutex_lock(&s->lock);
@@ -243,13 +244,13 @@ void space_set(struct space *s, uint64_t had, uint64_t size)
 		return;
 	pthread_mutex_lock(&s->lock);
 	s->now.used_bytes += space_cost(size);
-	s->now.used_bytes -= WC_MIN(space_cost(had), s->now.used_bytes); /* somebody may have put a file in by hand */
+	s->now.used_bytes -= WC_MIN(space_cost(had), s->now.used_bytes); /* a file may have been put in by hand */
 	pthread_mutex_unlock(&s->lock);
 }
 
 /* --- The reserve file */
 
-/* A filesystem that cannot set blocks aside, or that compresses, gets bytes it cannot make smaller. */
+/* For filesystems that cannot set blocks aside, or that compress: random bytes, which cannot be made smaller. */
 static int fill(int fd)
 {
 	enum { PIECE = 1 << 20 };
@@ -271,8 +272,8 @@ static int fill(int fd)
 	return rc;
 }
 
-/* Enough that the file is no more than a quarter of what is free, and that files may still come: but on a small disk, where they may not,
- * half of it will do. */
+/* Free bytes that it takes to make the reserve: then it is at most a quarter of the free space, and files may still come. On a small
+ * disk, where they may not, half of the disk will do. */
 static uint64_t wanted_for_reserve(const struct space_state *n)
 {
 	return WC_MAX(4 * SPACE_RESERVE_BYTES, WC_MIN(n->reserve_bytes + 2 * SPACE_RESERVE_BYTES, n->disk_bytes / 2));
@@ -350,8 +351,8 @@ static bool give_up(int dir_fd)
 	if (fd < 0)
 		return false;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0)
-		/* Some disks need room even to make a file shorter; and blocks may be had again only once it is written down that they are
-		 * free. */
+		/* Some disks need room even to shorten a file. And blocks may be free only once the change is on the disk: hence the
+		 * fsync. */
 		is_freed = (ftruncate(fd, 0) == 0 || unlinkat(dir_fd, SPACE_RESERVE_FILE, 0) == 0) && fsync(fd) == 0;
 	close(fd);
 	if (is_freed)

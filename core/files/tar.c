@@ -1,21 +1,21 @@
-/* tar.c — headers of a ustar archive, both ways, and a reader of whole archives (see tar.h). Owns nothing, knows nothing of files. */
+/* tar.c — headers of a ustar archive, written and read, and a reader of whole archives (see tar.h). Owns nothing; opens no file. */
 #include "files/tar.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Where the fields of a header are. */
+/* Offsets and lengths of a header's fields. */
 /* clang-format off */
 enum {
-	AT_NAME = 0, AT_MODE = 100, AT_UID = 108, AT_GID = 116, AT_SIZE = 124, AT_MTIME = 136, AT_SUM = 148, AT_TYPE = 156, AT_MAGIC = 257, AT_PREFIX = 345,
-	NAME_LEN = 100, SIZE_LEN = 12, SUM_LEN = 8, PREFIX_LEN = 155,
+	AT_NAME = 0, AT_MODE = 100, AT_UID = 108, AT_GID = 116, AT_SIZE = 124, AT_MTIME = 136, AT_SUM = 148, AT_TYPE = 156,
+	AT_MAGIC = 257, AT_PREFIX = 345, NAME_LEN = 100, SIZE_LEN = 12, SUM_LEN = 8, PREFIX_LEN = 155,
 };
 /* clang-format on */
 
 static const uint8_t zeros[TAR_BLOCK];
 
-/* The checksum is taken with blanks in its own place. */
+/* The checksum counts its own field as blanks. */
 static unsigned sum_of(const uint8_t block[TAR_BLOCK])
 {
 	unsigned sum = 0;

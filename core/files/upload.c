@@ -1,7 +1,7 @@
-/* upload.c — uploads: taking bytes in, going on after a loss, and the handle at the end.
+/* upload.c — uploads: taking bytes in, resuming after a loss, and the handle at the end.
  *
- * Owns who is sending an upload at the moment. Its record across restarts lies with upload_disk.c or blob_mem.c. Never trusts a
- * length or an offset of the client's beyond comparing it with what is there. Thread: HTTP workers, the transfer thread and helpers. */
+ * Owns struct upload, one for each writer. The record of an upload lies with upload_disk.c or blob_mem.c. A client's length or offset is
+ * only compared with what is there, never trusted. Thread: HTTP workers, the transfer thread and helpers. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,13 +17,13 @@
 struct upload {
 	struct sending sending; /* first: what b->sending lists is this upload */
 	struct blobs *b;
-	int refs;             /* its owner, and who is taking it over; b->lock */
+	int refs;             /* its owner, and the writer that is taking it over; b->lock */
 	pthread_mutex_t lock; /* the rest; held while bytes are written, and through begin and finish */
-	bool is_taken;        /* somebody else sends this upload now */
-	bool is_counted;      /* all of its size is set aside (space.h); else what is stored counts */
+	bool is_taken;        /* another writer sends this upload now */
+	bool is_counted;      /* all of its size is set aside (space.h); else only the stored bytes */
 	struct upload_record rec;
 	int fd;
-	EVP_MD_CTX *md; /* of all that was written; NULL: some of it was written before, hash at the end */
+	EVP_MD_CTX *md; /* over all bytes; NULL: some were written before, so hash at the end */
 };
 
 /* --- Who is sending. */
@@ -45,7 +45,7 @@ static void unref(struct upload *u)
 	free(u);
 }
 
-/* Sets no more aside than what came. With u->lock held. */
+/* Sets no more aside than the bytes that came. With u->lock held. */
 static void release(struct upload *u)
 {
 	if (!u->is_counted)
@@ -64,8 +64,8 @@ static void let_go(struct upload *u)
 	unref(u);
 }
 
-/* Puts u in the place of the present sender of the same upload. That one's write under way is waited for (or its finish, which may take
- * long); afterwards nothing of it moves any more. Call with u->lock held, so that a third waits in turn. */
+/* Puts u in the place of the writer that sends the same upload now. Waits for a write under way, or for a finish, which may take long;
+ * after that the old writer changes nothing. Call with u->lock held, so that a third writer waits in turn. */
 static void take_over(struct blobs *b, struct upload *u)
 {
 	struct upload *old;
@@ -178,7 +178,7 @@ static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload
 	if (offset == 0)
 		return start_over(u, !is_open, is_open ? was.stored : 0);
 	if (!is_open || was.size != size || was.stored != offset) {
-		/* Of something else, or of something dead, nothing can be gone on with. */
+		/* An upload of another size, or a dead one, cannot be resumed. */
 		state->size = size;
 		state->offset = is_open && was.size == size ? was.stored : 0;
 		return -WC_ECONFLICT;
@@ -246,7 +246,7 @@ static int write_locked(struct upload *u, const void *data, size_t n)
 		return rc;
 	if (file_write_all(u->fd, data, n, u->rec.stored) != 0) {
 		log_warn("blob", "step=upload error=\"%s\"", strerror(errno));
-		/* A full disk takes a part of a write: what came stays, and the next one goes on from there. */
+		/* A full disk takes a part of a write: these bytes stay, and the next write goes on from there. */
 		came = u->b->ops->record_came(u->b, &u->rec, u->fd);
 		space_wrote(u->b->space, came - u->rec.stored);
 		u->rec.stored = came;
@@ -320,7 +320,7 @@ static int finish_locked(struct upload *u, struct upload_state *state)
 		blob_hold_drop(hold);
 		return rc;
 	}
-	blob_hold_fresh(hold); /* an earlier look for handles may not have seen this one */
+	blob_hold_fresh(hold); /* handles that were gathered before do not include this one */
 	state_of(&rec, state);
 	return 0;
 }
@@ -342,7 +342,7 @@ int upload_finish(struct upload *u, struct upload_state *state)
 
 /* --- Asking. */
 
-/* The record says that it is done a moment before the blob has its name. Meanwhile all of it is there, and there is no handle yet. */
+/* The record says "done" a moment before the blob has its name. Meanwhile all bytes are there, and there is no handle yet. */
 static bool is_being_finished(struct blobs *b, const struct upload_record *rec)
 {
 	bool is_active;
@@ -385,13 +385,14 @@ int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle
 	*hold = NULL;
 	if (wc_unhex(bytes, sizeof(bytes), handle) != 0)
 		return -WC_ENOENT;
-	/* The name leads to the record, the random rest proves that the asker was given the handle, the folder that it is theirs. */
+	/* The name leads to the record. The random rest proves that the client was given the handle, the folder that it is the client's
+	 * own. */
 	rc = b->ops->record_load(b, identity_id, bytes, &rec);
 	if (rc)
 		return rc;
 	if (!rec.is_done || handle.len != strlen(rec.handle) || !wc_equal_ct(rec.handle, handle.p, handle.len))
 		return -WC_ENOENT;
-	*hold = blob_hold_new(b, rec.sha, &rec); /* before the look: what is there then stays */
+	*hold = blob_hold_new(b, rec.sha, &rec); /* before the look: a blob that is there then stays */
 	if (!is_good(b, &rec)) {
 		blob_hold_drop(*hold);
 		*hold = NULL;

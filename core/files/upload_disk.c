@@ -1,17 +1,16 @@
-/* upload_disk.c — the record of uploads across a kill: DIR/uploads/<identity>/<name>.open, .part, .done and .used.
+/* upload_disk.c — the records of uploads on disk, which outlive a kill: DIR/uploads/<identity>/<name>.open, .part, .done and .used.
  *
- * Owns DIR/uploads. The file .open says that an upload began, and its length. The file .part has its bytes; its length is the offset to go
- * on from. The file .done names the blob and the handle, .used the same once a message refers to it. Both numbers in a path are hex made
+ * Owns DIR/uploads. .open: an upload began, and its size. .part: its bytes; the file's length is the offset to resume from. .done: the
+ * blob it became, and its handle. .used: the same, once a message was committed with the handle. Both numbers in a path are hex made
  * here. Thread: as upload.c.
  *
- * The end of an upload, and the state that a kill leaves after each step:
- *   sync .part            an upload to go on with (all bytes there: it is finished again)
+ * The steps that end an upload, and what a kill leaves after each:
+ *   sync .part            an upload to resume, with all bytes there: it is finished again
  *   rename .done in       finished; disk_record_recover moves the part at the next start
  *   move .part to blobs   finished
  *   unlink .open          finished
  *   rename .done to .used, after a message with its handle was committed: it keeps the blob no longer
- *
- * Lengths are right after a power cut: the journalling filesystems this runs on lengthen a file after its data is out. */
+ * After a power cut the length of .part is right: journalling filesystems lengthen a file only after its data is written. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -86,7 +85,7 @@ static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name
 		return file_failed("read_upload");
 	text[n] = '\0';
 	memset(rec, 0, sizeof(*rec));
-	/* One that was damaged counts as absent: the client starts over. */
+	/* A damaged record counts as absent: the client starts over. */
 	if (sscanf(text, "wavechat-upload 1\nidentity %llu\nsize %llu\nat %lld\nsha %64s\nhandle %63s\n", &identity, &size, &at_ms, sha,
 	           handle) != 5 ||
 	    identity != identity_id || wc_unhex(rec->sha, WC_SHA_BYTES, (struct str){ sha, strlen(sha) }) != 0)
@@ -101,7 +100,7 @@ static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name
 	return 0;
 }
 
-/* .used second: what is renamed between the two looks is found by one of them. */
+/* .used second: a record that is renamed between the two looks is found by one of them. */
 static int read_done(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *rec)
 {
 	int rc = read_record(b, identity_id, name, "done", rec);
@@ -382,7 +381,7 @@ static void recover_file(struct blobs *b, uint64_t identity_id, const char *file
 	} else if (read_record(b, identity_id, rec.name, "open", &done) != 0) {
 		if (has_part && !is_part)
 			blob_count(b, 0, (uint64_t)st.st_size);
-		remove_record(b, &rec); /* bytes that nobody knows the meaning of */
+		remove_record(b, &rec); /* bytes without a record */
 	}
 }
 
