@@ -2,15 +2,13 @@
  *
  * All of this is done through civetweb's own callbacks and a few macros before the include:
  *
- *  - It insists on a listener. So bind() and listen() are no-ops here, and an eventfd takes the unbound socket's place before the threads
- *  start.
- *    At the stop, that eventfd wakes civetweb's acceptor from its poll.
+ *  - It insists on a listener. So bind() and listen() are no-ops here, and before the threads start an eventfd takes the unbound socket's
+ *    place. At the stop, that eventfd wakes civetweb's acceptor from its poll.
  *  - A request enters through civetweb's own queue (produce_socket). The opaque pointer travels in the local address, which civetweb only
- *  copies.
+ *    copies.
  *  - init_connection puts the header into conn->buf: get_request finds it complete and reads nothing.
  *  - send() collects civetweb's words in the worker's memory. For a WebSocket that is the 101. Anything else is an error page: its status
- *  is used,
- *    and our own answer replaces it.
+ *    is used, and our own answer replaces it.
  *  - begin_request takes every request but a handshake. must_close ends civetweb's interest in the connection. */
 #include "http/civet.h"
 

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "http/forwarded.h"
 #include "base/ip.h"
+#include "http/forwarded.h"
 
 static struct ip_net nets[3];
 static const struct ip_nets proxies = { nets, WC_LEN(nets) };

@@ -4,7 +4,8 @@
 
 #define HOST "Host: a\r\n"
 #define HEALTH "GET /health HTTP/1.1\r\n" HOST "\r\n"
-/* A delay is judged by the same thing's without a load: ten times as long at most. Below 100 ms of calm the machine's other work is what is seen. */
+/* A delay is judged by the same thing's without a load: ten times as long at most. Below 100 ms of calm the machine's other work is what is
+ * seen. */
 #define PROMPT_US(calm_us) (10 * SLOW * WC_MAX((calm_us), 100000))
 
 static void check_deadlines(void **state)

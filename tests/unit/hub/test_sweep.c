@@ -142,8 +142,8 @@ static int second_half(int i)
 	return i >= CROWD / 2;
 }
 
-/* What is new goes to those who have been there longest, on either ring, though a round that is left off goes on behind them; and rounds end, with
- * everybody served up to where they began. */
+/* What is new goes to those who have been there longest, on either ring, though a round that is left off goes on behind them; and rounds
+ * end, with everybody served up to where they began. */
 static void test_front_does_not_wait_for_the_crowd(void **state)
 {
 	(void)state;
@@ -183,8 +183,8 @@ static void test_front_does_not_wait_for_the_crowd(void **state)
 	crowd_go(&w);
 }
 
-/* The younger crowd on one ring has its rounds as the older on the other, also where something is said in every turn, and while people leave: then
- * the lists stay in the order of rank. */
+/* The younger crowd on one ring has its rounds as the older on the other, also where something is said in every turn, and while people
+ * leave: then the lists stay in the order of rank. */
 static void test_no_ring_shuts_out_the_other(void **state)
 {
 	(void)state;

@@ -624,8 +624,8 @@ static void holding_an_oversize_head_costs_no_budget(void **state)
 	free(text);
 }
 
-/* An administrator may lower the limit in the middle of a message. The frame that has begun is read as it was judged, and its memory is never
- * made smaller than what has come; the next one is judged anew. */
+/* An administrator may lower the limit in the middle of a message. The frame that has begun is read as it was judged, and its memory is
+ * never made smaller than what has come; the next one is judged anew. */
 static void a_limit_that_comes_down_while_reading(void **state)
 {
 	enum { N = 150000 };

@@ -1,5 +1,5 @@
-/* site_fixture.h — what the tests of the public routes share: a real door with a real store and real blobs in a folder of its own, and a client
- * that sends exactly the bytes a test means. */
+/* site_fixture.h — what the tests of the public routes share: a real door with a real store and real blobs in a folder of its own, and a
+ * client that sends exactly the bytes a test means. */
 #ifndef SITE_FIXTURE_H
 #define SITE_FIXTURE_H
 

@@ -1,0 +1,227 @@
+/* test_tick.c — deadlines of a connection (tick.c), called by hand with a clock of the test's own: each ends it for its own reason, and
+ * pings. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "hub/lists.h"
+
+#define NOW 100000u
+
+struct world {
+	struct hubs hubs;
+	struct hub *h;
+	struct conn *c;
+	int peer, closed;
+};
+
+static void on_closed(void *arg, struct conn *c)
+{
+	(void)c;
+	((struct world *)arg)->closed++;
+}
+
+/* A connection in good order: subscribed, heard a second ago. */
+static int come(void **state)
+{
+	struct world *w = xcalloc(1, sizeof(*w));
+	w->hubs.count = w->hubs.o.threads = 1;
+	w->hubs.o.ping_interval_ms = 30000;
+	w->hubs.o.message_timeout_s = 20;
+	w->hubs.o.insert_cap_bytes = 1 << 20;
+	w->hubs.o.pending_cap_bytes = SIZE_MAX;
+	w->hubs.o.large_cap_bytes = SIZE_MAX;
+	w->hubs.o.ops = (struct hub_ops){ .closed = on_closed, .arg = w };
+	w->hubs.ping = shbuf_copy("\x89", 2);
+	for (int r = 0; r < HUB_RINGS; r++)
+		w->hubs.rings[r] = bcast_new(1 << 16, 1);
+	w->h = aligned_alloc(64, (sizeof(*w->h) + 63) / 64 * 64);
+	memset(w->h, 0, sizeof(*w->h));
+	w->h->all = &w->hubs;
+	w->h->now_s = NOW;
+	int sv[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	w->peer = sv[1];
+	struct taken t = { .fd = sv[0], .peer.ss_family = AF_INET };
+	w->c = conn_new(w->h, &t);
+	assert_non_null(w->c);
+	list_add(w->h, w->c, LIST_RING_1);
+	w->c->rx_s = NOW - 1;
+	w->c->ping_s = NOW + 10;
+	*state = w;
+	return 0;
+}
+
+static int go(void **state)
+{
+	struct world *w = *state;
+	conn_kill(w->c, M_LEFT_SHUTDOWN, "the test is over");
+	assert_int_equal(w->closed, 1);
+	free(w->c);
+	close(w->peer);
+	for (int r = 0; r < HUB_RINGS; r++)
+		bcast_free(w->hubs.rings[r]);
+	for (int l = 0; l < LISTS; l++)
+		free(w->h->lists[l].v);
+	shbuf_unref(w->hubs.ping);
+	free(w->h);
+	free(w);
+	return 0;
+}
+
+/* Ticks once. The connection must be killed for this reason, or with `closes` be on its way out, counted once. */
+static void assert_ends(struct world *w, enum metric why, bool closes)
+{
+	uint64_t before = metric_get(why);
+	conn_tick(w->c);
+	assert_int_equal(metric_get(why), before + 1);
+	assert_int_equal(w->c->is_dead, !closes);
+	assert_int_equal(w->c->is_closing, closes);
+}
+
+static void assert_stays(struct world *w)
+{
+	conn_tick(w->c);
+	assert_false(w->c->is_dead || w->c->is_closing);
+}
+
+static void test_good_order(void **state)
+{
+	struct world *w = *state;
+	assert_stays(w);
+	assert_null(w->c->first);
+	w->c->ping_s = NOW;
+	assert_stays(w);
+	assert_non_null(w->c->first);
+	assert_ptr_equal(w->c->first->parts[0], w->hubs.ping);
+	assert_int_equal(w->c->ping_s, NOW + 30);
+}
+
+static void test_join_deadline(void **state)
+{
+	struct world *w = *state;
+	w->c->deadline_s = NOW + 1;
+	assert_stays(w);
+	w->c->deadline_s = NOW;
+	w->c->pause = PAUSE_HELPER; /* the join is being worked on */
+	assert_stays(w);
+	w->c->pause = 0;
+	assert_ends(w, M_EVICTED_JOIN_TIMEOUT, true);
+}
+
+static void test_close_deadline(void **state)
+{
+	struct world *w = *state;
+	w->c->deadline_s = NOW;
+	w->c->is_ending = true;
+	assert_ends(w, M_LEFT_BROKEN, false);
+}
+
+static void test_stalled_output(void **state)
+{
+	struct world *w = *state;
+	w->c->is_blocked = true;
+	w->c->blocked_s = NOW - 29;
+	assert_stays(w);
+	w->c->blocked_s = NOW - 30;
+	assert_ends(w, M_EVICTED_STALLED, false);
+}
+
+static void test_large_output(void **state)
+{
+	struct world *w = *state;
+	struct shbuf *large = shbuf_new(SHBUF_LARGE);
+	struct mail *m = mail_new(MAIL_INSERT, w->c);
+	mail_part(m, large);
+	conn_insert(w->c, m);
+	w->c->is_blocked = true;
+	w->c->blocked_s = NOW - 5;
+	assert_stays(w); /* memory is not short */
+	w->hubs.o.large_cap_bytes = SHBUF_LARGE;
+	assert_ends(w, M_EVICTED_LARGE, false);
+}
+
+static void test_hoard(void **state)
+{
+	struct world *w = *state;
+	struct mail *m = mail_new(MAIL_INSERT, w->c);
+	mail_part(m, shbuf_copy("private", 7));
+	conn_insert(w->c, m);
+	w->h->insert_bytes += 10; /* of others */
+	w->hubs.o.pending_cap_bytes = 8;
+	assert_stays(w); /* it reads */
+	w->c->is_blocked = true;
+	w->c->blocked_s = NOW;
+	w->c->insert_bytes += 11; /* more than the mean of one connection */
+	w->h->insert_bytes += 11;
+	w->h->lists[LIST_NEW].n = 1; /* another one */
+	assert_ends(w, M_EVICTED_PENDING, false);
+	w->h->lists[LIST_NEW].n = 0;
+}
+
+static void test_unfinished_message(void **state)
+{
+	struct world *w = *state;
+	w->c->in.in_message = 1;
+	assert_stays(w);
+	assert_int_equal(w->c->frame_s, NOW); /* since when */
+	w->c->frame_s = NOW - 21;
+	w->c->pause = PAUSE_HELPER; /* the delay is ours */
+	assert_stays(w);
+	w->c->pause = 0;
+	w->hubs.o.message_timeout_s = 0;
+	assert_stays(w);
+	w->hubs.o.message_timeout_s = 20;
+	assert_ends(w, M_EVICTED_UNFINISHED, true);
+}
+
+static void test_late_large_message(void **state)
+{
+	struct world *w = *state;
+	w->c->in.in_message = w->c->in.is_oversize = 1;
+	w->c->frame_s = NOW - 900;
+	assert_stays(w);
+	w->c->rx_s = NOW - 31;
+	assert_ends(w, M_EVICTED_LATE, false);
+}
+
+static void test_budget(void **state)
+{
+	struct world *w = *state;
+	w->c->pause = PAUSE_BUDGET;
+	w->h->budget_waiters = 1;
+	w->c->budget_s = NOW - 16;
+	w->h->budget_was_freed = true; /* one connection a second */
+	assert_stays(w);
+	w->h->budget_was_freed = false;
+	assert_ends(w, M_EVICTED_BUDGET, true);
+	assert_true(w->h->budget_was_freed);
+	assert_int_equal(w->h->budget_waiters, 0);
+}
+
+static void test_silence(void **state)
+{
+	struct world *w = *state;
+	w->c->rx_s = NOW - 60;
+	conn_mark_ready(w->c); /* bytes may have come that were not looked at */
+	assert_stays(w);
+	assert_ptr_equal(queue_take(w->h, QUEUE_READ), w->c);
+	assert_ends(w, M_EVICTED_SILENT, false);
+}
+
+int main(void)
+{
+#define ROW(name) cmocka_unit_test_setup_teardown(name, come, go)
+	const struct CMUnitTest tests[] = {
+		ROW(test_good_order),   ROW(test_join_deadline), ROW(test_close_deadline),     ROW(test_stalled_output),
+		ROW(test_large_output), ROW(test_hoard),         ROW(test_unfinished_message), ROW(test_late_large_message),
+		ROW(test_budget),       ROW(test_silence),
+	};
+	wc_thread_is(ROLE_IO, "test");
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
