@@ -1,6 +1,6 @@
 // Joining and leaving: init, users, system, and what the server makes of a name.
 import assert from 'node:assert/strict';
-import { exact, fence, isId, isTs, nothingFor, patience, serverTest, within } from './lib.mjs';
+import { bad, exact, fence, isId, isTs, nothingFor, patience, serverTest, within } from './lib.mjs';
 
 const people = users => users.map(u => u.id).sort((a, b) => a - b);
 
@@ -78,7 +78,7 @@ for (const [sent, made, why] of names) {
 for (const [label, more] of [['empty', { name: '' }], ['blank', { name: ' \t\u2003\u0085' }], ['missing', {}]]) {
 	serverTest(`a name that is ${label} becomes User<id>`, async s => {
 		const a = await s.connect();
-		a.send({ type: 'join', ...more });
+		a.send({ type: 'join', ...more }, bad);
 		const init = await a.next('init');
 		assert.equal(init.my_name, `User${init.my_id}`);
 		assert.deepEqual(init.users, [{ id: init.my_id, name: init.my_name }]);
@@ -89,7 +89,7 @@ serverTest('any other first frame closes the connection', async s => {
 	const bystander = await s.join('bystander');
 	for (const first of [{ type: 'text', text: 'hello' }, { type: 'typing' }, { type: 'dm_history', peer_id: bystander.id }, { type: 'nonsense' }, {}, [], 'garbage']) {
 		const c = await s.connect();
-		c.send(first);
+		c.send(first, bad);
 		const end = await within(5000 * patience, c.closed, `the close after ${JSON.stringify(first)}`);
 		assert.ok([1000, 1002, 1003, 1007, 1008].includes(end.code), `code ${end.code} for ${JSON.stringify(first)}`);
 		assert.ok(c.frames.every(f => f.type === 'error'), `nothing is told: ${c.story()}`);
@@ -101,7 +101,7 @@ serverTest('a name of the wrong type joins nobody', async s => {
 	const a = await s.join('bystander');
 	for (const name of [5, {}, [], true]) {
 		const c = await s.connect();
-		c.send({ type: 'join', name });
+		c.send({ type: 'join', name }, bad);
 		assert.equal((await c.take()).text, 'name must be a string');
 		assert.equal((await c.closed).code, 1008);
 	}
@@ -111,12 +111,13 @@ serverTest('a name of the wrong type joins nobody', async s => {
 
 serverTest('who joins twice and is gone at once, in a crowd that joins, disturbs nobody', { timeout: 60000 }, async s => {
 	const stays = await s.join('stays');
-	await Promise.all(Array.from({ length: 400 }, async (_, i) => {
-		const c = await s.connect();
+	// In groups, so that this process itself is in time with each join.
+	for (let from = 0; from < 400; from += 100) await Promise.all(Array.from({ length: 100 }, async (_, k) => {
+		const i = from + k, c = await s.connect();
 		c.send({ type: 'join', name: `n${i}` });
 		if (i % 4) return;
 		await c.next({ type: 'init' });
-		for (let k = 0; k < 20; k++) c.send({ type: 'join', name: 'again' });
+		for (let again = 0; again < 20; again++) c.send({ type: 'join', name: 'again' });
 		c.ws.terminate();
 	}));
 	stays.send({ type: 'text', text: 'still here' });

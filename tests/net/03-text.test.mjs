@@ -1,6 +1,6 @@
 // Public text: its fields, the sender's own copy, limits, and text that tries to be something else.
 import assert from 'node:assert/strict';
-import { exact, fence, isError, nothingFor, publicText, serverTest } from './lib.mjs';
+import { bad, exact, fence, isError, nothingFor, publicText, serverTest } from './lib.mjs';
 
 serverTest('a text reaches everyone; its sender once, with self', async s => {
 	const [a, b, c] = await s.joinAll('a', 'b', 'c');
@@ -112,7 +112,7 @@ const refused = [
 for (const frame of refused) {
 	serverTest(`an error for its sender, nothing for others: ${frame.slice(0, 60)}`, async s => {
 		const [a, b] = await s.joinAll('a', 'b');
-		a.send(frame);
+		a.send(frame, bad);
 		exact(await a.next('error'), isError);
 		await nothingFor(a, [a, b]);
 	});
@@ -121,13 +121,13 @@ for (const frame of refused) {
 serverTest('an unknown type is ignored', async s => {
 	const [a, b] = await s.joinAll('a', 'b');
 	for (const f of [{ type: 'reaction', x: 1 }, { type: '' }, { type: 'TEXT', text: 'x' }, { type: 'init', my_id: 1 }, { type: 'system', text: 'x' }, { type: 'users' },
-		{ type: 'error', text: 'x' }, { type: 'sync', since: 1 }, { type: 'x'.repeat(10000) }, { type: 'text\u0000', text: 'x' }]) a.send(f);
+		{ type: 'error', text: 'x' }, { type: 'sync', since: 1 }, { type: 'x'.repeat(10000) }, { type: 'text\u0000', text: 'x' }]) a.send(f, bad);
 	await nothingFor(a, [a, b]);
 });
 
 serverTest('unknown fields are ignored and never passed on', async s => {
 	const [a, b] = await s.joinAll('a', 'b');
-	a.text('plain', { from_id: b.id, from_name: 'b', self: true, dm: true, ts: '00:00', iso: 'x', id: 7, cid: 'c', at: 1, extra: { deep: [1] } });
+	a.text('plain', { from_id: b.id, from_name: 'b', self: true, dm: true, ts: '00:00', iso: 'x', id: 7, cid: 'c', at: 1, extra: { deep: [1] } }, bad);
 	exact(await b.next('text'), publicText(a, 'plain'));
 	exact(await a.next('text'), publicText(a, 'plain', { self: true }));
 });

@@ -1,6 +1,6 @@
 // Direct messages: their two ends and nobody else, and what the server makes of an id.
 import assert from 'node:assert/strict';
-import { common, dmText, exact, fence, isError, nothingFor, publicText, serverTest } from './lib.mjs';
+import { bad, common, dmText, exact, fence, isError, nothingFor, publicText, serverTest } from './lib.mjs';
 
 serverTest('a DM reaches its two ends and nobody else', async s => {
 	const [a, b, c] = await s.joinAll('a', 'b', 'c');
@@ -35,7 +35,7 @@ serverTest('to_id absent, null or 0 is everyone', async s => {
 serverTest('a to_id that is no id at all is refused, never made public', async s => {
 	const [a, b] = await s.joinAll('a', 'b');
 	for (const to_id of ['x', '12x', {}, [], 1.5, true, '1.5', '1e3']) {
-		a.text('not for everyone', { to_id });
+		a.text('not for everyone', { to_id }, bad);
 		exact(await a.next('error'), isError);
 	}
 	await nothingFor(a, [a, b]);
@@ -50,7 +50,7 @@ serverTest('a DM to nobody is echoed with to_name "?"', async s => {
 		a.text('anyone?', { to_id });
 		exact(await a.next('text'), dmText(a, { id: to_id, name: '?' }, 'anyone?', { self: true }));
 	}
-	for (const to_id of [-1, 2 ** 60, '99999999999999999999999999']) a.text('out of range', { to_id });
+	for (const to_id of [-1, 2 ** 60, '99999999999999999999999999']) a.text('out of range', { to_id }, bad);
 	await fence(a, [a, b]);
 	assert.ok(!b.frames.some(f => JSON.stringify(f).includes('out of range')), 'never public');
 	assert.deepEqual(b.drain(), []);
@@ -109,7 +109,7 @@ serverTest('dm_history with somebody never written to is empty', async s => {
 		exact(await a.next('dm_history'), { type: 'dm_history', peer_id, messages: [] });
 	}
 	for (const peer_id of ['x', {}, [], true, 1.5]) {
-		a.send({ type: 'dm_history', peer_id });
+		a.send({ type: 'dm_history', peer_id }, bad);
 		exact(await a.next('error'), isError);
 	}
 	await nothingFor(a, [a, b]);

@@ -1,6 +1,6 @@
 // The second dialect: opting in, its shapes, and that neither dialect sees anything of the other.
 import assert from 'node:assert/strict';
-import { dmText, exact, fence, isId, noise, nothingFor, publicText, serverTest } from './lib.mjs';
+import { bad, dmText, exact, fence, isId, noise, nothingFor, publicText, serverTest } from './lib.mjs';
 import { dm2, error2, file2, isAt, isToken, isUrl, join2, messages, rejoin2, text2, voice2 } from './v2.mjs';
 
 serverTest('init answers v 2 with everything a client needs', async s => {
@@ -16,7 +16,7 @@ serverTest('init answers v 2 with everything a client needs', async s => {
 serverTest('v 1, or none, is the first dialect', async s => {
 	for (const more of [{}, { v: 1 }]) {
 		const c = await s.connect();
-		await c.join('old', more);
+		await c.join('old', more, bad);
 		assert.deepEqual(Object.keys(c.init).sort(), ['history', 'my_id', 'my_name', 'type', 'users']);
 	}
 });
@@ -104,14 +104,14 @@ serverTest('errors carry a code, and the cid they answer', async s => {
 		[{ type: 'voice', data: Buffer.alloc((10 << 20) + 1).toString('base64'), duration: 1, cid: 'e5' }, 'too_large'],
 	];
 	for (const [frame, code] of cases) {
-		a.send(frame);
+		a.send(frame, bad);
 		exact(await a.next('error'), error2(code, { cid: frame.cid }));
 	}
 	for (const [frame, code] of [['garbage', 'bad_request'], ['[]', 'bad_request'], [{ type: 'text', text: 'x', cid: 'c'.repeat(65) }, 'bad_request'],
 		[{ type: 'text', text: 'x', cid: 5 }, 'bad_request'], [{ type: 'sync', since: 'x' }, 'bad_request'], [{ type: 'sync' }, 'bad_request'],
 		[{ type: 'history', before: {} }, 'bad_request'], [{ type: 'history', limit: 'many' }, 'bad_request'], [{ type: 'who', limit: [] }, 'bad_request'],
 		[{ type: 'who', q: 5 }, 'bad_request']]) {
-		a.send(frame);
+		a.send(frame, bad);
 		const e = await a.next('error');
 		assert.equal(e.code, code, JSON.stringify(frame));
 	}
@@ -123,7 +123,7 @@ serverTest('ping is answered with pong', async s => {
 	a.send({ type: 'ping' });
 	exact(await a.next('pong'), { type: 'pong' });
 	const old = await s.join('old');
-	old.send({ type: 'ping' });
+	old.send({ type: 'ping' }, bad);
 	await nothingFor(old, [old]);
 });
 
@@ -137,7 +137,7 @@ serverTest('a voice keeps its waveform, a picture its size', async s => {
 	assert.ok(isUrl(f.url));
 	a.unread.length = 0;
 	for (const bad of [{ waveform: 'A'.repeat(129) }, { waveform: '<script>' }, { waveform: 5 }]) {
-		a.send({ type: 'voice', data, duration: 1, ...bad });
+		a.send({ type: 'voice', data, duration: 1, ...bad }, { bad: true });
 		const answer = await a.next(f => f.type === 'error' || f.type === 'voice');
 		if (answer.type === 'voice') assert.equal(answer.waveform, undefined, JSON.stringify(bad));
 	}

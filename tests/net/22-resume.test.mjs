@@ -1,6 +1,6 @@
 // since, gap, sync, reset: whoever comes back has everything, once, in order.
 import assert from 'node:assert/strict';
-import { exact, fence, serverTest, sleep } from './lib.mjs';
+import { bad, exact, fence, serverTest, sleep } from './lib.mjs';
 import { dm2, join2, messages, text2 } from './v2.mjs';
 
 const texts = list => list.map(m => m.text);
@@ -76,7 +76,7 @@ serverTest('a since from the future or before all time is reset to the latest pa
 	}
 	for (const since of ['x', {}, -1, 1.5, true]) {
 		const c = await s.connect();
-		c.send({ type: 'join', v: 2, token: a.token, since });
+		c.send({ type: 'join', v: 2, token: a.token, since }, bad);
 		const answer = await c.answer();
 		assert.ok(['error', '(closed)'].includes(answer.type) || answer.reset === true, `${JSON.stringify(since)} got ${answer.type}`);
 	}

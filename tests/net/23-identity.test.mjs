@@ -1,6 +1,6 @@
 // Tokens, several devices of one person, names that stay one's own, and DMs to people who are away.
 import assert from 'node:assert/strict';
-import { exact, fence, isId, serverTest } from './lib.mjs';
+import { bad, exact, fence, isId, serverTest } from './lib.mjs';
 import { dm2, error2, isToken, join2, messages, rejoin2, text2 } from './v2.mjs';
 
 serverTest('a token brings back id and name, and no second token', async s => {
@@ -43,7 +43,7 @@ serverTest('a wrong token of any kind is bad_token, and one may join as new', as
 	}
 	for (const token of [5, {}, []]) {
 		const c = await s.connect();
-		c.send({ type: 'join', v: 2, name: 'b', token });
+		c.send({ type: 'join', v: 2, name: 'b', token }, bad);
 		assert.ok(['error', '(closed)'].includes((await c.answer()).type));
 	}
 });
@@ -186,7 +186,7 @@ serverTest('a link signs in a second device, once', async s => {
 	exact(await c.take(), error2('bad_code'));
 	for (const code of [5, {}, '']) {
 		const d = await s.connect();
-		d.send({ type: 'join', v: 2, name: 'x', code });
+		d.send({ type: 'join', v: 2, name: 'x', code }, bad);
 		const answer = await d.answer();
 		assert.ok(['error', '(closed)'].includes(answer.type) || (code === '' && answer.type === 'init'), JSON.stringify(answer).slice(0, 100));
 	}
@@ -194,7 +194,7 @@ serverTest('a link signs in a second device, once', async s => {
 	await s.restart();
 	for (const token of [a.token, b.init.token]) assert.equal((await join2(s, '', { token })).id, a.id, 'both tokens last');
 	const old = await s.join('old');
-	old.send({ type: 'link' });
+	old.send({ type: 'link' }, bad);
 	await fence(old);
 	assert.ok(!old.frames.some(f => f.type === 'link'), 'not for who has no identity');
 });

@@ -1,6 +1,6 @@
 // presence, who, and what they cost: the second dialect.
 import assert from 'node:assert/strict';
-import { exact, isId, patience, serverTest, sleep } from './lib.mjs';
+import { bad, exact, isId, patience, serverTest, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 
 const isPerson = p => isId(p.id) && typeof p.name === 'string' && Object.keys(p).length === 2;
@@ -102,7 +102,7 @@ serverTest('a crowd: init is at most 200 people, presence at most a KB/s, who ha
 	late.send({ type: 'who', q: 'nobody at all' });
 	assert.deepEqual((await late.next('who')).users, []);
 	for (const limit of [0, -1, 1e9]) {
-		late.send({ type: 'who', limit });
+		late.send({ type: 'who', limit }, bad);
 		const answer = await late.next(f => f.type === 'who' || f.type === 'error');
 		if (answer.type === 'who') assert.ok(answer.users.length <= 1000);
 	}

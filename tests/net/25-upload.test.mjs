@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { exact, fence, noise, nothingFor, serverTest, slack, sleep } from './lib.mjs';
+import { bad, exact, fence, noise, nothingFor, serverTest, slack, sleep } from './lib.mjs';
 import { error2, file2, isUrl, join2, newKey, request, upload, uploadPath, voice2 } from './v2.mjs';
 
 const MB = 1 << 20;
@@ -142,7 +142,7 @@ serverTest('a handle is good for its uploader alone', async s => {
 	b.send({ type: 'file', blob, filename: 'stolen', cid: 'x' });
 	exact(await b.next('error'), error2('bad_request', { cid: 'x' }));
 	for (const wrong of ['', 'x', blob + 'A', '../../../etc/passwd', sha(noise(1000)), 5, {}]) {
-		a.send({ type: 'file', blob: wrong, filename: 'f' });
+		a.send({ type: 'file', blob: wrong, filename: 'f' }, bad);
 		assert.equal((await a.next('error')).code, 'bad_request', JSON.stringify(wrong));
 	}
 	await nothingFor(a, [a, b]);

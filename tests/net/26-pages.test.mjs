@@ -1,6 +1,6 @@
 // history: back to the first message, public and private, page by page.
 import assert from 'node:assert/strict';
-import { exact, fence, serverTest } from './lib.mjs';
+import { bad, exact, fence, serverTest } from './lib.mjs';
 import { dm2, join2, messages } from './v2.mjs';
 
 /** Every message from the newest page to the first, oldest first. */
@@ -29,7 +29,7 @@ serverTest('public pages back to the first message', { timeout: 60000 }, async s
 		assert.ok(all.every(m => !m.dm && !m.self && !m.cid));
 	}
 	const old = await s.join('old');
-	old.send({ type: 'history', before: 0, limit: 5 });
+	old.send({ type: 'history', before: 0, limit: 5 }, bad);
 	await fence(old);
 	assert.ok(!old.frames.some(f => f.type === 'history'), 'not a word of the first dialect');
 });
@@ -67,7 +67,7 @@ serverTest('pages are the same after a restart, and limits are kept', async s =>
 	back.send({ type: 'history' });
 	assert.equal((await back.next('history')).messages.length, 30, 'without before and limit: the newest');
 	for (const limit of [0, -1, 1e6]) {
-		back.send({ type: 'history', before: 0, limit });
+		back.send({ type: 'history', before: 0, limit }, bad);
 		const answer = await back.next(f => f.type === 'history' || f.type === 'error');
 		if (answer.type === 'history') assert.ok(answer.messages.length <= 1000);
 	}

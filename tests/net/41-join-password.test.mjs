@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, exact, isError, run, serverTest, sleep, within } from './lib.mjs';
+import { Server, bad, exact, isError, run, serverTest, sleep, within } from './lib.mjs';
 import { error2, join2, rejoin2 } from './v2.mjs';
 import { metric } from './admin.mjs';
 
@@ -58,7 +58,7 @@ passwordTest('the right one lets in, none and a wrong one do not, and the connec
 	await rejoin2(c, 'a', { password: 'Тихий океан 42' });
 	assert.equal(c.name, 'a');
 	assert.equal(await metric(s, 'error_codes_total{code="bad_password"}'), 5);
-	c.send({ type: 'join', v: 2, name: 'a', password: 7 });
+	c.send({ type: 'join', v: 2, name: 'a', password: 7 }, bad);
 	assert.equal((await c.next('error')).code, 'bad_request');
 });
 

@@ -1,7 +1,7 @@
 // Who may come in, and how much one address may have: origins, trusted proxies, bans, limits. Each limit has its metric.
 import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
-import { overTls, patience, serverTest, sleep } from './lib.mjs';
+import { bad, overTls, patience, serverTest, sleep } from './lib.mjs';
 import { Raw } from './raw.mjs';
 import { join2, newKey, request, uploadPath } from './v2.mjs';
 import { adminRequest, ctl, metric } from './admin.mjs';
@@ -167,7 +167,7 @@ serverTest('connections of one address are limited, WebSockets for as long as th
 	all[4].destroy(); // an I/O thread gives its seat back
 	await becomes(200, async () => (await sixth())?.status);
 	all[4] = await enters(s, {}, from);
-	all[3].send({ type: 'nonsense' });
+	all[3].send({ type: 'nonsense' }, bad);
 	all[0].destroy();
 	await becomes(200, async () => (await sixth())?.status);
 	for (const r of all) r.destroy();

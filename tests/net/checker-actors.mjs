@@ -2,6 +2,7 @@
 // them saw. They know nothing of what the server is put through; they only reconnect, resume and send again, as a page would.
 import crypto from 'node:crypto';
 import WebSocket from 'ws';
+import { Contract } from '../contract.mjs';
 import { noise, patience, sleep } from './lib.mjs';
 import { clientFrame } from './raw.mjs';
 import { isVictim } from './checker-disturb.mjs';
@@ -74,17 +75,20 @@ class Device {
 		return new Promise(resolve => {
 			const ws = new WebSocket(`ws://127.0.0.1:${this.world.server.port}/ws`, { perMessageDeflate: false });
 			this.ws = ws;
+			this.contract = new Contract();
 			this.catching = true;
 			this.lastLive = 0;
 			const patience = setTimeout(() => ws.terminate(), 20000); // a handshake or an init that never comes
 			ws.on('error', () => {});
 			ws.on('open', () => {
 				const { actor } = this;
-				ws.send(JSON.stringify({ type: 'join', v: 2, name: actor.name, ...(actor.token ? { token: actor.token, since: this.frontier } : {}) }));
+				this.send({ type: 'join', v: 2, name: actor.name, ...(actor.token ? { token: actor.token, since: this.frontier } : {}) });
 			});
 			ws.on('message', data => {
 				try {
-					this.onFrame(JSON.parse(data.toString()), patience);
+					const frame = JSON.parse(data.toString());
+					this.judge(this.contract.got(frame));
+					this.onFrame(frame, patience);
 				} catch (e) {
 					this.world.problem(`${this.label}: ${e.stack}`);
 				}
@@ -161,7 +165,13 @@ class Device {
 	}
 
 	send(frame) {
-		if (this.ws.readyState === WebSocket.OPEN) this.ws.send(JSON.stringify(frame));
+		if (this.ws.readyState !== WebSocket.OPEN) return;
+		this.judge(this.contract.sent(frame));
+		this.ws.send(JSON.stringify(frame));
+	}
+
+	judge(breach) {
+		if (breach) this.world.problem(`${this.label}: wavechat-protocol(7) is broken: ${breach}`);
 	}
 
 	/** The line breaks, in one of the ways lines break. */
@@ -332,7 +342,7 @@ export class Guest {
 	}
 
 	session() {
-		const { world } = this, waiting = new Set();
+		const { world } = this, waiting = new Set(), contract = new Contract();
 		return new Promise(resolve => {
 			const ws = new WebSocket(`ws://127.0.0.1:${world.server.port}/ws`, { perMessageDeflate: false });
 			this.ws = ws;
@@ -347,7 +357,8 @@ export class Guest {
 			ws.on('error', () => {});
 			ws.on('open', () => ws.send(JSON.stringify({ type: 'join', name: this.name })));
 			ws.on('message', data => {
-				const f = JSON.parse(data.toString());
+				const f = JSON.parse(data.toString()), breach = contract.got(f);
+				if (breach) world.problem(`${this.name}: wavechat-protocol(7) is broken: ${breach}`);
 				if (f.type === 'init') {
 					joined = true;
 					id = f.my_id;

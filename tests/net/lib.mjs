@@ -12,6 +12,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
+import { Contract, judge } from '../contract.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const binary = path.resolve(process.env.WAVECHATD || path.join(root, 'build/wavechatd'));
@@ -227,11 +228,15 @@ const matches = want => {
 	return f => Object.entries(want).every(([k, v]) => f[k] === v);
 };
 
+/** Marks a frame that is not what the protocol's page says, on purpose: c.send(frame, bad). */
+export const bad = { bad: true };
+
 /** A client over the `ws` package, an implementation that is not ours. */
 export class Client {
 	frames = []; // everything that came, in order
 	unread = []; // of it, what no test has asked for yet
 	waiters = [];
+	contract = new Contract();
 
 	constructor(server, { headers, host, ca, localAddress } = {}) {
 		this.server = server;
@@ -248,6 +253,7 @@ export class Client {
 		this.ws.on('error', () => {});
 		this.ws.on('message', (data, isBinary) => {
 			const frame = isBinary ? { type: '(binary)' } : JSON.parse(data.toString());
+			if (!isBinary) judge(this.contract.got(frame));
 			this.frames.push(frame);
 			this.unread.push(frame);
 			this.bytes = (this.bytes || 0) + data.length;
@@ -300,16 +306,18 @@ export class Client {
 		return this.unread.length ? this.take() : Promise.race([this.take(timeout).catch(e => (this.end ? end : Promise.reject(e))), end]);
 	}
 
-	send(frame) {
+	send(frame, { bad = false } = {}) {
+		if (!bad) judge(this.contract.sent(frame));
+		else if (typeof frame !== 'string') this.contract.sent(frame); // a join is one, however bad
 		this.ws.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
 	}
 
-	text(text, more) {
-		this.send({ type: 'text', text, ...more });
+	text(text, more, options) {
+		this.send({ type: 'text', text, ...more }, options);
 	}
 
-	async join(name, more) {
-		this.send({ type: 'join', name, ...more });
+	async join(name, more, options) {
+		this.send({ type: 'join', name, ...more }, options);
 		const first = await this.take();
 		assert.equal(first.type, 'init', `the first frame after join\n${this.story()}`);
 		this.init = first;
@@ -352,11 +360,11 @@ export function exact(frame, shape) {
 }
 
 /**
- * A delay under load is judged by the same thing's without the load, in the same run: at most ten times as long. Below 100 ms of calm the machine's
- * other work is what is seen, so that counts as calm.
+ * A delay under load is judged by the same thing's without the load, in the same run: at most ten times as long. Below `least` ms of calm the machine's
+ * other work, or the test's own, is what is seen: that counts as calm.
  */
-export function judgeDelay(ms, calm, what) {
-	assert.ok(ms < 10 * slack * Math.max(calm, 100), `${what}: ${ms.toFixed(1)} ms; ${calm.toFixed(1)} ms in calm`);
+export function judgeDelay(ms, calm, what, least = 100) {
+	assert.ok(ms < 10 * slack * Math.max(calm, least), `${what}: ${ms.toFixed(1)} ms; ${calm.toFixed(1)} ms in calm`);
 }
 
 /** The longest of `times` turns of `act`, in ms. */

@@ -5,6 +5,7 @@ import crypto from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import tls from 'node:tls';
+import { Contract, judge } from '../contract.mjs';
 import { patience, sleep, within } from './lib.mjs';
 
 export const OP = { cont: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 };
@@ -37,6 +38,7 @@ export class Raw {
 	#chunks = []; // what came, joined only when it is looked at
 	#bytes = 0;
 	#wanted = 0; // do not wake for less
+	contract = new Contract();
 	wake = () => {};
 
 	get buffer() {
@@ -139,7 +141,10 @@ export class Raw {
 		this.socket.write(clientFrame(payload, options));
 	}
 
-	send(object) {
+	/** As Client's; what goes by frame() is not judged. */
+	send(object, { bad = false } = {}) {
+		const why = this.contract.sent(object);
+		if (!bad) judge(why);
 		this.frame(JSON.stringify(object));
 	}
 
@@ -177,6 +182,7 @@ export class Raw {
 			assert.equal(f.opcode, OP.text);
 			assert.ok(f.fin, 'server messages are not fragmented');
 			const o = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(f.payload));
+			judge(this.contract.got(o));
 			if (!type || o.type === type) return o;
 		}
 	}
