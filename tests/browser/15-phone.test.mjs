@@ -67,7 +67,7 @@ for (const [locale, general, priv] of [['en-US', 'General', 'Private · online']
 }
 
 test('a turn of the screen and the soft keyboard leave what is read where it is', async () => {
-	const ada = await Person.open(server, 'Turner', { viewport: PHONE });
+	const ada = await Person.open(server, 'Turner', { viewport: PHONE, hasClock: true });
 	const { page } = ada;
 	await ada.write(Array.from({ length: 60 }, (_, i) => `turn ${i} ` + 'and more of it '.repeat(i % 12)));
 	await ada.settled();
@@ -86,7 +86,7 @@ test('a turn of the screen and the soft keyboard leave what is read where it is'
 		const from = document.querySelector('#scroller').getBoundingClientRect().top;
 		return [...document.querySelectorAll('.row')].find((row) => row.getBoundingClientRect().bottom > from + 1).querySelector('.text').textContent.slice(0, 8);
 	});
-	await sleep(300);   // where one reads is noted when the scrolling has come to rest
+	await ada.context.clock.runFor(300);   // where one reads is noted when the scrolling has come to rest
 	const reading = await topmost();
 	await page.setViewportSize(turned);
 	await until(async () => (await topmost()) === reading, `“${reading}” at the top`);

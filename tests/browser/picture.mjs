@@ -1,11 +1,11 @@
 // picture.mjs — makes docs/chat.webp, the picture in the README, of the real page with invented people: node browser/picture.mjs [FILE]
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { Person, Server, launch, sleep, until } from './lib.mjs';
+import { begin, end, Person, Server, sleep, until } from './lib.mjs';
 
 const file = process.argv[2] ?? fileURLToPath(new URL('../../docs/chat.webp', import.meta.url));
-const browser = await launch();
-const server = await Server.start();
+const server = new Server();
+await begin(server);
 
 /** A seascape drawn by the browser. */
 const seascape = person => person.page.evaluate(() => {
@@ -30,13 +30,11 @@ const seascape = person => person.page.evaluate(() => {
 }).then(text => Buffer.from(text, 'base64'));
 
 async function send(person, name, mimeType, buffer) {
-	await person.page.setInputFiles('#files', { name, mimeType, buffer });
-	await person.page.waitForSelector('.chip');
-	await person.page.click('#send');
-	await until(async () => (await person.page.locator('.row.pending').count()) === 0, `${name} to be sent`);
+	await person.sendFiles({ name, mimeType, buffer });
+	await person.settled();
 }
 
-const open = (name, more) => Person.open(browser, server, name, { mayBeDown: true, ...more });
+const open = (name, more) => Person.open(server, name, { mayBeDown: true, ...more });
 const mira = await open('Mira', { viewport: { width: 1200, height: 780 } });
 const jonas = await open('Jonas'), anya = await open('Аня', { locale: 'ru-RU' }), lea = await open('Léa');
 await jonas.say('Morning! The ferry timetable for the weekend is out.');
@@ -70,5 +68,4 @@ fs.writeFileSync(file, Buffer.from(webp, 'base64'));
 console.log(`${file}: ${fs.statSync(file).size} bytes`);
 
 for (const person of [mira, jonas, anya, lea]) await person.close();
-await browser.close();
-await server.close();
+await end(server);

@@ -46,10 +46,8 @@ async function seascape(person, hue) {
 }
 
 async function sendFile(person, name, mimeType, buffer) {
-	await person.page.setInputFiles('#files', { name, mimeType, buffer });
-	await person.page.waitForSelector('.chip');
-	await person.page.click('#send');
-	await until(async () => (await person.page.locator('.row.pending').count()) === 0, `${name} to be sent`);
+	await person.sendFiles({ name, mimeType, buffer });
+	await person.settled();
 }
 
 async function record(person, ms, isLetGo = true) {
