@@ -106,7 +106,7 @@ test('an upload broken off by a crash goes on and arrives whole', async () => {
 		if (route.request().method() === 'POST' && ++posts === 1) await server.restart();
 		await route.continue().catch(() => {});
 	});
-	await ada.sendFiles({ name: 'big.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(3 << 20, 7) });
+	await ada.sendLarge('big.bin', 3 << 20);
 	await boris.page.waitForSelector('a.file:has-text("big.bin")');
 	assert.equal(await boris.page.locator('a.file:has-text("big.bin")').count(), 1);
 	await ada.close();

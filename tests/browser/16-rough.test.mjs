@@ -130,7 +130,7 @@ test('the server dies in the middle of an upload: it goes on from where it was',
 	const cdp = await ada.context.newCDPSession(ada.page);
 	await cdp.send('Network.enable');
 	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 2 << 20 });
-	await ada.sendFiles({ name: 'slow.bin', mimeType: 'application/octet-stream', buffer: Buffer.alloc(20 << 20, 7) }); // more than what lies in sockets
+	await ada.sendLarge('slow.bin', 20 << 20); // more than what lies in sockets
 	await until(() => ada.page.evaluate(() => Number(document.querySelector('.ring')?.style.getPropertyValue('--p')) > 0.3), 'a third of it');
 	await server.restart('SIGKILL');
 	await cdp.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
@@ -173,7 +173,7 @@ test('a file sent is let go: past 24 MB the oldest preview is the server’s', a
 		URL.revokeObjectURL = (url) => (window.open.delete(url), revokeObjectURL(url));
 	});
 	for (let i = 0; i < 3; i++) {
-		await ada.sendFiles({ name: `big${i}.bin`, mimeType: 'application/octet-stream', buffer: Buffer.alloc(11 << 20, i) });
+		await ada.sendLarge(`big${i}.bin`, 11 << 20);
 		await until(async () => (await ada.page.locator('.row.mine:not(.pending) a.file[download^=big]').count()) === i + 1, 'it to be sent');
 	}
 	const hrefs = () => ada.page.$$eval('a.file[download^=big]', (all) => all.map((a) => new URL(a.href).protocol));

@@ -125,12 +125,13 @@ const DOWN = /WebSocket connection to .* failed|Failed to load resource: net::ER
 export class Person {
 	/**
 	 * A context of its own (own storage) at the server; joins under `name` unless it is null.
+	 * No motion unless a test is about it: drawing that takes the most of a machine without a graphics card.
 	 * hasClock: the page's time can be wound on (context.clock); it goes by itself otherwise.
 	 */
-	static async open(server, name, { viewport = DESKTOP, locale = 'en-US', mayBeDown = false, hasClock = false, path: at = '/', ...rest } = {}) {
+	static async open(server, name, { viewport = DESKTOP, locale = 'en-US', mayBeDown = false, hasClock = false, path: at = '/', reducedMotion = 'reduce', ...rest } = {}) {
 		const person = new Person();
 		const isPhone = person.isPhone = viewport.width < 760;
-		person.context = await browser.newContext({ viewport, locale, hasTouch: isPhone, isMobile: isPhone, permissions: ['clipboard-read', 'clipboard-write'], ...rest });
+		person.context = await browser.newContext({ viewport, locale, hasTouch: isPhone, isMobile: isPhone, reducedMotion, permissions: ['clipboard-read', 'clipboard-write'], ...rest });
 		person.context.setDefaultTimeout(60000);   // a deadline for what hangs, not a judgement of speed
 		if (hasClock) await person.context.clock.install();
 		person.server = server;
@@ -196,6 +197,21 @@ export class Person {
 		await this.page.setInputFiles('#files', files);
 		await until(async () => (await this.page.locator('.chip').count()) === files.length, 'the files in the tray');
 		await this.page.click('#send');
+	}
+
+	/** Sends a file of random bytes that the page itself makes: nothing large goes between a test and the browser. Returns its SHA-256. */
+	async sendLarge(name, size) {
+		const sha256 = await this.page.evaluate(async ([filename, length]) => {
+			const bytes = new Uint8Array(length), data = new DataTransfer(), field = document.querySelector('#files');
+			for (let at = 0; at < length; at += 65536) crypto.getRandomValues(bytes.subarray(at, at + 65536));
+			data.items.add(new File([bytes], filename));
+			field.files = data.files;
+			field.dispatchEvent(new Event('change'));
+			return [...new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))].join();
+		}, [name, size]);
+		await this.page.waitForSelector('.chip');
+		await this.page.click('#send');
+		return sha256;
 	}
 
 	/** Nothing waits to be confirmed any more. */

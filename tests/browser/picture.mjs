@@ -1,7 +1,7 @@
 // picture.mjs — makes docs/chat.webp, the picture in the README, of the real page with invented people: node browser/picture.mjs [FILE]
 import fs from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { begin, end, Person, Server, sleep, until } from './lib.mjs';
+import { begin, end, Person, Server, sleep } from './lib.mjs';
 
 const file = process.argv[2] ?? fileURLToPath(new URL('../../docs/chat.webp', import.meta.url));
 const server = new Server();

@@ -4,7 +4,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { begin, end, Person, PHONE, Server, sleep, until } from './lib.mjs';
+import { begin, end, Person, PHONE, Server, sleep } from './lib.mjs';
 
 const folder = path.resolve(process.argv[2] ?? fileURLToPath(new URL('../../build/screenshots', import.meta.url)));
 fs.mkdirSync(folder, { recursive: true });
