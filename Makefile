@@ -177,6 +177,7 @@ fmt: ## format the C sources (clang-format 14)
 FMT := $(wildcard core/*/*.[ch] cmd/*/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/unit/*/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
 lint: $(LIB) ## clang's warnings, the layers' rules, shell and script syntax
+	$(Q)tests/lint/run
 	$(Q)OUT=$(OUT) tools/lint.sh $(CPPFLAGS_ALL) $(WARN)
 
 install: all ## PREFIX=/usr/local DESTDIR=

@@ -47,7 +47,7 @@ found=$(grep -nE '^#[[:space:]]*include "' core/*/*.[ch] /dev/null | awk -F: -v 
 			print $1 ":" $2 ": " path[2] " may not include \"" wanted "\""
 	}')
 [ -z "$found" ] || complain "$found"
-found=$(grep -nE '^#[[:space:]]*include "server/' $(ls cmd/*/*.[ch] tools/*.[ch] tools/*/*.[ch] 2>/dev/null | grep -v '^cmd/wavechatd/') /dev/null)
+found=$(grep -rnE --include='*.[ch]' '^#[[:space:]]*include "server/' cmd tools 2>/dev/null | grep -v '^cmd/wavechatd/')
 [ -z "$found" ] || complain "outside core/server and cmd/wavechatd: $found"
 stray=$(ls core/*.[ch] 2>/dev/null)
 [ -z "$stray" ] || complain "in no folder: $stray"

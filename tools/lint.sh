@@ -26,8 +26,19 @@ only_in() {
 only_in '#include [<"]sqlite3\.h' 'core/store/[a-z_]+\.[ch]'
 only_in '#include [<"]civetweb\.c' 'core/http/civet\.c'
 only_in '#include [<"]json-c/json(_object|_tokener)?\.h' 'core/(wire/(decode|encode)|admin/[a-z_]+)\.[ch]|cmd/wavechatctl/[a-z_]+\.c'
-tools/layers.sh "${OUT:-build/release}" # not a failure yet
+tools/layers.sh "${OUT:-build/release}" || failed=1
 
+# --- Form: as `make fmt` leaves it, and 140 columns at most with tabs of 8; a text that a program prints may be longer.
+if command -v clang-format >/dev/null; then
+	other=$(git ls-files -z '*.c' '*.h' | xargs -0 clang-format --dry-run -Werror 2>&1 | sed -n 's/^\([^ :]*\):.* error: .*/\1/p' | sort -u | tr '\n' ' ')
+	[ -z "$other" ] || complain "lint: not as make fmt has it: $other"
+else
+	echo "lint: no clang-format here; the sources' form was not looked at" >&2
+fi
+long=$(for f in $(git ls-files '*.c' '*.h'); do
+	expand -t 8 "$f" | LC_ALL=C.UTF-8 grep -nE '^.{141}' | grep -v '"' | sed "s|^\([0-9]*\):.*|$f:\1|"
+done)
+[ -z "$long" ] || complain "lint: lines of more than 140 columns: $(echo "$long" | tr '\n' ' ')"
 # --- What must not be used at all.
 unsafe=$(grep -nE '\b(strcpy|strcat|gets|vsprintf|strtok|alloca)\(' core/*/*.[ch] cmd/*/*.[ch] 2>/dev/null)
 [ -z "$unsafe" ] || complain "lint: unbounded or stateful libc: $unsafe"
