@@ -100,8 +100,8 @@ void limit_heard(struct ctl *c); /* bytes came or went */
 bool limit_is_over(const struct ctl *c);
 bool limit_wait(const struct ctl *c, int fd,
                 short events); /* until fd is ready, as poll has it; false: the limit is over (errno is EAGAIN), or is_stopped (EINTR) */
-/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out: by looking at its process, or by `ask`, which is true if it
- * wrote a word of it to out. fd: connected, or -1. Returns EXIT_LATE. */
+/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out: by looking at its process, or by `ask`,
+ * which is true if it wrote a word of it to out. fd: connected, or -1. Returns EXIT_LATE. */
 int limit_over(struct ctl *c, int fd, const char *what, bool (*ask)(const struct ctl *c, char out[256]));
 int limit_parse(const char *text, int64_t *ms); /* --timeout; 0, or an exit code after the reason was said */
 

@@ -1,7 +1,7 @@
 /* admin_people.c — the verbs of people: users, kick (see impl.h).
  *
- * A list of everybody has two sources: the room, and the addresses that the database keeps of people who left. Owns nothing. Threads: the door's, the
- * admin's own and the room's. */
+ * A list of everybody has two sources: the room, and the addresses that the database keeps of people who left. Owns nothing. Threads: the
+ * door's, the admin's own and the room's. */
 #include "admin/impl.h"
 #include "store/store_addr.h"
 

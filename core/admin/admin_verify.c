@@ -1,8 +1,8 @@
 /* admin_verify.c — verify: the database checked while the server runs, and what an admin needs to compare every file with its name
  * (see admin/impl.h).
  *
- * The database is checked on a thread of its own, at half speed, and the check ends when nobody asks for its result any more. Lists are pages of
- * bounded time on the admin's own thread. Changes nothing. */
+ * The database is checked on a thread of its own, at half speed, and the check ends when nobody asks for its result any more. Lists are
+ * pages of bounded time on the admin's own thread. Changes nothing. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -15,10 +15,11 @@ struct buf {
 };
 
 void buf_init(struct buf *b, size_t cap_bytes);
-/* One that fails at its cap alone: where there is no memory for it the program ends. For what is bounded and must not be missing, such as what is
- * said of a message that is committed: who was not told would never miss it, while after a restart everybody is. */
+/* One that fails at its cap alone: where there is no memory for it the program ends. For what is bounded and must not be missing, such as
+ * what is said of a message that is committed: who was not told would never miss it, while after a restart everybody is. */
 void buf_init_sure(struct buf *b, size_t cap_bytes);
-/* One whose memory is counted from SHBUF_LARGE on, and that fails where the bound on large buffers does not allow more. buf_fini gives it back. */
+/* One whose memory is counted from SHBUF_LARGE on, and that fails where the bound on large buffers does not allow more. buf_fini gives it
+ * back. */
 void buf_init_counted(struct buf *b, size_t cap_bytes);
 void buf_fini(struct buf *b);
 void buf_reset(struct buf *b);                /* empty, memory kept */

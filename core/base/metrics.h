@@ -1,8 +1,9 @@
 /* metrics.h — every counter, gauge and histogram of the server, declared once: name, kind, unit, help.
  *
- * A row is X(ID, kind, unit, "name{label}", "help"). Rows that differ only in their label stand together, and the first has the help. The unit is what
- * the value counts: `one`, `bytes`, `seconds`; or `ms` or `us`, which are shown as seconds. A name ends in its unit, a counter's then in _total.
- * Every name is shown with "wavechat_" before it, but for those that begin with "process_": all programs call these alike.
+ * A row is X(ID, kind, unit, "name{label}", "help"). Rows that differ only in their label stand together, and the first has the help. The
+ * unit is what the value counts: `one`, `bytes`, `seconds`; or `ms` or `us`, which are shown as seconds. A name ends in its unit, a
+ * counter's then in _total. Every name is shown with "wavechat_" before it, but for those that begin with "process_": all programs call
+ * these alike.
  *
  * Relaxed atomics; any thread. Hot loops add up locally and call metric_add once a turn. */
 #ifndef WC_METRICS_H
@@ -16,7 +17,8 @@
 	X(BUILD, gauge, one, "build_info", "always 1; the labels are the versions of this program and of SQLite") \
 	X(CONNECTIONS, gauge, one, "connections", "WebSocket connections open now") \
 	X(CONNECTS, counter, one, "connects_total", "WebSocket connections ever accepted") \
-	/* Why a connection ended. Each that was ever accepted and is not open now is in exactly one of the two families: conn_kill wants a reason. */ \
+	/* Why a connection ended. Each that was ever accepted and is not open now is in exactly one of the two families: conn_kill wants a
+	 * reason. */ \
 	X(EVICTED_LAG, counter, one, "evicted_total{reason=\"lag\"}", "connections that the server ended, by reason") \
 	X(EVICTED_INSERTS, counter, one, "evicted_total{reason=\"inserts\"}", "") \
 	X(EVICTED_STALLED, counter, one, "evicted_total{reason=\"stalled\"}", "") \

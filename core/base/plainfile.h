@@ -6,8 +6,8 @@
 
 #include "base/wc.h"
 
-/* True: a regular file, or one of which the reader will say best what is wrong; also a descriptor that this process was started with, such as
- * /dev/fd/63, which a shell's <(…) gives and writes to. False: a folder, a pipe, a device; *what says which, static. Never waits. */
+/* True: a regular file, or one of which the reader will say best what is wrong; also a descriptor that this process was started with, such
+ * as /dev/fd/63, which a shell's <(…) gives and writes to. False: a folder, a pipe, a device; *what says which, static. Never waits. */
 bool file_is_plain(const char *path, const char **what);
 
 #endif

@@ -1,7 +1,7 @@
 /* sha256.c — by OpenSSL's plain functions (see sha256.h). Owns nothing.
  *
- * The newer ones look an implementation up and allocate at each call. Where memory is short they fail, and a hash that was not made must not
- * be taken for one. */
+ * The newer ones look an implementation up and allocate at each call. Where memory is short they fail, and a hash that was not made must
+ * not be taken for one. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "base/sha256.h"
 

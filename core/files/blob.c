@@ -23,14 +23,16 @@ static const struct blob_ops on_disk = {
 	.each = blob_walk_sizes,
 	.record_load = disk_record_load, .record_count_open = disk_record_count_open, .record_create = disk_record_create,
 	.record_resume = disk_record_resume, .record_grow = disk_record_grow, .record_came = disk_record_came,
-	.record_finish = disk_record_finish, .record_use = disk_record_use, .record_each_handle = disk_record_each_handle, .record_sweep = disk_record_sweep,
+	.record_finish = disk_record_finish, .record_use = disk_record_use, .record_each_handle = disk_record_each_handle,
+	.record_sweep = disk_record_sweep,
 };
 static const struct blob_ops in_memory = {
 	.put = mem_put, .get = mem_get, .touch = mem_touch, .unlink = mem_unlink, .is_pending = mem_is_pending, .decide = mem_decide,
 	.each = mem_each, .mark_used = mem_mark_used,
 	.record_load = mem_record_load, .record_count_open = mem_record_count_open, .record_create = mem_record_create,
 	.record_resume = mem_record_resume, .record_grow = mem_record_grow, .record_came = mem_record_came,
-	.record_finish = mem_record_finish, .record_use = mem_record_use, .record_each_handle = mem_record_each_handle, .record_sweep = mem_record_sweep,
+	.record_finish = mem_record_finish, .record_use = mem_record_use, .record_each_handle = mem_record_each_handle,
+	.record_sweep = mem_record_sweep,
 };
 /* clang-format on */
 

@@ -1,7 +1,7 @@
 /* inbox.h — the one way into the room: a bounded queue of events, many producers, one consumer.
  *
- * Producers push whole chains with one compare-and-swap and never wait. An I/O thread asks inbox_is_full before it reads its sockets; helpers
- * and the admin may overshoot by what they hold. The consumer takes everything there is: that is the batch. */
+ * Producers push whole chains with one compare-and-swap and never wait. An I/O thread asks inbox_is_full before it reads its sockets;
+ * helpers and the admin may overshoot by what they hold. The consumer takes everything there is: that is the batch. */
 #ifndef WC_INBOX_H
 #define WC_INBOX_H
 

@@ -18,7 +18,8 @@ struct config {
 	size_t n;
 };
 
-/* Reads len bytes of text. path: for messages alone. Returns 0; or -WC_EBAD and *cause, "PATH:LINE: what is wrong and what to write". Pure. */
+/* Reads len bytes of text. path: for messages alone. Returns 0; or -WC_EBAD and *cause, "PATH:LINE: what is wrong and what to write".
+ * Pure. */
 int config_parse(struct config *out, const char *path, const char *text, size_t len, char **cause) WC_MUSTCHECK;
 /* The same of a file. -WC_ENOENT, with *cause set: there is none. *cause names the path, the reason and the remedy. */
 int config_read(struct config *out, const char *path, char **cause) WC_MUSTCHECK;

@@ -118,8 +118,8 @@ bool options_equal(const struct options *a, const struct options *b); /* values 
  * follows. */
 bool options_each_file(const struct options *o, bool (*fn)(void *arg, const char *path), void *arg);
 
-/* The table for tools that check documentation, on stdout: name|variable|kind|low|high|default|choices|live, one option a line. "live": SIGHUP
- * changes it. By --help-table, which --help does not show. */
+/* The table for tools that check documentation, on stdout: name|variable|kind|low|high|default|choices|live, one option a line. "live":
+ * SIGHUP changes it. By --help-table, which --help does not show. */
 void options_print_table(void);
 
 #endif

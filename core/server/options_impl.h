@@ -17,11 +17,12 @@ enum kind {
 	KIND_CONFIG,   /* the same; a - before it: there need not be one */
 	KIND_PATH,     /* char *, any text but the empty one */
 	KIND_ENDPOINT, /* char *, a numeric address, a colon, a port; IPv6 in brackets */
-	KIND_ADDRESSES, /* char **, numeric IPv4 or IPv6, without brackets; a value of this kind and the next two may have several, each value adds */
-	KIND_NETS,    /* struct ip_nets */
-	KIND_ORIGINS, /* char **, normalized */
-	KIND_FLAG,    /* bool; takes no value as an option, yes or no as a variable */
-	KIND_VERSION, /* these end the program; take no value */
+	/* A value of these three kinds may have several members, and each value adds to those before. */
+	KIND_ADDRESSES, /* char **, numeric IPv4 or IPv6, without brackets */
+	KIND_NETS,      /* struct ip_nets */
+	KIND_ORIGINS,   /* char **, normalized */
+	KIND_FLAG,      /* bool; takes no value as an option, yes or no as a variable */
+	KIND_VERSION,   /* these end the program; take no value */
 	KIND_HELP,
 	KIND_LICENSES,
 	KIND_TABLE,

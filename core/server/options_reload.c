@@ -1,5 +1,5 @@
-/* options_reload.c — settings read again while the server runs: what of them takes effect, and what waits for a restart. Owns the copies that
- * it makes, until their receiver frees them. Main thread; options_each any. */
+/* options_reload.c — settings read again while the server runs: what of them takes effect, and what waits for a restart. Owns the copies
+ * that it makes, until their receiver frees them. Main thread; options_each any. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,8 @@ static bool is_of_certificate(const struct option_row *row)
 	return row->kind == KIND_FILE && strncmp(row->name, "tls-", 4) == 0;
 }
 
-/* Certificates can be exchanged, but whether there is HTTPS at all is settled at the start. A longer history would have to be read first. */
+/* Certificates can be exchanged, but whether there is HTTPS at all is settled at the start. A longer history would have to be read
+ * first. */
 static bool may_change(const struct option_row *row, const struct options *now, const struct options *wanted)
 {
 	if (is_of_certificate(row))

@@ -45,7 +45,8 @@ static int write_probe(const char *path)
 	return err;
 }
 
-/* May files be written? Now and then one is, and synced, as a person's would be: a disk that is over its quota, broken or stuck says so then. */
+/* May files be written? Now and then one is, and synced, as a person's would be: a disk that is over its quota, broken or stuck says so
+ * then. */
 static void probe_folder(struct probe *p, char why[HEALTH_DETAIL])
 {
 	static const char *const folders[] = { "", "/tmp", "/blobs", "/uploads" };
@@ -85,7 +86,8 @@ static bool is_failing(void *arg)
 	return store_is_failing(((struct probe *)arg)->o.store);
 }
 
-/* Nobody may be writing, so that nobody would find out. Not before the probe has passed: with a lock in its way the room would wait for it. */
+/* Nobody may be writing, so that nobody would find out. Not before the probe has passed: with a lock in its way the room would wait for
+ * it. */
 static void try_store(void *arg)
 {
 	struct probe *p = arg;

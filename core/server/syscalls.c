@@ -36,35 +36,41 @@ bool syscalls_restrict(void)
 /* clang-format off */
 static const uint16_t allowed[] = {
 	/* of every message */
-	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_epoll_pwait, SYS_epoll_ctl, SYS_futex, SYS_read, SYS_write, SYS_pwrite64, SYS_pread64,
+	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_epoll_pwait, SYS_epoll_ctl, SYS_futex, SYS_read, SYS_write, SYS_pwrite64,
+	SYS_pread64,
 	SYS_writev, SYS_readv, SYS_fcntl, SYS_fdatasync, SYS_fsync, SYS_newfstatat, SYS_fstat, SYS_clock_gettime,
 #ifdef __x86_64__
 	/* older calls, which libc takes where they exist */
-	SYS_epoll_wait, SYS_poll, SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_unlink, SYS_mkdir, SYS_rmdir, SYS_rename, SYS_chmod,
+	SYS_epoll_wait, SYS_poll, SYS_open, SYS_stat, SYS_lstat, SYS_access, SYS_readlink, SYS_unlink, SYS_mkdir, SYS_rmdir, SYS_rename,
+	SYS_chmod,
 	SYS_dup2, SYS_pipe, SYS_getdents, SYS_epoll_create, SYS_eventfd, SYS_select, SYS_time, SYS_arch_prctl,
 #endif
 	/* memory */
 	SYS_munmap, SYS_madvise, SYS_brk, SYS_mremap, SYS_memfd_create,
 	/* files */
 	SYS_openat, SYS_close, SYS_statx, SYS_lseek, SYS_ftruncate, SYS_fallocate, SYS_getdents64, SYS_mkdirat, SYS_unlinkat, SYS_renameat,
-	SYS_renameat2, SYS_utimensat, SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_readlinkat, SYS_faccessat, SYS_flock, SYS_dup, SYS_dup3, SYS_umask,
+	SYS_renameat2, SYS_utimensat, SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_readlinkat, SYS_faccessat, SYS_flock, SYS_dup, SYS_dup3,
+	SYS_umask,
 	SYS_getcwd, SYS_sendfile, SYS_fstatfs, SYS_fadvise64,
 #ifdef SYS_faccessat2
 	SYS_faccessat2,
 #endif
 	/* sockets */
-	SYS_accept4, SYS_accept, SYS_bind, SYS_listen, SYS_connect, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt, SYS_shutdown,
+	SYS_accept4, SYS_accept, SYS_bind, SYS_listen, SYS_connect, SYS_getsockname, SYS_getpeername, SYS_getsockopt, SYS_setsockopt,
+	SYS_shutdown,
 	SYS_socketpair,
 	/* waiting and waking */
 	SYS_epoll_create1, SYS_eventfd2, SYS_ppoll, SYS_pselect6, SYS_pipe2, SYS_clock_nanosleep, SYS_nanosleep, SYS_restart_syscall,
 	/* threads and signals */
-	SYS_set_robust_list, SYS_set_tid_address, SYS_exit, SYS_exit_group, SYS_gettid, SYS_setpriority /* helpers, downwards */, SYS_sched_yield, SYS_sched_getaffinity, SYS_membarrier,
+	SYS_set_robust_list, SYS_set_tid_address, SYS_exit, SYS_exit_group, SYS_gettid, SYS_setpriority /* helpers, downwards */,
+	SYS_sched_yield, SYS_sched_getaffinity, SYS_membarrier,
 	SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigtimedwait, SYS_sigaltstack,
 #ifdef SYS_rseq
 	SYS_rseq,
 #endif
 	/* who and what we are, and what time it is */
-	SYS_getpid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname, SYS_sysinfo, SYS_getrusage, SYS_prlimit64, SYS_getrandom,
+	SYS_getpid, SYS_getppid, SYS_getuid, SYS_geteuid, SYS_getgid, SYS_getegid, SYS_uname, SYS_sysinfo, SYS_getrusage, SYS_prlimit64,
+	SYS_getrandom,
 	SYS_clock_getres, SYS_gettimeofday, SYS_times,
 };
 /* clang-format on */

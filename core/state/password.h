@@ -15,8 +15,8 @@ struct password {
 	uint64_t mark; /* the same for the same password and `mark_salt`, below 2^63: tells across restarts whether it was changed */
 };
 
-/* The first line of the file. On failure *cause says what to do, and *p is as it was. Takes a tenth of a second: guessing from a stolen mark must be
- * slow. Any thread. */
+/* The first line of the file. On failure *cause says what to do, and *p is as it was. Takes a tenth of a second: guessing from a stolen
+ * mark must be slow. Any thread. */
 int password_read(struct password *p, const char *path, uint64_t mark_salt, char **cause) WC_MUSTCHECK;
 /* Is it this one? Always false if none is set. */
 bool password_matches(const struct password *p, struct str given);

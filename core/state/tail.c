@@ -1,4 +1,5 @@
-/* tail.c — a ring of entries, each with its dialect-2 object ready; whole histories are built once per change and shared by all who join. */
+/* tail.c — a ring of entries, each with its dialect-2 object ready; whole histories are built once per change and shared by all who
+ * join. */
 #include "state/tail.h"
 
 #include <stdlib.h>

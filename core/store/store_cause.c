@@ -1,4 +1,5 @@
-/* store_cause.c — why a database cannot be opened, in one line that says what to do. Owns whether a full disk was among the reasons. Thread: main. */
+/* store_cause.c — why a database cannot be opened, in one line that says what to do. Owns whether a full disk was among the reasons.
+ * Thread: main. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>

@@ -161,7 +161,8 @@ int store_connect_to_check(const char *path, bool is_at_rest, sqlite3 **db)
 	return rc;
 }
 
-/* A log that a crash left is read with its index in memory, by a VFS that changes nothing: neither the index nor the end of the reading leaves a trace. */
+/* A log that a crash left is read with its index in memory, by a VFS that changes nothing: neither the index nor the end of the reading
+ * leaves a trace. */
 static int connect_with_log(const char *path, sqlite3 **db)
 {
 	int rc = sqlite3_initialize();

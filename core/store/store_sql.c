@@ -1,5 +1,5 @@
-/* store_sql.c — the steps on SQLite that every unit of store/ shares: connections, statements, parameters, rows. Owns nothing. Thread: any that
- * owns the connection. */
+/* store_sql.c — the steps on SQLite that every unit of store/ shares: connections, statements, parameters, rows. Owns nothing. Thread: any
+ * that owns the connection. */
 #include <errno.h>
 #include <string.h>
 
@@ -50,7 +50,8 @@ int store_get_int(sqlite3 *db, const char *sql, int64_t *out)
 
 bool store_is_full_code(int rc, int err)
 {
-	/* A quota is an I/O error to SQLite; and the index of the log, of which each page is written once so that touching it cannot fail later. */
+	/* A quota is an I/O error to SQLite; and the index of the log, of which each page is written once so that touching it cannot fail
+	 * later. */
 	return (rc & 0xff) == SQLITE_FULL || rc == SQLITE_IOERR_SHMSIZE ||
 	       ((rc & 0xff) == SQLITE_IOERR && (err == ENOSPC || err == EDQUOT));
 }

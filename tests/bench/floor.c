@@ -1,6 +1,6 @@
 /* floor.c — the kernel's floor: what `send` alone costs, with no server at all. One thread sends to CLIENTS loopback connections in turn,
- * FRAMES frames of SIZE bytes a call; another reads and throws away. Prints deliveries a second, the sender's CPU a delivery, and the time of
- * one sweep over all clients.
+ * FRAMES frames of SIZE bytes a call; another reads and throws away. Prints deliveries a second, the sender's CPU a delivery, and the time
+ * of one sweep over all clients.
  *
  *   floor CLIENTS FRAMES SIZE SECONDS */
 #include <arpa/inet.h>

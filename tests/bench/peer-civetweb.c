@@ -1,5 +1,5 @@
-/* peer-civetweb.c — a peer to measure against: civetweb as it comes, a thread a client, `mg_websocket_write` in a loop. Speaks as much of the
- * wire's Part 1 as wavebench needs: join, init, text to all. It keeps nothing, tells nobody who is here, checks no limits.
+/* peer-civetweb.c — a peer to measure against: civetweb as it comes, a thread a client, `mg_websocket_write` in a loop. Speaks as much of
+ * the wire's Part 1 as wavebench needs: join, init, text to all. It keeps nothing, tells nobody who is here, checks no limits.
  *
  *   peer-civetweb      prints "listening PORT" */
 #include <pthread.h>

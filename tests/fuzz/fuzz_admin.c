@@ -1,5 +1,5 @@
-/* fuzz_admin.c — requests to the administrator's socket of a whole server, by the user who may do everything: verbs, queries, bodies. Nothing of it
- * may end or hang the server, and every answer is JSON, or the metrics' text.
+/* fuzz_admin.c — requests to the administrator's socket of a whole server, by the user who may do everything: verbs, queries, bodies.
+ * Nothing of it may end or hang the server, and every answer is JSON, or the metrics' text.
  *
  * Input: a line "METHOD /path?query", then the body. */
 #include <json-c/json.h>

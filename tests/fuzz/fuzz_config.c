@@ -1,5 +1,5 @@
-/* fuzz_config.c — any bytes as a settings file: taken as names and values of plain text, each with a line that is there; or refused with one
- * line that names one. What was taken, written in single quotes, reads back the same.
+/* fuzz_config.c — any bytes as a settings file: taken as names and values of plain text, each with a line that is there; or refused with
+ * one line that names one. What was taken, written in single quotes, reads back the same.
  *
  * Input: the file as it is. */
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* fuzz_door.h — what the targets that go through the HTTP door share: one connection to a unix socket, all bytes sent, all answers read, and
- * the answers judged. */
+/* fuzz_door.h — what the targets that go through the HTTP door share: one connection to a unix socket, all bytes sent, all answers read,
+ * and the answers judged. */
 #ifndef FUZZ_DOOR_H
 #define FUZZ_DOOR_H
 
@@ -34,8 +34,8 @@ static void door_make_dir(void)
 	atexit(door_remove);
 }
 
-/* Sends everything, then says that no more will come, and reads what is answered until the server closes. Who is not answered within 20 s found
- * a server that hangs. */
+/* Sends everything, then says that no more will come, and reads what is answered until the server closes. Who is not answered within 20 s
+ * found a server that hangs. */
 static size_t door_ask(const char *path, const uint8_t *data, size_t n, char *out, size_t room)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };

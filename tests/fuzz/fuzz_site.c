@@ -1,5 +1,5 @@
-/* fuzz_site.c — any bytes on a connection to the public routes: the page's parts, /health, uploads, files. The door, civetweb, the helpers, the
- * store and the blobs are the real ones, in memory. One person is known, by the token "t", and one file, under the address /f/00…00/.
+/* fuzz_site.c — any bytes on a connection to the public routes: the page's parts, /health, uploads, files. The door, civetweb, the helpers,
+ * the store and the blobs are the real ones, in memory. One person is known, by the token "t", and one file, under the address /f/00…00/.
  *
  * Input: what the peer sends, as it is; several requests may follow each other. */
 #include <openssl/evp.h>

@@ -1,5 +1,5 @@
-/* fuzz_tar.c — any bytes as a backup's archive: the reader ends, within what there is, and the same whatever pieces the bytes come in; no name that
- * it lets through leads anywhere but into the folder.
+/* fuzz_tar.c — any bytes as a backup's archive: the reader ends, within what there is, and the same whatever pieces the bytes come in; no
+ * name that it lets through leads anywhere but into the folder.
  *
  * Input: the archive as it is. */
 #include <stdlib.h>

@@ -20,8 +20,8 @@ static int set_up_quiet(void **state)
 
 /* --- Every step of a batch failing, with every code. */
 
-/* A batch as the room makes it: events under savepoints, one with a cid that is there already. 0 if it was committed. *kept: the events that were
- * not undone. */
+/* A batch as the room makes it: events under savepoints, one with a cid that is there already. 0 if it was committed. *kept: the events
+ * that were not undone. */
 static int batch(struct store *s, uint64_t first_id, int *kept)
 {
 	struct identity who = { .id = first_id, .name = STR("n"), .created_ms = 1, .seen_ms = 1 };
@@ -538,8 +538,8 @@ static void run_crowd(const char *dir, int64_t ms, uint64_t messages, int shrink
 	free(wal);
 }
 
-/* With PASSIVE checkpoints alone, or with RESTART left to poll for the lock, this log only grows: the writer never rests, and the readers are
- * never all away. */
+/* With PASSIVE checkpoints alone, or with RESTART left to poll for the lock, this log only grows: the writer never rests, and the readers
+ * are never all away. */
 static void the_log_stays_bounded(void **state)
 {
 	char *dir = make_dir();

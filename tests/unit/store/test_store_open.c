@@ -353,7 +353,8 @@ static void migrations_are_whole_or_nothing(void **state)
 	remove_tree(dir);
 }
 
-/* A released migration is history: whoever edits one breaks the files that have taken it. The sum is changed by adding a step, never else. */
+/* A released migration is history: whoever edits one breaks the files that have taken it. The sum is changed by adding a step, never
+ * else. */
 static void released_migrations_are_never_edited(void **state)
 {
 	static const uint64_t released[] = { 0x0c81b8b30a8a903aull, 0x82e13a4b472727c3ull, 0xfe8a1171f46a8e9dull };
