@@ -248,10 +248,10 @@ static void log_host(const struct hconn *c)
 		if (str_is_word(name, "Host") && hosts++ == 0)
 			host = value;
 	if (log_gap_is_over(&gap, HOST_LOG_MS, &missed))
-		log_warn(
-			"host refused",
-			"host=%s headers=%d more=%llu remedy=\"let the proxy in front send one Host header, with the name and port that the page has\"",
-			log_quote(quoted, host), hosts, (unsigned long long)missed);
+		log_warn("host refused",
+		         "host=%s headers=%d more=%llu "
+		         "remedy=\"let the proxy in front send one Host header, with the name and port that the page has\"",
+		         log_quote(quoted, host), hosts, (unsigned long long)missed);
 	else
 		log_debug("host refused", "host=%s headers=%d", log_quote(quoted, host), hosts);
 }

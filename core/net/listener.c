@@ -22,7 +22,8 @@ static const char *remedy(int error)
 	case EPERM: return "ports below 1024 need root or CAP_NET_BIND_SERVICE; choose a higher one with --port";
 	case EADDRNOTAVAIL: return "no interface of this machine has that address; choose another with --listen";
 	case EINVAL:
-		return "an address of one link alone, such as fe80::1, or IPv4 written as IPv6 cannot be listened on; choose another with --listen";
+		return "an address of one link alone, such as fe80::1, or IPv4 written as IPv6 cannot be listened on; "
+		       "choose another with --listen";
 	case EAFNOSUPPORT: return "this machine has no such address family; choose another address with --listen";
 	case EMFILE:
 	case ENFILE: return "no descriptor is left; raise the limit (ulimit -n)";

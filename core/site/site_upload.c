@@ -145,7 +145,8 @@ static void answer_error(const struct site *site, struct http_req *r, int error,
 	case WC_EFULL:
 		metric_add(M_REFUSED_STORAGE, 1);
 		answer(r, 507, NULL,
-		       "{\"error\":\"storage\",\"text\":\"The server's room for files is used up. Its admin can give more or delete some\"}");
+		       "{\"error\":\"storage\",\"text\":\"The server's room for files is used up. "
+		       "Its admin can give more or delete some\"}");
 		break;
 	case WC_ESTORAGE:
 		metric_add(M_REFUSED_STORAGE, 1);
