@@ -1,4 +1,5 @@
-// The generator that embeds the page: what it makes is small, whole and the same each time; what its parts must not do, it refuses and says where.
+// The parts of the page and the generator that embeds them: its output is small, whole and the same each time. It refuses what parts must not do,
+// and says where.
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
@@ -112,4 +113,17 @@ test('the page is at most 60 KB on the wire, complete in one file, and names nob
 	const again = await get({ 'Accept-Encoding': 'gzip', 'If-None-Match': packed.headers.etag });
 	assert.equal(again.status, 304);
 	assert.equal(again.body.length, 0);
+});
+
+test('an event that is not in the table of the bus throws, at both ends', async () => {
+	const source = fs.readFileSync(path.join(root, 'assets/js/base/bus.js'));
+	const { emit, on } = await import('data:text/javascript;base64,' + source.toString('base64'));
+	const heard = [];
+	const off = on('draft', (...args) => heard.push(args));
+	emit('draft', 1, 2);
+	off();
+	emit('draft', 3);
+	assert.deepEqual(heard, [[1, 2]]);
+	assert.throws(() => on('drafts', () => {}), /no event "drafts"/);
+	assert.throws(() => emit('drafts'), /no event "drafts"/);
 });
