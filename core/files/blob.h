@@ -93,7 +93,7 @@ int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle
  * Blobs that the server knows to be unneeded are unlinked: the database lists those whose last message went, and a hold remembers those
  * whose message was refused. A blob that no row explains is moved to DIR/lost instead, and removed there a day later. */
 
-/* What the collector asks the database. */
+/* The collector's questions to the database. */
 struct blob_rows {
 	int (*refs)(void *arg, const uint8_t sha[WC_SHA_BYTES]);        /* messages that stand for it; negative: not known now */
 	int (*is_released)(void *arg, const uint8_t sha[WC_SHA_BYTES]); /* on the list of blobs_release: 1, 0; negative: not known now */

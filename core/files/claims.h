@@ -1,4 +1,4 @@
-/* claims.h — what a running server holds, written into the lock file of its data folder: process, addresses with ports, admin socket.
+/* claims.h — the claims of a running server, in the lock file of its data folder: process, addresses with ports, admin socket.
  *
  * By it `--check` tells a port that this folder's own server has taken from one that another program has. Each claim is a line: "pid 123",
  * "listen ADDRESS PORT" (ADDRESS * for every one), "socket PATH". The lines count only while the file is locked. Thread: main. */

@@ -15,7 +15,7 @@
 #include "files/impl.h"
 
 #define TRIES 20     /* to find a moment in which no hold comes or goes */
-#define FEW_FILES 20 /* below so many files a tenth means nothing */
+#define FEW_FILES 20 /* among fewer files a tenth means nothing */
 #define JUMP_MS (10 * 60 * 1000)
 #define MTIME_SLACK_MS 2000 /* file times may be that coarse */
 

@@ -1,7 +1,7 @@
-/* impl.h — what the units of files/ share. Included by files/ and its unit tests alone.
+/* impl.h — names that the units of files/ share. Included by files/ and its unit tests alone.
  *
- * From the bottom up: file_io; sending (writers of uploads); blob_hold (blobs on their way into a message); blob_shelf (DIR/blobs);
- * lost (DIR/lost); blob_disk and upload_disk, or blob_mem; collect (removal). On top: blob and upload, then blob_look (before a start). */
+ * From the bottom up: file_io, sending, blob_hold, blob_shelf, lost; then blob_disk, upload_disk and blob_mem, and collect. On top:
+ * blob, upload and blob_look. */
 #ifndef WC_BLOB_IMPL_H
 #define WC_BLOB_IMPL_H
 
@@ -167,7 +167,7 @@ void blob_path(char out[BLOB_PATH_BYTES], const uint8_t sha[WC_SHA_BYTES]);
 bool blob_stat(const struct blobs *b, const uint8_t sha[WC_SHA_BYTES], struct stat *st);
 bool blob_mode_is_pending(const struct stat *st);
 void blob_set_decided(const struct blobs *b, const char path[BLOB_PATH_BYTES]); /* its mode is BLOB_MODE from now on */
-/* What counted as `had` bytes counts as `size`; 0: nothing. With the lock held, or at start. */
+/* Counts `size` bytes in place of `had`; 0: nothing. With the lock held, or at start. */
 void blob_count(struct blobs *b, uint64_t had, uint64_t size);
 /* Every file in DIR/blobs with a blob's name. -WC_ESTORAGE with errno: some cannot be read. */
 int blob_walk(const struct blobs *b, stat_fn fn, void *arg) WC_MUSTCHECK;

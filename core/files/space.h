@@ -13,11 +13,11 @@
 
 struct space;
 
-/* What the last look found, in bytes. */
+/* The findings of the last look, in bytes. */
 struct space_state {
 	uint64_t disk_bytes, free_bytes; /* of the filesystem; free: to this user */
-	uint64_t reserve_bytes;          /* below so much free space no files are taken; 0: no such reserve */
-	uint64_t floor_bytes;            /* below so much free space no messages are taken */
+	uint64_t reserve_bytes;          /* with less free space no files are taken; 0: no such reserve */
+	uint64_t floor_bytes;            /* with less free space no messages are taken */
 	uint64_t bound_bytes;            /* that files may take; 0: no bound */
 	uint64_t used_bytes;             /* that files take, in whole blocks, with announced uploads */
 	bool is_bound_given;             /* by the admin: then the oldest files make room; else new ones are refused */

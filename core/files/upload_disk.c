@@ -1,15 +1,17 @@
 /* upload_disk.c — the records of uploads on disk, which outlive a kill: DIR/uploads/<identity>/<name>.open, .part, .done and .used.
  *
- * Owns DIR/uploads. .open: an upload began, and its size. .part: its bytes; the file's length is the offset to resume from. .done: the
- * blob it became, and its handle. .used: the same, once a message was committed with the handle. Both numbers in a path are hex made
- * here. Thread: as upload.c.
+ * Owns DIR/uploads. Both numbers in a path are hex made here. Thread: as upload.c.
+ *   .open   an upload began; its size
+ *   .part   its bytes; the file's length is the offset to resume from
+ *   .done   the blob that it became, and its handle
+ *   .used   the same, once a message was committed with the handle: it no longer keeps the blob
  *
- * The steps that end an upload, and what a kill leaves after each:
- *   sync .part            an upload to resume, with all bytes there: it is finished again
+ * The steps that end an upload, and the state that a kill leaves after each:
+ *   sync .part            an upload to resume; all bytes are there, and it is finished again
  *   rename .done in       finished; disk_record_recover moves the part at the next start
  *   move .part to blobs   finished
  *   unlink .open          finished
- *   rename .done to .used, after a message with its handle was committed: it keeps the blob no longer
+ *
  * After a power cut the length of .part is right: journalling filesystems lengthen a file only after its data is written. */
 #include <dirent.h>
 #include <errno.h>
