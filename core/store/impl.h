@@ -1,14 +1,8 @@
-/* impl.h — the shared part of the units of store/. From the bottom up:
+/* impl.h — names that the units of store/ share. Included by store/ and its unit tests alone.
  *
- * - store_turns.c and store_vfs.c
- * - store_sql.c (steps on SQLite) and store_schema.c
- * - store_cause.c (the reason why it does not open)
- * - store_txn.c (the writer's transactions), below store_write.c, store_retain.c, store_admin.c and store_addr.c
- * - store_rest.c (a database at rest), below store_look.c, store_keep.c and store_check.c
- * - store_read.c, store_dump.c, store_count.c, store_probe.c and store_verify.c, each with connections of its own
- * - store.c (opening and closing)
- *
- * Included by store/ and its unit tests alone. */
+ * From the bottom up: store_turns, store_vfs, store_sql and store_schema; then store_cause. The writer: store_txn, then store_write,
+ * store_retain, store_admin and store_addr. At rest: store_rest, then store_look, store_keep and store_check. With connections of their
+ * own: store_read, store_dump, store_count, store_probe and store_verify. On top: store. */
 #ifndef WC_STORE_IMPL_H
 #define WC_STORE_IMPL_H
 
@@ -27,9 +21,9 @@
 #define STORE_FLOOR "floor" /* in the table meta: see store_floor */
 
 /* Orders the writer's transactions against what cannot run beside them: in memory, where there is no WAL, every reader; on disk only the
- * checkpoint that starts the WAL over (SQLite would poll for the writer's lock, and with a writer that never rests not get it for minutes).
- * Phase-fair: who comes while the writer waits or works waits for exactly one transaction, and the writer for those let in before it,
- * so neither starves. */
+ * checkpoint that starts the WAL over (SQLite would poll for the writer's lock, and with a writer that never rests not get it for
+ * minutes). Phase-fair, so that neither starves: a reader that comes while the writer waits or works waits for exactly one transaction,
+ * and the writer waits for readers that were let in before it. */
 #define STORE_GATE_MS 10000
 struct store_turns {
 	pthread_mutex_t lock;

@@ -20,14 +20,14 @@ struct address {
 /* Borrowed for the call; non-zero ends the walk. */
 typedef int (*store_address_fn)(void *arg, const struct address *a);
 
-/* Each takes the place of the same person's older one. Returns how many people are new to the table, or -WC_ESTORAGE. */
+/* Each address replaces the same person's older one. Returns how many people are new to the table, or -WC_ESTORAGE. */
 int store_put_addresses(struct store *s, const struct address *v, size_t n) WC_MUSTCHECK;
-/* The oldest of those from before before_ms (INT64_MAX: of all), at most limit. Returns how many were removed. */
+/* Removes addresses older than before_ms (INT64_MAX: all), the oldest first, at most limit. Returns how many. */
 int store_expire_addresses(struct store *s, int64_t before_ms, int limit) WC_MUSTCHECK;
 int64_t store_count_addresses(struct store *s); /* below 0: failed */
-/* Those of people with an identity. */
+/* The addresses of people with an identity. */
 int store_each_identity_address(struct store *s, store_address_fn fn, void *arg) WC_MUSTCHECK;
-/* Of one person (id), or of those who had this key (id 0), newest first, at most limit. Returns how many. */
+/* The address of one person (id), or of people that had this key (id 0), newest first, at most limit. Returns how many. */
 int store_find_addresses(struct store *s, uint64_t id, struct str key, int limit, store_address_fn fn, void *arg) WC_MUSTCHECK;
 
 /* People with after < id, by id, at most limit; net NULL: any address, else those in it. Only what is not older than since_ms. Returns how

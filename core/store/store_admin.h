@@ -2,8 +2,8 @@
  *
  * Two halves. The writer's functions work inside the caller's transaction (store_begin … store_commit) on the room's thread, like those of
  * store.h. A dump is a reader of its own, owned by one thread, never the room's or an I/O thread. */
-#ifndef WC_STORE_MOD_H
-#define WC_STORE_MOD_H
+#ifndef WC_STORE_ADMIN_H
+#define WC_STORE_ADMIN_H
 
 #include "store/store.h"
 
@@ -21,7 +21,7 @@ struct sanction {
 	int bits;                /* of 128 */
 	int64_t at_ms, until_ms; /* until_ms 0: for good */
 	char *reason;            /* NULL: none given */
-	uint32_t uid;            /* who did it */
+	uint32_t uid;            /* of the admin who did it */
 };
 void sanction_free(struct sanction *s); /* and its strings; NULL-safe */
 
@@ -38,11 +38,12 @@ struct audit {
 	uint32_t uid;
 	int32_t pid;
 	struct str verb, args /* one JSON object */, reason;
-	struct str via; /* on whose behalf, as sudo says; empty: nobody else's */
+	struct str via; /* the user behind sudo; empty: none */
 };
 int store_put_audit(struct store *s, const struct audit *a) WC_MUSTCHECK;
 
-/* --- Deletions. In what store_read_since finds they are MSG_DELETE: text is the target's id; to_id who is told, 0: everyone. */
+/* --- Deletions. store_read_since gives them as MSG_DELETE: text is the id of the target; to_id is the person who is told, 0: everyone. */
+
 /* One message, by id: fn gets it; or -WC_ENOENT. */
 int store_get_msg(struct store *s, uint64_t id, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 /* Wipes a message's content and marks it deleted; its file no longer counts for the blob. */
@@ -70,10 +71,10 @@ struct dump_filter {
 	int limit;      /* messages handed out */
 	int scan_limit; /* messages looked at */
 };
-/* Returns the number handed out; *upto is the id that was looked at last, to go on after, and *more whether something lies behind it.
- * fn non-zero ends the page behind that message. */
+/* Returns the number handed out. *upto: the last id that was looked at, where the next page begins; *more: something lies behind it.
+ * fn non-zero ends the page after that message. */
 int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *upto, bool *more) WC_MUSTCHECK;
-/* The id after which the newest n of that kind begin: for f->after. */
+/* Sets *after, for f->after, to the id after which the newest n of that kind begin. */
 int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, uint64_t *after) WC_MUSTCHECK;
 /* Messages of people (ids, rising) since a time (0: ever), to anybody: ids above *after, at most limit handed out, within scan_limit looked
  * at. Deleted ones do not count. *after moves to the last one looked at; *more: something lies behind it. Returns how many. */
@@ -84,7 +85,7 @@ struct sent_filter {
 };
 struct sent {
 	uint64_t id, from_id;
-	bool has_file; /* whose bytes are kept */
+	bool has_file; /* and its bytes are kept */
 };
 typedef void (*store_sent_fn)(void *arg, const struct sent *m);
 int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn,
@@ -99,9 +100,12 @@ int store_dump_has_dms(struct store_dump *d, uint64_t id) WC_MUSTCHECK;
 /* Audit rows with after < id, oldest first; last > 0: only the newest `last`. */
 typedef int (*store_audit_fn)(void *arg, const struct audit *a);
 int store_dump_audit(struct store_dump *d, uint64_t after, int last, int limit, store_audit_fn fn, void *arg) WC_MUSTCHECK;
-/* --- Online copies. Writes the whole database as of one moment into path (made anew), in steps so that `progress` is told and may end it
- * by returning non-zero (-WC_ECLOSED then); checks the copy page by page. Writers go on meanwhile. Not for an in-memory store
- * (-WC_EDENIED). */
+
+/* --- Online copies. */
+
+/* Writes the whole database as of one moment into path, which is made anew, and checks the copy page by page. Writers go on meanwhile.
+ * `progress` is told of each step and ends the copy by returning non-zero: -WC_ECLOSED. -WC_EDENIED: the store is in memory; -WC_ESTORAGE.
+ * *cause: one line. */
 typedef int (*store_progress_fn)(void *arg, uint64_t done, uint64_t total);
 int store_copy(struct store_dump *d, const char *path, store_progress_fn progress, void *arg, char **cause) WC_MUSTCHECK;
 /* The blobs that the copy refers to, by hash, above `after` (NULL: from the first), at most limit. */

@@ -11,7 +11,7 @@
 #define SQL "SELECT count(*) FROM messages"
 #define BACKUP_SQL "SELECT at FROM audit WHERE verb = 'backup' ORDER BY id DESC LIMIT 1"
 
-/* When the last one was begun; one that is taken from now on is noted where it is made. */
+/* When the last backup began; later backups are noted where they are made. */
 static void look_for_backup(sqlite3 *db)
 {
 	sqlite3_stmt *stmt = NULL;

@@ -42,7 +42,7 @@ static int64_t version_of(const char *name, bool *is_tmp)
 	return *end == '\0' || *is_tmp ? n : 0;
 }
 
-/* Removes what a kill left unfinished and, unless keep is 0, all copies but that of schema `keep`. */
+/* Removes unfinished copies and, unless keep is 0, all copies but the one of schema `keep`. */
 void store_keep_clean(const char *path, int64_t keep)
 {
 	char *folder = folder_of(path);

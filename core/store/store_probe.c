@@ -16,7 +16,7 @@
 #define LOCK_TRIES 15
 #define LOCK_PAUSE_MS 100
 
-/* Which of the files are there; the log's index is in memory that processes share by this file. */
+/* The database's files. The last one is the log's index, which processes share. */
 static const char *const suffixes[] = { "", "-wal", "-shm" };
 
 struct store_probe {
@@ -90,7 +90,7 @@ static int step_all(sqlite3_stmt *stmt)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Of the disk, or at least of the kernel's memory of it: what SQLite remembers is given up first. */
+/* Reads from the disk, or at least from the kernel's cache of it: SQLite's own cache is emptied first. */
 static int check_reads(struct store_probe *p, char why[STORE_PROBE_TEXT])
 {
 	int rc;
@@ -111,7 +111,7 @@ static int64_t data_version(struct store_probe *p)
 	return version;
 }
 
-/* The room holds the lock for a commit at a time; somebody who holds it while no commit passes keeps the room from it. */
+/* The room holds the lock for one commit at a time. A program that holds it while no commit passes keeps the room from it. */
 static int check_lock(struct store_probe *p, char why[STORE_PROBE_TEXT])
 {
 	const struct timespec pause = { 0, LOCK_PAUSE_MS * 1000000L };

@@ -34,8 +34,8 @@ const char *const store_reader_sql[R_LAST] = {
 		"INDEXED BY messages_dm_from") "WHERE m.to_id IS NOT NULL AND m.from_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
 	[R_SINCE_TO] = "SELECT " MSG_COLUMNS MSG_FROM(
 		"INDEXED BY messages_dm_to") "WHERE m.to_id IS NOT NULL AND m.to_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
-	/* A page is found from its end and told from its start: first how far back it reaches (ids alone, out of the index), then the
-	 * rows. Nothing has to be sorted or held. */
+	/* A page is found from its end and read from its start. First the index alone says how far back it reaches, then come the rows:
+	 * so nothing is sorted or held. */
 	[R_LOW_PUBLIC] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_public "
 			 "WHERE m.to_id IS NULL AND m.id < ?1 ORDER BY m.id DESC LIMIT ?2)",
 	[R_PAGE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM(
@@ -150,7 +150,7 @@ static int walk(sqlite3_stmt *stmt, store_msg_fn fn, void *arg, int *count)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
-/* Up to four walks at once, each in id order, told as one. A DM to oneself lies on two of them and is told once. */
+/* Up to four walks, each in id order, merged into one. A DM to oneself lies on two of them and is given once. */
 struct lane {
 	sqlite3_stmt *stmt;
 	uint64_t id; /* of the row it stands on; 0: at its end */
@@ -195,7 +195,7 @@ static int merge(struct lane *lanes, int n, int limit, store_msg_fn fn, void *ar
 
 int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn, void *arg)
 {
-	/* Deletions that everyone is told of lie apart from the messages (store_admin.c). */
+	/* Deletions for everyone lie apart from the messages (store_admin.c). */
 	struct lane lanes[] = {
 		{ r->stmt[R_SINCE_PUBLIC], 0 }, { r->stmt[R_SINCE_ALL], 0 }, { r->stmt[R_SINCE_FROM], 0 }, { r->stmt[R_SINCE_TO], 0 }
 	};

@@ -1,4 +1,4 @@
-/* store_turns.c — the writer's transactions or what cannot run beside them, in turn. See store/impl.h for what that is.
+/* store_turns.c — turns between the writer's transactions and the work that cannot run beside them (see struct store_turns).
  *
  * Owns no thread and no data but the counts. Thread: any that reads or writes the store; held for one transaction, never across a wait. */
 #include <time.h>
@@ -36,7 +36,7 @@ int turns_write_enter(struct store_turns *g)
 	g->is_writer_waiting = false;
 	g->is_writing = g->readers == 0;
 	rc = g->is_writing ? 0 : -WC_ESTORAGE;
-	if (rc) { /* those who came after have waited long enough */
+	if (rc) { /* readers that came later have waited long enough */
 		g->readers += g->readers_waiting;
 		g->readers_waiting = 0;
 		g->phase++;
@@ -50,7 +50,7 @@ void turns_write_leave(struct store_turns *g)
 {
 	pthread_mutex_lock(&g->lock);
 	g->is_writing = false;
-	g->readers += g->readers_waiting; /* all who waited are let in, before the writer can come again */
+	g->readers += g->readers_waiting; /* all waiting readers go before the writer can come again */
 	g->readers_waiting = 0;
 	g->phase++;
 	pthread_cond_broadcast(&g->moved);

@@ -25,7 +25,7 @@ int store_step(struct store *s, enum writer_stmt which)
 	return sqlite3_step(s->stmt[which]);
 }
 
-/* Not for want of memory, not for a row that breaks a rule: the next message would fail as well. */
+/* Would the next message fail as well? Not for want of memory, nor for a row that breaks a rule. */
 static bool is_of_the_disk(int rc)
 {
 	switch (rc & 0xff) {

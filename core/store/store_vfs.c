@@ -11,7 +11,7 @@ static sqlite3_vfs *below; /* does the work */
 static int open_to_read(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int flags, int *out_flags)
 {
 	(void)vfs;
-	/* As if it were a database: of a log it would set the owner. */
+	/* Opened as if it were a database, because SQLite sets the owner of a log. */
 	if (flags & SQLITE_OPEN_WAL)
 		flags = (flags & ~(SQLITE_OPEN_WAL | SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)) | SQLITE_OPEN_MAIN_DB |
 		        SQLITE_OPEN_READONLY;
