@@ -156,45 +156,59 @@ static int open_store(struct server *s, const char *dir, char **cause)
 	return store_open_after(&s->store, dir, s->o->durability, orphan_look, &look, cause);
 }
 
-static int open_chat(struct server *s, const char *dir, char **cause)
+/* The database and the files beside it. */
+static int open_data(struct server *s, const char *dir, char **cause)
 {
-	const struct options *o = s->o;
 	if (open_store(s, dir, cause) < 0)
 		return -WC_EIO;
 	store_count_start(s->store);
-	if (space_start(&s->space, dir, server_space_limits(o), cause) < 0)
+	if (!dir && s->plan->budgets.messages != SIZE_MAX)
+		store_bound_memory(s->store, s->plan->budgets.messages);
+	if (space_start(&s->space, dir, server_space_limits(s->o), cause) < 0)
 		return -WC_EIO;
 	if (blobs_open(&s->blobs, dir, s->plan->budgets.files, cause) < 0)
 		return -WC_EIO;
 	if (!dir)
 		blobs_bound_files(s->blobs, s->plan->descriptors.files);
 	blobs_set_space(s->blobs, s->space);
+	return 0;
+}
+
+/* Helpers, inbox and I/O threads: what brings frames to the room. */
+static int open_flow(struct server *s, char **cause)
+{
 	s->helpers = helpers_start(&(struct helpers_opts){ HELPERS, s->store, store_reader_open, store_reader_close }, cause);
 	if (!s->helpers)
 		return -WC_EIO;
 	s->inbox = inbox_new(s->plan->budgets.inbox);
 	decode_bound(s->plan->budgets.is_scarce ? FRAME_REST : SIZE_MAX);
-	if (!dir && s->plan->budgets.messages != SIZE_MAX)
-		store_bound_memory(s->store, s->plan->budgets.messages);
-	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, o->max_file_mb);
+	s->ingest = ingest_new(s->inbox, s->blobs, s->helpers, &s->budget, s->o->max_file_mb);
 	struct hub_opts hub = server_hub_opts(s);
 	s->hubs = hubs_start(&hub, cause);
-	if (!s->hubs)
-		return -WC_EIO;
-	struct password password = { .is_set = false };
-	/* Also without a password: one can be introduced later. */
+	return s->hubs ? 0 : -WC_EIO;
+}
+
+/* The salt is made also without a password: one can be introduced later. */
+static int read_password(struct server *s, struct password *p, char **cause)
+{
 	int salted = load_password_salt(s);
 	if (salted < 0 && store_was_full(s->store) && space_give_up_reserve(s->space))
 		salted = load_password_salt(s);
-	if (o->join_password_file) {
-		if (salted < 0) {
-			wc_cause(cause, "cannot write to the database: its disk is full or failing");
-			return -WC_EIO;
-		}
-		if (password_read(&password, o->join_password_file, s->password_salt, cause) < 0)
-			return -WC_EIO;
+	if (!s->o->join_password_file)
+		return 0;
+	if (salted < 0) {
+		wc_cause(cause, "cannot write to the database: its disk is full or failing");
+		return -WC_EIO;
 	}
-	struct room_opts room = { server_room_settings(o),
+	return password_read(p, s->o->join_password_file, s->password_salt, cause) < 0 ? -WC_EIO : 0;
+}
+
+static int open_room(struct server *s, const char *dir, char **cause)
+{
+	struct password password = { .is_set = false };
+	if (read_password(s, &password, cause) < 0)
+		return -WC_EIO;
+	struct room_opts room = { server_room_settings(s->o),
 		                  !dir,
 		                  s->hubs,
 		                  s->inbox,
@@ -320,7 +334,7 @@ int server_start(struct server **out, const struct options *o, char **cause)
 	metric_set(M_BACKUP, METRIC_ABSENT);
 	metric_set(M_PROCESS_START, (uint64_t)real_ms());
 	if (server_plan_limits(s, cause) < 0 || open_privileged(s, cause) < 0 || server_give_up_privileges(s, dir, NULL, cause) < 0 ||
-	    open_chat(s, dir, cause) < 0 || open_doors(s, dir, cause) < 0) {
+	    open_data(s, dir, cause) < 0 || open_flow(s, cause) < 0 || open_room(s, dir, cause) < 0 || open_doors(s, dir, cause) < 0) {
 		server_stop(s);
 		return -WC_EIO;
 	}
