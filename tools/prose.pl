@@ -28,7 +28,7 @@ sub paragraph {
 	my ($place, $text, $is_short) = @_;
 	$text =~ s/\s+/ /g;
 	$text =~ s/^ | $//g;
-	my @sentences = split /(?<=[.!?…])["”»)]*\s+(?=["“«(]?[\p{Lu}\d\`-])/, $text;
+	my @sentences = split /(?<=[.!?…])["”»)]*\s+(?=["“«(]?[\p{Lu}\d\`.-])/, $text;
 	for my $s (@sentences) {
 		next if $s eq '';
 		my $words = () = $s =~ /[\p{L}\d][^\s]*/g;
