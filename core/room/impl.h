@@ -360,7 +360,6 @@ void mod_fail_storage(struct command *c);
 struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other);
 /* Answers: it fits both a and b, which are listed; or nobody, and similar names are listed. */
 void mod_fail_user(struct room *r, struct command *c, const char *wanted, const struct user *a, const struct user *b);
-struct user *mod_find_user(struct room *r, struct command *c, const char *wanted); /* NULL: it was answered */
 
 /* Closes a session's connection, once. */
 void mod_turn_away(struct room *r, struct session *s, int code, const char *words);

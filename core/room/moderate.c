@@ -136,7 +136,8 @@ struct user *mod_look_up(const struct room *r, const char *wanted, struct user *
 	return by_id ? by_id : by_name;
 }
 
-struct user *mod_find_user(struct room *r, struct command *c, const char *wanted)
+/* NULL: it was answered. */
+static struct user *find_user(struct room *r, struct command *c, const char *wanted)
 {
 	struct user *other, *u = mod_look_up(r, wanted, &other);
 	if (u && !other)
@@ -232,7 +233,7 @@ static size_t turn_away_user(struct room *r, struct user *u, int code, const cha
 
 void moderate_kick(struct room *r, struct command *c, const char *user)
 {
-	struct user *u = mod_find_user(r, c, user);
+	struct user *u = find_user(r, c, user);
 	if (!u)
 		return;
 	if (!u->sessions) {

@@ -84,6 +84,7 @@ static void an_identity_has_time_to_come_back(void **state)
 	char *token = token_of(bob), want[64];
 	calm(f);
 	leave(f, bob);
+	turn(f);
 	after(f, GRACE_MS - 1);
 	expect_nothing(ann);
 	bob = join_by_token(f, token);
