@@ -68,7 +68,7 @@ const struct option_row option_table[] = {
 	{ "Keeping", "accept-orphans", "WAVECHAT_ACCEPT_ORPHANS", NULL,
 	  "start although the database explains few files; others go to lost/",
 	  .kind = KIND_FLAG, AT(accept_orphans) },
-	{ "Keeping", "max-storage-mb", "WAVECHAT_MAX_STORAGE_MB", "N", "megabytes of all files; 0: no bound",
+	{ "Keeping", "max-storage-mb", "WAVECHAT_MAX_STORAGE_MB", "N", "megabytes of all files; 0: any",
 	  "10 % of the disk", KIND_INT, AT(max_storage_mb), .high = INT_MAX, .fallback = -1, LIVE, COMMON },
 	{ "Keeping", "free-reserve-mb", "WAVECHAT_FREE_RESERVE_MB", "N", "megabytes of the disk that files leave free; 0: none",
 	  "5 % of the disk", KIND_INT, AT(free_reserve_mb), .high = INT_MAX, .fallback = -1, LIVE },

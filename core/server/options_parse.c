@@ -112,7 +112,7 @@ static void print_help(void)
 			describe_default(row, fallback, sizeof(fallback));
 		printf("  %-25s %s", left, row->help);
 		/* Where the default fits into the line. */
-		if (fallback[0] && strncmp(fallback, "none", 4) != 0 && strlen(row->help) + strlen(fallback) < 48)
+		if (fallback[0] && strncmp(fallback, "none", 4) != 0 && strlen(row->help) + strlen(fallback) <= 49)
 			printf(" [%s]", fallback);
 		printf("\n");
 	}
