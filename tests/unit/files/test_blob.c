@@ -180,6 +180,98 @@ static void memory_is_bounded(void **state)
 	free(data);
 }
 
+static bool takes_one_piece(void *arg, size_t bytes)
+{
+	*(uint64_t *)arg += bytes;
+	return *(uint64_t *)arg <= bytes;
+}
+
+static void hashes_a_part_or_all_of_a_file(void **state)
+{
+	struct both *t = *state;
+	const size_t n = 600000;
+	char *data = calloc(1, n);
+	uint8_t want[WC_SHA_BYTES], got[WC_SHA_BYTES];
+	uint64_t size, told = 0;
+	int fd;
+
+	memset(data + n / 2, 'x', n / 2);
+	assert_int_equal(blob_put(t->b, data, n, want), 0);
+	fd = blob_get(t->b, want, &size);
+	assert_true(fd >= 0);
+	assert_int_equal(file_hash(fd, UINT64_MAX, NULL, NULL, &size, got), 0);
+	assert_int_equal(size, n);
+	assert_memory_equal(got, want, sizeof(want));
+	sha_of(data, 10, want);
+	assert_int_equal(file_hash(fd, 10, NULL, NULL, &size, got), 0);
+	assert_int_equal(size, 10);
+	assert_memory_equal(got, want, sizeof(want));
+	assert_int_equal(file_hash(fd, UINT64_MAX, takes_one_piece, &told, &size, got), -WC_ECLOSED);
+	assert_true(told < n && size == told);
+	close(fd);
+	assert_int_equal(file_hash(-1, UINT64_MAX, NULL, NULL, &size, got), -WC_EIO);
+	free(data);
+}
+
+struct looked {
+	int count[3];
+	int handles;
+};
+
+static void on_file(void *arg, const uint8_t sha[WC_SHA_BYTES], enum blob_look where)
+{
+	struct looked *l = arg;
+
+	(void)sha;
+	l->count[where]++;
+}
+
+static void on_handle(void *arg, uint64_t identity_id, int64_t at_ms, const uint8_t sha[WC_SHA_BYTES])
+{
+	struct looked *l = arg;
+
+	(void)sha;
+	assert_int_equal(identity_id, 7);
+	assert_true(at_ms > 0 && at_ms <= real_ms());
+	l->handles++;
+}
+
+/* A look tells stored files from those on their way into a message and those in DIR/lost, and makes nothing. */
+static void a_look_changes_nothing(void **state)
+{
+	struct both *t = *state;
+	struct looked l = { .handles = 0 };
+	struct blobs *look = NULL;
+	struct blob_hold *hold;
+	struct upload_state us;
+	struct upload *u;
+	uint8_t sha[WC_SHA_BYTES];
+	char *cause = NULL, *none = in_dir(t->dir, "none");
+
+	assert_int_equal(blob_put(t->b, "lost", 4, sha), 0);
+	let_hours_pass(t);
+	sweep(t->b, is_never_used, NULL, true);
+	assert_int_equal(blob_put(t->b, "stored", 6, sha), 0);
+	assert_int_equal(blob_put_held(t->b, "pending", 7, sha, &hold), 0);
+	assert_int_equal(upload_begin(t->b, 7, STR("key"), 3, 0, &u, &us), 0);
+	assert_int_equal(upload_write(u, "abc", 3), 0);
+	assert_int_equal(upload_finish(u, &us), 0);
+	assert_int_equal(blobs_look(&look, t->dir, &cause), 0);
+	assert_int_equal(blobs_look_files(look, t->dir, on_file, &l, &cause), 0);
+	blobs_look_handles(look, on_handle, &l);
+	blobs_close(look);
+	assert_int_equal(l.count[BLOB_LOOK_STORED], 2); /* the upload, too */
+	assert_int_equal(l.count[BLOB_LOOK_PENDING], 1);
+	assert_int_equal(l.count[BLOB_LOOK_LOST], 1);
+	assert_int_equal(l.handles, 1);
+	blob_hold_end(hold);
+	assert_int_equal(blobs_look(&look, none, &cause), 0); /* no folder: nothing to find, and nothing is made */
+	assert_int_equal(blobs_look_files(look, none, on_file, &l, &cause), 0);
+	blobs_close(look);
+	assert_true(access(none, F_OK) < 0);
+	free(none);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +279,8 @@ int main(void)
 		BOTH(removes_what_is_old_enough),
 		BOTH(collects_what_nobody_uses),
 		BOTH(the_same_bytes_from_many_threads),
+		BOTH(hashes_a_part_or_all_of_a_file),
+		{ "a_look_changes_nothing", a_look_changes_nothing, set_up_disk, tear_down, NULL },
 		{ "memory_is_bounded", memory_is_bounded, set_up_memory, tear_down, NULL },
 	};
 

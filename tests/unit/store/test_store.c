@@ -539,6 +539,35 @@ static void vacuum_shrinks_the_file(void **state)
 	free(path);
 }
 
+/* The end of begin, act, audit: a step's refusal, also store_begin's own, leaves nothing; anything else is committed. */
+static void finish_commits_or_rolls_back(void **state)
+{
+	struct both *t = *state;
+	struct msg m = text_msg(1, 1, 0, "");
+
+	assert_int_equal(store_begin(t->s), 0);
+	assert_int_equal(store_put_msg(t->s, &m), 0);
+	assert_int_equal(store_finish(t->s, -WC_EEXIST), -WC_EEXIST);
+	assert_int_equal(count_public(t->r), 0);
+	for (int rc = 0; rc < 2; rc++) { /* a step may return a count */
+		m.id = (uint64_t)rc + 1;
+		assert_int_equal(store_begin(t->s), 0);
+		assert_int_equal(store_put_msg(t->s, &m), 0);
+		assert_int_equal(store_finish(t->s, rc), 0);
+		assert_int_equal(count_public(t->r), rc + 1);
+	}
+	store_test_fail_after(t->s, 1, SQLITE_IOERR);
+	assert_int_equal(store_finish(t->s, store_begin(t->s)), -WC_ESTORAGE);
+	m.id = 3;
+	assert_int_equal(store_begin(t->s), 0);
+	assert_int_equal(store_put_msg(t->s, &m), 0);
+	store_test_fail_after(t->s, 1, SQLITE_FULL);
+	assert_int_equal(store_finish(t->s, 0), -WC_ESTORAGE); /* the commit failed */
+	assert_int_equal(count_public(t->r), 2);
+	put_one(t->s, m); /* the next transaction starts afresh */
+	assert_int_equal(count_public(t->r), 3);
+}
+
 #define BOTH(test) \
 	{ #test, test, set_up_disk, tear_down, NULL }, \
 	{ \
@@ -550,6 +579,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOTH(keeps_every_field),
 		BOTH(uncommitted_is_unseen),
+		BOTH(finish_commits_or_rolls_back),
 		BOTH(a_savepoint_is_one_event),
 		BOTH(a_cid_is_stored_once),
 		BOTH(pages_are_what_a_plain_walk_gives),
