@@ -125,13 +125,12 @@ const DOWN = /WebSocket connection to .* failed|Failed to load resource: net::ER
 export class Person {
 	/**
 	 * A context of its own (own storage) at the server; joins under `name` unless it is null.
-	 * No motion unless a test is about it: drawing that takes the most of a machine without a graphics card.
 	 * hasClock: the page's time can be wound on (context.clock); it goes by itself otherwise.
 	 */
-	static async open(server, name, { viewport = DESKTOP, locale = 'en-US', mayBeDown = false, hasClock = false, path: at = '/', reducedMotion = 'reduce', ...rest } = {}) {
+	static async open(server, name, { viewport = DESKTOP, locale = 'en-US', mayBeDown = false, hasClock = false, path: at = '/', ...rest } = {}) {
 		const person = new Person();
 		const isPhone = person.isPhone = viewport.width < 760;
-		person.context = await browser.newContext({ viewport, locale, hasTouch: isPhone, isMobile: isPhone, reducedMotion, permissions: ['clipboard-read', 'clipboard-write'], ...rest });
+		person.context = await browser.newContext({ viewport, locale, hasTouch: isPhone, isMobile: isPhone, permissions: ['clipboard-read', 'clipboard-write'], ...rest });
 		person.context.setDefaultTimeout(60000);   // a deadline for what hangs, not a judgement of speed
 		if (hasClock) await person.context.clock.install();
 		person.server = server;
