@@ -130,11 +130,6 @@ bool addresses_since(const struct call *c, int64_t *since_ms);
 uint64_t bare_id(const char *s);      /* the number of "7" or "id:7", for people whom the room does not know; 0: it is none */
 const char *bare_name(const char *s); /* "Ann" of "Ann" or "name:Ann" */
 
-static inline struct str str_of(const char *s)
-{
-	return s ? (struct str){ s, strlen(s) } : STR("");
-}
-
 /* --- What the door needs of the verbs' files. */
 void admin_metrics_text(struct admin *a, struct buf *b); /* admin_status.c */
 void backup_free(struct backup *b);                      /* admin_copy.c. Waits for its thread. NULL is ignored */

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/types.h>
 
 #define WC_MUSTCHECK __attribute__((warn_unused_result))
@@ -43,6 +44,10 @@ struct str {
 	size_t len;
 };
 #define STR(literal) ((struct str){ (literal), sizeof(literal) - 1 })
+static inline struct str str_of(const char *s) /* NULL: an empty one */
+{
+	return s ? (struct str){ s, strlen(s) } : STR("");
+}
 bool str_eq(struct str a, struct str b);
 bool str_is_word(struct str s, const char *word); /* ASCII case does not matter */
 struct str str_trim(struct str s);                /* without blanks and tabs around it */

@@ -208,11 +208,6 @@ static inline bool room_made_room(struct room *r)
 	return store_was_full(r->o.store) && space_give_up_reserve(r->o.space);
 }
 
-static inline struct str str_of(const char *s)
-{
-	return s ? (struct str){ s, strlen(s) } : STR("");
-}
-
 /* join.c. prepare: store only; apply: after the commit. */
 void join_prepare(struct room *r, struct action *a);
 void join_undo(struct room *r, struct action *a); /* the batch failed */

@@ -47,11 +47,6 @@ static int finish(struct store *s, const char *what, const struct binder *b)
 	return rc == SQLITE_DONE ? 0 : store_failed(s, what, rc);
 }
 
-static struct str str_of(const char *s)
-{
-	return s ? (struct str){ s, strlen(s) } : (struct str){ "", 0 };
-}
-
 /* --- Bans and mutes. */
 
 int store_put_sanction(struct store *s, struct sanction *t)

@@ -9,11 +9,6 @@
 
 #include "http/origin.h"
 
-static struct str str_of(const char *s)
-{
-	return (struct str){ s, strlen(s) };
-}
-
 static void check_own_pages(void **state)
 {
 	static const struct {

@@ -9,11 +9,6 @@
 
 #include "state/user.h"
 
-static struct str str_of(const char *s)
-{
-	return (struct str){ s, strlen(s) };
-}
-
 static void take(struct users *us, const char *wanted, uint64_t id, const char *expected)
 {
 	char name[WC_NAME_BYTES + 1];
