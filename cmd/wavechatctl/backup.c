@@ -1,9 +1,8 @@
-/* backup.c — one file from which a data directory can be made again: a tar (ustar) of the database and every blob it refers to.
+/* backup.c — the verb backup: one tar (ustar) of the database and every blob that it refers to.
  *
- * Everything is checked as it passes: the database by the server's quick_check and its SHA-256, each blob by the hash that is its name. A
- * blob that is missing or rotten is left out, named, and does not keep the rest from being saved. A file is written beside its name,
- * synced, and only then gets it, so that no half of a backup is ever taken for one. The server ends the backup when this process is gone.
- * */
+ * Everything is checked on its way: the database by the server's quick_check and its SHA-256, each blob by the hash that is its name. A
+ * missing or rotten blob is left out and named; the rest is still saved. The file gets its name last, when it is written and synced, so
+ * that half a backup never looks like a whole one. The server ends the backup when this process is gone. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -166,7 +165,7 @@ static int put_blob(struct backup *b, const char *sha, uint64_t size)
 	return b->a.failed ? archive_complain(&b->a) : 0;
 }
 
-/* For a later restore: the files that are missing, or not as they should be. */
+/* A list for the person who restores: missing and damaged files. */
 static void put_list_of_bad(struct backup *b)
 {
 	struct buf text;

@@ -22,7 +22,7 @@ struct bad_files {
 
 void bad_add(struct bad_files *b, const char *sha, const char *what);
 const char *bad_why(const struct bad_files *b, const char *sha); /* or NULL: it is not among them */
-/* Adds who stands for them: by asking the server, or a database. Unknown fields stay unsaid. */
+/* Adds the messages that stand for them, by asking the server or a database. Unknown fields stay empty. */
 void bad_name_live(struct bad_files *b, struct ctl *c);
 void bad_name_rest(struct bad_files *b, struct store_verify *v);
 void bad_print(const struct bad_files *b); /* a line each, on stderr */

@@ -282,7 +282,7 @@ static ssize_t receive(struct ctl *c, void *to, size_t n)
 	ssize_t got;
 
 	errno = 0;
-	if (!limit_wait(c, c->fd, POLLIN)) /* asked first: who trickles always has something ready */
+	if (!limit_wait(c, c->fd, POLLIN)) /* asked first: a server that trickles always has something ready */
 		return -1;
 	do
 		got = recv(c->fd, to, n, 0);
@@ -659,7 +659,7 @@ void client_beat(struct ctl *c)
 	if (c->hold < 0 || mono_ms() - c->beat_ms < BEAT_MS)
 		return;
 	c->beat_ms = mono_ms();
-	(void)send(c->hold, ".", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* that it is broken, the next request says */
+	(void)send(c->hold, ".", 1, MSG_NOSIGNAL | MSG_DONTWAIT); /* the next request reports a broken connection */
 }
 
 void client_release(struct ctl *c)

@@ -57,7 +57,7 @@ struct ctl {
 	/* client.c */
 	int fd;
 	int64_t until_ms; /* monotonic: the limit of the request under way */
-	bool is_asking;   /* what hangs: that question is not asked about itself */
+	bool is_asking;   /* for a word on what hangs: it does not ask again when it is late itself */
 	char *path;       /* of the socket that answered */
 	int hold;         /* the connection of client_hold; -1: none */
 	int64_t beat_ms;  /* monotonic: when something was last sent on it */
@@ -98,10 +98,10 @@ void put_query(struct buf *b, const char *name, const char *value); /* "?name=va
 void limit_start(struct ctl *c); /* of a request */
 void limit_heard(struct ctl *c); /* bytes came or went */
 bool limit_is_over(const struct ctl *c);
-bool limit_wait(const struct ctl *c, int fd,
-                short events); /* until fd is ready, as poll has it; false: the limit is over (errno is EAGAIN), or is_stopped (EINTR) */
-/* Says that the server did not do `what` in time, and what hangs, as far as it can be found out: by looking at its process, or by `ask`,
- * which is true if it wrote a word of it to out. fd: connected, or -1. Returns EXIT_LATE. */
+/* Waits until fd is ready, as poll has it. False: the limit is over (errno is EAGAIN), or is_stopped (EINTR). */
+bool limit_wait(const struct ctl *c, int fd, short events);
+/* Reports that the server did not do `what` in time, and what hangs, if that can be found out: from its process, or by `ask`, which returns
+ * true if it wrote the answer to out. fd: connected, or -1. Returns EXIT_LATE. */
 int limit_over(struct ctl *c, int fd, const char *what, bool (*ask)(const struct ctl *c, char out[256]));
 int limit_parse(const char *text, int64_t *ms); /* --timeout; 0, or an exit code after the reason was said */
 
@@ -150,15 +150,15 @@ const char *uid_text(char out[TIME_TEXT], int64_t uid);      /* "name" or "uid 7
 bool duration_parse(const char *s, int64_t *seconds);        /* 90, 45s, 30m, 2h, 1h30m, 7d, 2w */
 bool time_parse(const char *s, int64_t *unix_ms);            /* 2026-01-31, 2026-01-31T12:00[:30], or how long ago */
 bool is_terminal(FILE *f);
-bool shows_progress(void); /* a person waits, and what is made goes elsewhere: into a file, not into a pager on the same terminal */
-/* A list said there is more of it and gave nothing new: ends with this instead of asking for ever. */
+bool shows_progress(void); /* standard error is a terminal, and standard output a file */
+/* Complains of a list that claims more rows and has none, so that the caller does not ask for ever. Returns EXIT_REFUSED. */
 int complain_endless(void);
 /* SIGINT, SIGTERM and SIGHUP are noted, so that what was begun can be tidied up; the second of a kind ends the program at once. */
 void catch_signals(void);
 bool is_stopped(void);
-void end_stopped(void); /* all is tidied up: ends as if the signal had not been caught, if there was one */
+void end_stopped(void); /* if there was a signal, ends the process by it; call it when all is tidied up */
 
-/* The name of a message's file or voice; out has `room` bytes, 512 are enough. */
+/* The words for a message's file or voice; out has `room` bytes, 512 are enough. */
 const char *file_words(char *out, size_t room, struct json_object *m);
 
 #define SANCTION_TEXT 320

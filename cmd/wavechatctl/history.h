@@ -1,5 +1,4 @@
-/* history.h — the shapes that a dump can have. Each is begun once, given each message in order, and ended; none keeps what it has written.
- * */
+/* history.h — the shapes that a dump can have. Each is begun once, given each message in order, and ended; none keeps what it wrote. */
 #ifndef CTL_HISTORY_H
 #define CTL_HISTORY_H
 

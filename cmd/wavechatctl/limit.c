@@ -1,7 +1,6 @@
-/* limit.c — how long the server is waited for, and what hangs when that was not enough.
+/* limit.c — the time limit of a request, and what hangs when it is over.
  *
- * A request has a limit as a whole. With `is_long`, for requests that last as long as there is data, the silence between two bytes has it.
- * */
+ * The limit is for a request as a whole; with `is_long`, for requests without a known end, it is for the silence between two bytes. */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* main.c — wavechatctl: the table of verbs, from which arguments, usage, help and completion follow.
+/* main.c — wavechatctl: arguments, usage and help, all from the table of verbs.
  *
- * A verb is one row here and one function in the file of its group. */
+ * A verb is a row in core/admin/verbs.h and a function run_<id> in the file of its group. */
 #include <ctype.h>
 #include <fcntl.h>
 #include <json-c/json.h>

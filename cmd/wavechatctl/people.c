@@ -1,4 +1,4 @@
-/* people.c — users, kick, ban, mute and what lifts them. */
+/* people.c — the verbs of people: users, kick, ban and mute with their opposites and lists. */
 #include <json-c/json.h>
 #include <string.h>
 

@@ -1,6 +1,7 @@
-/* purge.c — deleting what people have sent: counted first, asked for on a terminal, then done, request after request.
+/* purge.c — the verb purge: counts first, asks on a terminal, then deletes, request after request.
  *
- * Whom the first answer names is meant to the end, by id: nobody else who takes the name meanwhile is met. */
+ * The first answer names people by id, and all further requests name the same ids: somebody who takes one of their names meanwhile is
+ * safe. */
 #include <json-c/json.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@ static void tally_fini(struct tally *t)
 	*t = (struct tally){ 0 };
 }
 
-/* Adds one answer's numbers. The first one says who they are. */
+/* Adds one answer's numbers. The first answer names the people. */
 static void add_answer(struct tally *t, struct json_object *o, const char *total)
 {
 	struct json_object *list = jarray(o, "people");
@@ -73,7 +74,7 @@ static struct json_object *ask(struct ctl *c, const struct tally *known, bool is
 	return body;
 }
 
-/* Counts or deletes all of it. `known`: who it is, from a count before; may be empty. An exit code. */
+/* Counts or deletes all of it. `known`: the people of an earlier count; may be empty. An exit code. */
 static int run_all(struct ctl *c, const struct tally *known, bool is_dry, int64_t since, struct tally *t)
 {
 	int64_t after = 0;

@@ -1,4 +1,4 @@
-/* server.c — status, metrics, log-level. */
+/* server.c — the verbs of the server: status, metrics, config, log-level. */
 #include <json-c/json.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* talk.c — say, slow, lockdown, delete. Purging is purge.c. */
+/* talk.c — the verbs of the talk: say, slow, lockdown, delete. Purging is purge.c. */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdlib.h>

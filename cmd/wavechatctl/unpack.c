@@ -1,5 +1,6 @@
-/* unpack.c — a reader of backups, from the first byte to the last (see unpack.h): the tar, the database, every blob by its hash and its
- * row. Believes nothing: only names of a backup's three forms become paths, and paths are made of hashes, not of names. Owns the files it
+/* unpack.c — a reader of backups, from the first byte to the last (see unpack.h): the tar, the database, every blob by its hash and row.
+ *
+ * Trusts nothing: only names of a backup's three forms become paths, and paths are made of hashes, not of names. Owns the files that it
  * makes in the folder that it is given. */
 #include "unpack.h"
 

@@ -1,8 +1,8 @@
-/* verify.c — is all that is kept still what it was? Of a running server, of a data folder at rest, or of a backup.
+/* verify.c — the verb verify: a check of everything that is kept, by a running server, in a data folder at rest, or in a backup.
  *
  * It checks the database from end to end, and compares every file with the hash that is its name. Files that no message stands for are
- * counted. Changes nothing: a folder at rest may be on a medium that cannot be written. A server is asked for its files no faster than half
- * of the time, so that people come first. */
+ * counted. Changes nothing: a folder at rest may be on a medium that cannot be written. It asks a server for files at most half of the
+ * time, so that people come first. */
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>

@@ -1,7 +1,7 @@
-/* admin.c — the admin's door: the socket, the table of verbs, requests and answers (see admin.h).
+/* admin.c — the administrator's door: its sockets, the table of verbs, requests (see admin.h).
  *
- * Owns both doors and the admin's own thread. Decides nothing about the chat: the room does (moderate.c). Threads: the door's workers and
- * transfer thread take requests; answers come from wherever the work was done. */
+ * Owns both doors and the admin's own thread. Decides nothing about the chat: the room does (room/moderate.h). Threads: the door's workers
+ * and transfer thread take requests; answers come from the thread that did the work. */
 #include "admin/admin.h"
 
 #include <stdio.h>
@@ -193,7 +193,7 @@ static struct call *call_new(struct admin *a, struct http_req *r, const struct a
 	return c;
 }
 
-/* On whose behalf root acts, as wavechatctl has it from sudo. Of root alone: another uid says who it is already. */
+/* The user for whom root acts, as wavechatctl has it from sudo. From root alone: another uid already names its user. */
 static void take_via(struct call *c, const char *via)
 {
 	size_t n = via && c->c.uid == 0 ? WC_MIN(strlen(via), sizeof(c->via) - 1) : 0;

@@ -274,7 +274,7 @@ static void store_addresses(struct room *r, struct call *c)
 
 static void addresses_stored(struct call *c)
 {
-	/* Fewer are left each time, unless the store refuses: then a read has to do with those that it has. */
+	/* Fewer are left each time, unless the store refuses; then the read finds only those that are stored. */
 	if (c->c.status == 200 && c->goes_on)
 		call_room(c, store_addresses, addresses_stored);
 	else

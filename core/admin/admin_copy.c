@@ -1,8 +1,8 @@
-/* admin_copy.c — backups: a checked copy of the database as of one moment, and the blobs that it refers to (see admin/impl.h).
+/* admin_copy.c — the verbs of a backup: a checked copy of the database as of one moment, and the blobs that it refers to (see impl.h).
  *
- * A thread of its own makes the copy, in the data directory, and hands it out by descriptor. Blobs are handed out as they lie, and none is
- * collected until the backup is over. One backup at a time. It ends with the request that holds it, or, begun without one, when nobody has
- * asked for anything for a while. The copy's thread stays to see to that, and the admin's own thread clears away. */
+ * The copy is made on a thread of its own, in the data directory, and handed out by descriptor. Blobs are handed out as they lie; none is
+ * collected until the backup is over. One backup at a time. It ends with the request that holds it; one without such a request ends after
+ * two minutes of silence. The copy's thread waits for that end, and the admin's own thread then removes the copy. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>

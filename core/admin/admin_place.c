@@ -1,4 +1,5 @@
-/* admin_place.c — see admin_place.h. Owns nothing. Never follows a symbolic link that somebody else may have put there. */
+/* admin_place.c — the folder for sockets of servers without a data folder (see admin_place.h). Owns its path. Never follows a symbolic
+ * link that somebody else may have put there. */
 #include "admin/admin_place.h"
 
 #include <dirent.h>

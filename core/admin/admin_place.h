@@ -1,8 +1,7 @@
-/* admin_place.h — where the admin socket of a server lies that keeps its data in memory, and so has no folder of its own.
+/* admin_place.h — the place of the admin socket of a server that keeps its data in memory, and so has no folder of its own.
  *
- * $XDG_RUNTIME_DIR/wavechat, where that is this user's and can be written, or /tmp/wavechat-UID: a folder of this user's that nobody else
- * can enter. In it a socket for each process, PID.sock. wavechatctl looks there for itself (with admin_place_dirs), and trusts no folder of
- * anybody else's. */
+ * It is $XDG_RUNTIME_DIR/wavechat, if that belongs to this user and can be written, else /tmp/wavechat-UID: a folder that nobody else can
+ * enter. Each process has a socket in it, PID.sock. wavechatctl looks there, too, and trusts no other user's folder. */
 #ifndef WC_ADMIN_PLACE_H
 #define WC_ADMIN_PLACE_H
 

@@ -1,7 +1,7 @@
-/* admin_purge.c — purging: who is meant, what they have sent, and deleting it, a few messages a transaction (see admin/impl.h).
+/* admin_purge.c — the verb purge: finds the people, then counts or deletes their messages, a few in each transaction (see impl.h).
  *
- * A request works for about two seconds and says where it stopped. The client asks again with that, and names the people of the first
- * answer by their ids. So it meets nobody else who takes a name meanwhile. A dry run only counts. Owns nothing. Threads: the admin's own
+ * A request works for about two seconds and says where it stopped. The client asks again from there, and names the people by the ids of
+ * the first answer. So a name that somebody else takes meanwhile does no harm. A dry run only counts. Owns nothing. Threads: the admin's own
  * and the room's, one after the other. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 #define PURGE_MS 2000       /* of one request */
 
 struct purge {
-	struct user_search search; /* its people are those who are meant */
+	struct user_search search; /* its people are those to purge */
 	const char *net;
 	bool is_dry;
 	uint64_t after;          /* the last message that was looked at */
@@ -214,7 +214,7 @@ static void begin(struct call *c)
 		call_note(c, note_of(p), purge_noted);
 }
 
-/* --- Who is meant */
+/* --- Which people */
 
 static int take_name(void *arg, uint64_t id, struct str name)
 {

@@ -1,7 +1,7 @@
-/* admin_read.c — verbs that read what is stored: history, files, the audit (see admin/impl.h).
+/* admin_read.c — the verbs that read what is stored: history, files, audit (see impl.h).
  *
- * Reads run on the admin's own thread, a bounded page a request, so that neither memory nor another reader has to wait, whatever is stored.
- * A dump of private talk is written to the audit first. */
+ * Each request reads one bounded page, on the admin's own thread, so that memory stays small and no other reader waits. A dump of private
+ * talk is written to the audit first. */
 #include <stdlib.h>
 
 #include "admin/impl.h"

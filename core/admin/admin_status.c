@@ -1,6 +1,6 @@
 /* admin_status.c — the verbs that look at the process: status, metrics (see impl.h).
  *
- * A status is answered within a few seconds, whatever hangs. It waits a while for the room, then answers without it. Owns nothing.
+ * A status is answered within a few seconds, whatever hangs: it waits a while for the room, then answers without it. Owns nothing.
  * Threads: the door's, the health's watcher's, the room's. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -214,7 +214,7 @@ void verb_status(struct call *c)
 		json_str(b, str_of(*address));
 	}
 	buf_puts(b, "],\"data\":");
-	char *data = realpath(a->o.data, NULL); /* the caller stands elsewhere */
+	char *data = realpath(a->o.data, NULL); /* the client may be in another directory */
 	const char *shown = data ? data : a->o.data;
 	json_str(b, str_of(shown));
 	free(data);

@@ -1,8 +1,7 @@
-/* admin_verify.c — verify: the database checked while the server runs, and what an admin needs to compare every file with its name
- * (see admin/impl.h).
+/* admin_verify.c — the verbs of a check: of the database while the server runs, and lists for comparing every file with its name.
  *
- * The database is checked on a thread of its own, at half speed, and the check ends when nobody asks for its result any more. Lists are
- * pages of bounded time on the admin's own thread. Changes nothing. */
+ * The database is checked on a thread of its own, at half speed. The check ends when nobody asks for its result any more. Lists are pages
+ * of bounded time on the admin's own thread. Changes nothing. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,5 +1,4 @@
-/* rest.c — which names a backup has, and whether the files of a folder at rest are those that its database names (see rest.h). Owns
- * nothing. */
+/* rest.c — the names that a backup has, and a comparison of a folder's files with its database (see rest.h). Owns nothing. */
 #include "admin/rest.h"
 
 #include <dirent.h>

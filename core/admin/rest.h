@@ -1,4 +1,4 @@
-/* rest.h — a data folder at rest, and the backup that it may come from: what belongs there, and the files held against the database.
+/* rest.h — a data folder at rest, or unpacked from a backup: what belongs there, and whether its files are those of its database.
  *
  * Reads only, follows no link, and works on a medium that cannot be written. Thread: any but room and I/O, for it waits for the disk. */
 #ifndef WC_REST_H
