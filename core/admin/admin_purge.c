@@ -76,17 +76,11 @@ static void answer(struct call *c)
 
 /* --- Counting or deleting, until nothing is left or the request has taken long enough */
 
-static int by_id(const void *a, const void *b)
-{
-	const struct command_person *x = a, *y = b;
-	return x->id < y->id ? -1 : x->id > y->id;
-}
-
 static void take_sent(void *arg, const struct sent *m)
 {
 	struct purge *p = arg;
 	const struct command_person wanted = { .id = m->from_id };
-	struct command_person *from = bsearch(&wanted, p->search.people.v, p->search.people.count, sizeof(wanted), by_id);
+	struct command_person *from = bsearch(&wanted, p->search.people.v, p->search.people.count, sizeof(wanted), wc_by_id);
 	from->messages++;
 	from->files += m->has_file;
 	p->files += m->has_file;
@@ -200,7 +194,7 @@ static void begin(struct call *c)
 {
 	struct purge *p = c->own;
 	struct command_people *people = &p->search.people;
-	qsort(people->v, people->count, sizeof(*people->v), by_id);
+	qsort(people->v, people->count, sizeof(*people->v), wc_by_id);
 	p->ids_of_people = xcalloc(people->count, sizeof(*p->ids_of_people));
 	for (size_t i = 0; i < people->count; i++)
 		p->ids_of_people[i] = people->v[i].id;

@@ -224,6 +224,12 @@ int wc_unhex(void *out, size_t n, struct str hex)
 	return 0;
 }
 
+int wc_by_id(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+	return *x < *y ? -1 : *x > *y;
+}
+
 bool wc_equal_ct(const void *a, const void *b, size_t n)
 {
 	/* volatile: a compiler that sees through it may stop at the first difference */

@@ -82,6 +82,8 @@ void wc_random(void *out, size_t len);
 void wc_hex(char *out, const void *data, size_t n);
 int wc_hex_digit(char c);                                       /* 0 to 15, of either case; -1: it is none */
 int wc_unhex(void *out, size_t n, struct str hex) WC_MUSTCHECK; /* exactly 2*n digits, or -WC_EBAD */
+/* For qsort and bsearch: orders elements by the uint64_t that each begins with. Pure. */
+int wc_by_id(const void *a, const void *b);
 /* Equal, in time that depends on n alone. */
 bool wc_equal_ct(const void *a, const void *b, size_t n);
 

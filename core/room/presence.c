@@ -408,7 +408,7 @@ void presence_put_users(struct room *r, struct buf *b, enum dialect d, struct us
 	buf_puts(b, "],");
 }
 
-static int by_id(const void *a, const void *b)
+static int by_user_id(const void *a, const void *b)
 {
 	const struct user *const *x = a, *const *y = b;
 	return (*x)->id < (*y)->id ? -1 : (*x)->id > (*y)->id;
@@ -432,7 +432,7 @@ void presence_who(struct room *r, struct action *a)
 	for (struct user *u = r->users.newest; u; u = u->older)
 		if (u->id > e->page.after && (!key || strstr(u->key, key)))
 			found[n++] = u;
-	qsort(found, n, sizeof(*found), by_id);
+	qsort(found, n, sizeof(*found), by_user_id);
 	size_t count = WC_MIN(n, (size_t)limit);
 	buf_reset(&r->scratch);
 	buf_puts(&r->scratch, "{\"type\":\"who\"");

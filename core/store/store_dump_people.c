@@ -19,13 +19,6 @@ static int failed(const char *what, int rc)
 
 /* --- What people wrote. */
 
-static int by_id(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
 int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t *after, int limit, int scan_limit, store_sent_fn fn,
                     void *arg, bool *more)
 {
@@ -54,7 +47,7 @@ int store_dump_sent(struct store_dump *d, const struct sent_filter *f, uint64_t 
 		scanned++;
 		*after = m.id;
 		if ((flags & MSG_DELETED) || kind == MSG_DELETE || sqlite3_column_int64(stmt, 4) < f->since_ms ||
-		    !bsearch(&m.from_id, f->people, f->count, sizeof(m.from_id), by_id))
+		    !bsearch(&m.from_id, f->people, f->count, sizeof(m.from_id), wc_by_id))
 			continue;
 		m.has_file = (kind == MSG_FILE || kind == MSG_VOICE) && !(flags & MSG_GONE);
 		count++;
