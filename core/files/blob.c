@@ -20,7 +20,6 @@
 static const struct blob_ops on_disk = {
 	.keeps_lost = true,
 	.put = disk_put, .get = disk_get, .touch = disk_touch, .unlink = disk_unlink, .is_pending = disk_is_pending, .decide = disk_decide,
-	.each = blob_walk_sizes,
 	.record_load = disk_record_load, .record_count_open = disk_record_count_open, .record_create = disk_record_create,
 	.record_resume = disk_record_resume, .record_grow = disk_record_grow, .record_came = disk_record_came,
 	.record_finish = disk_record_finish, .record_use = disk_record_use, .record_each_handle = disk_record_each_handle,
@@ -193,11 +192,6 @@ int blob_put(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYT
 int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 {
 	return b->ops->get(b, sha, size);
-}
-
-int blobs_each(struct blobs *b, blob_fn fn, void *arg)
-{
-	return b->ops->each(b, fn, arg);
 }
 
 uint64_t blobs_bytes(struct blobs *b)

@@ -50,10 +50,9 @@ int blob_put(struct blobs *b, const void *data, size_t n, uint8_t sha[WC_SHA_BYT
 /* A read-only descriptor, which the caller closes, and the size in bytes; or -WC_ENOENT, -WC_ESTORAGE. Read it with pread or with
  * sendfile's own offset: in memory, all descriptors of one blob share their position. */
 int blob_get(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
-/* Every blob with its size in bytes and its age, counted from when it was last stored or named by a handle; fn non-zero ends the walk. */
+/* Every blob whose hash begins with the byte `shelf`, on disk alone, with its size in bytes and its age, counted from when it was last
+ * stored or named by a handle; fn non-zero ends the walk. */
 typedef int (*blob_fn)(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t size, int64_t age_ms);
-int blobs_each(struct blobs *b, blob_fn fn, void *arg);
-/* The same for blobs whose hash begins with the byte `shelf`; on disk alone. 0, or -WC_ESTORAGE. */
 int blobs_each_on_shelf(struct blobs *b, uint8_t shelf, blob_fn fn, void *arg) WC_MUSTCHECK;
 uint64_t blobs_bytes(struct blobs *b); /* of all blobs; a counter, so it costs nothing. Any thread */
 

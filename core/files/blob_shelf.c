@@ -101,11 +101,6 @@ static int each_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct sta
 	return e->fn(e->arg, sha, (uint64_t)st->st_size, file_age_ms(st));
 }
 
-int blob_walk_sizes(struct blobs *b, blob_fn fn, void *arg)
-{
-	return blob_walk(b, each_one, &(struct each){ fn, arg });
-}
-
 int blobs_each_on_shelf(struct blobs *b, uint8_t shelf, blob_fn fn, void *arg)
 {
 	uint8_t sha[WC_SHA_BYTES] = { shelf };

@@ -269,11 +269,11 @@ static bool move_all(struct sweep *w, const struct sha_set *from)
 static void say_stopped(struct blobs *b, const struct blob_sweep *out)
 {
 	if (!b->stop_was_said)
-		log_error(
-			"sweep stopped",
-			"files=%zu unexplained=%zu reason=\"no row of the database explains these, more than a tenth of all files\""
-			" remedy=\"put back the database that knows them (wavechatctl restore FILE DIR), or restart with --accept-orphans to move them to lost\"",
-			out->files, out->unexplained);
+		log_error("sweep stopped",
+		          "files=%zu unexplained=%zu reason=\"no row of the database explains these, more than a tenth of all files\""
+		          " remedy=\"put back the database that knows them (wavechatctl restore FILE DIR), or restart with "
+		          "--accept-orphans to move them to lost\"",
+		          out->files, out->unexplained);
 	b->stop_was_said = true;
 }
 

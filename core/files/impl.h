@@ -86,7 +86,7 @@ struct blob_ops {
 	void (*unlink)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);     /* locked */
 	bool (*is_pending)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]); /* put for a message that is not decided; locked */
 	void (*decide)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES]);     /* its message is committed: no longer pending; locked */
-	int (*each)(struct blobs *b, blob_fn fn, void *arg);
+	int (*each)(struct blobs *b, blob_fn fn, void *arg);                  /* NULL if keeps_lost; so is mark_used */
 	void (*mark_used)(struct blobs *b, const uint8_t sha[WC_SHA_BYTES],
 	                  bool is_used); /* NULL unless room is made by dropping what is not used */
 
@@ -171,7 +171,6 @@ void blob_set_decided(const struct blobs *b, const char path[BLOB_PATH_BYTES]); 
 void blob_count(struct blobs *b, uint64_t had, uint64_t size);
 /* Every file in DIR/blobs with a blob's name. -WC_ESTORAGE with errno: some cannot be read. */
 int blob_walk(const struct blobs *b, stat_fn fn, void *arg) WC_MUSTCHECK;
-int blob_walk_sizes(struct blobs *b, blob_fn fn, void *arg);
 int blob_cause_folder(const char *dir, const char *name, char **cause); /* DIR/name cannot be used, as errno says; -WC_ESTORAGE */
 int blob_cause_unreadable(const char *dir, char **cause);               /* DIR/blobs */
 
