@@ -7,6 +7,7 @@
 set -eu
 export LC_ALL=C
 cd "$(dirname "$0")/.."
+docs=${NOTICES_DOCS:-/usr/share/doc}
 cc=$1
 shift
 
@@ -29,6 +30,16 @@ for file in $files; do
 done
 packages=$(printf '%s\n' $packages | sort -u)
 
+# Small images leave out the links by which packages of one source share a notice: then another one's is the same.
+notice_of() {
+	source=$(dpkg-query -W -f '${source:Package}' "$1")
+	for name in "$1" $(dpkg-query -W -f '${Package} ${source:Package}\n' | sed -n "s/ $source\$//p"); do
+		[ -f "$docs/$name/copyright" ] || continue
+		printf '%s\n' "$docs/$name/copyright"
+		return
+	done
+}
+
 heading() {
 	printf '\n\n===== %s =====\n\n' "$1"
 }
@@ -48,11 +59,8 @@ heading "civetweb: MD5"
 sed -n '/\$Id: md5.c/,/\*\//p' build/civetweb/src/md5.inl
 for package in $packages; do
 	heading "$(dpkg-query -W -f '${source:Package} ${source:Version} (${Package})' "$package")"
-	if [ -f "/usr/share/doc/$package/copyright" ]; then
-		cat "/usr/share/doc/$package/copyright"
-	else
-		unknown="$unknown $package"
-	fi
+	notice=$(notice_of "$package")
+	if [ -n "$notice" ]; then cat "$notice"; else unknown="$unknown $package"; fi
 done
 for licence in Apache-2.0 LGPL-2.1 GPL-3; do
 	heading "$licence"
