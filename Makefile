@@ -4,7 +4,7 @@
 
 BASE_VERSION := 0.1.0
 MODE    ?= release
-# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz: dynamic; fault: with faults to plant (core/base/fault.h).
+# release: static, stripped; debug: static, -O0; asan (with UBSan), tsan, fuzz, cov (coverage): dynamic; fault: with faults to plant (core/base/fault.h).
 # Each has its own folder in build/.
 # CC and AR are as make has them: cc, ar.
 OBJCOPY ?= objcopy
@@ -25,8 +25,8 @@ MAKEFLAGS += -j$(shell nproc) # a -j on the command line wins
 endif
 MAKEFLAGS += --no-builtin-rules
 
-ifeq ($(filter $(MODE),release debug asan tsan fuzz fault),)
-$(error MODE=$(MODE): release, debug, asan, tsan, fuzz or fault)
+ifeq ($(filter $(MODE),release debug asan tsan fuzz fault cov),)
+$(error MODE=$(MODE): release, debug, asan, tsan, fuzz, fault or cov)
 endif
 
 # --- Version: the last tag, else the base version, and the commit's day and hash. Nothing in a build depends on when or where it is made.
@@ -45,12 +45,13 @@ CFLAGS_fault   := -O1 -fno-omit-frame-pointer $(HARDEN) -DWC_FAULTS
 CFLAGS_asan    := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 CFLAGS_tsan    := -O1 -fno-omit-frame-pointer -fsanitize=thread
 CFLAGS_fuzz    := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+CFLAGS_cov     := -O0 --coverage -fprofile-update=atomic
 CFLAGS_ALL     := $(CFLAGS_BASE) $(CFLAGS_$(MODE)) $(CFLAGS)
 # A static program at a random address; file(1) calls it "static-pie linked". Packed relocations spare half a megabyte.
 STATIC         := -static-pie -Wl,-z,pack-relative-relocs -Wl,--wrap=dlopen
 WRAP_fault     := -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=fsync,--wrap=fdatasync
 LDFLAGS_ALL    := -pthread $(WRAP_$(MODE)) -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections $(LDFLAGS)
-LDFLAGS_SAN    := $(filter -fsanitize=%,$(CFLAGS_$(MODE)))
+LDFLAGS_SAN    := $(filter -fsanitize=% --coverage,$(CFLAGS_$(MODE)))
 IS_STATIC      := $(filter release debug fault,$(MODE))
 LIBS           := -ljson-c -lsqlite3 -lssl -lcrypto -lutf8proc -lz -lm
 CIVETWEB       := build/civetweb/src/civetweb.c
@@ -74,7 +75,7 @@ export WAVEBENCH := $(CURDIR)/$(BIN)/wavebench
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup run test docs unit net browser bench bench-programs soak hostile screenshots check-asan check-tsan fuzz fmt lint install uninstall deb dist check-packages clean distclean help
+.PHONY: all setup run test docs unit net browser bench bench-programs soak hostile screenshots check-asan check-tsan fuzz nightly coverage fmt lint install uninstall deb dist check-packages clean distclean help
 
 all: $(NAMES:%=$(BIN)/%) $(LIB) $(BENCH) ## build the programs (the default)
 
@@ -168,6 +169,24 @@ $(FUZZ:%=fuzz-%): fuzz-%: $(OUT)/fuzz/fuzz_%
 	$(Q)$< -max_total_time=$(T) -max_len=65536 -print_final_stats=0 -verbosity=0 -artifact_prefix=build/crashes/$*- build/corpus/$* tests/fuzz/corpus/$*
 	@echo "fuzz: $*: $(T) s, nothing found"
 
+# Left to a machine for a night. Inputs that reach more code than the committed ones join these; so does one that broke something: every
+# `make unit` then replays it. The soak is half an hour of each kind.
+nightly: ## every fuzz target for 10 minutes, the checker for an hour, coverage by folder (three hours)
+	$(Q)tools/setup.sh fuzz
+	$(Q)status=0; $(MAKE) --no-print-directory --keep-going MODE=fuzz CC=clang T=600 $(FUZZ:%=fuzz-%) || status=1; \
+	$(MAKE) --no-print-directory MODE=fuzz CC=clang $(FUZZ:%=corpus-%) || status=1; \
+	$(MAKE) --no-print-directory soak T=1800 || status=1; \
+	$(MAKE) --no-print-directory coverage || status=1; exit $$status
+$(FUZZ:%=corpus-%): corpus-%: $(OUT)/fuzz/fuzz_%
+	$(Q)mkdir -p build/corpus/$*; $< -merge=1 -verbosity=0 tests/fuzz/corpus/$* build/corpus/$*
+	$(Q)for f in build/crashes/$*-*; do [ ! -e "$$f" ] || cp "$$f" tests/fuzz/corpus/$*/"$$(sha1sum <"$$f" | cut -c1-12)"; done
+.PHONY: $(FUZZ:%=corpus-%)
+
+coverage: ## lines that unit and net tests reach, as a table by folder
+	$(Q)find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	-$(Q)$(MAKE) --no-print-directory MODE=cov unit net
+	$(Q)$(NODE) tests/coverage.mjs build/cov
+
 $(NPM): tests/package-lock.json
 	@echo "  NPM     ws, playwright-core, axe-core"
 	$(Q)cd tests && npm ci --silent --no-audit --no-fund && touch node_modules/.package-lock.json
@@ -216,7 +235,7 @@ check-packages-ready: all $(NPM)
 	$(Q)cd tests && $(NODE) run.mjs proxy/*.test.mjs
 
 clean: ## all that was built; keeps what was downloaded
-	rm -rf $(addprefix build/,release debug asan tsan fuzz fault gen tools THIRD-PARTY version probed probed-tests wavebench bench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz
+	rm -rf $(addprefix build/,release debug asan tsan fuzz fault cov test-logs gen tools THIRD-PARTY version probed probed-tests wavebench bench) $(NAMES:%=build/%) $(NAMES:%=build/%.debug) build/wavechat_*.deb build/wavechat-*.tar.gz
 distclean: ## everything that is not in git
 	rm -rf build tests/node_modules
 
