@@ -11,10 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/wc.h"
-
 static _Atomic int64_t nothing[FAULT_WORDS], *words = nothing;
 static _Thread_local int spared;
+static _Thread_local bool is_applied;
 
 bool fault(const char *name)
 {
@@ -29,7 +28,8 @@ void fault_open(void)
 	int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	void *map = fd >= 0 ? mmap(NULL, sizeof(nothing), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : MAP_FAILED;
 
-	WC_ASSERT(!path || map != MAP_FAILED);
+	if (path && map == MAP_FAILED)
+		abort();
 	if (fd >= 0)
 		close(fd);
 	if (map != MAP_FAILED)
@@ -55,16 +55,20 @@ void fault_stall(enum fault_word w)
 		sleep_ms(atomic_exchange(&words[w], 0));
 }
 
+void fault_apply(bool applies)
+{
+	is_applied = applies;
+}
+
 void fault_spare(int n)
 {
 	spared += n;
 }
 
-/* Is this the one? Acts of main are no peer's doing. */
+/* Is this the one? */
 static bool fails(void)
 {
-	if (spared || wc_role == ROLE_MAIN || wc_role == ROLE_NONE || fault_value(FAULT_ALLOC_COUNTDOWN) <= 0 ||
-	    atomic_fetch_sub(&words[FAULT_ALLOC_COUNTDOWN], 1) != 1)
+	if (!is_applied || spared || fault_value(FAULT_ALLOC_COUNTDOWN) <= 0 || atomic_fetch_sub(&words[FAULT_ALLOC_COUNTDOWN], 1) != 1)
 		return false;
 	atomic_fetch_add(&words[FAULT_ALLOCS_FAILED], 1);
 	errno = ENOMEM;

@@ -29,13 +29,15 @@ enum fault_word {
 
 #ifdef WC_FAULTS
 bool fault(const char *name);
-void fault_open(void); /* main, before the sandbox */
+void fault_open(void);          /* main, before the sandbox */
+void fault_apply(bool applies); /* this thread's allocations may fail; at first they may not */
 int64_t fault_value(enum fault_word w);
 void fault_stall(enum fault_word w); /* sleeps as long as it says, once */
 void fault_spare(int n);             /* +1, -1: this thread's allocations between the two may not fail */
 #else
 #define fault(name) false
 #define fault_open() ((void)0)
+#define fault_apply(applies) ((void)(applies))
 #define fault_value(w) INT64_C(0)
 #define fault_stall(w) ((void)0)
 #define fault_spare(n) ((void)0)

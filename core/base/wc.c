@@ -135,6 +135,7 @@ void wc_cause(char **cause, const char *fmt, ...)
 
 void wc_thread_is(enum wc_role role, const char *name)
 {
+	fault_apply(role != ROLE_NONE && role != ROLE_MAIN); /* acts of main are no peer's doing */
 	wc_role = role;
 	if (name && *name) {
 		char cut[16];
