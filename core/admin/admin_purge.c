@@ -1,8 +1,8 @@
 /* admin_purge.c — the verb purge: finds the people, then counts or deletes their messages, a few in each transaction (see impl.h).
  *
  * A request works for about two seconds and says where it stopped. The client asks again from there, and names the people by the ids of
- * the first answer. So a name that somebody else takes meanwhile does no harm. A dry run only counts. Owns nothing. Threads: the admin's own
- * and the room's, one after the other. */
+ * the first answer. So a name that somebody else takes meanwhile does no harm. A dry run only counts. Owns nothing. Threads: the admin's
+ * own and the room's, one after the other. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
