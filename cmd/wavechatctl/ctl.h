@@ -140,6 +140,7 @@ void table_init(struct table *t, const char *heads);
 void table_cell(struct table *t, const char *text);                   /* from people: made safe; row by row */
 void table_cell_cut(struct table *t, const char *text, size_t width); /* no wider than this many columns */
 void table_cellf(struct table *t, const char *fmt, ...) WC_PRINTF(2, 3);
+void table_drop(struct table *t);                     /* frees it without a word; one that was printed is empty */
 void table_print(struct table *t, const char *empty); /* and frees; `empty` is said if there is no row */
 
 #define TIME_TEXT 32

@@ -286,6 +286,7 @@ int run_files(struct ctl *c)
 	code = c->json ? walk(c, &r, true, each_json, NULL, &shown) : walk(c, &r, true, add_file, &t, &shown);
 	if (!c->json && code == 0 && (t.count || !shown))
 		table_print(&t, "no files");
+	table_drop(&t);
 	return code;
 }
 
@@ -382,5 +383,6 @@ int run_audit(struct ctl *c)
 	code = c->json ? walk(c, &r, false, each_json, NULL, &shown) : walk(c, &r, false, add_audit, &t, &shown);
 	if (!c->json && code == 0 && (t.count || !shown))
 		table_print(&t, "nothing was done yet");
+	table_drop(&t);
 	return code;
 }

@@ -209,6 +209,15 @@ static void print_row(const struct table *t, const char *const *row, const size_
 	putchar('\n');
 }
 
+void table_drop(struct table *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		free(t->cells[i]);
+	free(t->cells);
+	t->cells = NULL;
+	t->count = t->room = 0;
+}
+
 void table_print(struct table *t, const char *empty)
 {
 	size_t widths[COLUMNS_MAX];
@@ -223,9 +232,7 @@ void table_print(struct table *t, const char *empty)
 		print_row(t, t->heads, widths);
 	for (size_t i = 0; i + (size_t)t->columns <= t->count; i += (size_t)t->columns)
 		print_row(t, (const char *const *)&t->cells[i], widths);
-	for (size_t i = 0; i < t->count; i++)
-		free(t->cells[i]);
-	free(t->cells);
+	table_drop(t);
 }
 
 /* --- Times and sizes */

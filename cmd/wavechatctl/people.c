@@ -89,8 +89,10 @@ int run_users(struct ctl *c)
 			code = complain_endless();
 		after = last;
 	}
-	if (c->json || code)
+	if (c->json || code) {
+		table_drop(&t);
 		return code;
+	}
 	table_print(&t, "nobody");
 	printf("%lld online\n", (long long)online);
 	return 0;
