@@ -158,6 +158,11 @@ struct run {
 };
 extern struct run run;
 
+/* --- options.c */
+void die(const char *fmt, ...) WC_PRINTF(1, 2) WC_NORETURN;         /* one line, and status 2 */
+void parse_options(struct bench_options *o, int argc, char **argv); /* ends the program for --help, and for what cannot be */
+const char *workload_name(void);
+
 /* --- hostile.c */
 int hostile_kind(const char *name); /* -1: none of that name */
 int hostile_main(void);             /* the whole run; the exit status */
