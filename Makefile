@@ -94,7 +94,7 @@ run: ## install what is missing, build, start the chat: ARGS="--port 8081" passe
 
 test: ## install what is missing, then all tests: docs, unit, net, browser
 	$(Q)tools/setup.sh test
-	$(Q)$(MAKE) --no-print-directory docs unit net browser
+	$(Q)tests/total $(MAKE) --no-print-directory docs unit net browser
 
 # Those asked for together run one after another, cheapest first.
 after = $(filter $(1),$(MAKECMDGOALS))

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Do the man pages say what the program does, no less and no more? Compares the tables of the sources with the pages: options with
 # their ranges, defaults and variables, error codes, close codes, metrics, the types of frames and their members, routes, events of the
-# log. One line a fault; ends with "N passed, N failed". Reads only. WAVECHATD: the program, whose table of options is asked for. CHECK_DOCS_ROOT: another tree (for trying this script).
+# log. One line a fault; ends with "docs: N passed, N failed". Reads only. WAVECHATD: the program, whose table of options is asked for. CHECK_DOCS_ROOT: another tree (for trying this script).
 # shellcheck disable=SC2086,SC2016 # lists of words are meant to split; sh -c gets its own $1
 set -u
 export LC_ALL=C
@@ -230,5 +230,5 @@ for page in man/*.[1-8]; do
 	grep -qE '^[^.].{80}' "$page" && fault "$page has a line of text longer than 80 characters"
 done
 
-echo "$passed passed, $failed failed"
+echo "docs: $passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]
