@@ -195,7 +195,11 @@ fmt: ## format the C sources (clang-format 14)
 	clang-format -i $(FMT)
 FMT := $(wildcard core/*/*.[ch] cmd/*/*.[ch] tools/*.[ch] tools/*/*.[ch] tests/*.[ch] tests/unit/*/*.[ch] tests/fuzz/*.[ch] tests/bench/*.[ch])
 
-lint: $(LIB) ## clang's warnings, the layers' rules, shell and script syntax
+lint: ## installs what is missing, then clang's warnings, the layers' rules, shell and script syntax
+	$(Q)tools/setup.sh lint
+	$(Q)$(MAKE) --no-print-directory lint-ready
+.PHONY: lint-ready
+lint-ready: $(LIB)
 	$(Q)tests/lint/run
 	$(Q)OUT=$(OUT) tools/lint.sh $(CPPFLAGS_ALL) $(WARN)
 

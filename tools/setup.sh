@@ -1,12 +1,13 @@
 #!/bin/sh
 # Installs the Debian packages that are missing: `setup.sh build` what compiling needs, `test` that and what the tests need, `engines` that and
 # two more browsers, `packages` that and what judges packages and stands in front of the server there, `bench` what it is measured against,
-# `fuzz` a clang beside what compiling needs. Quick and silent when all is there. The only step that needs root, and only if something is missing.
+# `fuzz` a clang beside what compiling needs, `lint` that, the tests' headers and clang-format. Quick and silent when all is there. The only step that needs root, and only if something is missing.
 set -eu
 
 build="build-essential libjson-c-dev zlib1g-dev libsqlite3-dev libssl-dev libutf8proc-dev ca-certificates"
-# fonts: pictures of pages with Cyrillic and emoji in them; file, binutils (in build-essential): what the binary claims to be
-tests="libcmocka-dev mandoc chromium-headless-shell fonts-dejavu-core fonts-noto-color-emoji file sqlite3"
+# fonts: pictures of pages with Cyrillic and emoji in them; file, binutils (in build-essential): what the binary claims to be; iproute2: a network
+# of a test's own
+tests="libcmocka-dev mandoc chromium-headless-shell fonts-dejavu-core fonts-noto-color-emoji file sqlite3 iproute2"
 
 case ${1:-build} in
 build) wanted=$build ;;
@@ -20,8 +21,9 @@ test | engines | packages | bench)
 		wanted="$wanted nodejs npm"
 	fi ;;
 fuzz) wanted="$build clang" ;;
+lint) wanted="$build libcmocka-dev git clang clang-format shellcheck" ;;
 *)
-	echo "usage: setup.sh build|test|engines|packages|bench|fuzz" >&2
+	echo "usage: setup.sh build|test|engines|packages|bench|fuzz|lint" >&2
 	exit 2 ;;
 esac
 

@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { once } from 'node:events';
 import test from 'node:test';
-import { Server, run, serverTest } from './lib.mjs';
+import { Server, run, serverTest, sleep } from './lib.mjs';
 
 const tmp = () => fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
 
@@ -94,6 +94,7 @@ test('--check leaves the data as it finds it: at rest, in use, after a crash, wh
 	};
 	const s = await Server.start({ dir });
 	try {
+		while (!files().includes('reserve')) await sleep(20); // made beside the start
 		await check();
 		await s.stop();
 		assert.ok(!files().includes('wavechat.db-wal'));

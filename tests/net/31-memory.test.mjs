@@ -9,6 +9,7 @@ import test from 'node:test';
 import { memoryGroup } from './cgroup.mjs';
 import { memoryRounds, renderEnv, renderMemory } from './hostile.mjs';
 import { Server, binary, noise, patience, run, serverTest, slack, sleep } from './lib.mjs';
+import { ownMounts } from './disk.mjs';
 import { join2, newKey, request, upload, uploadPath } from './v2.mjs';
 
 const MB = 1 << 20;
@@ -44,9 +45,9 @@ test('the limit is the cgroup\'s, and every budget follows from it', { timeout: 
 });
 
 test('a service that sees nothing of /proc but its own process knows the machine\'s memory', { timeout: 30000 * patience }, async t => {
-	const has = spawnSync('unshare', ['-m', 'mount', '-t', 'proc', '-o', 'subset=pid', 'proc', '/proc']).status === 0;
+	const has = spawnSync('unshare', [...ownMounts(), 'mount', '-t', 'proc', '-o', 'subset=pid', 'proc', '/proc']).status === 0;
 	if (!has) return t.skip('/proc cannot be mounted so here');
-	const child = spawn('unshare', ['-m', 'sh', '-c', 'mount -t proc -o subset=pid proc /proc && ! cat /proc/meminfo && exec "$0" "$@"', binary, '--port', '0', '--data', ':memory:'],
+	const child = spawn('unshare', [...ownMounts(), 'sh', '-c', 'mount -t proc -o subset=pid proc /proc && ! cat /proc/meminfo && exec "$0" "$@"', binary, '--port', '0', '--data', ':memory:'],
 		{ stdio: ['ignore', 'pipe', 'pipe'] });
 	try {
 		let said = '';

@@ -9,6 +9,7 @@ import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { binary, patience, slack, sleep } from './lib.mjs';
+import { ownMounts } from './disk.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const isRoot = process.getuid() === 0;
@@ -154,7 +155,7 @@ test('the removal of the package says where the data stay and how much they are,
 	fs.copyFileSync(script, copy);
 	fs.writeFileSync(path.join(dir, 'deb-systemd-helper'), '#!/bin/sh\n'); // the real one works within dpkg alone
 	for (const name of ['postrm', 'deb-systemd-helper']) fs.chmodSync(path.join(dir, name), 0o755);
-	const said = run('unshare', ['-m', 'sh', '-c', inside, copy], { env: { ...process.env, PATH: `${dir}:${process.env.PATH}` } });
+	const said = run('unshare', [...ownMounts(), 'sh', '-c', inside, copy], { env: { ...process.env, PATH: `${dir}:${process.env.PATH}` } });
 	const line = 'wavechat: left as it is, with what people wrote: /var/lib/private/wavechat (4.8M). rm -r /var/lib/private/wavechat deletes it for good.';
 	const [, empty, upgrade, remove, purge] = said.split(/^== .*$/m).map(part => part.trim());
 	// The folder had only an empty folder in it, which is no data; yet nothing that somebody made is removed.
@@ -244,7 +245,7 @@ for (const [i, name, more] of [[0, 'prebuilt', {}], [1, 'built in a container', 
 		const image = stages()[i + 1], { at, env, user } = assemble(t, image);
 		const vars = Object.entries({ ...env, PORT: '0', LISTEN: '127.0.0.1', ...more }).map(([k, v]) => `${k}=${v}`);
 		const enter = 'root=$0; user=$1; shift; mount -t proc proc "$root/proc" && exec env -i "$@"';
-		const words = command => ['-m', 'sh', '-c', enter, at, user, ...vars, '/usr/sbin/chroot', `--userspec=${user}`, at, ...command];
+		const words = command => [...ownMounts(), 'sh', '-c', enter, at, user, ...vars, '/usr/sbin/chroot', `--userspec=${user}`, at, ...command];
 		const server = spawn('unshare', words(JSON.parse(of(image, 'ENTRYPOINT')[0])), { stdio: ['ignore', 'pipe', 'pipe'] });
 		let said = '';
 		for (const stream of [server.stdout, server.stderr]) stream.on('data', d => (said += d));

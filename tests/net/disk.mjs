@@ -1,6 +1,6 @@
 // disk.mjs — what the tests of a full disk share: a small file system of its own, ballast, and what lies in a data folder.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -23,6 +23,9 @@ export function smallDisk(megabytes) {
 	}
 	return { dir, remove() { execFileSync('umount', ['-l', dir]); fs.rmdirSync(dir); } };
 }
+
+/** What unshare(1) needs for mounts that nobody else sees. In a chroot the root is no mount point, and its propagation cannot be changed. */
+export const ownMounts = () => ['-m', ...(spawnSync('unshare', ['-m', 'true']).status === 0 ? [] : ['--propagation', 'unchanged'])];
 
 /** Takes all but nothing of what is free. */
 export function fillUp(file) {
