@@ -219,10 +219,10 @@ serverTest('a backup that was killed is over: the next one begins at once, and s
 		while (!fs.existsSync(path.join(data, 'backup.tmp'))) await sleep(10);
 		await sleep(200);
 		assert.match((await ctl(s, ['backup', path.join(s.dir, 'no.tar')], { status: 1 })).stderr, /^wavechatctl: another backup is under way\n$/);
+		const ended = once(child, 'exit');
 		child.kill(signal);
 		child.stdout.destroy();
-		const [, by] = await once(child, 'close');
-		assert.equal(by, signal);
+		assert.equal((await ended)[1], signal);
 		await ctl(s, ['backup', '--force', path.join(s.dir, 'x.tar')]);
 		assert.ok(!fs.existsSync(path.join(data, 'backup.tmp')));
 	}
