@@ -1,6 +1,6 @@
 // Files and voices carried as base64 in frames, and their limits to the byte.
 import assert from 'node:assert/strict';
-import { exact, fence, isError, isIso, isTs, noise, nothingFor, serverTest } from './lib.mjs';
+import { bad, exact, fence, isError, isIso, isTs, noise, nothingFor, serverTest } from './lib.mjs';
 import { Raw } from './raw.mjs';
 
 const MB = 1 << 20;
@@ -52,7 +52,7 @@ serverTest('what a file leaves out is filled in', async s => {
 serverTest('size is what was decoded, whatever the sender claims', async s => {
 	const [a, b] = await s.joinAll('a', 'b');
 	for (const size of [0, -5, 1e15, '7', null]) {
-		a.send({ type: 'file', filename: 'x', data: Buffer.from('hello').toString('base64'), size });
+		a.send({ type: 'file', filename: 'x', data: Buffer.from('hello').toString('base64'), size }, bad);
 		const f = await b.next(f => f.type === 'file' || f.text === `unsized`, 3000).catch(() => null);
 		if (f) assert.equal(f.size, 5);
 		else exact(await a.next('error'), isError); // a size of the wrong type may be refused

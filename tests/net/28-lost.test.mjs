@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { adminRequest, ctl, ctlRaw, metric } from './admin.mjs';
-import { Server, isNow, noise, patience, run, serverTest, sleep } from './lib.mjs';
+import { Server, isNow, namesBelow, noise, patience, run, serverTest, sleep } from './lib.mjs';
 import { join2, request, upload } from './v2.mjs';
 
 const shaOf = bytes => createHash('sha256').update(bytes).digest('hex');
@@ -42,7 +42,7 @@ const uploaded = async (s, c, bytes) => ({ blob: await upload(s, c.token, bytes)
 /** Everything in the folder: names, contents, times. */
 function snapshot(dir) {
 	const all = {};
-	for (const name of fs.readdirSync(dir, { recursive: true }).sort()) {
+	for (const name of namesBelow(dir).sort()) {
 		const file = path.join(dir, name), st = fs.lstatSync(file);
 		if (st.isFile()) all[name] = [st.ino, st.mtimeMs, st.mode & 0o777, shaOf(fs.readFileSync(file))];
 	}

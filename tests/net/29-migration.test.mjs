@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { told } from '../schemas/told.mjs';
 import { ctl } from './admin.mjs';
-import { Server, binary, noise, patience, run, sleep } from './lib.mjs';
+import { Server, binary, namesBelow, noise, patience, run, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 
 const schemas = fileURLToPath(new URL('../schemas/', import.meta.url));
@@ -54,7 +54,7 @@ function tables(db, like = db) {
 
 function snapshot(dir) {
 	const all = {};
-	for (const name of fs.readdirSync(dir, { recursive: true }).sort()) {
+	for (const name of namesBelow(dir).sort()) {
 		const file = path.join(dir, name), st = fs.lstatSync(file);
 		if (st.isFile() && name !== 'lock') all[name] = [st.ino, st.mtimeMs, st.size, shaOf(fs.readFileSync(file))];
 	}

@@ -7,7 +7,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, binary, patience, run, sleep, within } from './lib.mjs';
+import { Server, binary, namesBelow, patience, run, sleep, within } from './lib.mjs';
 import { ctl } from './admin.mjs';
 import { join2 } from './v2.mjs';
 
@@ -301,7 +301,7 @@ test('beside the folder\'s own server its ports, lock and socket are no fault; t
 		try {
 			const at = ['--port', String(s.port)], data = path.join(dir, 'data');
 			const check = async (more, status, line) => {
-				const names = () => fs.readdirSync(dir, { recursive: true }).filter(n => !/reserve/.test(n)).sort(), before = names(); // that one the server makes
+				const names = () => namesBelow(dir).filter(n => !/reserve/.test(n)).sort(), before = names(); // that one the server makes
 				const r = await run(['--check', ...more]);
 				assert.equal(r.status, status, `${more.join(' ')}: ${r.stderr}`);
 				if (line) assert.match(r.stderr, line);

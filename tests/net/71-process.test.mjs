@@ -8,7 +8,7 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, binary, fence, noise, patience, run, serverTest, slack, sleep, within } from './lib.mjs';
+import { Server, binary, fence, namesBelow, noise, patience, run, serverTest, slack, sleep, within } from './lib.mjs';
 import { adminRequest, ctl, ctlRaw, socketOf } from './admin.mjs';
 import { join2, request, upload } from './v2.mjs';
 
@@ -227,7 +227,7 @@ test('tokens and codes are in no log, at any level, in no file and in no answer 
 		await s.stop();
 		assert.match(s.output, / debug /, 'it did log at that level');
 		const secrets = { 'a token': a.token, 'another token': phone.token, 'a wrong token': wrong, 'a code': code, 'a handle': blob };
-		const files = fs.readdirSync(s.dir, { recursive: true }).map(f => path.join(s.dir, f)).filter(f => fs.statSync(f).isFile());
+		const files = namesBelow(s.dir).map(f => path.join(s.dir, f)).filter(f => fs.statSync(f).isFile());
 		assert.ok(files.some(f => f.endsWith('wavechat.db')));
 		for (const [what, secret] of Object.entries(secrets)) {
 			assert.ok(secret?.length >= 6, `${what}: ${secret}`);

@@ -31,6 +31,12 @@ if (overTls) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; // for fetch
 export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 
 /** Rejects with the message `what()` gives when `promise` is not settled in time. */
+/** Every name below a folder, as readdir with `recursive`, which in Node 18 takes a socket for a folder. */
+export function namesBelow(dir) {
+	return fs.readdirSync(dir, { withFileTypes: true }).flatMap(e =>
+		[e.name, ...(e.isDirectory() ? namesBelow(path.join(dir, e.name)).map(n => path.join(e.name, n)) : [])]);
+}
+
 export function within(ms, promise, what) {
 	let timer;
 	const late = new Promise((_, reject) => {
