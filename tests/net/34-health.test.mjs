@@ -116,6 +116,7 @@ serverTest('a database that cannot be read any more is found though nobody reads
 
 serverTest('a data folder that cannot be written any more is found', { allow: /storage check|database replaced/ }, async s => {
 	const tmp = path.join(s.dir, 'data', 'tmp');
+	await becomes(s, 200); // the probe at the start is over: its file would go aside with the folder
 	fs.renameSync(tmp, `${tmp}.aside`);
 	await becomes(s, 503);
 	await isUnwell(s, 'storage', 'the storage fails', /data folder\/tmp cannot be written/);
