@@ -69,10 +69,12 @@ static int check_file(const char *dir, const char *name, char **cause)
 	if (asprintf(&path, "%s/%s", dir, name) < 0)
 		abort();
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | (strcmp(name, "lock") == 0 ? O_NOFOLLOW : 0));
-	/* Missing folders are made, but not the target of a link. */
-	if (fd < 0 && (errno != ENOENT || lstat(path, &st) == 0)) {
+	const int err = errno;
+
+	/* Missing files are made, but not the target of a link. A server that starts just now may make or remove one of them at any time. */
+	if (fd < 0 && (err != ENOENT || (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)))) {
 		wc_cause(cause, "cannot write %s: %s: make it writable for user %u, or name another directory with --data", path,
-		         strerror(errno), (unsigned)geteuid());
+		         strerror(err), (unsigned)geteuid());
 		rc = -WC_ESTORAGE;
 	}
 	if (fd >= 0)

@@ -52,7 +52,9 @@ export async function killAmidBackup(world, server, ms) {
 	await server.restart();
 	if ((status === 0) !== fs.existsSync(file) || fs.existsSync(`${file}.part`)) world.problem(`a backup cut short ended with ${status} and left ${fs.readdirSync(server.dir)}`);
 	fs.rmSync(file, { force: true });
-	const left = fs.readdirSync(dataOf(server)).filter(f => f.startsWith('backup'));
+	const backups = () => fs.readdirSync(dataOf(server)).filter(f => f.startsWith('backup'));
+	let left;
+	for (let i = 0; i < 200 && (left = backups()).length; i++) await sleep(50); // an admin beside may have begun another one
 	if (left.length) world.problem(`a backup cut short left ${left} in the data directory`);
 }
 
