@@ -26,7 +26,7 @@ static int check_dir(const char *dir, char **cause)
 		return 0;
 	}
 	err = errno;
-	if (err == ENOENT && lstat(dir, &st) == 0) { /* a link to a place that is not there */
+	if (err == ENOENT && lstat(dir, &st) == 0 && S_ISLNK(st.st_mode)) { /* a link to a place that is not there */
 		wc_cause(cause, "%s is not a directory: name one with --data", dir);
 		return -WC_ESTORAGE;
 	}

@@ -53,7 +53,7 @@ int store_read_header(const char *path, bool make, int64_t *bytes, char **cause)
 
 	*bytes = 0;
 	fd = open(path, (make ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NONBLOCK, 0600); /* of a pipe it would wait for a writer */
-	if (fd < 0 && errno == ENOENT && !make && lstat(path, &st) < 0)
+	if (fd < 0 && errno == ENOENT && !make && (lstat(path, &st) < 0 || !S_ISLNK(st.st_mode)))
 		return -WC_ENOENT; /* also no link to a place that is not there */
 	if (fd >= 0 && fstat(fd, &st) == 0 && !S_ISREG(st.st_mode)) {
 		close(fd);
