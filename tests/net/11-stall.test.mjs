@@ -1,6 +1,6 @@
 // A client that stops reading: it delays nobody, costs its socket buffer and its cursor, and is dropped.
 import assert from 'node:assert/strict';
-import { judgeDelay, patience, serverTest, slack, sleep } from './lib.mjs';
+import { judgeDelay, patience, serverTest, slack, sleep, within } from './lib.mjs';
 import { Raw } from './raw.mjs';
 
 const MB = 1 << 20;
@@ -33,7 +33,7 @@ serverTest('a stalled client delays nobody and is dropped', { timeout: 120000 },
 	for (const c of [a, b]) c.ws.on('message', () => { c.frames.length = 0; });
 	a.ws.on('message', () => { a.unread.length = 0; });
 	// First what a busy room holds anyway: recent messages in both dialects, and the database's cache.
-	const calm = await talk(a, b, 2000, 8, 'calm');
+	const calm = await talk(a, b, 1000, 8, 'calm');
 	const before = s.memory();
 	const stalled = [];
 	for (let i = 0; i < 3; i++) {
@@ -52,7 +52,7 @@ serverTest('a stalled client delays nobody and is dropped', { timeout: 120000 },
 		r.socket.removeAllListeners('data');
 		r.socket.on('data', d => (bytes += d.length));
 		r.socket.resume();
-		await Promise.race([new Promise(resolve => r.socket.once('close', resolve)), sleep(5000 * patience)]);
+		if (!r.socket.destroyed) await within(5000 * patience, new Promise(resolve => r.socket.once('close', resolve)), 'its socket to be closed').catch(() => {});
 		assert.ok(r.ended || r.socket.destroyed, 'its socket is closed');
 		assert.ok(bytes < 40 * MB, `${bytes} bytes were kept for it`);
 	}

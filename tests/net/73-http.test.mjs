@@ -106,7 +106,7 @@ serverTest('what is malformed is refused, each by its name', { timeout: 60000, a
 	assert.equal(await (await s.get('/health')).text(), 'ok');
 });
 
-serverTest('every kind of answer has the security headers', { allow: /(origin|host) refused/ }, async s => {
+serverTest('every kind of answer has the security headers', { args: ['--header-timeout', '2'], allow: /(origin|host) refused/ }, async s => {
 	const a = await join2(s, 'a');
 	a.send({ type: 'file', blob: await upload(s, a.token, noise(1000)), filename: 'f.bin' });
 	const { url } = await a.next('file');
