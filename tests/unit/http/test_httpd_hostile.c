@@ -402,7 +402,11 @@ static void check_stop_while_requests_wait(void **state)
 			pthread_cond_wait(&seen.changed, &seen.lock);
 		pthread_mutex_unlock(&seen.lock);
 	}
-	usleep(50000); /* the later ones have come to the queue */
+	/* The later ones are in the queue once the gate has refused a request that came after them. */
+	int last = dial();
+	say(last, "garbage\r\n\r\n");
+	expect(last, 400, NULL);
+	close(last);
 	assert_int_equal(pthread_create(&thread, NULL, unblock_soon, NULL), 0);
 	close_door(); /* asserts that no connection is left */
 	pthread_join(thread, NULL);
