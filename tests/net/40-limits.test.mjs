@@ -24,9 +24,14 @@ serverTest('more messages than a burst: the rest is refused with the moment to g
 	for (const f of refused) exact(f, error2('rate_limited', { cid: f.cid, retry_ms: v => v > 0 && v <= 200 }));
 	assert.equal(await metric(s, 'limited_total{limit="messages"}'), 4);
 	for (const f of refused) {
-		await sleep(f.retry_ms + 5);
-		a.text(`again ${f.cid}`, { cid: f.cid });
-		assert.equal((await a.next(m => m.cid === f.cid)).type, 'text');
+		// The moment is that of the refusal: those before it have taken some since.
+		let answer = f;
+		for (let tries = 0; tries < 3 && answer.type === 'error'; tries++) {
+			await sleep(answer.retry_ms + 5);
+			a.text(`again ${f.cid}`, { cid: f.cid });
+			answer = await a.next(m => m.cid === f.cid);
+		}
+		assert.equal(answer.type, 'text');
 	}
 	assert.equal(await metric(s, 'flood_mutes_total'), 0);
 });
