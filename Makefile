@@ -94,7 +94,7 @@ run: ## install what is missing, build, start the chat: ARGS="--port 8081" passe
 
 test: ## install what is missing, then all tests: docs, unit, net, browser
 	$(Q)tools/setup.sh test
-	$(Q)tests/total $(MAKE) --no-print-directory docs unit net browser
+	$(Q)tests/total $(MAKE) --no-print-directory docs unit net-and-browser
 
 # Those asked for together run one after another, cheapest first.
 after = $(filter $(1),$(MAKECMDGOALS))
@@ -113,6 +113,11 @@ siege: bench-programs ## the net tests that besiege a server: a hostile crowd, a
 
 browser: all $(NPM) | $(call after,docs unit net) ## the page in a real browser
 	$(Q)cd tests && $(NODE) run.mjs $(BROWSER)
+
+# Both in one run: the pages compute while the servers wait.
+net-and-browser: bench-programs | $(call after,docs unit)
+	$(Q)cd tests && $(NODE) run.mjs $(NET) $(BROWSER)
+.PHONY: net-and-browser
 
 engines: ## the page in Firefox and WebKit: installs what is missing, then a few real flows
 	$(Q)tools/setup.sh engines

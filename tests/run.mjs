@@ -74,6 +74,9 @@ function report(file, log, results, status, seconds) {
 	total.skipped += skipped.length;
 }
 
+/** How many files of pages run at once. */
+const PAGES = Math.min(3, jobs);
+const isPage = file => folderOf(file) === 'browser';
 const waiting = files.filter(f => !isTimed(f)).sort((a, b) => waitsLong(b) - waitsLong(a));
 const setups = [];
 const env = {};
@@ -85,8 +88,17 @@ for (const folder of new Set(files.map(f => path.dirname(path.resolve(f))))) {
 	Object.assign(env, s.env);
 }
 try {
+	// The next file is of the first kind that has a place free: a browser computes more than it waits.
+	const pages = waiting.filter(isPage), others = waiting.filter(f => !isPage(f));
+	let open = 0; // files of pages under way
 	await Promise.all(Array.from({ length: jobs }, async () => {
-		while (waiting.length) await runFile(waiting.shift(), env);
+		while (pages.length || others.length) {
+			const takesPage = pages.length > 0 && open < PAGES;
+			if (!takesPage && !others.length) return; // those that are at the pages do the rest
+			open += takesPage;
+			await runFile((takesPage ? pages : others).shift(), env);
+			open -= takesPage;
+		}
 	}));
 	for (const file of files.filter(isTimed)) await runFile(file, env);
 } finally {

@@ -96,6 +96,7 @@ serverTest('messages are counted, also those of before the start, and deletions;
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 10; i++) a.text(`m${i}`);
 	await fence(a); // the eleventh
+	for (let i = 0; i < 200 && !/^wavechat_stored_messages /m.test((await samples(s)).text); i++) await sleep(50); // they are counted beside the start
 	assert.equal(await metric(s, 'stored_messages'), 11);
 	assert.doesNotMatch((await samples(s)).text, /backup_timestamp/);
 	await a.close();
