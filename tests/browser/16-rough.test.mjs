@@ -286,8 +286,10 @@ test('of two tabs, one calls; and none if the other one shows the message', asyn
 	// The other tab is looked at, and shows the message: nobody calls.
 	await ada.hide(false, caller);
 	await until(async () => (await caller.locator('.talk .badge').count()) === 0, 'all to be read');
+	const marks = () => caller.evaluate(() => localStorage.getItem('wave.read')), before = await marks();
 	await boris.say('seen at once');
 	await until(async () => (await caller.locator('.text', { hasText: 'seen at once' }).count()) === 1, 'it on the page');
+	await until(async () => (await marks()) !== before, 'its read mark, which the other tab looks at');
 	await waited();
 	assert.equal(await shown(), 1);
 	await ada.close();
