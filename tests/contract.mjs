@@ -1,4 +1,4 @@
-// contract.mjs — the shapes of man/wavechat-protocol.7 as a judge of frames: what a test sends or gets has no member that the page does not know,
+// contract.mjs — the shapes of man/wavechat-protocol.7 as a judge of frames: a frame of `Client`, `Raw` or the checker has no member that the page does not know,
 // lacks none that it promises, and each has the type that it says. A frame that is bad on purpose is sent with `bad` (lib.mjs) and not judged.
 import fs from 'node:fs';
 import path from 'node:path';

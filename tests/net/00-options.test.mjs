@@ -94,7 +94,8 @@ test('--check leaves the data as it finds it: at rest, in use, after a crash, wh
 	};
 	const s = await Server.start({ dir });
 	try {
-		while (!files().includes('reserve')) await sleep(20); // made beside the start
+		for (let i = 0; i < 500 && !files().includes('reserve'); i++) await sleep(20); // made beside the start
+		assert.ok(files().includes('reserve'));
 		await check();
 		await s.stop();
 		assert.ok(!files().includes('wavechat.db-wal'));
