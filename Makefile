@@ -125,7 +125,7 @@ engines: ## the page in Firefox and WebKit: installs what is missing, then a few
 .PHONY: engines engines-ready
 engines-ready: all $(NPM)
 	$(Q)cd tests && $(NODE) run.mjs browser/engines/*.test.mjs
-# What besieges a server with a crowd, a stranger or an admin for minutes of processor time is a target of its own; .ci/run makes it, too.
+# Sieges by a crowd, a stranger or an admin take minutes of processor time, so they have a target of their own, which .ci/run makes.
 SIEGE := $(patsubst tests/%,%,$(wildcard $(patsubst %,tests/net/%-*.test.mjs,17 38 92)))
 NET ?= $(filter-out $(SIEGE),$(sort $(patsubst tests/%,%,$(wildcard tests/net/*.test.mjs))))
 BROWSER ?= browser/*.test.mjs

@@ -71,7 +71,8 @@ static int check_file(const char *dir, const char *name, char **cause)
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | (strcmp(name, "lock") == 0 ? O_NOFOLLOW : 0));
 	const int err = errno;
 
-	/* Missing files are made, but not the target of a link. A server that starts just now may make or remove one of them at any time. */
+	/* Missing files are made, but not the target of a link. A server that starts just now may make or remove one of them at any
+	 * time. */
 	if (fd < 0 && (err != ENOENT || (lstat(path, &st) == 0 && S_ISLNK(st.st_mode)))) {
 		wc_cause(cause, "cannot write %s: %s: make it writable for user %u, or name another directory with --data", path,
 		         strerror(err), (unsigned)geteuid());
