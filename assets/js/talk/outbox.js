@@ -181,8 +181,8 @@ async function upload(entry) {
 	pump();
 }
 
-// Sends what may go now. Texts go in the order written; a file goes when its bytes are on the server. When the server says that this is too
-// fast, everything waits in its order: a later message never passes a refused one.
+// Sends what may go now. Texts go in the order written. A file goes when its bytes are on the server, and after the files chosen before it. When
+// the server says that this is too fast, everything waits in its order: a later message never passes a refused one.
 function pump() {
 	if (net.state !== 'ready' || isReadOnly()) return;
 	const now = performance.now();
@@ -193,15 +193,19 @@ function pump() {
 	}
 	// Were more sent with each echo, the ninth could pass while the refusal of the eighth is still on its way.
 	if (isSettled) sentAtOnce = 0;
+	const awaited = new Set(); // conversations with a file whose bytes are not on the server yet
 	for (const entry of all.values()) {
+		const isAwaited = entry.blob && entry.state !== 'failed' && !entry.handle;
+		if (isAwaited) awaited.add(entry.conv);
 		if (entry.state !== 'queued' || entry.notBefore > now) continue;
-		if (entry.blob && !entry.handle) {
+		if (isAwaited) {
 			if (uploads < UPLOADS_AT_ONCE) {
 				uploads++;
 				upload(entry);
 			}
 			continue;
 		}
+		if (entry.blob && awaited.has(entry.conv)) continue;
 		if (heldUntil[kindOf(entry)] > now || sentAtOnce >= atOnceMax) continue;
 		if (!send(frameOf(entry))) return;
 		sentAtOnce++;
