@@ -107,7 +107,7 @@ unit: $(UNIT) $(REPLAY) $(BIN)/wavechatd | $(call after,docs) ## C unit tests, a
 net: bench-programs | $(call after,docs unit) ## the real server, over sockets: NET="net/05*.test.mjs" runs some
 	$(Q)cd tests && $(NODE) run.mjs $(NET)
 
-siege: bench-programs ## the net tests that besiege a server: a hostile crowd, a stranger, an admin at work amid kills
+siege: bench-programs ## what besieges or loads a server: a hostile crowd, a stranger, an admin amid kills, ten thousand idle clients
 	$(Q)cd tests && $(NODE) run.mjs $(SIEGE)
 .PHONY: siege
 
@@ -125,10 +125,10 @@ engines: ## the page in Firefox and WebKit: installs what is missing, then a few
 .PHONY: engines engines-ready
 engines-ready: all $(NPM)
 	$(Q)cd tests && $(NODE) run.mjs browser/engines/*.test.mjs
-# Sieges by a crowd, a stranger or an admin take minutes of processor time, so they have a target of their own, which .ci/run makes.
-SIEGE := $(patsubst tests/%,%,$(wildcard $(patsubst %,tests/net/%-*.test.mjs,17 38 92)))
+# Crowds, a stranger, an admin amid kills and loads that are compared take minutes of processor time: a target of its own, which .ci/run makes.
+SIEGE := $(patsubst tests/%,%,$(wildcard $(patsubst %,tests/%-*.test.mjs,net/15 net/17 net/38 net/92 browser/09)))
 NET ?= $(filter-out $(SIEGE),$(sort $(patsubst tests/%,%,$(wildcard tests/net/*.test.mjs))))
-BROWSER ?= browser/*.test.mjs
+BROWSER ?= $(filter-out $(SIEGE),$(sort $(patsubst tests/%,%,$(wildcard tests/browser/*.test.mjs))))
 export JOBS # test files, and unit programs, side by side
 
 soak: all $(NPM) ## the checker that nothing is lost, under kills, cuts, an admin at work and a full disk: T=600 seconds each, SEED=1
