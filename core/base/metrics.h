@@ -91,6 +91,10 @@
 	X(LIMITED_TYPING, counter, one, "limited_total{limit=\"typing\"}", "") \
 	X(LIMITED_NEW_PEOPLE, counter, one, "limited_total{limit=\"new_people\"}", "") \
 	X(LIMITED_GUESSES, counter, one, "limited_total{limit=\"guesses\"}", "") \
+	X(LIMITED_ADDRESS_MESSAGES, counter, one, "limited_total{limit=\"address_messages\"}", "") \
+	X(LIMITED_ADDRESS_BYTES, counter, one, "limited_total{limit=\"address_bytes\"}", "") \
+	X(LIMITED_ADDRESS_REQUESTS, counter, one, "limited_total{limit=\"address_requests\"}", "") \
+	X(LIMITED_ADDRESS_TYPING, counter, one, "limited_total{limit=\"address_typing\"}", "") \
 	X(LOCKDOWN, gauge, one, "lockdown", "the lockdown that is on: 0 none, 1 no new people, 2 nobody writes") \
 	X(LOCKDOWN_JOINS, counter, one, "lockdown_refused_total{what=\"joins\"}", "what a lockdown refused, by kind") \
 	X(LOCKDOWN_MESSAGES, counter, one, "lockdown_refused_total{what=\"messages\"}", "") \

@@ -6,12 +6,12 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "base/iprate.h"
 #include "flow/prepare.h"
 #include "flow/publish.h"
 #include "room/collector.h"
 #include "room/moderate.h"
 #include "room/room.h"
-#include "state/iprate.h"
 #include "state/lockdown.h"
 #include "state/password.h"
 #include "state/tail.h"
@@ -105,8 +105,17 @@ struct lockdown { /* room/lockdown.c */
 	int64_t until_ms; /* Unix; 0: until an admin ends it */
 };
 
+enum by_address { BY_MESSAGES, BY_BYTES, BY_REQUESTS, BY_TYPING, BY_ADDRESS };
+
+/* A limit of one address, whatever the number of its people. */
+struct address_limit {
+	struct iprate *table; /* NULL: no limit */
+	int64_t per_s, ahead_us;
+};
+
 struct limits { /* limit.c */
 	struct pace_limits pace;
+	struct address_limit by_address[BY_ADDRESS];
 	struct pace_rate new_people;
 	struct iprate *new_by_ip;
 };
@@ -231,7 +240,7 @@ void limit_give_back(struct room *r, struct action *a); /* the message came to n
 void limit_repeat(struct room *r, struct action *a);    /* the message was there already: it counts as a request */
 /* Before a request is worked off. False: refused and answered. */
 bool limit_request(struct room *r, struct action *a);
-bool limit_typing(struct room *r, struct user *u);
+bool limit_typing(struct room *r, struct action *a);
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
 void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */

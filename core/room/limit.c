@@ -1,12 +1,13 @@
-/* limit.c — how much and how fast people may send: the settings' limits as buckets (pace.h), and the words for those beyond them.
+/* limit.c — how much and how fast people may send: the settings' limits as buckets (pace.h, iprate.h), and words for those beyond.
  *
- * Buckets belong to a person, so several tabs share them, and last as long as the room knows the person. Beyond a limit, people are told
- * when to go on; if they ignore it they are muted, and at last disconnected. All is decided before the store is asked: refusing must be
- * cheap. Thread: room. */
+ * Buckets belong to a person, so several tabs share them, and last as long as the room knows the person. Beside them stand those of the
+ * address, so that new names bring nothing. Beyond a limit, people are told when to go on; if they ignore it they are muted, and at last
+ * disconnected. All is decided before the store is asked: refusing must be cheap. Thread: room. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/ip.h"
+#include "base/logmsg.h"
 #include "base/metrics.h"
 #include "room/impl.h"
 #include "state/lockdown.h"
@@ -14,12 +15,25 @@
 #define REQUEST_BURST_S 10
 #define TYPING_BURST_S 3
 #define NEW_PEOPLE_S 600
+#define ADDRESS_BURST_S 60 /* of messages and bytes: a class of 40 may send what its outboxes held */
+#define LOG_GAP_MS 60000
 #define UNREAD_WAIT_MS 1000 /* for a file whose bytes were thrown away while its sender was over a limit */
 
 /* burst of them at once, then one each cost_us. */
 static struct pace_rate rate(int64_t cost_us, int64_t burst)
 {
 	return (struct pace_rate){ cost_us, WC_MAX(burst - 1, 0) * cost_us };
+}
+
+/* An address limit with n a second, and burst_s as much at once; 0: none. Buckets of another one are forgotten. */
+static void address_limit_set(struct address_limit *l, int64_t per_s, int64_t burst_s)
+{
+	if (l->per_s == per_s)
+		return;
+	iprate_free(l->table);
+	*l = (struct address_limit){ 0 };
+	if (per_s)
+		*l = (struct address_limit){ iprate_new(), per_s, burst_s * 1000000 - WC_MAX(1000000 / per_s, 1) };
 }
 
 /* Fills every bucket: what was used under other limits means nothing now. Muted people stay muted. */
@@ -47,6 +61,11 @@ void limits_set(struct room *r, const struct room_settings *was)
 	p->mute_us = (int64_t)o->flood_mute_s * 1000000;
 	if (was && memcmp(p, &old, sizeof(old)) != 0)
 		refill_all(r);
+	struct address_limit *by = r->limits.by_address;
+	address_limit_set(&by[BY_MESSAGES], o->address_rate, ADDRESS_BURST_S);
+	address_limit_set(&by[BY_BYTES], (int64_t)o->address_bytes_kb * 1024, ADDRESS_BURST_S);
+	address_limit_set(&by[BY_REQUESTS], o->address_requests, REQUEST_BURST_S);
+	address_limit_set(&by[BY_TYPING], o->typing_rate ? o->address_rate : 0, ADDRESS_BURST_S);
 	if (was && was->new_people == o->new_people)
 		return;
 	iprate_free(r->limits.new_by_ip);
@@ -60,6 +79,8 @@ void limits_set(struct room *r, const struct room_settings *was)
 void limits_fini(struct room *r)
 {
 	iprate_free(r->limits.new_by_ip);
+	for (int k = 0; k < BY_ADDRESS; k++)
+		iprate_free(r->limits.by_address[k].table);
 }
 
 static int64_t now_us(const struct room *r)
@@ -67,16 +88,68 @@ static int64_t now_us(const struct room *r)
 	return r->mono_now_ms * 1000;
 }
 
+/* --- By address */
+
+/* False: this connection's address is not limited. */
+static bool is_counted(const struct room *r, const struct conn *c, uint8_t addr[16])
+{
+	return conn_address(c, addr) && !ip_in_nets(addr, &r->settings.exempt);
+}
+
+static int64_t address_wait(const struct room *r, enum by_address kind, const uint8_t addr[16])
+{
+	const struct address_limit *l = &r->limits.by_address[kind];
+	return l->table ? iprate_wait(l->table, addr, now_us(r), l->ahead_us) : 0;
+}
+
+/* n below 0: gives them back. */
+static void address_pay(const struct room *r, enum by_address kind, const uint8_t addr[16], int64_t n)
+{
+	const struct address_limit *l = &r->limits.by_address[kind];
+	if (l->table)
+		iprate_add(l->table, addr, now_us(r), n * 1000000 / l->per_s);
+}
+
+/* --- Refusing */
+
+/* A limit that made an action wait. */
+struct cause {
+	enum metric metric;
+	const char *words, *option;
+};
+
+static const struct cause by_person_messages = { M_LIMITED_MESSAGES, "Too many messages at once", "--message-rate, --byte-rate-kb" },
+			  by_person_requests = { M_LIMITED_REQUESTS, "Too many requests at once", "--request-rate" },
+			  by_person_repeats = { M_LIMITED_REQUESTS, "Too many repetitions at once", "--request-rate" },
+			  address_causes[] = {
+				  [BY_MESSAGES] = { M_LIMITED_ADDRESS_MESSAGES, "Too many messages from your address", "--address-rate" },
+				  [BY_BYTES] = { M_LIMITED_ADDRESS_BYTES, "Too many bytes from your address", "--address-bytes-kb" },
+				  [BY_REQUESTS] = { M_LIMITED_ADDRESS_REQUESTS, "Too many requests from your address",
+	                                            "--address-requests" },
+				  [BY_TYPING] = { M_LIMITED_ADDRESS_TYPING, "", "--address-rate" },
+			  };
+
+/* Counts a refusal. Once a minute for each limit, the log says so. */
+static void tell(const struct cause *c)
+{
+	static struct log_gap gaps[M_COUNT]; /* the room's thread alone */
+	uint64_t missed;
+	metric_add(c->metric, 1);
+	if (log_gap_is_over(&gaps[c->metric], LOG_GAP_MS, &missed))
+		log_info("limit reached", "option=\"%s\" more_since_the_last_line=%llu", c->option, (unsigned long long)missed);
+}
+
 /* Acts on a verdict. True: the action passes. */
-static bool obey(struct action *a, enum pace_verdict verdict, bool was_silent, int64_t wait_us, const char *what)
+static bool obey(struct action *a, enum pace_verdict verdict, bool was_silent, int64_t wait_us, const struct cause *cause)
 {
 	if (verdict == PACE_PASS)
 		return true;
 	a->is_over = true;
 	if (verdict == PACE_WAIT)
-		refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, what);
+		refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, cause->words);
 	else
 		refuse_for(a, ERR_MUTED, (wait_us + 999) / 1000, "You went on sending too fast and are muted");
+	tell(cause);
 	if (verdict == PACE_MUTED && !was_silent)
 		metric_add(M_FLOOD_MUTES, 1);
 	if (verdict == PACE_CLOSE) {
@@ -101,18 +174,32 @@ bool limit_message(struct room *r, struct action *a)
 {
 	struct pace *p = &a->session->user->pace;
 	const bool was_silent = p->silent_until_us > now_us(r);
-	int64_t wait_us = 0;
+	const struct cause *cause = &by_person_messages;
+	uint8_t addr[16];
+	int64_t least_us = 0, wait_us = 0;
 	if (is_void(a))
 		return false;
-	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_MESSAGE, bytes_of(a->e), &wait_us);
+	const bool is_by_address = is_counted(r, a->e->conn, addr);
+	for (enum by_address k = BY_MESSAGES; is_by_address && k <= BY_BYTES; k++) {
+		wait_us = address_wait(r, k, addr);
+		if (wait_us <= least_us)
+			continue;
+		least_us = wait_us;
+		cause = &address_causes[k];
+	}
+	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_MESSAGE, bytes_of(a->e), least_us, &wait_us);
 	if (verdict == PACE_PASS && a->e->kind != EV_TEXT && a->e->file.is_unread && !lockdown_is_read_only()) {
 		pace_give_back(p, &r->limits.pace, bytes_of(a->e));
 		verdict = PACE_WAIT;
 		wait_us = UNREAD_WAIT_MS * 1000;
 	}
-	if (obey(a, verdict, was_silent, wait_us, "Too many messages at once"))
+	if (obey(a, verdict, was_silent, wait_us, wait_us > least_us ? &by_person_messages : cause)) {
+		if (is_by_address) {
+			address_pay(r, BY_MESSAGES, addr, 1);
+			address_pay(r, BY_BYTES, addr, (int64_t)bytes_of(a->e));
+		}
 		return true;
-	metric_add(M_LIMITED_MESSAGES, 1);
+	}
 	/* The next file of this connection is not worth a disk's work before then. */
 	conn_refuse_files(a->e->conn, r->mono_now_ms + a->retry_ms);
 	return false;
@@ -120,35 +207,47 @@ bool limit_message(struct room *r, struct action *a)
 
 void limit_give_back(struct room *r, struct action *a)
 {
-	if (!a->is_over)
-		pace_give_back(&a->session->user->pace, &r->limits.pace, bytes_of(a->e));
+	uint8_t addr[16];
+	if (a->is_over)
+		return;
+	pace_give_back(&a->session->user->pace, &r->limits.pace, bytes_of(a->e));
+	if (!is_counted(r, a->e->conn, addr))
+		return;
+	address_pay(r, BY_MESSAGES, addr, -1);
+	address_pay(r, BY_BYTES, addr, -(int64_t)bytes_of(a->e));
+}
+
+/* A request, by person and by address. */
+static bool pay_request(struct room *r, struct action *a, const struct cause *cause)
+{
+	struct pace *p = &a->session->user->pace;
+	const bool was_silent = p->silent_until_us > now_us(r);
+	uint8_t addr[16];
+	int64_t wait_us = 0;
+	const bool is_by_address = is_counted(r, a->e->conn, addr);
+	const int64_t least_us = is_by_address ? address_wait(r, BY_REQUESTS, addr) : 0;
+	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_REQUEST, 0, least_us, &wait_us);
+	if (!obey(a, verdict, was_silent, wait_us, least_us && wait_us <= least_us ? &address_causes[BY_REQUESTS] : cause))
+		return false;
+	if (is_by_address)
+		address_pay(r, BY_REQUESTS, addr, 1);
+	return true;
 }
 
 void limit_repeat(struct room *r, struct action *a)
 {
-	struct pace *p = &a->session->user->pace;
-	const bool was_silent = p->silent_until_us > now_us(r);
-	int64_t wait_us = 0;
 	limit_give_back(r, a);
 	a->is_over = false;
-	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_REQUEST, 0, &wait_us);
-	if (obey(a, verdict, was_silent, wait_us, "Too many repetitions at once"))
-		return;
-	a->is_repeat = false;
-	metric_add(M_LIMITED_REQUESTS, 1);
+	if (!pay_request(r, a, &by_person_repeats))
+		a->is_repeat = false;
 }
 
 bool limit_request(struct room *r, struct action *a)
 {
-	struct pace *p = &a->session->user->pace;
-	const bool was_silent = p->silent_until_us > now_us(r);
-	int64_t wait_us = 0;
 	if (is_void(a))
 		return false;
-	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_REQUEST, 0, &wait_us);
-	if (obey(a, verdict, was_silent, wait_us, "Too many requests at once"))
+	if (pay_request(r, a, &by_person_requests))
 		return true;
-	metric_add(M_LIMITED_REQUESTS, 1);
 	answer_error_retry(r, a->e->conn, a->error, (struct str){ a->words, strlen(a->words) }, a->e->cid, a->retry_ms);
 	limit_close(r, a);
 	return false;
@@ -160,19 +259,29 @@ void limit_close(struct room *r, struct action *a)
 		publish_close(r->pub, a->e->conn, M_EVICTED_FLOOD, WS_CLOSE_POLICY, "too fast for too long");
 }
 
-bool limit_typing(struct room *r, struct user *u)
+bool limit_typing(struct room *r, struct action *a)
 {
-	if (u->pace.silent_until_us <= now_us(r) && pace_typing(&u->pace, &r->limits.pace, now_us(r)))
-		return true;
-	metric_add(M_LIMITED_TYPING, 1);
-	return false;
+	struct pace *p = &a->session->user->pace;
+	uint8_t addr[16];
+	const bool is_by_address = is_counted(r, a->e->conn, addr);
+	if (is_by_address && address_wait(r, BY_TYPING, addr)) {
+		tell(&address_causes[BY_TYPING]);
+		return false;
+	}
+	if (p->silent_until_us > now_us(r) || !pace_typing(p, &r->limits.pace, now_us(r))) {
+		metric_add(M_LIMITED_TYPING, 1);
+		return false;
+	}
+	if (is_by_address)
+		address_pay(r, BY_TYPING, addr, 1);
+	return true;
 }
 
 void limit_new_person_undo(struct room *r, struct action *a)
 {
 	struct limits *l = &r->limits;
 	uint8_t addr[16];
-	if (l->new_by_ip && conn_address(a->e->conn, addr) && !ip_in_nets(addr, &r->settings.exempt))
+	if (l->new_by_ip && is_counted(r, a->e->conn, addr))
 		iprate_add(l->new_by_ip, addr, now_us(r), -l->new_people.cost_us);
 }
 
@@ -180,7 +289,7 @@ bool limit_new_person(struct room *r, struct action *a)
 {
 	struct limits *l = &r->limits;
 	uint8_t addr[16];
-	if (!l->new_by_ip || !conn_address(a->e->conn, addr) || ip_in_nets(addr, &r->settings.exempt))
+	if (!l->new_by_ip || !is_counted(r, a->e->conn, addr))
 		return true;
 	int64_t wait_us = iprate_wait(l->new_by_ip, addr, now_us(r), l->new_people.ahead_us);
 	if (!wait_us) {

@@ -30,10 +30,11 @@ struct room_settings {
 	int byte_rate_kb, byte_burst_mb; /* a second, and at once */
 	int request_rate, typing_rate;   /* a second */
 	int flood_mute_s;
-	int new_people;             /* from one address in ten minutes */
-	int join_guesses;           /* wrong passwords from one address in a minute */
-	struct ip_nets exempt;      /* from limits by address */
-	struct ip_nets trust_proxy; /* not to be banned by mistake */
+	int address_rate, address_bytes_kb, address_requests; /* a second, of one address */
+	int new_people;                                       /* from one address in ten minutes */
+	int join_guesses;                                     /* wrong passwords from one address in a minute */
+	struct ip_nets exempt;                                /* from limits by address */
+	struct ip_nets trust_proxy;                           /* not to be banned by mistake */
 };
 
 struct room_opts {

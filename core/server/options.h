@@ -62,6 +62,9 @@ struct options {
 	int request_rate;                  /* --request-rate N a second: history, who and the like; ten seconds' worth at once */
 	int typing_rate;                   /* --typing-rate N a second; three seconds' worth at once */
 	int flood_mute_s;                  /* --flood-mute SECONDS */
+	int address_rate;                  /* --address-rate N a second, of one address; a minute's worth at once */
+	int address_bytes_kb;              /* --address-bytes-kb N a second, of one address; a minute's worth at once */
+	int address_requests;              /* --address-requests N a second, of one address; ten seconds' worth at once */
 	int new_people;                    /* --new-people N, from one address in ten minutes */
 	char *join_password_file;          /* --join-password-file FILE | WAVECHAT_JOIN_PASSWORD_FILE; NULL: anybody may join */
 	int join_guesses;                  /* --join-guesses N, wrong ones from one address in a minute */

@@ -36,13 +36,13 @@ static enum pace_verdict strike(struct pace *p, const struct pace_limits *l, int
 }
 
 enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_t now_us, enum pace_kind kind, uint64_t bytes,
-                             int64_t *wait_us)
+                             int64_t least_us, int64_t *wait_us)
 {
 	const struct pace_rate *rate = kind == PACE_MESSAGE ? &l->message : &l->request;
 	int64_t *full_us = kind == PACE_MESSAGE ? &p->message_us : &p->request_us;
 	bool is_silent = kind == PACE_MESSAGE && p->silent_until_us > now_us;
 
-	*wait_us = rate->cost_us ? lack(*full_us, now_us, rate->ahead_us) : 0;
+	*wait_us = rate->cost_us ? WC_MAX(least_us, lack(*full_us, now_us, rate->ahead_us)) : least_us;
 	/* Bytes are let pass while there are any left: a file may be larger than a whole burst, and is then paid for afterwards. */
 	if (bytes && l->bytes_per_s)
 		*wait_us = WC_MAX(*wait_us, lack(p->bytes_us, now_us, l->bytes_ahead_us));

@@ -41,9 +41,9 @@ enum pace_kind { PACE_MESSAGE, PACE_REQUEST };
 /* A refused file costs the server the bytes it read: a strike for each share of this size. */
 #define PACE_STRIKE_BYTES (1024 * 1024)
 
-/* One message with `bytes` of text or file, or one request (bytes: 0). */
+/* One message with `bytes` of text or file, or one request (bytes: 0). least_us: what another limit makes it wait; 0: nothing. */
 enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_t now_us, enum pace_kind kind, uint64_t bytes,
-                             int64_t *wait_us);
+                             int64_t least_us, int64_t *wait_us);
 /* The message that had passed was there already: it is given back. */
 void pace_give_back(struct pace *p, const struct pace_limits *l, uint64_t bytes);
 /* May this one's typing be passed on? There is no punishment in it. */

@@ -15,7 +15,8 @@ const wavechatd = process.env.WAVECHATD || path.join(built, 'wavechatd');
 /** Limits stay on, raised to what a load test from one address needs; an option that this build has not is left out. */
 const LIMITS = {
 	'--message-rate': 10000, '--message-burst': 100000, '--byte-rate-kb': 10000000, '--byte-burst-mb': 1000000, '--request-rate': 10000,
-	'--new-people': 1000000, '--exempt': 'none', '--max-connections-per-ip': 100000, '--handshake-rate': 100000,
+	'--new-people': 1000000, '--address-rate': 100000, '--address-bytes-kb': 10000000, '--address-requests': 100000,
+	'--exempt': 'none', '--max-connections-per-ip': 100000, '--handshake-rate': 100000,
 };
 let help;
 function raisedLimits() {

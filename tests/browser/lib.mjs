@@ -35,7 +35,7 @@ export async function until(probe, what, ms = 30000) {
 }
 
 /** What one person may do a second; a test that writes as fast as it can is about something else. Options that follow win. */
-const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0'];
+const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0', '--address-rate', '0', '--address-bytes-kb', '0', '--address-requests', '0'];
 
 export class Server {
 	constructor(args = []) {

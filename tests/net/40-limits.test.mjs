@@ -166,6 +166,54 @@ serverTest('typing above its rate is dropped without a word', { limits: true, ar
 	assert.ok(await metric(s, 'limited_total{limit="typing"}') >= 16);
 });
 
+/** Several people of one address each, as a trusted proxy names it. */
+const from = address => ({ headers: { 'X-Forwarded-For': address } });
+const proxied = ['--trust-proxy', '127.0.0.1'];
+
+serverTest('messages of one address have a limit that new names do not widen', { limits: true, args: [...proxied, '--address-rate', '1'] }, async s => {
+	const crowd = [];
+	for (let i = 0; i < 4; i++) crowd.push(await join2(s, `n${i}`, {}, from('203.0.113.7')));
+	const other = await join2(s, 'other', {}, from('203.0.113.8'));
+	for (const c of crowd) for (let i = 0; i < 20; i++) c.text(`${i}`, { cid: `c${i}` });
+	let stored = 0;
+	for (const c of crowd) {
+		const got = await settled(c);
+		stored += echoes(got).length;
+		for (const f of got.filter(f => f.type === 'error')) exact(f, error2('rate_limited', { cid: f.cid, text: /from your address/, retry_ms: v => v > 0 && v <= 1000 }));
+	}
+	assert.ok(stored >= 60 && stored <= 62, `${stored} stored`);
+	assert.ok(await metric(s, 'limited_total{limit="address_messages"}') >= 18);
+	assert.equal(await metric(s, 'limited_total{limit="messages"}'), 0);
+	await s.says(/limit reached option="?--address-rate/);
+	other.text('I am elsewhere', { cid: 'o' });
+	assert.equal((await other.next(f => f.cid === 'o')).type, 'text');
+});
+
+serverTest('an IPv6 network of 48 bits may do four times what one of 64 may', { limits: true, args: [...proxied, '--address-requests', '1'] }, async s => {
+	let pongs = 0;
+	for (let i = 0; i < 6; i++) {
+		const c = await join2(s, `n${i}`, {}, from(`2001:db8:1:${i}::1`));
+		for (let k = 0; k < 12; k++) c.send({ type: 'ping' });
+		c.text('behind them', { cid: 'end' });
+		await c.next(f => f.cid === 'end');
+		const here = c.drain().filter(f => f.type === 'pong').length;
+		assert.ok(here <= 11, `${here} pongs in one /64`);
+		pongs += here;
+	}
+	assert.ok(pongs >= 34 && pongs <= 45, `${pongs} pongs`);
+	assert.ok(await metric(s, 'limited_total{limit="address_requests"}') >= 27);
+});
+
+serverTest('bytes of one address have a limit', { limits: true, args: [...proxied, '--address-bytes-kb', '20'] }, async s => {
+	const a = await join2(s, 'a', {}, from('203.0.113.7')), b = await join2(s, 'b', {}, from('203.0.113.7'));
+	const data = noise(1300 * 1024).toString('base64'); // a minute's worth is 1200 KB
+	a.send({ type: 'file', data, filename: 'one', cid: 'f1' });
+	assert.equal((await a.next(f => f.cid === 'f1')).type, 'file');
+	b.text('x', { cid: 'c' });
+	exact(await b.next(f => f.cid === 'c'), error2('rate_limited', { cid: 'c', text: /bytes from your address/, retry_ms: v => v > 0 && v <= 5001 }));
+	assert.equal(await metric(s, 'limited_total{limit="address_bytes"}'), 1);
+});
+
 serverTest('new people from one address: the next is told when, a token is not new', { limits: true, args: ['--new-people', '6', '--exempt', 'none'] }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 5; i++) await join2(s, `n${i}`);
@@ -198,7 +246,8 @@ serverTest('a connection may try to join a few times', { limits: true }, async s
 	assert.deepEqual(await c.closed, { code: 1008, reason: 'not let in' });
 });
 
-serverTest('0 is no limit', { limits: true, args: ['--message-rate', '0', '--request-rate', '0', '--typing-rate', '0', '--byte-rate-kb', '0', '--new-people', '0'] }, async s => {
+serverTest('0 is no limit', { limits: true, args: ['--message-rate', '0', '--request-rate', '0', '--typing-rate', '0', '--byte-rate-kb', '0', '--new-people', '0',
+	'--exempt', 'none', '--address-rate', '0', '--address-bytes-kb', '0', '--address-requests', '0'] }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 1000; i++) a.text(`m${i}`, { cid: `c${i}` });
 	for (let i = 0; i < 500; i++) a.send({ type: 'who', limit: 1 });
@@ -220,5 +269,5 @@ serverTest('a class of 40 behind one address, all at once, twice over: nobody me
 		assert.equal(echoes(got).length, 50);
 		assert.deepEqual(got.filter(f => f.type === 'error'), []);
 	}
-	for (const limit of ['messages', 'requests', 'new_people', 'typing']) assert.equal(await metric(s, `limited_total{limit="${limit}"}`), 0);
+	for (const limit of ['messages', 'requests', 'new_people', 'typing', 'address_messages', 'address_bytes', 'address_requests', 'address_typing']) assert.equal(await metric(s, `limited_total{limit="${limit}"}`), 0);
 });

@@ -69,7 +69,7 @@ function cleanEnv() {
 }
 
 /** Tests send faster than people do. Unless one asks for the server's own limits (`limits: true`), or gives values, there are none. */
-const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0'];
+const unlimited = ['--message-rate', '0', '--byte-rate-kb', '0', '--request-rate', '0', '--typing-rate', '0', '--new-people', '0', '--address-rate', '0', '--address-bytes-kb', '0', '--address-requests', '0'];
 
 const SANITIZER = /AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:/;
 /** A line of level error or warn, as text, as JSON or with systemd's prefix. */

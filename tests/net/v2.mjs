@@ -5,8 +5,8 @@ import https from 'node:https';
 import { isId, isNow } from './lib.mjs';
 
 /** Connected and joined in the second dialect; `.init`, `.id`, `.name` and, where one was issued or used, `.token` are kept. */
-export async function join2(s, name, more = {}) {
-	const c = await s.connect();
+export async function join2(s, name, more = {}, how = {}) {
+	const c = await s.connect(how);
 	await rejoin2(c, name, more);
 	return c;
 }

@@ -285,6 +285,98 @@ static void typing_beyond_its_rate_is_dropped(void **state)
 	close_room(f);
 }
 
+/* --- By address */
+
+static void people_of_one_address_share_its_messages(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct ip_net exempt_net = { .bits = 128 };
+	assert_true(ip_net_parse("10.9.9.9", exempt_net.addr, &exempt_net.bits));
+	set.address_rate = 1; /* 60 at once */
+	set.exempt = (struct ip_nets){ &exempt_net, 1 };
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.1", "Bob"), *eve = join_2(f, "10.0.0.2", "Eve"),
+		      *kim = join_2(f, "10.9.9.9", "Kim");
+	calm(f);
+	send_texts(f, ann, 30);
+	send_texts(f, bob, 30);
+	say(f, bob, "{\"type\":\"text\",\"text\":\"late\",\"cid\":\"c\"}");
+	turn(f);
+	expect_texts(bob, 60);
+	expect(bob, "\"code\":\"rate_limited\"", "\"cid\":\"c\"", "\"retry_ms\":1000", "Too many messages from your address: wait 1 s");
+	send_texts(f, eve, 1);
+	send_texts(f, kim, 61); /* exempt */
+	expect_texts(eve, 122);
+	expect_nothing(eve);
+	after(f, 1000);
+	send_texts(f, bob, 2);
+	expect_texts(bob, 63);
+	expect(bob, "\"code\":\"rate_limited\"", "\"retry_ms\":1000");
+	close_room(f);
+}
+
+static void people_of_one_address_share_its_bytes(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.address_bytes_kb = 10; /* 600 KB at once */
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.1", "Bob");
+	calm(f);
+	say_file(f, ann, 500 * 1024);
+	say_file(f, bob, 120 * 1024); /* some was left: the rest is paid for afterwards */
+	expect(bob, "{\"type\":\"file\"");
+	expect(bob, "{\"type\":\"file\"");
+	say_file(f, ann, 3);
+	say_file(f, bob, 3);
+	expect(bob, "\"code\":\"rate_limited\"", "\"retry_ms\":2001", "Too many bytes from your address: wait 3 s");
+	assert_true(conn_files_are_refused(ann->conn));
+	close_room(f);
+}
+
+static void people_of_one_address_share_its_requests(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.address_requests = 1; /* ten at once */
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.1", "Bob"), *eve = join_2(f, "10.0.0.2", "Eve");
+	calm(f);
+	for (int i = 0; i < 6; i++) {
+		say(f, ann, "{\"type\":\"ping\"}");
+		say(f, bob, "{\"type\":\"ping\"}");
+		say(f, eve, "{\"type\":\"ping\"}");
+	}
+	turn(f);
+	for (int i = 0; i < 6; i++)
+		expect(eve, "{\"type\":\"pong\"}");
+	for (int i = 0; i < 5; i++)
+		expect(bob, "{\"type\":\"pong\"}");
+	expect(bob, "\"code\":\"rate_limited\"", "Too many requests from your address: wait 1 s");
+	close_room(f);
+}
+
+static void people_of_one_address_share_its_typing(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.address_rate = 1; /* 60 at once, as of messages */
+	set.typing_rate = 30;
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.1", "Bob"), *eve = join_2(f, "10.0.0.2", "Eve");
+	calm(f);
+	for (int i = 0; i < 40; i++) {
+		say(f, ann, "{\"type\":\"typing\"}");
+		say(f, bob, "{\"type\":\"typing\"}");
+	}
+	turn(f);
+	for (int i = 0; i < 60; i++)
+		expect(eve, "{\"type\":\"typing\"");
+	expect_nothing(eve);
+	close_room(f);
+}
+
 /* --- New people */
 
 static void new_people_of_one_address_wait(void **state)
@@ -397,13 +489,24 @@ static void other_limits_begin_with_full_buckets(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(messages_beyond_a_burst_wait),        cmocka_unit_test(tabs_of_one_person_share_a_bucket),
-		cmocka_unit_test(bytes_are_counted_as_well),           cmocka_unit_test(an_unread_file_is_refused_and_costs_nothing),
-		cmocka_unit_test(what_is_stored_already_is_a_request), cmocka_unit_test(what_the_store_refuses_is_given_back),
-		cmocka_unit_test(a_flood_is_muted_then_sent_away),     cmocka_unit_test(without_a_mute_a_flood_is_only_refused),
-		cmocka_unit_test(requests_have_ten_seconds_worth),     cmocka_unit_test(typing_beyond_its_rate_is_dropped),
-		cmocka_unit_test(new_people_of_one_address_wait),      cmocka_unit_test(somebody_known_is_not_new),
-		cmocka_unit_test(a_join_that_fails_makes_nobody_new),  cmocka_unit_test(other_limits_begin_with_full_buckets),
+		cmocka_unit_test(messages_beyond_a_burst_wait),
+		cmocka_unit_test(tabs_of_one_person_share_a_bucket),
+		cmocka_unit_test(bytes_are_counted_as_well),
+		cmocka_unit_test(an_unread_file_is_refused_and_costs_nothing),
+		cmocka_unit_test(what_is_stored_already_is_a_request),
+		cmocka_unit_test(what_the_store_refuses_is_given_back),
+		cmocka_unit_test(a_flood_is_muted_then_sent_away),
+		cmocka_unit_test(without_a_mute_a_flood_is_only_refused),
+		cmocka_unit_test(requests_have_ten_seconds_worth),
+		cmocka_unit_test(typing_beyond_its_rate_is_dropped),
+		cmocka_unit_test(people_of_one_address_share_its_messages),
+		cmocka_unit_test(people_of_one_address_share_its_bytes),
+		cmocka_unit_test(people_of_one_address_share_its_requests),
+		cmocka_unit_test(people_of_one_address_share_its_typing),
+		cmocka_unit_test(new_people_of_one_address_wait),
+		cmocka_unit_test(somebody_known_is_not_new),
+		cmocka_unit_test(a_join_that_fails_makes_nobody_new),
+		cmocka_unit_test(other_limits_begin_with_full_buckets),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

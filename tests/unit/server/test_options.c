@@ -76,6 +76,9 @@ static void test_defaults(void **state)
 	(void)state;
 	assert_int_equal(parse(&o, "", ""), OPTIONS_RUN);
 	assert_string_equal(o.data, "./wavechat-data");
+	assert_int_equal(o.address_rate, 40);
+	assert_int_equal(o.address_bytes_kb, 16384);
+	assert_int_equal(o.address_requests, 200);
 	assert_null(o.listen);
 	assert_int_equal(o.port, 8080);
 	assert_int_equal(o.max_file_mb, 25);

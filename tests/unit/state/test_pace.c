@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "state/iprate.h"
+#include "base/iprate.h"
 #include "state/pace.h"
 
 #define SECOND 1000000
@@ -26,7 +26,7 @@ static int pass(struct pace *p, int64_t now_us, int n, uint64_t bytes)
 	int passed = 0;
 	int64_t wait_us;
 	for (int i = 0; i < n; i++)
-		passed += pace_check(p, &limits, now_us, PACE_MESSAGE, bytes, &wait_us) == PACE_PASS;
+		passed += pace_check(p, &limits, now_us, PACE_MESSAGE, bytes, 0, &wait_us) == PACE_PASS;
 	return passed;
 }
 
@@ -36,7 +36,7 @@ static void test_burst_and_rate(void **state)
 	struct pace p = { 0 };
 	int64_t now = 1000 * SECOND, wait_us;
 	assert_int_equal(pass(&p, now, 100, 10), 60);
-	assert_int_equal(pace_check(&p, &limits, now, PACE_MESSAGE, 10, &wait_us), PACE_WAIT);
+	assert_int_equal(pace_check(&p, &limits, now, PACE_MESSAGE, 10, 0, &wait_us), PACE_WAIT);
 	assert_int_equal(wait_us, SECOND / 5);
 	assert_int_equal(pass(&p, now + wait_us - 1, 1, 10), 0);
 	assert_int_equal(pass(&p, now + wait_us, 2, 10), 1);
@@ -52,7 +52,7 @@ static void test_who_waits_is_never_muted(void **state)
 	int64_t now = SECOND, wait_us;
 	int passed = 0;
 	while (passed < 2000) {
-		enum pace_verdict verdict = pace_check(&p, &limits, now, PACE_MESSAGE, 10, &wait_us);
+		enum pace_verdict verdict = pace_check(&p, &limits, now, PACE_MESSAGE, 10, 0, &wait_us);
 		assert_true(verdict == PACE_PASS || verdict == PACE_WAIT);
 		passed += verdict == PACE_PASS;
 		now += verdict == PACE_PASS ? 1000 : wait_us;
@@ -66,17 +66,17 @@ static void test_flood_is_muted_then_closed(void **state)
 	int64_t now = SECOND, wait_us;
 	int seen[PACE_CLOSE + 1] = { 0 };
 	while (!seen[PACE_CLOSE])
-		seen[pace_check(&p, &limits, now, PACE_MESSAGE, 10, &wait_us)]++;
+		seen[pace_check(&p, &limits, now, PACE_MESSAGE, 10, 0, &wait_us)]++;
 	assert_int_equal(seen[PACE_PASS], 60);
 	assert_int_equal(seen[PACE_WAIT], PACE_STRIKES);
 	assert_int_equal(seen[PACE_MUTED], PACE_STRIKES);
 	assert_int_equal(wait_us, limits.mute_us);
-	assert_int_equal(pace_check(&p, &limits, now, PACE_MESSAGE, 10, &wait_us), PACE_MUTED); /* on another connection */
+	assert_int_equal(pace_check(&p, &limits, now, PACE_MESSAGE, 10, 0, &wait_us), PACE_MUTED); /* on another connection */
 	/* Requests are another matter, and so is the time after. */
-	assert_int_equal(pace_check(&p, &limits, now, PACE_REQUEST, 0, &wait_us), PACE_PASS);
+	assert_int_equal(pace_check(&p, &limits, now, PACE_REQUEST, 0, 0, &wait_us), PACE_PASS);
 	assert_int_equal(pass(&p, now + 29 * SECOND, 1, 10), 0);
 	assert_int_equal(pass(&p, now + 100 * SECOND, 100, 10), 60);
-	assert_int_equal(pace_check(&p, &limits, now + 100 * SECOND, PACE_MESSAGE, 10, &wait_us), PACE_WAIT);
+	assert_int_equal(pace_check(&p, &limits, now + 100 * SECOND, PACE_MESSAGE, 10, 0, &wait_us), PACE_WAIT);
 }
 
 static void test_without_a_mute(void **state)
@@ -87,7 +87,7 @@ static void test_without_a_mute(void **state)
 	int64_t wait_us;
 	mild.mute_us = 0;
 	for (int i = 0; i < 5000; i++)
-		assert_int_equal(pace_check(&p, &mild, SECOND, PACE_MESSAGE, 10, &wait_us), i < 60 ? PACE_PASS : PACE_WAIT);
+		assert_int_equal(pace_check(&p, &mild, SECOND, PACE_MESSAGE, 10, 0, &wait_us), i < 60 ? PACE_PASS : PACE_WAIT);
 }
 
 static void test_bytes(void **state)
@@ -98,7 +98,7 @@ static void test_bytes(void **state)
 	int64_t wait_us;
 	/* The last of a burst may be larger than what is left of it, even than all of it, and is paid for afterwards. */
 	assert_int_equal(pass(&p, now, 20, 3 << 20), 4);
-	assert_int_equal(pace_check(&p, &limits, now, PACE_MESSAGE, 1, &wait_us), PACE_WAIT);
+	assert_int_equal(pace_check(&p, &limits, now, PACE_MESSAGE, 1, 0, &wait_us), PACE_WAIT);
 	assert_int_equal(wait_us, 2 * SECOND + 1);
 	p = (struct pace){ 0 };
 	assert_int_equal(pass(&p, now, 2, 1000 << 20), 1);
@@ -108,7 +108,7 @@ static void test_bytes(void **state)
 	p = (struct pace){ 0 };
 	assert_int_equal(pass(&p, now, 1, 1000 << 20), 1);
 	int waits = 0;
-	while (pace_check(&p, &limits, now, PACE_MESSAGE, 25 << 20, &wait_us) == PACE_WAIT)
+	while (pace_check(&p, &limits, now, PACE_MESSAGE, 25 << 20, 0, &wait_us) == PACE_WAIT)
 		waits++;
 	assert_int_equal(waits, PACE_STRIKES / 26);
 }
@@ -131,8 +131,8 @@ static void test_no_limits(void **state)
 	struct pace p = { 0 };
 	int64_t wait_us;
 	for (int i = 0; i < 100000; i++) {
-		assert_int_equal(pace_check(&p, &none, SECOND, PACE_MESSAGE, 1 << 30, &wait_us), PACE_PASS);
-		assert_int_equal(pace_check(&p, &none, SECOND, PACE_REQUEST, 0, &wait_us), PACE_PASS);
+		assert_int_equal(pace_check(&p, &none, SECOND, PACE_MESSAGE, 1 << 30, 0, &wait_us), PACE_PASS);
+		assert_int_equal(pace_check(&p, &none, SECOND, PACE_REQUEST, 0, 0, &wait_us), PACE_PASS);
 		assert_true(pace_typing(&p, &none, SECOND));
 	}
 }
@@ -165,6 +165,16 @@ static void test_by_address(void **state)
 	v6[15] = 2; /* … but not within one /64 */
 	assert_int_equal(iprate_wait(t, v6, now, ahead), SECOND);
 	v6[7] = 1;
+	assert_int_equal(iprate_wait(t, v6, now, ahead), 0);
+	/* A customer with a /48 has 65,536 of these, and four times what one of them may do. */
+	for (int i = 0; i < 27; i++) {
+		v6[6] = (uint8_t)(1 + i);
+		assert_int_equal(iprate_wait(t, v6, now, ahead), 0);
+		iprate_add(t, v6, now, cost);
+	}
+	v6[6] = 99;
+	assert_int_equal(iprate_wait(t, v6, now, ahead), SECOND / 4);
+	v6[5] = 1; /* another customer */
 	assert_int_equal(iprate_wait(t, v6, now, ahead), 0);
 	iprate_free(t);
 }

@@ -1,5 +1,5 @@
 /* iprate.c — see iprate.h. Sets of four, by a hash with a secret seed: peers choose addresses. */
-#include "state/iprate.h"
+#include "base/iprate.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +31,18 @@ void iprate_free(struct iprate *t)
 	free(t);
 }
 
-static void net_of(const uint8_t addr[16], uint64_t net[2])
+/* An address's networks: what one household has, and for IPv6 also the /48, which one customer may have whole. Returns how many. */
+static int nets_of(const uint8_t addr[16], uint64_t nets[2][2])
 {
 	uint8_t bytes[16];
-	ip_household(addr, bytes);
-	memcpy(net, bytes, sizeof(bytes));
+	const bool is_v6 = ip_household(addr, bytes) < 128;
+	memcpy(nets[0], bytes, sizeof(bytes));
+	if (!is_v6)
+		return 1;
+	memset(bytes + 6, 0, sizeof(bytes) - 6);
+	bytes[15] = 48; /* is no household of its own */
+	memcpy(nets[1], bytes, sizeof(bytes));
+	return 2;
 }
 
 static struct slot *set_of(struct iprate *t, const uint64_t net[2])
@@ -58,18 +65,22 @@ static struct slot *find(struct slot *set, const uint64_t net[2])
 	return NULL;
 }
 
-int64_t iprate_wait(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_t ahead_us)
+static int64_t wait_of(struct iprate *t, const uint64_t net[2], int64_t now_us, int64_t ahead_us)
 {
-	uint64_t net[2];
-	net_of(addr, net);
 	const struct slot *s = find(set_of(t, net), net);
 	return s && s->full_us - now_us > ahead_us ? s->full_us - now_us - ahead_us : 0;
 }
 
-void iprate_add(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_t cost_us)
+int64_t iprate_wait(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_t ahead_us)
 {
-	uint64_t net[2];
-	net_of(addr, net);
+	uint64_t nets[2][2];
+	const int n = nets_of(addr, nets);
+	int64_t wait_us = wait_of(t, nets[0], now_us, ahead_us);
+	return n == 2 ? WC_MAX(wait_us, wait_of(t, nets[1], now_us, ahead_us)) : wait_us;
+}
+
+static void add(struct iprate *t, const uint64_t net[2], int64_t now_us, int64_t cost_us)
+{
 	struct slot *set = set_of(t, net), *s = find(set, net);
 	if (!s) {
 		s = &set[0];
@@ -79,4 +90,13 @@ void iprate_add(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_
 		*s = (struct slot){ .net = { net[0], net[1] } };
 	}
 	s->full_us = WC_MAX(s->full_us, now_us) + cost_us;
+}
+
+void iprate_add(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_t cost_us)
+{
+	uint64_t nets[2][2];
+	const int n = nets_of(addr, nets);
+	add(t, nets[0], now_us, cost_us);
+	if (n == 2)
+		add(t, nets[1], now_us, cost_us / IPRATE_WIDE);
 }
