@@ -363,7 +363,7 @@ void admin_stop(struct admin *a)
 	pthread_mutex_unlock(&a->lock);
 	backup_free(backup);
 	db_check_free(db_check);
-	helpers_stop(thread);
+	helpers_stop(thread, 0);
 }
 
 void admin_free(struct admin *a)

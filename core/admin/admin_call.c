@@ -306,6 +306,11 @@ static void run_job(void *arg, struct store_reader *unused)
 		c->job(c);
 }
 
+static void drop_job(void *arg)
+{
+	call_fail(arg, 503, "stopping", "the server is stopping");
+}
+
 void call_read(struct call *c, void (*job)(struct call *c))
 {
 	struct admin *a = c->a;
@@ -313,7 +318,7 @@ void call_read(struct call *c, void (*job)(struct call *c))
 	pthread_mutex_lock(&a->lock);
 	const bool is_open = a->thread != NULL;
 	if (is_open)
-		helpers_submit(a->thread, run_job, c);
+		helpers_submit(a->thread, &(struct job){ .kind = JOB_UPKEEP, .run = run_job, .arg = c, .drop = drop_job });
 	pthread_mutex_unlock(&a->lock);
 	if (!is_open)
 		call_fail(c, 503, "stopping", "the server is stopping");

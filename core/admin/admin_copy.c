@@ -102,7 +102,7 @@ static void ask_to_reap(struct admin *a)
 {
 	pthread_mutex_lock(&a->lock);
 	if (a->thread) /* else the server stops, and sees to it itself */
-		helpers_submit(a->thread, reap, a);
+		helpers_submit(a->thread, &(struct job){ .kind = JOB_UPKEEP, .run = reap, .arg = a });
 	pthread_mutex_unlock(&a->lock);
 }
 

@@ -58,6 +58,7 @@
 	X(COMMIT_FAILURES, counter, one, "commit_failures_total", "transactions that failed") \
 	X(LOG_WAITS, counter, one, "log_waits_total", "times the room waited for a sweep to make room in a log") \
 	X(BUDGET_WAITS, counter, one, "budget_waits_total", "times a connection waited because too many large frames were on their way") \
+	X(JOBS_DROPPED, counter, one, "jobs_dropped_total", "jobs of helpers that nobody waited for any more") \
 	X(TLS_FAILURES, counter, one, "tls_failures_total", "connections whose TLS handshake failed") \
 	X(REFUSED_BANNED, counter, one, "refused_total{reason=\"banned\"}", "connections and requests turned away, by reason") \
 	X(REFUSED_FULL, counter, one, "refused_total{reason=\"connections\"}", "") \
@@ -67,6 +68,7 @@
 	X(REFUSED_HEADER, counter, one, "refused_total{reason=\"header\"}", "") \
 	X(REFUSED_HEADER_TIME, counter, one, "refused_total{reason=\"header_time\"}", "") \
 	X(REFUSED_SLOW, counter, one, "refused_total{reason=\"slow\"}", "") \
+	X(REFUSED_QUEUE, counter, one, "refused_total{reason=\"queue\"}", "") \
 	X(REFUSED_UPLOADS, counter, one, "refused_total{reason=\"uploads\"}", "") \
 	X(REFUSED_DOWNLOADS, counter, one, "refused_total{reason=\"downloads\"}", "") \
 	X(REFUSED_STORAGE, counter, one, "refused_total{reason=\"storage\"}", "") \

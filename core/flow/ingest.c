@@ -110,6 +110,17 @@ static void run_slow(void *arg, struct store_reader *reader)
 	free(s);
 }
 
+/* The server stops, and the frame was not acknowledged: a client that cares sends it again. */
+static void drop_slow(void *arg)
+{
+	struct slow *s = arg;
+	free(s->data);
+	ws_budget_give(s->in->budget, s->reserved);
+	event_free(s->event);
+	hub_post_one(mail_new(MAIL_RESUME, s->conn));
+	free(s);
+}
+
 static bool submit(struct ingest *in, struct conn *c, struct event *e, uint8_t *data, size_t len, size_t reserved)
 {
 	struct slow *s = xcalloc(1, sizeof(*s));
@@ -121,7 +132,9 @@ static bool submit(struct ingest *in, struct conn *c, struct event *e, uint8_t *
 		            .reserved = reserved,
 		            .event = e,
 		            .is_first = !conn_is_subscribed(c) };
-	helpers_submit(in->helpers, run_slow, s);
+	helpers_submit(
+		in->helpers,
+		&(struct job){ .kind = JOB_FRAME, .owner = conn_owner(c, s->identity), .run = run_slow, .arg = s, .drop = drop_slow });
 	return true;
 }
 

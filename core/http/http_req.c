@@ -2,10 +2,12 @@
  * Any thread. */
 #include "http/http_req.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/ip.h"
 #include "http/impl.h"
 #include "net/seats.h"
 
@@ -86,6 +88,18 @@ bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid)
 	*uid = cred.uid;
 	*pid = cred.pid;
 	return true;
+}
+
+void http_address(const struct http_req *r, uint8_t addr[16])
+{
+	if (!ip_bytes(&r->c->peer, addr))
+		memset(addr, 0, 16);
+}
+
+bool http_is_gone(const struct http_req *r)
+{
+	struct pollfd p = { .fd = r->c->io.fd };
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
 }
 
 bool http_has_descriptor(const struct http_req *r)

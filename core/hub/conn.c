@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/ip.h"
 #include "base/logmsg.h"
 #include "hub/impl.h"
 #include "hub/lists.h"
@@ -112,6 +113,7 @@ void conn_kill(struct conn *c, enum metric why, const char *reason)
 	transport_close(&c->io); /* takes it out of epoll: the descriptor was never duplicated */
 	seat_leave(c->seat);
 	c->is_dead = true;
+	atomic_store_explicit(&c->is_gone, true, memory_order_relaxed);
 	metric_sub(M_CONNECTIONS, 1);
 	conn_drop_inserts(c);
 	if (c->pause & PAUSE_BUDGET)
@@ -196,6 +198,21 @@ void conn_peer(const struct conn *c, struct sockaddr_storage *out)
 		memcpy(&a->sin6_addr, c->addr, 16);
 		a->sin6_port = htons(c->port);
 	}
+}
+
+struct rota_owner conn_owner(const struct conn *c, uint64_t person)
+{
+	struct rota_owner o = { .person = person };
+	struct sockaddr_storage peer;
+	conn_peer(c, &peer);
+	if (!ip_bytes(&peer, o.addr))
+		memset(o.addr, 0, sizeof(o.addr));
+	return o;
+}
+
+bool conn_is_gone(const struct conn *c)
+{
+	return atomic_load_explicit(&c->is_gone, memory_order_relaxed);
 }
 
 uint64_t conn_identity(const struct conn *c)

@@ -7,19 +7,22 @@
 
 #include <sys/socket.h>
 
+#include "base/rota.h"
 #include "base/wc.h"
 
 struct conn;
 struct hub;
 
-struct hub *conn_hub(const struct conn *c);                         /* its I/O thread. Any thread */
-void conn_peer(const struct conn *c, struct sockaddr_storage *out); /* the client's address. Any thread */
-uint64_t conn_identity(const struct conn *c);                       /* from MAIL_SUBSCRIBE; 0 before it. Thread: I/O */
-bool conn_is_subscribed(const struct conn *c);                      /* Thread: I/O */
-void conn_refuse_files(struct conn *c, int64_t until_ms);           /* mono_ms: until then the room would refuse its files. Any thread */
-bool conn_files_are_refused(const struct conn *c);                  /* its files need not be stored now. Any thread */
-void *conn_session(const struct conn *c);                           /* the room's own pointer. Thread: room */
-void conn_set_session(struct conn *c, void *session);               /* Thread: room */
-int conn_count_refusal(struct conn *c);                             /* how many of its joins were refused, with this one. Thread: room */
+struct hub *conn_hub(const struct conn *c);                          /* its I/O thread. Any thread */
+void conn_peer(const struct conn *c, struct sockaddr_storage *out);  /* the client's address. Any thread */
+struct rota_owner conn_owner(const struct conn *c, uint64_t person); /* whose turn a job for it takes; person: 0 if not known. Any thread */
+bool conn_is_gone(const struct conn *c);                             /* its socket is closed. Any thread */
+uint64_t conn_identity(const struct conn *c);                        /* from MAIL_SUBSCRIBE; 0 before it. Thread: I/O */
+bool conn_is_subscribed(const struct conn *c);                       /* Thread: I/O */
+void conn_refuse_files(struct conn *c, int64_t until_ms);            /* mono_ms: until then the room would refuse its files. Any thread */
+bool conn_files_are_refused(const struct conn *c);                   /* its files need not be stored now. Any thread */
+void *conn_session(const struct conn *c);                            /* the room's own pointer. Thread: room */
+void conn_set_session(struct conn *c, void *session);                /* Thread: room */
+int conn_count_refusal(struct conn *c);                              /* how many of its joins were refused, with this one. Thread: room */
 
 #endif

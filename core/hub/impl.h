@@ -65,9 +65,10 @@ struct conn {
 	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s;
 	uint64_t identity;
 	_Atomic int64_t no_files_until_ms;
-	void *session;     /* the room's */
-	int refusals;      /* of its joins; the room's */
-	struct seat *seat; /* left when the socket is closed */
+	_Atomic bool is_gone; /* is_dead, for other threads */
+	void *session;        /* the room's */
+	int refusals;         /* of its joins; the room's */
+	struct seat *seat;    /* left when the socket is closed */
 	uint8_t addr[16];
 	uint16_t port;
 	bool is_v4;

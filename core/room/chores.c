@@ -36,6 +36,15 @@ static void chore_done(void *arg)
 	free(c);
 }
 
+static void end_chore(void *arg)
+{
+	struct chore *c = arg;
+	struct event *e = event_new_small(EV_CALL, NULL, 0);
+	e->call.fn = chore_done;
+	e->call.arg = c;
+	inbox_push_one(c->room->o.inbox, e);
+}
+
 static void run_chore(void *arg, struct store_reader *r)
 {
 	struct chore *c = arg;
@@ -46,10 +55,7 @@ static void run_chore(void *arg, struct store_reader *r)
 	if (c->trims)
 		malloc_trim(0);
 	collect_run(c->room, r, &c->collect);
-	struct event *e = event_new_small(EV_CALL, NULL, 0);
-	e->call.fn = chore_done;
-	e->call.arg = c;
-	inbox_push_one(c->room->o.inbox, e);
+	end_chore(c);
 }
 
 /* The messages that a slice of retention touched: shown only after the commit. */
@@ -252,7 +258,7 @@ void chores_tick(struct room *r)
 	struct chore *c = xmalloc(sizeof(*c));
 	*c = (struct chore){ r, trims, is_full, { .state = &r->collect, .accepts_orphans = r->settings.accepts_orphans } };
 	r->chores_run = true;
-	helpers_submit(r->o.helpers, run_chore, c);
+	helpers_submit(r->o.helpers, &(struct job){ .kind = JOB_UPKEEP, .run = run_chore, .arg = c, .drop = end_chore });
 }
 
 void chores_stop(struct room *r)

@@ -131,6 +131,14 @@ static void run_again(void *arg, struct store_reader *reader)
 	free(g);
 }
 
+static void drop_again(void *arg)
+{
+	struct again *g = arg;
+	hub_post_one(mail_new(MAIL_RESUME, g->e->conn));
+	event_free(g->e);
+	free(g);
+}
+
 bool message_defers(struct room *r, struct action *a)
 {
 	const struct event *e = a->e;
@@ -146,7 +154,11 @@ static void defer(struct room *r, struct action *a)
 	struct again *g = xmalloc(sizeof(*g));
 	*g = (struct again){ r, a->e };
 	a->e = NULL;
-	helpers_submit(r->o.helpers, run_again, g);
+	helpers_submit(r->o.helpers, &(struct job){ .kind = JOB_FRAME,
+	                                            .owner = conn_owner(g->e->conn, a->session->user->id),
+	                                            .run = run_again,
+	                                            .arg = g,
+	                                            .drop = drop_again });
 }
 
 void message_prepare(struct room *r, struct action *a)

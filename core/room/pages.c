@@ -225,6 +225,19 @@ static void run_page(void *arg, struct store_reader *r)
 	call_room(j->room, job_done, j);
 }
 
+/* Nobody reads it any more. */
+static void drop_page(void *arg)
+{
+	struct page_job *j = arg;
+	call_room(j->room, job_done, j);
+}
+
+static bool page_is_moot(const void *arg)
+{
+	const struct page_job *j = arg;
+	return conn_is_gone(j->conn);
+}
+
 void page_apply(struct room *r, struct action *a)
 {
 	const struct event *e = a->e;
@@ -261,7 +274,12 @@ void page_apply(struct room *r, struct action *a)
 	else
 		j->limit = e->kind == EV_HISTORY ? WC_MAX(WC_MIN(history_limit, PAGE_MAX), 1) : history_limit;
 	s->jobs++;
-	helpers_submit(r->o.helpers, run_page, j);
+	helpers_submit(r->o.helpers, &(struct job){ .kind = JOB_PAGE,
+	                                            .owner = conn_owner(j->conn, j->me),
+	                                            .run = run_page,
+	                                            .arg = j,
+	                                            .drop = drop_page,
+	                                            .is_moot = page_is_moot });
 }
 
 /* --- A join */
@@ -299,8 +317,26 @@ static void run_join_page(void *arg, struct store_reader *r)
 	call_room(p->room, p->ready, p);
 }
 
+static void drop_join_page(void *arg)
+{
+	struct join_page *p = arg;
+	p->rc = -WC_ECLOSED;
+	call_room(p->room, p->ready, p);
+}
+
+static bool join_page_is_moot(const void *arg)
+{
+	const struct join_page *p = arg;
+	return conn_is_gone(p->session->conn);
+}
+
 void join_page_submit(struct room *r, struct join_page *p)
 {
 	p->me = p->session->user->id;
-	helpers_submit(r->o.helpers, run_join_page, p);
+	helpers_submit(r->o.helpers, &(struct job){ .kind = JOB_JOIN,
+	                                            .owner = conn_owner(p->session->conn, p->me),
+	                                            .run = run_join_page,
+	                                            .arg = p,
+	                                            .drop = drop_join_page,
+	                                            .is_moot = join_page_is_moot });
 }

@@ -35,8 +35,8 @@
 #include "store/store.h"
 #include "wire/decode.h"
 
-#define HELPERS 2
 #define FRAME_REST ((size_t)1024 * 1024) /* of a message beside its file, where memory is short: far more than any needs */
+#define STOP_JOBS_MS 500                 /* for frames that wait for a helper */
 #define STOP_MS 3000                     /* for clients to take their close frame */
 
 static void on_websocket(void *arg, struct taken *t)
@@ -177,7 +177,7 @@ static int open_data(struct server *s, const char *dir, char **cause)
 /* Helpers, inbox and I/O threads: what brings frames to the room. */
 static int open_flow(struct server *s, char **cause)
 {
-	s->helpers = helpers_start(&(struct helpers_opts){ HELPERS, s->store, store_reader_open, store_reader_close }, cause);
+	s->helpers = helpers_start(&(struct helpers_opts){ 0, s->store, store_reader_open, store_reader_close }, cause);
 	if (!s->helpers)
 		return -WC_EIO;
 	s->inbox = inbox_new(s->plan->budgets.inbox);
@@ -400,7 +400,7 @@ void server_stop(struct server *s)
 	admin_stop(s->admin);
 	probe_stop(s->probe);
 	room_quiesce(s->room);
-	helpers_stop(s->helpers); /* their last events reach a room that still runs */
+	helpers_stop(s->helpers, STOP_JOBS_MS); /* their last events reach a room that still runs */
 	room_stop(s->room);
 	probe_free(s->probe);
 	admin_free(s->admin);

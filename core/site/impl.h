@@ -6,8 +6,9 @@
 #include "site/site.h"
 
 /* site_job.c */
-/* Queues fn(arg) for a helper. False: too many jobs wait already, 503 was answered and r is gone; arg is still the caller's. */
-bool site_submit(struct site *site, struct http_req *r, job_fn fn, void *arg) WC_MUSTCHECK;
+/* Queues the job for a helper, in the turn of r's address. False: too many wait already, 503 was answered and r is gone; job.arg is still
+ * the caller's. */
+bool site_submit(struct site *site, struct http_req *r, struct job job) WC_MUSTCHECK;
 
 /* Routes; arg is the struct site. Thread: civetweb's workers. */
 void site_upload_post(void *arg, struct http_req *r);

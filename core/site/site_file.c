@@ -252,6 +252,19 @@ static void find_file(void *arg, struct store_reader *reader)
 	free(job);
 }
 
+static bool is_moot(const void *arg)
+{
+	const struct file_job *job = arg;
+	return http_is_gone(job->r);
+}
+
+static void drop(void *arg)
+{
+	struct file_job *job = arg;
+	http_text(job->r, 503, "Service Unavailable");
+	free(job);
+}
+
 void site_file_get(void *arg, struct http_req *r)
 {
 	const char *p = http_path(r) + sizeof("/f/") - 1;
@@ -263,6 +276,6 @@ void site_file_get(void *arg, struct http_req *r)
 	}
 	job = xmalloc(sizeof(*job));
 	*job = asked;
-	if (!site_submit(arg, r, find_file, job))
+	if (!site_submit(arg, r, (struct job){ .kind = JOB_LOOK_UP, .run = find_file, .arg = job, .drop = drop, .is_moot = is_moot }))
 		free(job);
 }

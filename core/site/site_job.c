@@ -1,18 +1,18 @@
 /* site_job.c — the way from a worker to a helper, for requests that need the database or the disk. Owns nothing. Thread: civetweb's
  * workers. */
+#include "base/metrics.h"
 #include "site/impl.h"
 
-/* A longer queue means that the disk has fallen behind: a quick 503 serves people better than a place at its end. */
-#define QUEUED_MAX 2048
-
-bool site_submit(struct site *site, struct http_req *r, job_fn fn, void *arg)
+bool site_submit(struct site *site, struct http_req *r, struct job job)
 {
 	static const char busy[] = "{\"error\":\"busy\"}";
 
-	if (helpers_queued(site->helpers) < QUEUED_MAX) {
-		helpers_submit(site->helpers, fn, arg);
+	http_address(r, job.owner.addr);
+	if (!helpers_are_full(site->helpers, job.kind, &job.owner)) {
+		helpers_submit(site->helpers, &job);
 		return true;
 	}
+	metric_add(M_REFUSED_QUEUE, 1);
 	http_reply(r, &(struct http_reply){
 			      .status = 503,
 			      .content_type = "application/json",

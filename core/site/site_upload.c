@@ -229,6 +229,40 @@ static void fail(struct upload_job *job, int error, const struct upload_state *s
 	free(job);
 }
 
+/* --- Its jobs. */
+
+static bool is_moot(const void *arg)
+{
+	const struct upload_job *job = arg;
+	return http_is_gone(job->r);
+}
+
+/* The bytes that arrived are kept, and the upload can be gone on with. */
+static void drop(void *arg)
+{
+	struct upload_job *job = arg;
+	if (job->u)
+		upload_suspend(job->u);
+	fail(job, -WC_EAGAIN, NULL);
+}
+
+/* People of one address are told apart by their tokens, before anything is known of them. */
+static bool submit_first(struct upload_job *job, job_fn run)
+{
+	struct job j = { .kind = JOB_UPLOAD, .run = run, .arg = job, .drop = drop, .is_moot = is_moot };
+	memcpy(&j.owner.person, job->token, sizeof(j.owner.person));
+	return site_submit(job->site, job->r, j);
+}
+
+/* Of an upload whose bytes are here: it ends, also when its client is gone. */
+static void submit_last(struct upload_job *job, job_fn run)
+{
+	struct job j = { .kind = JOB_UPLOAD, .run = run, .arg = job, .drop = drop };
+	http_address(job->r, j.owner.addr);
+	memcpy(&j.owner.person, job->token, sizeof(j.owner.person));
+	helpers_submit(job->site->helpers, &j);
+}
+
 /* --- POST. */
 
 static void finish_upload(void *arg, struct store_reader *reader)
@@ -272,7 +306,7 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 	(void)r;
 	uncount_upload(job);
 	if (ok && !job->error) {
-		helpers_submit(job->site->helpers, finish_upload, job);
+		submit_last(job, finish_upload);
 		return;
 	}
 	upload_suspend(job->u);
@@ -280,7 +314,7 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 	if (!ok)
 		free(job);
 	else if (job->error == -WC_ECLOSED)
-		helpers_submit(job->site->helpers, tell_taken, job);
+		submit_last(job, tell_taken);
 	else
 		fail(job, job->error, NULL);
 }
@@ -364,7 +398,7 @@ void site_upload_post(void *arg, struct http_req *r)
 	}
 	job = xmalloc(sizeof(*job));
 	*job = asked;
-	if (!site_submit(arg, r, begin_upload, job))
+	if (!submit_first(job, begin_upload))
 		free(job);
 }
 
@@ -399,6 +433,6 @@ void site_upload_get(void *arg, struct http_req *r)
 	}
 	job = xmalloc(sizeof(*job));
 	*job = asked;
-	if (!site_submit(arg, r, find_upload, job))
+	if (!submit_first(job, find_upload))
 		free(job);
 }

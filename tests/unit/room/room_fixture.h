@@ -373,7 +373,7 @@ static UNUSED void restart(struct fixture *f, const struct password *password)
 static UNUSED void close_room(struct fixture *f)
 {
 	all_leave(f);
-	helpers_stop(f->opts.helpers);
+	helpers_stop(f->opts.helpers, 60000);
 	room_close(f->room);
 	inbox_free(f->opts.inbox);
 	blobs_close(f->opts.blobs);

@@ -52,7 +52,7 @@ static inline void start_server(struct fixture *f)
 static inline void stop_server(struct fixture *f)
 {
 	httpd_stop(f->httpd);
-	helpers_stop(f->site.helpers);
+	helpers_stop(f->site.helpers, 60000);
 	blobs_close(f->site.blobs);
 	store_close(f->store);
 }
