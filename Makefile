@@ -332,7 +332,7 @@ $(OUT)/unit/%: $(OUT)/tests/unit/%.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $^ $(LIBS) -lcmocka $(UNIT_FLAGS_$(patsubst %/,%,$(dir $*)))
 # The room's tests set the clock.
-UNIT_FLAGS_room := -Wl,--wrap=mono_ms,--wrap=real_ms
+UNIT_FLAGS_room := -Wl,--wrap=mono_ms,--wrap=real_ms,--wrap=boot_ms
 
 $(OUT)/fuzz/replay_%: $(OUT)/tests/fuzz/fuzz_%.o $(OUT)/tests/fuzz/replay_main.o $(LIB)
 	@mkdir -p $(@D); echo "  LD      $@"

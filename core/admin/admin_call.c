@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "admin/impl.h"
+#include "base/steady.h"
 
 #define REASON_BYTES 400
 #define FOR_S_MAX (100LL * 366 * 24 * 3600)
@@ -290,7 +291,7 @@ void call_stored(struct call *c, void (*then)(struct call *c))
 
 bool addresses_since(const struct call *c, int64_t *since_ms)
 {
-	*since_ms = real_ms() - c->c.keep_days * (24 * 3600 * 1000LL);
+	*since_ms = steady_cut_ms(c->c.keep_days * (24 * 3600 * 1000LL));
 	return c->c.keep_days > 0;
 }
 

@@ -11,7 +11,7 @@ struct sockaddr_storage;
 struct ip_net {
 	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
 	int bits;         /* of 128 */
-	int64_t until_ms; /* 0: for good */
+	int64_t until_ms; /* by boot_ms; 0: for good */
 };
 
 /* The 16 bytes of an address; false for one that is none (a unix socket's). Pure. */

@@ -103,6 +103,7 @@
 	X(LOCKDOWN_UPLOADS, counter, one, "lockdown_refused_total{what=\"uploads\"}", "") \
 	X(LOCKDOWN_TYPING, counter, one, "lockdown_refused_total{what=\"typing\"}", "") \
 	X(FLOOD_MUTES, counter, one, "flood_mutes_total", "people muted for a while because they went on over a limit") \
+	X(CLOCK_STEPS, counter, one, "clock_steps_total", "steps of the machine's clock by more than 2 seconds") \
 	X(THREAD_STALLS, counter, one, "thread_stalls_total", "turns of a thread that took over a second") \
 	/* in the order of enum log_level */ \
 	X(LOG_ERROR_LINES, counter, one, "log_lines_total{level=\"error\"}", "lines written to the log, by level") \

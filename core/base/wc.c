@@ -165,6 +165,11 @@ int64_t mono_us(void)
 	return clock_us(CLOCK_MONOTONIC);
 }
 
+int64_t boot_ms(void)
+{
+	return clock_us(CLOCK_BOOTTIME) / 1000;
+}
+
 int64_t real_ms(void)
 {
 	return clock_us(CLOCK_REALTIME) / 1000 + fault_value(FAULT_CLOCK_MS);

@@ -71,9 +71,11 @@ void wc_thread_is(enum wc_role role, const char *name); /* also names the thread
 extern _Thread_local enum wc_role wc_role;
 #define ASSERT_THREAD(role) WC_ASSERT(wc_role == ROLE_##role)
 
-/* Clocks. mono_* never step; real_ms is Unix time. */
+/* Clocks. mono_* and boot_ms never step; boot_ms also counts while the machine sleeps. real_ms is Unix time as the machine has it: what is
+ * stored or expires asks base/steady.h instead. */
 int64_t mono_ms(void);
 int64_t mono_us(void);
+int64_t boot_ms(void);
 int64_t real_ms(void);
 
 /* len bytes from the kernel's generator; aborts if it has none. */

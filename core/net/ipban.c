@@ -16,7 +16,7 @@ bool ban_ip_check(const struct sockaddr_storage *a)
 		return false;
 	pthread_rwlock_rdlock(&lock);
 	for (size_t i = 0; i < net_count && !is_banned; i++)
-		is_banned = ip_in_net(addr, nets[i].addr, nets[i].bits) && (nets[i].until_ms == 0 || nets[i].until_ms > real_ms());
+		is_banned = ip_in_net(addr, nets[i].addr, nets[i].bits) && (nets[i].until_ms == 0 || nets[i].until_ms > boot_ms());
 	pthread_rwlock_unlock(&lock);
 	return is_banned;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/logmsg.h"
+#include "base/steady.h"
 #include "room/impl.h"
 #include "store/store_addr.h"
 #include "wire/name.h"
@@ -31,7 +32,7 @@ bool conn_address(const struct conn *c, uint8_t addr[16])
 
 static int64_t oldest_ms(const struct room *r)
 {
-	return r->now_ms - r->settings.keep_addresses * DAY_MS;
+	return steady_cut_ms(r->settings.keep_addresses * DAY_MS);
 }
 
 void remembered_fini(struct remembered *m)
@@ -366,7 +367,6 @@ int addresses_load(struct room *r)
 	int rc = 0;
 	a->kept = store_count_addresses(r->o.store);
 	a->was_keeping = r->settings.keep_addresses > 0;
-	r->now_ms = real_ms();
 	if (a->kept < 0)
 		return -WC_ESTORAGE;
 	if (a->was_keeping)

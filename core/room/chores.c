@@ -8,6 +8,7 @@
 
 #include "base/logmsg.h"
 #include "base/metrics.h"
+#include "base/steady.h"
 #include "room/collector.h"
 #include "room/impl.h"
 
@@ -19,6 +20,7 @@
 #define MEMORY_SLICE 2000
 #define VACUUM_PAGES 64
 #define DAY_MS (24 * 3600 * 1000LL)
+#define CLOCK_KEPT_MS (3600 * 1000) /* so old may the time of day be that is stored */
 
 #define TRIM_CONNECTS 1000 /* connections since the last trim of the heap: a storm leaves holes in it */
 
@@ -131,7 +133,7 @@ static void retain(struct room *r)
 	int touched = 0, n = 0;
 	struct slice slice = { 0 };
 	if (o->retain_days)
-		n = store_expire(r->o.store, r->now_ms - o->retain_days * DAY_MS, EXPIRE_SLICE, on_expired, &slice);
+		n = store_expire(r->o.store, steady_cut_ms(o->retain_days * DAY_MS), EXPIRE_SLICE, on_expired, &slice);
 	touched += WC_MAX(n, 0);
 	if (n >= 0 && cap)
 		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, &slice);
@@ -173,7 +175,8 @@ static void note_seen(struct room *r, bool is_last)
 {
 	struct user **expired = NULL;
 	int expired_count = 0, written = 0;
-	const int64_t hold_ms = r->settings.name_hold_days * DAY_MS;
+	const int64_t held_ms = steady_cut_ms(r->settings.name_hold_days * DAY_MS); /* names of people seen since are held */
+	const int64_t clock_ms = steady_to_store();
 	if (store_begin(r->o.store) < 0)
 		return;
 	size_t at = 0;
@@ -187,7 +190,7 @@ static void note_seen(struct room *r, bool is_last)
 			u->stored_seen_ms = u->seen_ms;
 			written++;
 		}
-		if (!u->sessions && !u->is_online && r->now_ms - u->seen_ms > hold_ms && expired_count < 100 && !is_last) {
+		if (!u->sessions && !u->is_online && u->seen_ms < held_ms && expired_count < 100 && !is_last) {
 			expired = xrealloc(expired, (size_t)(expired_count + 1) * sizeof(*expired));
 			expired[expired_count++] = u;
 		}
@@ -195,10 +198,15 @@ static void note_seen(struct room *r, bool is_last)
 	for (int i = 0; i < expired_count; i++)
 		if (store_drop_identity(r->o.store, expired[i]->id) < 0)
 			expired_count = i;
-	if (written + expired_count == 0)
+	const bool keeps_clock = is_last || written + expired_count || clock_ms - r->clock_kept_ms >= CLOCK_KEPT_MS;
+	if (keeps_clock && store_set_counter(r->o.store, "clock_ms", (uint64_t)clock_ms) < 0)
+		expired_count = 0;
+	if (!keeps_clock)
 		store_rollback(r->o.store);
 	else if (store_commit(r->o.store) < 0)
 		expired_count = 0; /* the times are written again when they have moved on */
+	else
+		r->clock_kept_ms = clock_ms;
 	for (int i = 0; i < expired_count; i++)
 		user_forget(&r->users, expired[i]);
 	users_bury(&r->users);
@@ -227,7 +235,7 @@ void chores_tick(struct room *r)
 	if (r->mono_now_ms < r->chores_next_ms || r->is_quiet)
 		return;
 	r->chores_next_ms = r->mono_now_ms + TURN_MS;
-	r->now_ms = WC_MAX(real_ms(), r->now_ms);
+	clock_restamp(r);
 	retain(r);
 	/* The reserve is for bans and deletions, not for addresses and times. */
 	const bool is_full = space_is_full(r->o.space);
@@ -263,7 +271,8 @@ void chores_tick(struct room *r)
 
 void chores_stop(struct room *r)
 {
-	r->now_ms = WC_MAX(real_ms(), r->now_ms);
+	clock_look(r);
+	clock_restamp(r);
 	if (!space_is_full(r->o.space)) {
 		note_seen(r, true);
 		addresses_stop(r);

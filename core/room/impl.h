@@ -28,7 +28,8 @@
  *   message.c   messages                     sanction.c   bans, mutes, slow mode
  *   presence.c  joins and leaves, told       moderate*.c  an admin's acts; called.c: names of people in them
  *   pages.c     history, by helpers          addresses.c  where people came from
- *   chores.c    upkeep of the store          collector.c  files that nobody refers to */
+ *   chores.c    upkeep of the store          collector.c  files that nobody refers to
+ *   daytime.c   the time of day */
 
 #define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
 
@@ -103,6 +104,7 @@ struct moderation { /* sanction.c */
 struct lockdown { /* room/lockdown.c */
 	enum lockdown_level level;
 	int64_t until_ms; /* Unix; 0: until an admin ends it */
+	int64_t ends_ms;  /* the same by boot_ms, which no step of a clock moves */
 };
 
 enum by_address { BY_MESSAGES, BY_BYTES, BY_REQUESTS, BY_TYPING, BY_ADDRESS };
@@ -173,8 +175,13 @@ struct room {
 	uint64_t next_id;                 /* of the next message */
 	uint64_t applied_id;              /* of the last published one: what a page may show */
 	uint64_t next_user_id, user_id_reserved;
-	uint64_t floor;              /* a since below it was cut by retention */
-	int64_t now_ms, mono_now_ms; /* of this batch: Unix, monotonic */
+	uint64_t floor;        /* a since below it was cut by retention */
+	int64_t now_ms;        /* of this batch: Unix, as steady.h has it */
+	int64_t mono_now_ms;   /* monotonic */
+	int64_t boot_now_ms;   /* monotonic, the machine's sleep included: when sanctions end */
+	int64_t clock_next_ms; /* monotonic: when the clock is looked at again */
+	int64_t clock_kept_ms; /* the last time of day that was stored */
+	bool clock_moved;      /* a step was believed: stored ends are not moved by it yet */
 	_Atomic uint32_t dialect_1_count;
 	_Atomic bool keeps_blobs; /* a backup is under way: nothing is collected */
 	bool is_stopping;
@@ -195,6 +202,12 @@ int room_open(struct room **out, const struct room_opts *opts, char **cause) WC_
 void room_turn(struct room *r,
                struct event *batch); /* works off a batch of the inbox (oldest first; NULL: none) and what is due, and publishes it */
 void room_close(struct room *r);     /* writes last-seen times and addresses, frees all. Thread: main, once the room's has ended */
+
+/* daytime.c. begin: before what has an end is loaded; identities are. */
+void clock_begin(struct room *r);
+void clock_look(struct room *r);    /* sets now_ms, mono_now_ms and boot_now_ms */
+void clock_tick(struct room *r);    /* also looks at the machine's clock, if it is time */
+void clock_restamp(struct room *r); /* after a step that is believed: stored ends are times of day, and a restart must find them */
 
 /* answer.c: refusals, and what one connection is told; below all that decides. */
 /* The action gets this error instead of what it wants, with the words that always are said. It is told with its batch. */
@@ -260,12 +273,14 @@ bool admit_by_token(struct room *r, struct action *a, struct token *t);
 /* sanction.c: bans, mutes, slow mode. The list is changed by moderate.c, after the store. */
 int sanctions_load(struct room *r);
 void sanctions_free(struct room *r);
+int sanctions_restamp(struct room *r);    /* after a step of the clock: stores their ends anew, within the caller's transaction */
+void sanctions_restamped(struct room *r); /* after its commit */
 void sanction_add(struct room *r, struct sanction *s); /* takes it */
 /* Removes those that go, at once: one by one, thousands would hold the room up for seconds. */
 void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg);
-static inline bool sanction_is_over(const struct sanction *s, int64_t now_ms)
+static inline bool sanction_is_over(const struct sanction *s, int64_t boot_now_ms)
 {
-	return s->until_ms && s->until_ms <= now_ms;
+	return s->ends_ms && s->ends_ms <= boot_now_ms;
 }
 bool sanction_is_of_user(const struct sanction *s, const struct user *u);
 bool sanction_is_of_conn(const struct sanction *s, const struct conn *c);
@@ -273,10 +288,13 @@ char *sanction_words(const struct sanction *s, const char *otherwise); /* its re
 /* Before a join, of u or, if NULL, of the name that is asked for; before a message. True: refused, and the action says why. */
 bool sanction_bars(struct room *r, struct action *a, const struct user *u);
 bool sanction_silences(struct room *r, struct action *a);
+void sanction_tell_mute(struct room *r, const struct session *s); /* that it is muted, if so: of several mutes the longest */
 bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
 
 /* room/lockdown.c. load: before the thread runs. */
 void lockdown_load(struct room *r);
+int lockdown_restamp(struct room *r);    /* after a step of the clock: stores its end anew, within the caller's transaction */
+void lockdown_restamped(struct room *r); /* after its commit */
 /* Before a join, before a message. True: refused, and the action says why; with a cid the message may still prove to be a repeat. */
 bool lockdown_bars(struct room *r, struct action *a);
 bool lockdown_silences(struct room *r, struct action *a);

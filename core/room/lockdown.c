@@ -10,32 +10,34 @@
 
 #include "base/logmsg.h"
 #include "base/metrics.h"
+#include "base/steady.h"
 #include "room/impl.h"
 #include "state/lockdown.h"
 
-static bool is_over(const struct lockdown *l, int64_t now_ms)
+static bool is_over(const struct lockdown *l, int64_t boot_now_ms)
 {
-	return l->until_ms && l->until_ms <= now_ms;
+	return l->ends_ms && l->ends_ms <= boot_now_ms;
 }
 
 static int64_t left_ms(const struct room *r)
 {
-	return r->lockdown.until_ms ? WC_MAX(r->lockdown.until_ms - r->now_ms, (int64_t)1) : 0;
+	return r->lockdown.ends_ms ? WC_MAX(r->lockdown.ends_ms - r->boot_now_ms, (int64_t)1) : 0;
 }
 
 static void set(struct room *r, struct lockdown l)
 {
 	r->lockdown = l;
-	lockdown_show(l.level, l.until_ms);
+	lockdown_show(l.level, l.ends_ms);
 }
 
 void lockdown_load(struct room *r)
 {
-	struct lockdown l = { (enum lockdown_level)store_counter(r->o.store, "lockdown"),
-		              (int64_t)store_counter(r->o.store, "lockdown_until") };
+	struct lockdown l = { .level = (enum lockdown_level)store_counter(r->o.store, "lockdown"),
+		              .until_ms = (int64_t)store_counter(r->o.store, "lockdown_until") };
 
-	if (l.level > LOCKDOWN_READ_ONLY || is_over(&l, real_ms()))
-		l = (struct lockdown){ LOCKDOWN_OFF, 0 };
+	l.ends_ms = l.until_ms ? steady_deadline_ms(l.until_ms) : 0;
+	if (l.level > LOCKDOWN_READ_ONLY || is_over(&l, boot_ms()))
+		l = (struct lockdown){ .level = LOCKDOWN_OFF };
 	set(r, l);
 	if (l.level)
 		log_warn("lockdown", "level=%s ends=\"%s\" remedy=\"wavechatctl lockdown off ends it\"",
@@ -125,18 +127,32 @@ void lockdown_set(struct room *r, struct lockdown l)
 
 /* --- Its end */
 
+int lockdown_restamp(struct room *r)
+{
+	const struct lockdown *l = &r->lockdown;
+
+	return l->ends_ms ? store_set_counter(r->o.store, "lockdown_until", (uint64_t)(r->now_ms + l->ends_ms - r->boot_now_ms)) : 0;
+}
+
+void lockdown_restamped(struct room *r)
+{
+	struct lockdown *l = &r->lockdown;
+
+	if (l->ends_ms)
+		l->until_ms = r->now_ms + l->ends_ms - r->boot_now_ms;
+}
+
 int lockdown_timeout_ms(const struct room *r)
 {
-	if (!r->lockdown.until_ms)
+	if (!r->lockdown.ends_ms)
 		return INT32_MAX;
-	return (int)WC_MIN(WC_MAX(r->lockdown.until_ms - real_ms(), (int64_t)1), (int64_t)INT32_MAX);
+	return (int)WC_MIN(WC_MAX(r->lockdown.ends_ms - boot_ms(), (int64_t)1), (int64_t)INT32_MAX);
 }
 
 void lockdown_tick(struct room *r)
 {
-	if (!r->lockdown.until_ms || !is_over(&r->lockdown, real_ms()))
+	if (!is_over(&r->lockdown, r->boot_now_ms))
 		return;
-	r->now_ms = WC_MAX(real_ms(), r->now_ms);
-	lockdown_set(r, (struct lockdown){ LOCKDOWN_OFF, 0 });
+	lockdown_set(r, (struct lockdown){ .level = LOCKDOWN_OFF });
 	log_info("lockdown", "level=off ends=\"its time is over\"");
 }

@@ -50,6 +50,7 @@ static struct sanction *sanction_new(const struct room *r, const struct command 
 	s->kind = kind;
 	s->at_ms = r->now_ms;
 	s->until_ms = o->for_ms ? r->now_ms + o->for_ms : 0;
+	s->ends_ms = o->for_ms ? r->boot_now_ms + o->for_ms : 0;
 	s->reason = c->reason ? xstrdup(c->reason) : NULL;
 	s->uid = c->uid;
 	return s;
@@ -322,7 +323,7 @@ static void find_longer(const struct room *r, bool replace, struct targets *t)
 	for (int i = 0; i < t->n; i++)
 		for (size_t j = 0; j < r->mod.count && !replace; j++) {
 			struct sanction *old = r->mod.list[j];
-			if (is_same_target(old, t->v[i]) && !sanction_is_over(old, r->now_ms) && sanction_outlasts(old, t->v[i]))
+			if (is_same_target(old, t->v[i]) && !sanction_is_over(old, r->boot_now_ms) && sanction_outlasts(old, t->v[i]))
 				t->longer[i] = old;
 		}
 }
@@ -334,7 +335,7 @@ static bool is_too_many(const struct room *r, const struct targets *t)
 	for (int i = 0; i < t->n; i++)
 		come += !t->longer[i];
 	for (size_t j = 0; j < r->mod.count; j++) {
-		bool goes = sanction_is_over(r->mod.list[j], r->now_ms);
+		bool goes = sanction_is_over(r->mod.list[j], r->boot_now_ms);
 		for (int i = 0; i < t->n && !goes; i++)
 			goes = !t->longer[i] && is_same_target(r->mod.list[j], t->v[i]);
 		stay += !goes;
@@ -352,10 +353,22 @@ static void put_targets(struct buf *b, const struct targets *t)
 	buf_puts(b, "]");
 }
 
+/* Stored sanctions with an end up to this are over. Their stored ends follow the time of day; their real ones follow no step of it. */
+static int64_t expired_until(const struct room *r)
+{
+	int64_t until_ms = r->now_ms;
+	for (size_t j = 0; j < r->mod.count; j++) {
+		const struct sanction *s = r->mod.list[j];
+		if (s->until_ms && !sanction_is_over(s, r->boot_now_ms))
+			until_ms = WC_MIN(until_ms, s->until_ms - 1);
+	}
+	return until_ms;
+}
+
 /* An older one of the same target makes room for the new one, unless it lasts longer. */
 static int store_targets(struct room *r, const struct targets *t)
 {
-	int rc = store_drop_expired_sanctions(r->o.store, r->now_ms);
+	int rc = store_drop_expired_sanctions(r->o.store, expired_until(r));
 	for (int i = 0; i < t->n && rc == 0; i++) {
 		if (t->longer[i])
 			continue;
@@ -376,7 +389,7 @@ struct taking {
 static bool makes_room(void *arg, const struct sanction *old)
 {
 	const struct taking *k = arg;
-	bool goes = sanction_is_over(old, k->r->now_ms);
+	bool goes = sanction_is_over(old, k->r->boot_now_ms);
 	for (int i = 0; i < k->t->n; i++)
 		goes |= !k->t->longer[i] && is_same_target(old, k->t->v[i]);
 	return goes;
@@ -401,11 +414,8 @@ static bool meets(const struct sanction *s, const struct session *t)
 static size_t enforce(struct room *r, const struct sanction *s)
 {
 	const bool is_ban = s->act == SANCTION_BAN;
-	const int64_t left_ms = s->until_ms ? s->until_ms - r->now_ms : 0;
-	char *why = sanction_words(s, is_ban ? "You are banned from this chat" : "an admin decided so"), *told = NULL;
+	char *why = sanction_words(s, "You are banned from this chat");
 	size_t n = 0;
-	if (asprintf(&told, "You are muted: %s", why) < 0)
-		abort();
 	for (enum dialect d = DIALECT_1; d < DIALECTS; d++)
 		for (uint32_t i = 0; i < r->users.session_count[d]; i++) {
 			struct session *t = r->users.sessions[d][i];
@@ -414,10 +424,9 @@ static size_t enforce(struct room *r, const struct sanction *s)
 			if (is_ban)
 				mod_turn_away(r, t, CLOSE_BANNED, why);
 			else
-				answer_error_retry(r, t->conn, ERR_MUTED, str_of(told), STR(""), left_ms);
+				sanction_tell_mute(r, t);
 			n++;
 		}
-	free(told);
 	free(why);
 	return n;
 }
@@ -585,7 +594,7 @@ void moderate_sanctions(struct room *r, struct command *c, enum sanction_act act
 	buf_puts(&c->out, "{\"sanctions\":[");
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->act != act || sanction_is_over(s, r->now_ms))
+		if (s->act != act || sanction_is_over(s, r->boot_now_ms))
 			continue;
 		buf_puts(&c->out, is_first ? "" : ",");
 		is_first = false;

@@ -38,7 +38,8 @@ void moderate_lockdown(struct room *r, struct command *c, const struct lockdown_
 		struct lockdown l = { .level = !o->on         ? LOCKDOWN_OFF
 			                       : o->read_only ? LOCKDOWN_READ_ONLY
 			                                      : LOCKDOWN_NEW_PEOPLE,
-			              .until_ms = o->on && o->for_ms ? r->now_ms + o->for_ms : 0 };
+			              .until_ms = o->on && o->for_ms ? r->now_ms + o->for_ms : 0,
+			              .ends_ms = o->on && o->for_ms ? r->boot_now_ms + o->for_ms : 0 };
 		struct buf args;
 
 		buf_init(&args, 256);

@@ -220,7 +220,7 @@ static void put_whole_user(struct room *r, struct buf *b, const struct user *u, 
 		tabs++;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (sanction_is_over(s, r->now_ms) || !sanction_is_of_user(s, u))
+		if (sanction_is_over(s, r->boot_now_ms) || !sanction_is_of_user(s, u))
 			continue;
 		is_muted |= s->act == SANCTION_MUTE;
 		is_banned |= s->act == SANCTION_BAN;
@@ -366,7 +366,7 @@ void moderate_status(struct room *r, struct command *c)
 		identities += u->is_identity;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (sanction_is_over(s, r->now_ms))
+		if (sanction_is_over(s, r->boot_now_ms))
 			continue;
 		bans += s->act == SANCTION_BAN;
 		mutes += s->act == SANCTION_MUTE;

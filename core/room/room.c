@@ -268,8 +268,7 @@ static void run_batch(struct room *r, struct event *list)
 {
 	uint64_t events = 0;
 	bool has_leave = false;
-	r->now_ms = WC_MAX(real_ms(), r->now_ms); /* a clock that steps back must not disorder the history */
-	r->mono_now_ms = mono_ms();
+	clock_look(r);
 	while (list) {
 		struct event *e = list;
 		list = e->next;
@@ -300,7 +299,7 @@ void room_turn(struct room *r, struct event *batch)
 	batch = hold_back_joins(r, batch);
 	if (batch)
 		run_batch(r, batch);
-	r->mono_now_ms = mono_ms();
+	clock_tick(r);
 	lockdown_tick(r);
 	presence_tick(r);
 	chores_tick(r);
@@ -402,8 +401,9 @@ static int load(struct room *r, char **cause)
 		goto fail;
 	tail_set_complete(r->tail, l.n < want);
 	r->applied_id = store_last_id(r->o.store);
+	clock_begin(r);
 	/* Never an id twice: not after a restore of an old copy, not with nothing stored. */
-	r->next_id = WC_MAX(r->applied_id + 1, (uint64_t)(real_ms() / 1000) << 20);
+	r->next_id = WC_MAX(r->applied_id + 1, (uint64_t)(r->now_ms / 1000) << 20);
 	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), WC_MAX(r->next_user_id, 1u));
 	r->user_id_reserved = r->next_user_id;
 	r->floor = store_floor(r->o.store);
@@ -444,6 +444,7 @@ int room_open(struct room **out, const struct room_opts *opts, char **cause)
 	r->settings = opts->settings;
 	r->now_ms = real_ms();
 	r->mono_now_ms = mono_ms();
+	r->boot_now_ms = boot_ms();
 	users_init(&r->users);
 	limits_set(r, NULL);
 	r->has_free_pages = true; /* what the last run left */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/steady.h"
 #include "net/ipban.h"
 #include "room/banguard.h"
 #include "room/impl.h"
@@ -26,7 +27,7 @@ static void list_changed(struct room *r)
 		nets = xrealloc(nets, (n + 1) * sizeof(*nets));
 		memcpy(nets[n].addr, s->addr, sizeof(s->addr));
 		nets[n].bits = s->bits;
-		nets[n++].until_ms = s->until_ms;
+		nets[n++].until_ms = s->ends_ms;
 	}
 	ban_ip_replace(nets, n);
 }
@@ -45,6 +46,9 @@ int sanctions_load(struct room *r)
 {
 	r->mod.slow_ms = (int64_t)store_counter(r->o.store, "slow_s") * 1000;
 	int rc = store_each_sanction(r->o.store, keep, &r->mod);
+	for (size_t i = 0; i < r->mod.count; i++)
+		if (r->mod.list[i]->until_ms)
+			r->mod.list[i]->ends_ms = steady_deadline_ms(r->mod.list[i]->until_ms);
 	list_changed(r);
 	return rc;
 }
@@ -77,6 +81,28 @@ void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sancti
 		return;
 	mod->count = kept;
 	list_changed(r);
+}
+
+/* The clock was moved under them: their ends stay where they are in truth, and are another time of day. */
+int sanctions_restamp(struct room *r)
+{
+	struct moderation *mod = &r->mod;
+	int rc = 0;
+	for (size_t i = 0; i < mod->count && rc == 0; i++) {
+		const struct sanction *s = mod->list[i];
+		if (s->ends_ms && !sanction_is_over(s, r->boot_now_ms))
+			rc = store_move_sanction(r->o.store, s->id, r->now_ms + s->ends_ms - r->boot_now_ms);
+	}
+	return rc;
+}
+
+void sanctions_restamped(struct room *r)
+{
+	for (size_t i = 0; i < r->mod.count; i++) {
+		struct sanction *s = r->mod.list[i];
+		if (s->ends_ms && !sanction_is_over(s, r->boot_now_ms))
+			s->until_ms = r->now_ms + s->ends_ms - r->boot_now_ms;
+	}
 }
 
 /* --- Whom one applies to */
@@ -123,7 +149,7 @@ static const struct sanction *ban_of(const struct room *r, const struct conn *c,
 	const struct sanction *found = NULL;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->act != SANCTION_BAN || sanction_is_over(s, r->now_ms))
+		if (s->act != SANCTION_BAN || sanction_is_over(s, r->boot_now_ms))
 			continue;
 		if ((u && sanction_is_of_user(s, u)) || (key && s->kind == SANCTION_NAME && strcmp(s->key, key) == 0) ||
 		    sanction_is_of_conn(s, c))
@@ -167,17 +193,17 @@ static const struct sanction *mute_of(struct room *r, struct user *u, const stru
 		r->mod.has_net_mutes = false;
 		for (size_t i = 0; i < r->mod.count; i++) {
 			const struct sanction *s = r->mod.list[i];
-			if (s->act != SANCTION_MUTE || sanction_is_over(s, r->now_ms))
+			if (s->act != SANCTION_MUTE || sanction_is_over(s, r->boot_now_ms))
 				continue;
 			r->mod.has_net_mutes |= s->kind == SANCTION_NET;
 			if (sanction_is_of_user(s, u))
 				u->mute = longer(u->mute, s); /* the last of them to end: none is looked for again when it does */
 		}
 	}
-	found = u->mute && !sanction_is_over(u->mute, r->now_ms) ? u->mute : NULL;
+	found = u->mute && !sanction_is_over(u->mute, r->boot_now_ms) ? u->mute : NULL;
 	for (size_t i = 0; r->mod.has_net_mutes && i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (s->act == SANCTION_MUTE && s->kind == SANCTION_NET && !sanction_is_over(s, r->now_ms) && sanction_is_of_conn(s, c))
+		if (s->act == SANCTION_MUTE && s->kind == SANCTION_NET && !sanction_is_over(s, r->boot_now_ms) && sanction_is_of_conn(s, c))
 			found = longer(found, s);
 	}
 	return found;
@@ -188,16 +214,36 @@ bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c)
 	return r->mod.count && mute_of(r, u, c);
 }
 
+static char *mute_words(const struct sanction *mute)
+{
+	char *words = NULL, *why = sanction_words(mute, "an admin decided so");
+	if (asprintf(&words, "You are muted: %s", why) < 0)
+		abort();
+	free(why);
+	return words;
+}
+
+static int64_t left_ms(const struct room *r, const struct sanction *s)
+{
+	return s->ends_ms ? s->ends_ms - r->boot_now_ms : 0;
+}
+
+void sanction_tell_mute(struct room *r, const struct session *s)
+{
+	const struct sanction *mute = r->mod.count ? mute_of(r, s->user, s->conn) : NULL;
+	if (!mute)
+		return;
+	char *words = mute_words(mute);
+	answer_error_retry(r, s->conn, ERR_MUTED, str_of(words), STR(""), left_ms(r, mute));
+	free(words);
+}
+
 bool sanction_silences(struct room *r, struct action *a)
 {
 	struct user *u = a->session->user;
 	const struct sanction *mute = r->mod.count ? mute_of(r, u, a->e->conn) : NULL;
 	if (mute) {
-		char *words = NULL, *why = sanction_words(mute, "an admin decided so");
-		if (asprintf(&words, "You are muted: %s", why) < 0)
-			abort();
-		free(why);
-		refuse_saying(a, ERR_MUTED, mute->until_ms ? mute->until_ms - r->now_ms : 0, words);
+		refuse_saying(a, ERR_MUTED, left_ms(r, mute), mute_words(mute));
 		return true;
 	}
 	if (!r->mod.slow_ms || a->e->has_to)

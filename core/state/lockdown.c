@@ -6,7 +6,7 @@
 #include "base/metrics.h"
 
 static _Atomic int shown_level;
-static _Atomic int64_t shown_until_ms;
+static _Atomic int64_t shown_ends_ms;
 
 bool lockdown_is_read_only(void)
 {
@@ -15,14 +15,14 @@ bool lockdown_is_read_only(void)
 
 int64_t lockdown_left_ms(void)
 {
-	int64_t until_ms = atomic_load_explicit(&shown_until_ms, memory_order_relaxed);
+	int64_t ends_ms = atomic_load_explicit(&shown_ends_ms, memory_order_relaxed);
 
-	return until_ms ? WC_MAX(until_ms - real_ms(), (int64_t)1) : 0;
+	return ends_ms ? WC_MAX(ends_ms - boot_ms(), (int64_t)1) : 0;
 }
 
-void lockdown_show(enum lockdown_level level, int64_t until_ms)
+void lockdown_show(enum lockdown_level level, int64_t ends_ms)
 {
-	atomic_store_explicit(&shown_until_ms, level ? until_ms : 0, memory_order_relaxed);
+	atomic_store_explicit(&shown_ends_ms, level ? ends_ms : 0, memory_order_relaxed);
 	atomic_store_explicit(&shown_level, level, memory_order_relaxed);
 	metric_set(M_LOCKDOWN, level);
 }

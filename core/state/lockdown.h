@@ -12,7 +12,7 @@ enum lockdown_level { LOCKDOWN_OFF, LOCKDOWN_NEW_PEOPLE /* no new people */, LOC
 bool lockdown_is_read_only(void);
 int64_t lockdown_left_ms(void); /* milliseconds until it ends by itself, at least 1; 0: it has no end, or is not on */
 
-/* until_ms: Unix; 0: until an admin ends it. Also sets the gauge. Thread: room (main while it loads). */
-void lockdown_show(enum lockdown_level level, int64_t until_ms);
+/* ends_ms: by boot_ms; 0: until an admin ends it. Also sets the gauge. Thread: room (main while it loads). */
+void lockdown_show(enum lockdown_level level, int64_t ends_ms);
 
 #endif

@@ -99,9 +99,23 @@ int store_drop_sanction(struct store *s, uint64_t id)
 	return run_with_int(s, "drop_sanction", "DELETE FROM sanctions WHERE id = ?", (int64_t)id);
 }
 
-int store_drop_expired_sanctions(struct store *s, int64_t now_ms)
+int store_drop_expired_sanctions(struct store *s, int64_t until_ms)
 {
-	return run_with_int(s, "drop_expired_sanctions", "DELETE FROM sanctions WHERE until > 0 AND until <= ?", now_ms);
+	return run_with_int(s, "drop_expired_sanctions", "DELETE FROM sanctions WHERE until > 0 AND until <= ?", until_ms);
+}
+
+int store_move_sanction(struct store *s, uint64_t id, int64_t until_ms)
+{
+	int result;
+	sqlite3_stmt *stmt = prepare(s, "move_sanction", "UPDATE sanctions SET until = ? WHERE id = ?", &result);
+	struct binder b = bind_to(stmt);
+
+	if (!stmt)
+		return result;
+	WC_ASSERT(s->in_txn);
+	bind_int(&b, until_ms);
+	bind_int(&b, (int64_t)id);
+	return finish(s, "move_sanction", &b);
 }
 
 static char *column_copy(sqlite3_stmt *stmt, int column)

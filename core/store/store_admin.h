@@ -19,7 +19,8 @@ struct sanction {
 	char *name, *key;        /* of the person or the name; key: name_key(). NULL for a network */
 	uint8_t addr[16];        /* SANCTION_NET; IPv4 as ::ffff:a.b.c.d */
 	int bits;                /* of 128 */
-	int64_t at_ms, until_ms; /* until_ms 0: for good */
+	int64_t at_ms, until_ms; /* Unix; until_ms 0: for good */
+	int64_t ends_ms;         /* not stored: the same by boot_ms, which no step of a clock moves; the room's */
 	char *reason;            /* NULL: none given */
 	uint32_t uid;            /* of the admin who did it */
 };
@@ -27,7 +28,8 @@ void sanction_free(struct sanction *s); /* and its strings; NULL-safe */
 
 int store_put_sanction(struct store *s, struct sanction *sanction) WC_MUSTCHECK; /* sets its id */
 int store_drop_sanction(struct store *s, uint64_t id) WC_MUSTCHECK;
-int store_drop_expired_sanctions(struct store *s, int64_t now_ms) WC_MUSTCHECK;
+int store_drop_expired_sanctions(struct store *s, int64_t until_ms) WC_MUSTCHECK;       /* those with an end up to it */
+int store_move_sanction(struct store *s, uint64_t id, int64_t until_ms) WC_MUSTCHECK;   /* its end */
 typedef void (*store_sanction_fn)(void *arg, struct sanction *taken);                   /* the callee owns it */
 int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg) WC_MUSTCHECK; /* Thread: main or room; no transaction needed */
 

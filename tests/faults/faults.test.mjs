@@ -7,11 +7,11 @@ import { Server, fence, noise, patience, sleep, within, worstOf } from '../net/l
 import { ctl, metric } from '../net/admin.mjs';
 import { check } from '../net/checker.mjs';
 import { rng } from '../net/checker-actors.mjs';
-import { newKey, request, uploadPath } from '../net/v2.mjs';
+import { join2, newKey, rejoin2, request, uploadPath } from '../net/v2.mjs';
 import { Control } from './control.mjs';
 
 /** What a server without memory or with a slow disk may say. */
-const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|thread hangs|storage check|retention/;
+const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|thread hangs|clock|storage check|retention/;
 
 function faultTest(title, options, fn) {
 	test(title, { timeout: options.timeout || 120000 }, async t => {
@@ -182,6 +182,27 @@ faultTest('the clock steps: the order stands, no deadline comes early, none is m
 	assert.ok(last >= 7);
 	control.set('clockMs', 0);
 });
+
+faultTest('the clock is 100 days ahead for a while: nobody and nothing expires, and no stamp is of that time',
+	{ args: ['--retain-days', '30', '--name-hold-days', '30'] }, async (s, control) => {
+		const a = await join2(s, 'Ann'), b = await join2(s, 'Ben');
+		a.text('before');
+		await b.next({ type: 'text', text: 'before' });
+		await b.close();
+		control.set('clockMs', 100 * 86400_000);
+		await s.says(/warn +clock stepped/);
+		await sleep(2500); // turns of the chores
+		a.text('meanwhile');
+		const meanwhile = await a.next({ type: 'text', text: 'meanwhile' });
+		assert.ok(Math.abs(meanwhile.at - Date.now()) < 60_000, 'the time goes on as before');
+		control.set('clockMs', 0);
+		await sleep(2500);
+		const again = await s.connect();
+		await rejoin2(again, undefined, { token: b.token });
+		assert.equal(again.name, 'Ben');
+		assert.deepEqual(again.init.history.map(m => m.text), ['before', 'meanwhile']);
+		assert.ok(await metric(s, 'clock_steps_total') >= 1);
+	});
 
 checkerTest('with a clock that steps back and forth', {}, async (control, { isOver, random }) => {
 	while (!isOver()) {

@@ -29,6 +29,11 @@
 static _Atomic int64_t test_mono_ms = 1000000, test_real_ms = 1800000000000;
 int64_t __wrap_mono_ms(void);
 int64_t __wrap_real_ms(void);
+int64_t __wrap_boot_ms(void);
+int64_t __wrap_boot_ms(void)
+{
+	return atomic_load(&test_mono_ms);
+}
 int64_t __wrap_mono_ms(void)
 {
 	return atomic_load(&test_mono_ms);

@@ -1,0 +1,58 @@
+/* daytime.c — the room's time of day (base/steady.h): its beginning, a look at it, and what is stored anew once a step of it is believed.
+ *
+ * Owns r->now_ms and the times beside it; decides nothing about what expires. Thread: room (main while it loads, and at the end). */
+#include "base/steady.h"
+#include "room/impl.h"
+
+#define CLOCK_MS 500 /* between two looks at the machine's clock */
+
+void clock_look(struct room *r)
+{
+	const int64_t now_ms = steady_ms();
+	/* A clock that is slewed back does not disorder the history. One that was set back, and is believed, stamps what comes. */
+	if (now_ms > r->now_ms || r->now_ms - now_ms > STEADY_STEP_MS)
+		r->now_ms = now_ms;
+	r->mono_now_ms = mono_ms();
+	r->boot_now_ms = boot_ms();
+}
+
+void clock_tick(struct room *r)
+{
+	clock_look(r);
+	if (r->mono_now_ms < r->clock_next_ms)
+		return;
+	r->clock_next_ms = r->mono_now_ms + CLOCK_MS;
+	r->clock_moved |= steady_follow();
+	clock_look(r);
+}
+
+/* A database of before has no such time: the newest that somebody was seen at, which may be of a clock that was wrong. */
+void clock_begin(struct room *r)
+{
+	int64_t last_ms = (int64_t)store_counter(r->o.store, "clock_ms");
+	size_t at = 0;
+	if (!last_ms) {
+		for (const struct user *u; (u = map_next(&r->users.by_id, &at));)
+			last_ms = WC_MAX(last_ms, u->seen_ms);
+		last_ms = WC_MIN(last_ms, real_ms());
+	}
+	steady_begin(last_ms);
+	r->now_ms = steady_ms();
+	r->clock_kept_ms = last_ms;
+}
+
+void clock_restamp(struct room *r)
+{
+	if (!r->clock_moved)
+		return;
+	int rc = store_begin(r->o.store);
+	if (rc == 0)
+		rc = sanctions_restamp(r);
+	if (rc == 0)
+		rc = lockdown_restamp(r);
+	if (store_finish(r->o.store, rc) < 0)
+		return; /* the next turn tries again */
+	sanctions_restamped(r);
+	lockdown_restamped(r);
+	r->clock_moved = false;
+}
