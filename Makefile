@@ -107,7 +107,7 @@ unit: $(UNIT) $(REPLAY) $(BIN)/wavechatd | $(call after,docs) ## C unit tests, a
 net: bench-programs | $(call after,docs unit) ## the real server, over sockets: NET="net/05*.test.mjs" runs some
 	$(Q)cd tests && $(NODE) run.mjs $(NET)
 
-siege: bench-programs ## what besieges or loads a server: a hostile crowd, a stranger, an admin amid kills, ten thousand idle clients
+siege: bench-programs ## what besieges or loads a server: hostile crowds, a stranger, each attack in short, what the defaults let pass, an admin amid kills, ten thousand idle clients
 	$(Q)cd tests && $(NODE) run.mjs $(SIEGE)
 .PHONY: siege
 
@@ -126,7 +126,7 @@ engines: ## the page in Firefox and WebKit: installs what is missing, then a few
 engines-ready: all $(NPM)
 	$(Q)cd tests && $(NODE) run.mjs browser/engines/*.test.mjs
 # Crowds, a stranger, an admin amid kills and loads that are compared take minutes of processor time: a target of its own, which .ci/run makes.
-SIEGE := $(patsubst tests/%,%,$(wildcard $(patsubst %,tests/%-*.test.mjs,net/15 net/17 net/38 net/92 browser/09)))
+SIEGE := $(patsubst tests/%,%,$(wildcard $(patsubst %,tests/%-*.test.mjs,net/15 net/17 net/38 net/92 net/93 net/94 browser/09)))
 NET ?= $(filter-out $(SIEGE),$(sort $(patsubst tests/%,%,$(wildcard tests/net/*.test.mjs))))
 BROWSER ?= $(filter-out $(SIEGE),$(sort $(patsubst tests/%,%,$(wildcard tests/browser/*.test.mjs))))
 export JOBS # test files, and unit programs, side by side
@@ -137,9 +137,12 @@ soak: all $(NPM) ## the checker that nothing is lost, under kills, cuts, an admi
 soak: T := 600
 SEED ?= 1
 
-hostile: all $(NPM) ## strangers who mean harm while people chat, with and without (half an hour); ARGS="--option" passes options to the server
-	$(Q)cd tests && $(NODE) net/hostile.mjs $(ARGS)
+hostile: all $(NPM) ## attacks while people chat, here and elsewhere: crowds, a stranger, and a row for each attack with a verdict (an hour and a half); ARGS="--rows pages,joins" or "--lines 4": those alone, --list names them
+ifeq ($(strip $(ARGS)),)
+	$(Q)cd tests && $(NODE) net/hostile.mjs
 	$(Q)cd tests && $(NODE) net/stranger.mjs
+endif
+	$(Q)cd tests && $(NODE) net/fairness.mjs $(ARGS)
 
 faults: ## faults made to order: memory, disk, clock, threads; a build of its own. FAULT_STEP=1 fails every allocation, one by one
 	$(Q)$(MAKE) --no-print-directory MODE=fault faults-ready

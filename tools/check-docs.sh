@@ -220,6 +220,20 @@ events=$(cat core/*/*.c cmd/wavechatd/*.c | tr '\n' ' ' | grep -oE '(log_(error|
 compare "log event" core "$events" "$daemon DIAGNOSTICS" \
 	"$(section $daemon DIAGNOSTICS | sed -n 's/^\.It //p' | tr -d '"' | sed 's/ /_/g' | words)"
 
+# --- SECURITY.md: the tests and the rows of attacks that it names are there.
+tests_named() { grep '^| ' SECURITY.md | cut -d'|' -f"$1" | grep -oE "$2" | sort -u; }
+for name in $(tests_named 3 '[0-9][0-9]-[a-z-]+'); do
+	found=$(ls "tests/net/$name.test.mjs" "tests/browser/$name.test.mjs" 2>/dev/null)
+	expect "SECURITY.md names a test $name that is not there" [ -n "$found" ]
+done
+for name in $(tests_named 3 'test_[a-z_]+'); do
+	found=$(ls tests/unit/*/"$name.c" 2>/dev/null)
+	expect "SECURITY.md names a unit test $name that is not there" [ -n "$found" ]
+done
+for name in $(tests_named 4 '`[a-z-]+`' | tr -d '`'); do
+	expect "SECURITY.md names a row $name that tests/net/fairness-foes.mjs has not" grep -q "'$name'" tests/net/fairness-foes.mjs
+done
+
 # --- Form.
 for page in man/*.[1-8]; do
 	# Examples and security stand before long tables, against the convention.
