@@ -55,6 +55,7 @@ LDFLAGS_SAN    := $(filter -fsanitize=% --coverage,$(CFLAGS_$(MODE)))
 IS_STATIC      := $(filter release debug fault,$(MODE))
 LIBS           := -ljson-c -lsqlite3 -lssl -lcrypto -lutf8proc -lz -lm
 CIVETWEB       := build/civetweb/src/civetweb.c
+CONFUSABLES_DIR ?= /usr/lib/python3/dist-packages/confusable_homoglyphs# Unicode's look-alikes, of python3-confusable-homoglyphs
 CIVETWEB_DEFS  := -DUSE_WEBSOCKET -DUSE_IPV6 -DNO_CGI -DNO_FILES -DNO_CACHING -DUSE_X_DOM_SOCKET -DNO_SSL_DL -DOPENSSL_API_3_0
 
 # --- What there is. core/base/static.c replaces what a static program must not use of libc; it goes into programs only.
@@ -62,7 +63,7 @@ OUT   := build/$(MODE)
 BIN   := $(if $(filter release,$(MODE)),build,$(OUT))
 LIB   := $(OUT)/libwavechat.a
 EMBED := $(if $(wildcard tools/embed.c),build/tools/embed)
-CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/base/static.c,$(wildcard core/*/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o) $(OUT)/gen/licenses.o
+CORE  := $(patsubst %.c,$(OUT)/%.o,$(filter-out core/base/static.c,$(wildcard core/*/*.c))) $(if $(EMBED),$(OUT)/gen/assets.o) $(OUT)/gen/licenses.o $(OUT)/gen/confusables.o
 NAMES := $(notdir $(patsubst %/,%,$(sort $(dir $(wildcard cmd/*/*.c)))))
 UNIT  := $(patsubst tests/unit/%.c,$(OUT)/unit/%,$(wildcard tests/unit/*/test_*.c))
 FUZZ  := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -304,6 +305,14 @@ build/tools/embed: tools/embed.c | build/probed
 build/gen/assets.c: $(EMBED) build/version $(shell find assets 2>/dev/null)
 	@mkdir -p $(@D); echo "  EMBED   assets"
 	$(Q)build/tools/embed assets $@ "$(VERSION)"
+
+CONFUSABLES := $(CONFUSABLES_DIR)/confusables.json $(CONFUSABLES_DIR)/categories.json
+build/tools/confusables: tools/confusables.c | build/probed
+	@mkdir -p $(@D); echo "  HOSTCC  $<"
+	$(Q)$(CC) -std=gnu11 -O1 -g -D_GNU_SOURCE $(WARN) -o $@ $< -ljson-c
+build/gen/confusables.c: build/tools/confusables $(wildcard $(CONFUSABLES))
+	@mkdir -p $(@D); echo "  TABLE   confusables"
+	$(Q)build/tools/confusables $(CONFUSABLES_DIR) $@
 
 # The text of --licenses: LICENSE, and the notices of the linked packages as they are installed now.
 build/THIRD-PARTY: tools/notices.sh $(wildcard /var/lib/dpkg/status) | $(CIVETWEB)

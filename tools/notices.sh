@@ -28,6 +28,9 @@ for file in $files; do
 	[ -n "$package" ] || package=$(package_of "${file#/usr}" || true)
 	if [ -n "$package" ]; then packages="$packages $package"; else unknown="$unknown ${file##*/}"; fi
 done
+# Its table of look-alikes is compiled in.
+table=python3-confusable-homoglyphs
+if dpkg-query -W "$table" >/dev/null 2>&1; then packages="$packages $table"; else unknown="$unknown $table"; fi
 packages=$(printf '%s\n' $packages | sort -u)
 
 # Small images leave out the links by which packages of one source share a notice: then another one's is the same.

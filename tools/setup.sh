@@ -4,7 +4,7 @@
 # `fuzz` a clang beside what compiling needs, `lint` that, the tests' headers and clang-format. Quick and silent when all is there. The only step that needs root, and only if something is missing.
 set -eu
 
-build="build-essential libjson-c-dev zlib1g-dev libsqlite3-dev libssl-dev libutf8proc-dev ca-certificates"
+build="build-essential libjson-c-dev zlib1g-dev libsqlite3-dev libssl-dev libutf8proc-dev python3-confusable-homoglyphs ca-certificates"
 # fonts: pictures of pages with Cyrillic and emoji in them; file, binutils (in build-essential): what the binary claims to be; iproute2: a network
 # of a test's own
 tests="libcmocka-dev mandoc chromium-headless-shell fonts-dejavu-core fonts-noto-color-emoji file sqlite3 iproute2"

@@ -17,10 +17,12 @@ static char day[16]; /* of the message before */
 static void put(const char *s)
 {
 	size_t left = strlen(s);
+	int marks = 0;
 
 	while (left) {
 		size_t n = utf8_step((const uint8_t *)s, left);
 		uint32_t cp = n ? code_point((const uint8_t *)s, n) : 0;
+		bool is_drawn = utf8_marks_fit(&marks, (int32_t)cp);
 
 		if (n == 1 && (*s == '\n' || *s == '\t'))
 			putchar(*s);
@@ -28,7 +30,7 @@ static void put(const char *s)
 			fputs("\xef\xbf\xbd", stdout);
 		else if (is_harmful(cp) || (n == 1 && strchr("<>&\"'", *s)))
 			printf("&#%u;", (unsigned)cp); /* a browser keeps it within its paragraph; a terminal would not */
-		else
+		else if (is_drawn)
 			fwrite(s, 1, n, stdout);
 		n += n == 0;
 		s += n;

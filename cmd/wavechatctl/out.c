@@ -73,6 +73,7 @@ bool is_harmful(uint32_t cp)
 void put_safe(struct buf *b, const char *s)
 {
 	size_t left = strlen(s);
+	int marks = 0;
 
 	while (left) {
 		size_t n = utf8_step((const uint8_t *)s, left);
@@ -83,8 +84,10 @@ void put_safe(struct buf *b, const char *s)
 		} else {
 			uint32_t cp = code_point((const uint8_t *)s, n);
 
+			bool is_drawn = utf8_marks_fit(&marks, (int32_t)cp);
+
 			if (!is_harmful(cp))
-				buf_put(b, s, n);
+				buf_put(b, s, is_drawn ? n : 0);
 			else if (cp == '\n' || cp == '\t' || cp == '\r')
 				buf_puts(b, cp == '\n' ? "\\n" : cp == '\t' ? "\\t" : "\\r");
 			else

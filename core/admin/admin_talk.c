@@ -75,7 +75,7 @@ static void say(struct room *r, struct call *c)
 void verb_say(struct call *c)
 {
 	const struct str text = str_of(arg_str(c, "text"));
-	if (utf8_trim(text).len == 0)
+	if (!utf8_shows(text))
 		call_fail(c, 400, "bad_request", "say what? text is missing");
 	else if (utf8_count(text) > WC_TEXT_POINTS)
 		call_fail(c, 400, "too_long", "the text has more than 4000 characters");

@@ -1,7 +1,7 @@
 /* utf8.c — UTF-8 validation and the few Unicode rules a chat needs.
  *
- * Owns nothing, allocates nothing. Unicode's tables are utf8proc's; the only set kept here is white space, because
- * utf8proc has no property for it. Any thread. */
+ * Owns nothing, allocates nothing. Unicode's tables are utf8proc's; the sets kept here are white space and blanks,
+ * because utf8proc has no property for them. Any thread. */
 #include "base/utf8.h"
 
 #include <endian.h>
@@ -168,6 +168,56 @@ bool utf8_is_white(int32_t c)
 {
 	return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
 	       (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+bool utf8_is_blank(int32_t c)
+{
+	return c == 0x2800 || c == 0x13441 || c == 0x13442 || c == 0x16fe4 || c == 0x1d159 || c == 0xfffc;
+}
+
+bool utf8_is_invisible(int32_t c)
+{
+	/* Those that stand for no character, and those that Unicode keeps for invisible ones to come. */
+	if (c < 0 || (c & 0xfffe) == 0xfffe || (c >= 0xfdd0 && c <= 0xfdef) || c == 0x2065 || (c >= 0xfff0 && c <= 0xfff8) ||
+	    (c >= 0xe0000 && c <= 0xe0fff))
+		return true;
+	utf8proc_category_t category = utf8proc_category(c);
+	return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF || category == UTF8PROC_CATEGORY_CS ||
+	       utf8proc_get_property(c)->ignorable;
+}
+
+bool utf8_is_mark(int32_t c)
+{
+	if (c < 0x300)
+		return false;
+	utf8proc_category_t category = utf8proc_category(c);
+	return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME;
+}
+
+/* A vowel sign with a width of its own, and what is not seen, neither count nor begin a letter: marks go on behind them. */
+bool utf8_marks_fit(int *marks, int32_t c)
+{
+	if (c < 0x300 && c != 0xad) {
+		*marks = 0;
+		return true;
+	}
+	if (utf8_is_mark(c))
+		return *marks < UTF8_MARKS_MAX && ++*marks;
+	if (utf8proc_category(c) != UTF8PROC_CATEGORY_MC && !utf8_is_invisible(c))
+		*marks = 0;
+	return true;
+}
+
+bool utf8_shows(struct str s)
+{
+	int32_t c;
+
+	for (size_t i = 0; i < s.len;) {
+		i += utf8_next(s, i, &c);
+		if (!utf8_is_white(c) && !utf8_is_blank(c) && !utf8_is_invisible(c))
+			return true;
+	}
+	return false;
 }
 
 /* A byte that begins no code point stands for itself as -1, so that a walk always gets on. */

@@ -28,6 +28,15 @@ struct str utf8_trim(struct str s);
 /* Reads the code point at s.p[at] (at < s.len) into *point, -1 where none is well-formed. Returns its bytes: 1 for a bad one. */
 size_t utf8_next(struct str s, size_t at, int32_t *point);
 bool utf8_is_white(int32_t point); /* what utf8_trim trims */
+/* Looks like a space and is none by category: the empty Braille cell, a note without a head, … */
+bool utf8_is_blank(int32_t point);
+/* Takes no column, or reorders its neighbours, or is no character at all: controls, formats, halves of pairs, ignorable ones. */
+bool utf8_is_invisible(int32_t point);
+bool utf8_is_mark(int32_t point); /* combines with the letter before it and takes no column of its own */
+#define UTF8_MARKS_MAX 4          /* on one letter, in names and where texts are drawn */
+/* Counts the marks on a letter: *marks, 0 at first, goes on from one point to the next. False: one too many, not to be drawn. */
+bool utf8_marks_fit(int *marks, int32_t point);
+bool utf8_shows(struct str s); /* has anything to be seen: is more than white space, blanks and invisible characters */
 /* Terminal columns of s (wide East Asian and emoji two, combining marks none), as utf8proc_charwidth has them. */
 size_t utf8_width(struct str s);
 

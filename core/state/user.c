@@ -13,6 +13,7 @@ void users_init(struct users *us)
 	map_init(&us->by_id);
 	map_init(&us->by_key);
 	map_init(&us->tokens);
+	held_init(&us->held);
 }
 
 static void user_free(struct user *u)
@@ -43,16 +44,22 @@ void users_fini(struct users *us)
 	map_fini(&us->by_id);
 	map_fini(&us->by_key);
 	map_fini(&us->tokens);
+	held_fini(&us->held);
 }
 
 struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_identity)
 {
 	char *key = name_key(name);
+	struct looks looks;
+	looks_of_name(&looks, name);
 	struct buf b;
-	buf_init_sure(&b, 4096);
+	buf_init_sure(&b, 65536);
 	buf_put(&b, name.p, name.len);
 	buf_putc(&b, 0);
 	buf_put(&b, key, strlen(key) + 1);
+	size_t looks_at = b.len;
+	for (int i = 0; i < looks.count; i++)
+		buf_put(&b, looks.key[i], strlen(looks.key[i]) + 1);
 	size_t json_at = b.len;
 	encode_user(&b, id, name);
 	WC_ASSERT(!b.failed);
@@ -63,10 +70,16 @@ struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_id
 	u->name = u->text;
 	u->name_len = (uint32_t)name.len;
 	u->key = u->name + name.len + 1;
+	u->looks = u->name + looks_at;
+	u->look_count = looks.count;
 	u->json = u->name + json_at;
 	u->json_len = (uint32_t)(b.len - json_at);
 	buf_fini(&b);
 	free(key);
+	looks_fini(&looks);
+	const char *look = u->looks;
+	for (int i = 0; i < u->look_count; i++, look += strlen(look) + 1)
+		held_add(&us->held, look);
 	map_put(&us->by_id, &u->id, sizeof(u->id), u);
 	map_put(&us->by_key, u->key, strlen(u->key), u);
 	return u;
@@ -83,7 +96,9 @@ void user_remove(struct users *us, struct user *u)
 	user_set_online(us, u, false);
 	map_del(&us->by_id, &u->id, sizeof(u->id));
 	map_del(&us->by_key, u->key, strlen(u->key));
-	us->suffix_hint = 0;
+	const char *look = u->looks;
+	for (int i = 0; i < u->look_count; i++, look += strlen(look) + 1)
+		held_remove(&us->held, look);
 	u->next_gone = us->gone;
 	us->gone = u;
 }
@@ -108,15 +123,37 @@ void users_bury(struct users *us)
 	}
 }
 
-static bool is_free(const struct users *us, const char *name, size_t len)
+static bool is_free(const struct users *us, struct str name)
 {
-	char *key = name_key((struct str){ name, len });
-	bool free_ = !map_get(&us->by_key, key, strlen(key));
-	free(key);
-	return free_;
+	struct looks wish;
+	looks_of_wish(&wish, name);
+	bool is_held = held_has(&us->held, &wish);
+	looks_fini(&wish);
+	return !is_held;
 }
 
-#define SUFFIXES_TRIED 16 /* one by one; beyond, a crowd of the same name goes on where the last search ended */
+#define DIGITS_MAX 7 /* of a number behind a name */
+
+/* The number is never what gets cut, so the more digits it has, the less there is before it. */
+static bool free_number(const struct users *us, struct str base, uint32_t digits, uint32_t low, uint32_t high, char out[WC_NAME_BYTES + 1])
+{
+	char head[WC_NAME_BYTES + 1];
+	size_t head_len = name_clean(head, utf8_prefix(base, WC_NAME_POINTS - 1 - digits));
+	struct looks wish;
+	looks_of_wish(&wish, (struct str){ head, head_len });
+	uint32_t n = low;
+	while (n <= high && (n = held_free_number(&us->held, &wish, n, high))) {
+		char suffix[16];
+		int suffix_len = snprintf(suffix, sizeof(suffix), " %u", n);
+		memcpy(out, head, head_len);
+		memcpy(out + head_len, suffix, (size_t)suffix_len + 1);
+		if (is_free(us, str_of(out)))
+			break;
+		n++;
+	}
+	looks_fini(&wish);
+	return n && n <= high;
+}
 
 void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1])
 {
@@ -125,24 +162,13 @@ void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[W
 	if (base_len == 0)
 		base_len = (size_t)snprintf(base, sizeof(base), "User%llu", (unsigned long long)id);
 	memcpy(out, base, base_len + 1);
-	if (is_free(us, out, base_len))
+	if (is_free(us, (struct str){ base, base_len }))
 		return;
-	for (uint32_t n = 2;; n++) {
-		if (n == SUFFIXES_TRIED + 1 && us->suffix_hint > n)
-			n = us->suffix_hint;
-		char suffix[16];
-		int suffix_len = snprintf(suffix, sizeof(suffix), " %u", n);
-		/* The suffix is never what gets cut. */
-		struct str head = utf8_trim(utf8_prefix((struct str){ base, base_len }, WC_NAME_POINTS - (size_t)suffix_len));
-		size_t head_len = WC_MIN(head.len, (size_t)(WC_NAME_BYTES - suffix_len));
-		memcpy(out, head.p, head_len);
-		memcpy(out + head_len, suffix, (size_t)suffix_len + 1);
-		if (is_free(us, out, head_len + (size_t)suffix_len)) {
-			if (n > SUFFIXES_TRIED)
-				us->suffix_hint = n;
+	uint32_t low = 2, high = 9;
+	for (uint32_t digits = 1; digits <= DIGITS_MAX; digits++, low = high + 1, high = high * 10 + 9)
+		if (free_number(us, (struct str){ base, base_len }, digits, low, high, out))
 			return;
-		}
-	}
+	WC_ASSERT(!"ten million people of one name");
 }
 
 static void unlink_active(struct users *us, struct user *u)

@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "base/utf8.h"
 #include "base/wc.h"
+#include "state/held.h"
 #include "state/pace.h"
 #include "wire/encode.h"
 #include "wire/name.h"
@@ -29,7 +30,9 @@ struct token;
 struct user {
 	uint64_t id;
 	char *name, *key, *json; /* terminated, within text. key: name_key(); json: {"id":…,"name":…} */
+	char *looks;             /* looks_of_name(), each terminated, within text */
 	uint32_t name_len, json_len;
+	int look_count;
 	bool is_identity;  /* has a token, is stored */
 	bool is_online;    /* as others see it: stays so for a few seconds after the last session of an identity */
 	bool is_listed;    /* scratch of a list under construction */
@@ -74,7 +77,7 @@ struct users {
 	struct session **sessions[DIALECTS];
 	uint32_t session_count[DIALECTS], session_room[DIALECTS];
 	struct user *gone;
-	uint32_t suffix_hint; /* where the search for a free "name N" goes on in a crowd */
+	struct held held; /* their names, as they look */
 };
 
 void users_init(struct users *us);
@@ -88,7 +91,7 @@ void user_remove(struct users *us, struct user *u);
 void user_forget(struct users *us, struct user *u); /* the same for an identity whose hold is over: its tokens go, too */
 void users_bury(struct users *us);                  /* end of a batch: nothing refers to removed users any more */
 
-/* The name this person gets: `wanted` cleaned, "User<id>" if nothing is left, with " 2", " 3" … if it is taken. */
+/* The name this person gets: `wanted` cleaned, "User<id>" if nothing is left, with " 2", " 3" … if it is taken, or looks like one that is. */
 void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1]);
 
 void user_set_online(struct users *us, struct user *u, bool is_online);

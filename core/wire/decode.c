@@ -312,7 +312,7 @@ static void decode_text(struct in *in)
 	if (!get_str(in, "text", &text) || !get_id(in, "to_id", &to_id, NULL) || !check_cid(in))
 		return;
 	text = utf8_trim(text);
-	if (text.len == 0)
+	if (!utf8_shows(text))
 		return;
 	if (text.len > WC_TEXT_POINTS * 4 || utf8_count(text) > WC_TEXT_POINTS) {
 		refuse(in, ERR_TOO_LONG, "Text max 4000 characters");

@@ -72,6 +72,24 @@ test('so are names, in the list, in messages, in private talk and in the compose
 	await ada.close();
 });
 
+test('a tower of marks is drawn four high, in texts and names, and a text of blanks is not sent', async () => {
+	const ada = await Person.open(server, 'Ada3');
+	const tower = 'Z' + '\u0301'.repeat(9), calm = 'Z' + '\u0301'.repeat(4);
+	const mallory = await peer(server, `${tower}algo`);
+	assert.equal(mallory.init.my_name, `${calm}algo`);
+	mallory.send({ type: 'text', text: `${tower} \u0e01${'\u0e49'.repeat(50)} می\u200cخواهم e\u0301\u200d\u0302\u200d\u0303\u0304\u0305\u0306` });
+	await ada.sees(`${calm} \u0e01${'\u0e49'.repeat(4)} می\u200cخواهم e\u0301\u200d\u0302\u200d\u0303\u0304`);
+	await ada.page.fill('#input', '\u2800\u3164 \u200b');
+	assert.ok(await ada.page.locator('#send').isHidden());
+	await ada.page.press('#input', 'Enter');
+	await ada.page.fill('#input', 'seen');
+	await ada.page.press('#input', 'Enter');
+	await ada.sees('seen');
+	assert.ok(!(await ada.texts()).some((text) => text.includes('\u2800')));
+	mallory.close();
+	await ada.close();
+});
+
 function upload(token, bytes) {
 	return new Promise((resolve, reject) => {
 		const key = 'k' + Math.random().toString(36).slice(2);

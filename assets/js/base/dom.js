@@ -1,14 +1,16 @@
 // Building the DOM. Everything becomes text nodes and attributes: there is no path from a string to markup here.
-import { hueOf } from './util.js';
+import { calm, hueOf } from './util.js';
 
 const SVG = 'http://www.w3.org/2000/svg';
+
+const DRAWN = new Set(['title', 'placeholder', 'alt']);   // attributes that are seen
 
 // The page's one breakpoint: below it a single pane is shown, the list or a conversation. The styles ask the same.
 export const narrow = matchMedia('(max-width: 759px)');
 
 function append(el, kids) {
 	for (const kid of kids.flat(Infinity)) {
-		if (kid != null && kid !== false) el.append(kid);
+		if (kid != null && kid !== false) el.append(kid instanceof Node ? kid : calm(kid));
 	}
 	return el;
 }
@@ -21,7 +23,7 @@ export function h(tag, props, ...kids) {
 		if (key.startsWith('on')) el.addEventListener(key.slice(2), value);
 		else if (key === 'data') Object.assign(el.dataset, value);
 		else if (key === 'vars') for (const [name, v] of Object.entries(value)) el.style.setProperty(name, v);
-		else el.setAttribute(key, value === true ? '' : value);
+		else el.setAttribute(key, value === true ? '' : DRAWN.has(key) ? calm(value) : value);
 	}
 	return append(el, kids);
 }

@@ -1,7 +1,7 @@
 // The text field and what it becomes: drafts, the person a message is for, sending.
 // Completion, emoji and files to send have files of their own beside this one; voice is ui/voice.js.
 import { $, h, fill, icon, narrow, toggle } from '../base/dom.js';
-import { debounce } from '../base/util.js';
+import { calm, debounce, written } from '../base/util.js';
 import { on, emit } from '../base/bus.js';
 import { t, tn } from '../base/i18n.js';
 import { recallEntry, rememberEntry } from '../base/prefs.js';
@@ -31,7 +31,7 @@ function targetOf(text) {
 		const name = words.slice(0, n).join('');
 		if (!name.trim() || /\s$/.test(name)) continue;
 		const u = findByName(name) ?? (n === 1 ? findByName(name.replace(/[,:]$/, '')) : null);
-		if (u && u.id !== me.id) return { user: u, rest: words.slice(n).join('').trim(), name };
+		if (u && u.id !== me.id) return { user: u, rest: written(words.slice(n).join('')), name };
 	}
 	const name = words[0].replace(/[,:]$/, '');
 	return name && words.length > 1 ? { user: null, name, rest: '' } : null;
@@ -66,9 +66,9 @@ function renderNotice() {
 	toggle(notice, !!state);
 	const isPrivate = isDm(key) || (!!target?.user && !isTargetOff);
 	$('#composer').classList.toggle('private', isPrivate);
-	const canSend = (text.trim() && over <= 0) || attachedCount();
-	toggle(sendButton, !!text.trim() || attachedCount() > 0);
-	toggle(micButton, !text.trim() && !attachedCount());
+	const canSend = (written(text) && over <= 0) || attachedCount();
+	toggle(sendButton, !!written(text) || attachedCount() > 0);
+	toggle(micButton, !written(text) && !attachedCount());
 	sendButton.disabled = !canSend || isReadOnly();
 }
 
@@ -113,7 +113,7 @@ const offer = () => complete(input, !isDm(key), (from, to, text, user) => {
 
 function submit() {
 	if (isReadOnly()) return;   // what is written stays as it is
-	const text = input.value.trim();
+	const text = written(input.value);
 	if (countOf(text) > limits.max_text || (!text && !attachedCount())) return;
 	const target = isTargetOff ? null : targetOf(text);
 	const to = target?.user ? target.user.id : key;
@@ -145,7 +145,7 @@ export function openComposer(where) {
 
 function label() {
 	const text = isReadOnly() ? t('writeLocked') : isDm(key) ? t('writeTo', { name: nameOf(key) }) : t('write');
-	input.placeholder = text;
+	input.placeholder = calm(text);
 	input.setAttribute('aria-label', text);
 }
 
@@ -167,7 +167,7 @@ export function initComposer() {
 		if (!input.value.startsWith('@')) isTargetOff = false;
 		changed();
 		offer();
-		if (input.value.trim()) sendTypingFor();
+		if (written(input.value)) sendTypingFor();
 	});
 	input.addEventListener('keydown', (event) => {
 		if (event.isComposing || event.keyCode === 229) return;

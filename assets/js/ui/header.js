@@ -34,7 +34,7 @@ function renderSub() {
 function renderHead() {
 	const key = world.openKey ?? GENERAL;
 	const name = !isDm(key) ? t('general') : key === me.id ? t('notes') : nameOf(key);
-	title.textContent = name;
+	fill(title, name);
 	fill(face, isDm(key) ? avatar(key, name) : h('span', { class: 'avatar wave-face', 'aria-hidden': 'true' }, icon('wave')));
 	face.classList.toggle('online', isDm(key) && !!users.get(key)?.online);
 	const isOff = isMuted(key);

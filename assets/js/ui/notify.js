@@ -3,7 +3,7 @@ import { on, emit } from '../base/bus.js';
 import { t } from '../base/i18n.js';
 import { isDm, isMuted, mentionsMe, totals, world } from '../talk/model.js';
 import { recall, recallEntry, remember } from '../base/prefs.js';
-import { throttle } from '../base/util.js';
+import { calm, throttle } from '../base/util.js';
 import { isPicture, summary } from './message.js';
 
 const CALL_AFTER_MS = 500;   // another tab's read marks are known by then
@@ -46,11 +46,11 @@ async function popUp(c, m) {
 	const title = isDm(c.key) ? t('dmTitle', { name: m.from_name }) : m.from_name;
 	const body = m.type === 'text' ? summary(m) : m.type === 'voice' ? t('notifyVoice') : isPicture(m) ? t('notifyPhoto') : `${t('notifyFile')}: ${m.filename}`;
 	// One per conversation: a newer message takes the place of the older one.
-	const options = { body: body.slice(0, 180), tag: 'wave-' + c.key, icon: '/icon-192.png', badge: '/icon-192.png', data: { key: c.key }, silent: true };
+	const options = { body: calm(body.slice(0, 180)), tag: 'wave-' + c.key, icon: '/icon-192.png', badge: '/icon-192.png', data: { key: c.key }, silent: true };
 	const worker = await navigator.serviceWorker?.getRegistration();
 	try {
-		if (worker?.active) return await worker.showNotification(title, options);
-		const note = new Notification(title, options);
+		if (worker?.active) return await worker.showNotification(calm(title), options);
+		const note = new Notification(calm(title), options);
 		note.onclick = () => {
 			window.focus();
 			emit('open', c.key);

@@ -20,8 +20,9 @@ export async function copyText(text) {
 		await navigator.clipboard.writeText(text);
 	} catch {
 		// An insecure page has no clipboard, but may still copy what is selected. Within the dialog, since nothing outside takes the focus.
-		const field = h('textarea', { class: 'vh' }, text), was = document.activeElement;
+		const field = h('textarea', { class: 'vh' }), was = document.activeElement;
 		(topDialog() ?? document.body).append(field);
+		field.value = text;
 		field.select();
 		document.execCommand('copy');
 		field.remove();

@@ -339,6 +339,59 @@ static void widths(void **state)
 	assert_int_equal(utf8_width(STR("\n\u200b")), 0);
 }
 
+/* Draws as the callers do; the answer has the points that fit. */
+static void fits(const char *text, const char *want)
+{
+	struct str s = str_of(text);
+	char out[256];
+	size_t len = 0, step;
+	int marks = 0;
+	int32_t c;
+
+	for (size_t i = 0; i < s.len; i += step) {
+		step = utf8_next(s, i, &c);
+		if (utf8_marks_fit(&marks, c)) {
+			memcpy(out + len, text + i, step);
+			len += step;
+		}
+	}
+	out[len] = '\0';
+	assert_string_equal(out, want);
+}
+
+static void marks(void **state)
+{
+	(void)state;
+	fits("", "");
+	fits("Z\u0301\u0302\u0303\u0304\u0305\u0306e\u0301", "Z\u0301\u0302\u0303\u0304e\u0301");
+	/* What is not seen, or has a width of its own but belongs to the letter, begins none. */
+	fits("Z\u0301\u0302\u200d\u0303\u0304\u00ad\u0305\u2060\u0306", "Z\u0301\u0302\u200d\u0303\u0304\u00ad\u2060");
+	fits("क\u0301\u0302\u0303\u0304ा\u0305", "क\u0301\u0302\u0303\u0304ा");
+	fits("\u0301\u0301\u0301\u0301\u0301", "\u0301\u0301\u0301\u0301");
+	fits("မြွှေး हिन्दी ❤\ufe0f", "မြွှေး हिन्दी ❤\ufe0f");
+}
+
+static void what_shows(void **state)
+{
+	static const char *const unseen[] = { "",
+		                              " \t\n",
+		                              "\u2800",
+		                              "\u3164\u200b",
+		                              "\ufe0f",
+		                              "\U000e0041\U000e007f",
+		                              "\u200d\u00ad\U0001d159",
+		                              "\ufffc\U00013441\U00016fe4",
+		                              "\u2065\ufff3\ufdd0",
+		                              "\u115f\u1160\uffa0\u17b4\u180e\u034f" };
+	static const char *const seen[] = { "a", " .", "\u2800x", "❤\ufe0f", "\u0301", "世", "👨\u200d👩", "\u2801" };
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(unseen); i++)
+		assert_false(utf8_shows(str_of(unseen[i])));
+	for (size_t i = 0; i < WC_LEN(seen); i++)
+		assert_true(utf8_shows(str_of(seen[i])));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +401,8 @@ int main(void)
 		cmocka_unit_test(counts_and_prefixes),
 		cmocka_unit_test(trims_what_python_strips),
 		cmocka_unit_test(widths),
+		cmocka_unit_test(marks),
+		cmocka_unit_test(what_shows),
 	};
 
 	return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);

@@ -44,12 +44,85 @@ static void test_a_crowd_of_one_name(void **state)
 	(void)state;
 	struct users us;
 	users_init(&us);
-	for (int i = 1; i <= 5000; i++) { /* quadratic, this would take a minute */
+	for (int i = 1; i <= 20000; i++) { /* one look-up each: quadratic, this would take a minute */
 		char name[WC_NAME_BYTES + 1];
 		user_free_name(&us, STR("bench"), (uint64_t)i, name);
 		user_new(&us, (uint64_t)i, str_of(name), false);
 	}
-	assert_string_equal(user_get(&us, 5000)->name, "bench 5000");
+	assert_string_equal(user_get(&us, 20000)->name, "bench 20000");
+	/* Nor does one that leaves make the next one search anew. */
+	for (uint64_t i = 1; i <= 5000; i++) {
+		char name[WC_NAME_BYTES + 1], left[WC_NAME_BYTES + 1];
+		struct user *u = user_get(&us, i);
+		memcpy(left, u->name, u->name_len + 1);
+		user_remove(&us, u);
+		users_bury(&us);
+		user_free_name(&us, STR("bench"), 20000 + i, name);
+		assert_string_equal(name, left);
+		user_new(&us, 20000 + i, str_of(name), false);
+		user_free_name(&us, STR("Bench"), 1, name);
+		assert_string_equal(name, "Bench 20001");
+	}
+	users_fini(&us);
+}
+
+static void test_look_alikes(void **state)
+{
+	(void)state;
+	struct users us;
+	users_init(&us);
+	take(&us, "Mark", 1, "Mark");
+	take(&us, "Mаrk", 2, "Mаrk 2"); /* with a Cyrillic а */
+	take(&us, "МARK", 3, "МARK 3");
+	take(&us, "Mark 2", 4, "Mark 2 2");
+	take(&us, "Ivan", 5, "Ivan");
+	take(&us, "lvan", 6, "lvan 2");
+	take(&us, "Иван", 7, "Иван");
+	/* Those who have them already keep them, however many; the name is free when the last of them is gone. */
+	user_new(&us, 8, STR("Kate"), true);
+	user_new(&us, 9, STR("Каte"), true);
+	take(&us, "kate", 10, "kate 2");
+	user_remove(&us, user_get(&us, 8));
+	user_remove(&us, user_get(&us, 10));
+	take(&us, "Kate", 11, "Kate 2");
+	user_remove(&us, user_get(&us, 9));
+	take(&us, "Kate", 12, "Kate");
+	users_fini(&us);
+	assert_int_equal(us.held.looks.n, 0);
+}
+
+static void test_numbers(void **state)
+{
+	(void)state;
+	struct users us;
+	users_init(&us);
+	for (uint64_t i = 1; i <= 3000; i++) {
+		char name[WC_NAME_BYTES + 1], wanted[32] = "Ann";
+		if (i > 1)
+			snprintf(wanted, sizeof(wanted), "Ann %llu", (unsigned long long)i); /* as after a restart */
+		user_free_name(&us, str_of(wanted), i, name);
+		assert_string_equal(name, wanted);
+		user_new(&us, i, str_of(name), true);
+	}
+	user_remove(&us, user_get(&us, 1500));
+	user_remove(&us, user_get(&us, 700));
+	user_remove(&us, user_get(&us, 10));
+	users_bury(&us);
+	take(&us, "Ann", 4001, "Ann 10");
+	take(&us, "Аnn", 4002, "Аnn 700"); /* with a Cyrillic А: one crowd */
+	take(&us, "ann", 4003, "ann 1500");
+	take(&us, "ANN", 4004, "ANN 3001");
+	take(&us, "Ann 9999999", 4005, "Ann 9999999"); /* costs a block, not ten million numbers */
+	take(&us, "Ann", 4006, "Ann 3002");
+	size_t at = 0;
+	struct user *all[3100];
+	int n = 0;
+	for (struct user *u; (u = map_next(&us.by_id, &at));)
+		all[n++] = u;
+	while (n)
+		user_remove(&us, all[--n]);
+	assert_int_equal(us.held.looks.n, 0);
+	assert_int_equal(us.held.crowds.n, 0);
 	users_fini(&us);
 }
 
@@ -133,8 +206,13 @@ static void test_tokens_and_sessions(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names), cmocka_unit_test(test_a_crowd_of_one_name), cmocka_unit_test(test_activity),
-		cmocka_unit_test(test_peers), cmocka_unit_test(test_tokens_and_sessions),
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_a_crowd_of_one_name),
+		cmocka_unit_test(test_look_alikes),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_activity),
+		cmocka_unit_test(test_peers),
+		cmocka_unit_test(test_tokens_and_sessions),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
