@@ -254,6 +254,8 @@ void limit_repeat(struct room *r, struct action *a);    /* the message was there
 /* Before a request is worked off. False: refused and answered. */
 bool limit_request(struct room *r, struct action *a);
 bool limit_typing(struct room *r, struct action *a);
+/* Before a token brings somebody back: a join is a request. False: refused, the action says why. */
+bool limit_return(struct room *r, struct action *a, struct user *u);
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
 void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */

@@ -109,7 +109,7 @@ void join_prepare(struct room *r, struct action *a)
 		struct token *t = user_token(&r->users, hash);
 		if (!t)
 			refuse(a, ERR_BAD_TOKEN);
-		else if (!sanction_bars(r, a, t->user) && admit_by_token(r, a, t))
+		else if (!sanction_bars(r, a, t->user) && limit_return(r, a, t->user) && admit_by_token(r, a, t))
 			a->user = t->user;
 		return;
 	}
@@ -327,7 +327,7 @@ void join_apply(struct room *r, struct action *a)
 	}
 	bool needs_page = has_since && (u->has_dms || !tail_covers(r->tail, e->join.since));
 	if (s->dialect == DIALECT_1 || (!needs_page && u->peers_are_known)) {
-		in.history = has_since ? tail_since(r->tail, e->join.since, u->id) : tail_history(r->tail, s->dialect, u->id);
+		in.history = has_since ? tail_since(r->tail, e->join.since, u->id, &in.gap) : tail_history(r->tail, s->dialect, u->id);
 		send_init(r, &in, false);
 		return;
 	}
@@ -348,7 +348,7 @@ void join_apply(struct room *r, struct action *a)
 	memcpy(p->token, a->token, WC_TOKEN_BYTES);
 	/* Take the page from the tail now: later the tail also holds messages that this session gets live. */
 	if (!needs_page)
-		p->tail = has_since ? tail_since(r->tail, e->join.since, u->id) : tail_history(r->tail, DIALECT_2, u->id);
+		p->tail = has_since ? tail_since(r->tail, e->join.since, u->id, &p->gap) : tail_history(r->tail, DIALECT_2, u->id);
 	s->jobs++;
 	join_page_submit(r, p);
 }

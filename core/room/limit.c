@@ -120,6 +120,7 @@ struct cause {
 
 static const struct cause by_person_messages = { M_LIMITED_MESSAGES, "Too many messages at once", "--message-rate, --byte-rate-kb" },
 			  by_person_requests = { M_LIMITED_REQUESTS, "Too many requests at once", "--request-rate" },
+			  by_person_joins = { M_LIMITED_REQUESTS, "Too many joins at once", "--request-rate" },
 			  by_person_repeats = { M_LIMITED_REQUESTS, "Too many repetitions at once", "--request-rate" },
 			  address_causes[] = {
 				  [BY_MESSAGES] = { M_LIMITED_ADDRESS_MESSAGES, "Too many messages from your address", "--address-rate" },
@@ -251,6 +252,27 @@ bool limit_request(struct room *r, struct action *a)
 	answer_error_retry(r, a->e->conn, a->error, (struct str){ a->words, strlen(a->words) }, a->e->cid, a->retry_ms);
 	limit_close(r, a);
 	return false;
+}
+
+/* Muted people may still come in and read, so this mutes nobody. A connection has five tries. */
+bool limit_return(struct room *r, struct action *a, struct user *u)
+{
+	uint8_t addr[16];
+	const struct cause *cause = &address_causes[BY_REQUESTS];
+	const bool is_by_address = is_counted(r, a->e->conn, addr);
+	int64_t wait_us = is_by_address ? address_wait(r, BY_REQUESTS, addr) : 0;
+	if (!wait_us) {
+		wait_us = pace_request(&u->pace, &r->limits.pace, now_us(r));
+		cause = &by_person_joins;
+	}
+	if (wait_us) {
+		refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, cause->words);
+		tell(cause);
+		return false;
+	}
+	if (is_by_address)
+		address_pay(r, BY_REQUESTS, addr, 1);
+	return true;
 }
 
 void limit_close(struct room *r, struct action *a)

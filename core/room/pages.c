@@ -11,7 +11,7 @@
 
 #define JOBS_MAX 8                   /* of one session at once */
 #define PAGE_MAX 1000                /* messages in a dialect-2 page, whatever is asked */
-#define REPLY_CAP (64 * 1024 * 1024) /* two thousand of the longest texts, escaped; what is longer is refused */
+#define REPLY_CAP (64 * 1024 * 1024) /* of dialect 1: two thousand of the longest texts, escaped; what is longer is refused */
 
 struct page_job {
 	struct room *room;
@@ -25,31 +25,73 @@ struct page_job {
 	/* while it runs */
 	struct buf out;
 	int count;
-	bool is_truncated;    /* one more than asked was there */
-	uint64_t inline_from; /* dialect 1: data of this id and later is inlined */
-	uint64_t *ids;
-	size_t *sizes;
+	bool has_more; /* than the page holds */
+	/* A page that is read from its newest message on, and written from its oldest one on. */
+	struct buf back;    /* the messages, newest first, each with a comma before it */
+	size_t *ends;       /* where they end in it */
+	size_t inlined;     /* dialect 1: base64 so far */
+	bool is_inline_off; /* a file did not fit, so no older one slips in behind it */
 };
 
-static void put_msg(struct page_job *j, const struct msg *m)
+/* Dialect 1: the bytes of a file, as far as they are inlined; NULL: they are not. */
+static struct shbuf *inlined_data(struct page_job *j, const struct msg *m)
 {
-	struct shbuf *data64 = NULL;
-	if (m->flags & MSG_DELETED && j->dialect == DIALECT_1)
-		return;
-	if (j->count++)
-		buf_putc(&j->out, ',');
-	if (j->dialect == DIALECT_1 && m->kind != MSG_TEXT && m->id >= j->inline_from && !(m->flags & MSG_GONE))
-		data64 = read_data64(j->room->o.blobs, m->sha, m->size);
-	struct str data = data64 ? (struct str){ (const char *)data64->data, data64->len } : STR("");
+	if (m->kind == MSG_TEXT || m->flags & (MSG_GONE | MSG_DELETED) || j->is_inline_off)
+		return NULL;
+	j->inlined += BASE64_LEN(m->size);
+	j->is_inline_off = j->inlined > TAIL_INLINE_BYTES;
+	return j->is_inline_off ? NULL : read_data64(j->room->o.blobs, m->sha, m->size);
+}
+
+static void put_msg(struct page_job *j, struct buf *to, const struct msg *m)
+{
 	/* Own messages are marked in dialect 2's histories alone: dialect 1's never were. */
-	encode_msg(&j->out, j->dialect, m, j->dialect == DIALECT_2 && m->from_id == j->me, data64 ? &data : NULL);
+	if (j->dialect == DIALECT_2) {
+		encode_msg(to, DIALECT_2, m, m->from_id == j->me, NULL);
+		return;
+	}
+	struct shbuf *data64 = inlined_data(j, m);
+	struct str data = data64 ? (struct str){ (const char *)data64->data, data64->len } : STR("");
+	encode_msg(to, DIALECT_1, m, false, data64 ? &data : NULL);
 	shbuf_unref(data64);
 }
 
-static int on_msg(void *arg, const struct msg *m)
+/* Is the page full before this message? Then there is more. Dialect 1 has no pages: it gets all of what it asked for. */
+static bool is_cut(struct page_job *j, size_t bytes)
 {
-	put_msg(arg, m);
+	j->has_more = j->count == j->limit || (j->dialect == DIALECT_2 && bytes >= TAIL_PAGE_BYTES);
+	return j->has_more;
+}
+
+static int on_newer(void *arg, const struct msg *m)
+{
+	struct page_job *j = arg;
+	if (is_cut(j, j->back.len))
+		return 1;
+	if (m->flags & MSG_DELETED && j->dialect == DIALECT_1)
+		return 0;
+	buf_putc(&j->back, ',');
+	put_msg(j, &j->back, m);
+	j->ends[j->count++] = j->back.len;
 	return 0;
+}
+
+/* The last messages before an id, oldest first, into out. One more than the page holds says whether there is more. */
+static int put_last(struct page_job *j, struct store_reader *r, uint64_t before)
+{
+	buf_init_counted(&j->back, REPLY_CAP);
+	j->ends = xcalloc((size_t)j->limit + 1, sizeof(*j->ends));
+	const int rc = store_read_history(r, j->is_dm, j->me, j->peer, before, j->limit + 1, on_newer, j);
+	if (j->back.failed)
+		j->out.failed = true;
+	else if (buf_reserve(&j->out, j->back.len))
+		for (int i = j->count; i-- > 0;) {
+			const size_t from = (i ? j->ends[i - 1] : 0) + (i == j->count - 1); /* no comma before the first */
+			buf_put(&j->out, j->back.p + from, j->ends[i] - from);
+		}
+	free(j->ends);
+	buf_fini(&j->back);
+	return rc;
 }
 
 struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
@@ -100,83 +142,19 @@ static void send_reply(struct page_job *j)
 
 /* --- The jobs */
 
-struct sizing {
-	struct page_job *j;
-	int n;
-};
-
-static int on_size(void *arg, const struct msg *m)
-{
-	struct sizing *s = arg;
-	s->j->ids[s->n] = m->id;
-	s->j->sizes[s->n++] = m->kind == MSG_TEXT || (m->flags & (MSG_GONE | MSG_DELETED)) ? 0 : BASE64_LEN(m->size);
-	return 0;
-}
-
-/* Newest first, data is inlined until the next would not fit; nothing older slips in behind that. */
-static int choose_inline(struct page_job *j, struct store_reader *r)
-{
-	struct sizing s = { .j = j };
-	j->ids = xcalloc((size_t)j->limit + 1, sizeof(*j->ids));
-	j->sizes = xcalloc((size_t)j->limit + 1, sizeof(*j->sizes));
-	int rc = store_read_history(r, true, j->me, j->peer, 0, j->limit, on_size, &s);
-	size_t sum = 0;
-	j->inline_from = 0;
-	for (int i = s.n; i-- > 0;) {
-		sum += j->sizes[i];
-		if (sum > TAIL_INLINE_BYTES) {
-			j->inline_from = j->ids[i] + 1;
-			break;
-		}
-	}
-	free(j->ids);
-	free(j->sizes);
-	return rc;
-}
-
 static int run_dm_history(struct page_job *j, struct store_reader *r)
 {
-	int rc = j->dialect == DIALECT_1 ? choose_inline(j, r) : 0;
 	buf_puts(&j->out, "{\"type\":\"dm_history\",\"peer_id\":");
 	buf_u64(&j->out, j->peer);
 	buf_puts(&j->out, ",\"messages\":[");
-	if (rc >= 0 && j->limit > 0)
-		rc = store_read_history(r, true, j->me, j->peer, 0, j->limit, on_msg, j);
+	const int rc = j->limit > 0 ? put_last(j, r, 0) : 0;
 	buf_puts(&j->out, "]}");
 	return rc;
 }
 
-struct counting {
-	struct page_job *j;
-	int total;
-};
-
-static int on_page_size(void *arg, const struct msg *m)
-{
-	(void)m;
-	((struct counting *)arg)->total++;
-	return 0;
-}
-
-/* One more than asked says whether there is more; history gives the oldest first, so that one is the first. */
-static int on_history(void *arg, const struct msg *m)
-{
-	struct page_job *j = arg;
-	if (j->is_truncated) {
-		j->is_truncated = false; /* the extra one: not shown */
-		return 0;
-	}
-	put_msg(j, m);
-	return 0;
-}
-
 static int run_history(struct page_job *j, struct store_reader *r)
 {
-	struct counting c = { j, 0 };
 	uint64_t before = j->before ? WC_MIN(j->before, j->upto + 1) : j->upto + 1;
-	int rc = store_read_history(r, j->is_dm, j->me, j->peer, before, j->limit + 1, on_page_size, &c);
-	bool has_more = c.total > j->limit;
-	j->is_truncated = has_more;
 	buf_puts(&j->out, "{\"type\":\"history\",\"before\":");
 	buf_u64(&j->out, j->before);
 	if (j->is_dm) {
@@ -184,20 +162,19 @@ static int run_history(struct page_job *j, struct store_reader *r)
 		buf_u64(&j->out, j->peer);
 	}
 	buf_puts(&j->out, ",\"messages\":[");
-	if (rc >= 0)
-		rc = store_read_history(r, j->is_dm, j->me, j->peer, before, j->limit + 1, on_history, j);
-	buf_puts(&j->out, has_more ? "],\"more\":true}" : "],\"more\":false}");
+	const int rc = put_last(j, r, before);
+	buf_puts(&j->out, j->has_more ? "],\"more\":true}" : "],\"more\":false}");
 	return rc;
 }
 
 static int on_since(void *arg, const struct msg *m)
 {
 	struct page_job *j = arg;
-	if (j->count == j->limit) {
-		j->is_truncated = true;
+	if (is_cut(j, j->out.len))
 		return 1;
-	}
-	put_msg(j, m);
+	if (j->count++)
+		buf_putc(&j->out, ',');
+	put_msg(j, &j->out, m);
 	return 0;
 }
 
@@ -207,7 +184,7 @@ static int run_sync(struct page_job *j, struct store_reader *r)
 	buf_u64(&j->out, j->since);
 	buf_puts(&j->out, ",\"events\":[");
 	int rc = store_read_since(r, j->me, j->since, j->upto, j->limit + 1, on_since, j);
-	buf_puts(&j->out, j->is_truncated ? "],\"more\":true}" : "],\"more\":false}");
+	buf_puts(&j->out, j->has_more ? "],\"more\":true}" : "],\"more\":false}");
 	return rc;
 }
 
@@ -263,7 +240,7 @@ void page_apply(struct room *r, struct action *a)
 		                .kind = e->kind,
 		                .me = s->user->id,
 		                .peer = e->to_id,
-		                .is_dm = e->to_id != 0,
+		                .is_dm = e->kind == EV_DM_HISTORY || e->to_id != 0,
 		                .since = e->page.since,
 		                .before = e->page.before,
 		                .upto = r->applied_id };
@@ -310,7 +287,7 @@ static void run_join_page(void *arg, struct store_reader *r)
 		buf_puts(&j.out, "\"history\":[");
 		int rc = store_read_since(r, p->me, p->since, p->upto, PAGE_MAX + 1, on_since, &j);
 		buf_puts(&j.out, "]}");
-		p->gap = j.is_truncated;
+		p->gap = j.has_more;
 		p->history = j.out;
 		p->rc = rc < 0 ? rc : 0;
 	}

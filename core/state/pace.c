@@ -61,6 +61,14 @@ void pace_give_back(struct pace *p, const struct pace_limits *l, uint64_t bytes)
 	p->bytes_us -= bytes_us(l, bytes);
 }
 
+int64_t pace_request(struct pace *p, const struct pace_limits *l, int64_t now_us)
+{
+	const int64_t wait_us = l->request.cost_us ? lack(p->request_us, now_us, l->request.ahead_us) : 0;
+	if (!wait_us && l->request.cost_us)
+		p->request_us = WC_MAX(p->request_us, now_us) + l->request.cost_us;
+	return wait_us;
+}
+
 bool pace_typing(struct pace *p, const struct pace_limits *l, int64_t now_us)
 {
 	if (!l->typing.cost_us)

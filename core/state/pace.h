@@ -46,6 +46,8 @@ enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_
                              int64_t least_us, int64_t *wait_us);
 /* The message that had passed was there already: it is given back. */
 void pace_give_back(struct pace *p, const struct pace_limits *l, uint64_t bytes);
+/* One request, of which nothing worse comes than the wait: 0 if it passes, else µs until it would. */
+int64_t pace_request(struct pace *p, const struct pace_limits *l, int64_t now_us);
 /* May this one's typing be passed on? There is no punishment in it. */
 bool pace_typing(struct pace *p, const struct pace_limits *l, int64_t now_us);
 

@@ -19,6 +19,7 @@ struct entry {
 struct page {
 	uint64_t since, version;
 	struct shbuf *buf;
+	bool has_more;
 };
 
 struct deletion {
@@ -315,26 +316,33 @@ static void put_deletions(const struct tail *t, struct buf *b, size_t *from, uin
 	}
 }
 
-/* from: index of the first entry; deletion: of the first deletion, deletion_count for none. */
-static struct shbuf *build_2(const struct tail *t, size_t from, size_t deletion, uint64_t me)
+/* from: index of the first entry; deletion: of the first deletion, deletion_count for none. *has_more: it was cut at TAIL_PAGE_BYTES; NULL:
+ * what there is fits. */
+static struct shbuf *build_2(const struct tail *t, size_t from, size_t deletion, uint64_t me, bool *has_more)
 {
 	struct buf b;
-	buf_init(&b, SIZE_MAX / 2); /* bounded by the entries, which are */
+	bool is_cut = false;
+	buf_init(&b, SIZE_MAX / 2); /* bounded by TAIL_PAGE_BYTES */
 	buf_puts(&b, "\"history\":[");
 	bool is_first = true;
 	for (size_t i = from; i < t->n; i++) {
 		const struct entry *e = at(t, i);
 		put_deletions(t, &b, &deletion, e->m.id, &is_first);
+		is_cut = has_more && b.len >= TAIL_PAGE_BYTES;
+		if (is_cut)
+			break;
 		if (!is_first)
 			buf_putc(&b, ',');
 		is_first = false;
-		if (is_own(e, me)) {
-			encode_msg(&b, DIALECT_2, &e->m, true, NULL);
-		} else {
+		if (is_own(e, me))
+			encode_own(&b, &e->m, (struct str){ e->json2, e->json2_len });
+		else
 			buf_put(&b, e->json2, e->json2_len);
-		}
 	}
-	put_deletions(t, &b, &deletion, UINT64_MAX, &is_first);
+	if (!is_cut)
+		put_deletions(t, &b, &deletion, UINT64_MAX, &is_first);
+	if (has_more)
+		*has_more = is_cut;
 	buf_puts(&b, "]}");
 	return share(&b);
 }
@@ -367,21 +375,30 @@ static bool has_own(const struct tail *t, size_t from, uint64_t me)
 	return false;
 }
 
+/* The oldest of the last history_limit entries that together fill no more than a page; the newest always does. */
+static size_t last_page(const struct tail *t)
+{
+	size_t from = t->n, bytes = 0;
+	while (from && t->n - from < (size_t)t->history_limit && bytes < TAIL_PAGE_BYTES)
+		bytes += at(t, --from)->json2_len;
+	return from;
+}
+
 struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me)
 {
-	size_t from = t->n - WC_MIN(t->n, (size_t)t->history_limit);
+	size_t from = d == DIALECT_2 ? last_page(t) : t->n - WC_MIN(t->n, (size_t)t->history_limit);
 	if (d == DIALECT_2 && has_own(t, from, me))
-		return build_2(t, from, t->deletion_count, me);
+		return build_2(t, from, t->deletion_count, me, NULL);
 	struct page *p = &t->history[d];
 	if (!p->buf || p->version != t->version) {
 		shbuf_unref(p->buf);
-		p->buf = d == DIALECT_1 ? build_1(t, from) : build_2(t, from, t->deletion_count, 0);
+		p->buf = d == DIALECT_1 ? build_1(t, from) : build_2(t, from, t->deletion_count, 0, NULL);
 		p->version = t->version;
 	}
 	return p->buf ? shbuf_ref(p->buf) : NULL;
 }
 
-struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me)
+struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me, bool *has_more)
 {
 	size_t low = messages_from(t, since), deletion = deletions_from(t, since);
 	/* Clients whose sinces lie between the same two events share a page. */
@@ -389,13 +406,16 @@ struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me)
 	if (deletion)
 		key = WC_MAX(key, deletion_at(t, deletion - 1)->id);
 	if (has_own(t, low, me))
-		return build_2(t, low, deletion, me);
+		return build_2(t, low, deletion, me, has_more);
 	for (int i = 0; i < PAGE_CACHE; i++)
-		if (t->pages[i].buf && t->pages[i].since == key && t->pages[i].version == t->version)
+		if (t->pages[i].buf && t->pages[i].since == key && t->pages[i].version == t->version) {
+			*has_more = t->pages[i].has_more;
 			return shbuf_ref(t->pages[i].buf);
+		}
 	struct page *p = &t->pages[t->next_page++ % PAGE_CACHE];
 	shbuf_unref(p->buf);
-	p->buf = build_2(t, low, deletion, 0);
+	p->buf = build_2(t, low, deletion, 0, &p->has_more);
+	*has_more = p->has_more;
 	p->since = key;
 	p->version = t->version;
 	if (!p->buf || p->buf->len <= shbuf_large_left() / 8 + SHBUF_LARGE)

@@ -8,6 +8,7 @@
 #include "wire/encode.h"
 
 #define TAIL_PAGE 1000                 /* events a resume page holds; the tail keeps at least as many */
+#define TAIL_PAGE_BYTES (1024 * 1024)  /* and about as much as a page of the second dialect holds; one event always */
 #define TAIL_INLINE_BYTES (256 * 1024) /* of base64 in a dialect-1 history */
 
 struct tail;
@@ -35,10 +36,11 @@ bool tail_covers(const struct tail *t, uint64_t since);
 /* The tail holds all there is (nothing older is stored), so that it covers every since. */
 void tail_set_complete(struct tail *t, bool is_complete);
 
-/* `"history":[…]}` — the end of an init frame: the last history_limit. `me`: whose own messages show cid and self in dialect 2. Shared
- * where nothing is personal. The caller gets a reference; NULL without memory. */
+/* `"history":[…]}` — the end of an init frame: the last history_limit, in dialect 2 at most TAIL_PAGE_BYTES. `me`: whose own messages show
+ * cid and self in dialect 2. Shared where nothing is personal. The caller gets a reference; NULL without memory. */
 struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me);
-/* The same for everything after since (dialect 2; at most TAIL_PAGE by construction). */
-struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me);
+/* The same for what came after since, the oldest first (dialect 2; at most TAIL_PAGE by construction). *has_more: it was cut at
+ * TAIL_PAGE_BYTES. */
+struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me, bool *has_more);
 
 #endif

@@ -138,8 +138,8 @@ void store_reader_close(struct store_reader *r); /* NULL-safe */
  * The cost depends on limit alone. Returns how many. */
 int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64_t upto, int limit, store_msg_fn fn,
                      void *arg) WC_MUSTCHECK;
-/* The last `limit` messages before id `before` (0: the newest), oldest first: the DMs between me and peer, or the public ones. Returns
- * how many. */
+/* The last `limit` messages before id `before` (0: the newest), newest first: the DMs between me and peer, or the public ones. The cost
+ * is that of the messages that fn is given before it stops. Returns how many. */
 int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t peer, uint64_t before, int limit, store_msg_fn fn,
                        void *arg) WC_MUSTCHECK;
 /* The people with whom `me` has DMs, newest first, at most limit. Returns how many. */

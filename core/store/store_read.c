@@ -34,16 +34,9 @@ const char *const store_reader_sql[R_LAST] = {
 		"INDEXED BY messages_dm_from") "WHERE m.to_id IS NOT NULL AND m.from_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
 	[R_SINCE_TO] = "SELECT " MSG_COLUMNS MSG_FROM(
 		"INDEXED BY messages_dm_to") "WHERE m.to_id IS NOT NULL AND m.to_id = ?4 AND m.id > ?1 AND m.id <= ?2 ORDER BY m.id LIMIT ?3",
-	/* A page is found from its end and read from its start. First the index alone says how far back it reaches, then come the rows:
-	 * so nothing is sorted or held. */
-	[R_LOW_PUBLIC] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_public "
-			 "WHERE m.to_id IS NULL AND m.id < ?1 ORDER BY m.id DESC LIMIT ?2)",
-	[R_PAGE_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM(
-		"INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id >= ?1 AND m.id < ?2 ORDER BY m.id LIMIT ?3",
-	[R_LOW_PAIR] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_pair "
-		       "WHERE" PAIR "AND m.id < ?3 ORDER BY m.id DESC LIMIT ?4)",
-	[R_PAGE_PAIR] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_pair") "WHERE" PAIR
-										   "AND m.id >= ?3 AND m.id < ?4 ORDER BY m.id LIMIT ?5",
+	[R_BACK_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM(
+		"INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id < ?1 ORDER BY m.id DESC LIMIT ?2",
+	[R_BACK_PAIR] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_pair") "WHERE" PAIR "AND m.id < ?3 ORDER BY m.id DESC LIMIT ?4",
 };
 
 struct store_reader {
@@ -226,39 +219,21 @@ int store_read_since(struct store_reader *r, uint64_t me, uint64_t since, uint64
 int store_read_history(struct store_reader *r, bool is_dm, uint64_t me, uint64_t peer, uint64_t before, int limit, store_msg_fn fn,
                        void *arg)
 {
-	sqlite3_stmt *low = r->stmt[is_dm ? R_LOW_PAIR : R_LOW_PUBLIC], *page = r->stmt[is_dm ? R_PAGE_PAIR : R_PAGE_PUBLIC];
-	int64_t end = before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before;
-	struct binder b;
+	sqlite3_stmt *stmt = r->stmt[is_dm ? R_BACK_PAIR : R_BACK_PUBLIC];
 	int count = 0, rc;
 
 	if (limit <= 0)
 		return 0;
 	if ((rc = read_begin(r)) != SQLITE_OK)
 		return failed(r, "read_history", rc);
-	b = bind_to(low);
+	struct binder b = bind_to(stmt);
 	if (is_dm) {
 		bind_int(&b, (int64_t)WC_MIN(me, peer));
 		bind_int(&b, (int64_t)WC_MAX(me, peer));
 	}
-	bind_int(&b, end);
+	bind_int(&b, before == 0 || before > INT64_MAX ? INT64_MAX : (int64_t)before);
 	bind_int(&b, limit);
-	if ((rc = b.rc) != SQLITE_OK)
-		goto out;
-	rc = sqlite3_step(low);
-	if (rc != SQLITE_ROW || sqlite3_column_type(low, 0) == SQLITE_NULL) {
-		rc = rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
-		goto out;
-	}
-	b = bind_to(page);
-	if (is_dm) {
-		bind_int(&b, (int64_t)WC_MIN(me, peer));
-		bind_int(&b, (int64_t)WC_MAX(me, peer));
-	}
-	bind_int(&b, sqlite3_column_int64(low, 0));
-	bind_int(&b, end);
-	bind_int(&b, limit);
-	rc = b.rc == SQLITE_OK ? walk(page, fn, arg, &count) : b.rc;
-out:
+	rc = b.rc == SQLITE_OK ? walk(stmt, fn, arg, &count) : b.rc;
 	read_end(r);
 	return rc == SQLITE_OK ? count : failed(r, "read_history", rc);
 }

@@ -148,6 +148,14 @@ static uint64_t digits(struct str s)
 	return n;
 }
 
+/* At the end of an object, so that encode_own can append it. */
+static void put_own(struct buf *b, const struct msg *m)
+{
+	if (m->cid.len)
+		put_str(b, "cid", m->cid);
+	buf_puts(b, ",\"self\":true");
+}
+
 static void encode_2(struct buf *b, const struct msg *m, bool self)
 {
 	buf_puts(b, kind_name(m->kind));
@@ -186,11 +194,15 @@ static void encode_2(struct buf *b, const struct msg *m, bool self)
 		if (m->waveform.len)
 			put_str(b, "waveform", m->waveform);
 	}
-	if (self) {
-		if (m->cid.len)
-			put_str(b, "cid", m->cid);
-		buf_puts(b, ",\"self\":true");
-	}
+	if (self)
+		put_own(b, m);
+	buf_putc(b, '}');
+}
+
+void encode_own(struct buf *b, const struct msg *m, struct str others)
+{
+	buf_put(b, others.p, others.len - 1); /* all but the closing brace */
+	put_own(b, m);
 	buf_putc(b, '}');
 }
 

@@ -9,7 +9,9 @@
 /* A message as an object. `self`: it is the viewer's own (dialect 2 adds cid). In dialect 1 a file's `data` is written from *data64, or as
  * null. */
 void encode_msg(struct buf *b, enum dialect d, const struct msg *m, bool self, const struct str *data64);
-/* The same around a `data` too large to copy: what stands before it and after it. Dialect 1, MSG_FILE and MSG_VOICE. */
+/* Its sender's own, dialect 2, from what encode_msg made of it for others: a copy, without escaping all of it once more. */
+void encode_own(struct buf *b, const struct msg *m, struct str others);
+/* encode_msg around a `data` too large to copy: what stands before it and after it. Dialect 1, MSG_FILE and MSG_VOICE. */
 void encode_msg_around(struct buf *before, struct buf *after, const struct msg *m, bool self);
 /* A user as {"id":…,"name":…}. */
 void encode_user(struct buf *b, uint64_t id, struct str name);

@@ -1,8 +1,9 @@
 // Slow work in turns: pages, resumptions and large frames of one person delay no download and no page of others.
 import assert from 'node:assert/strict';
-import { fence, serverTest } from './lib.mjs';
+import { metric } from './admin.mjs';
+import { exact, fence, serverTest } from './lib.mjs';
 import { Raw } from './raw.mjs';
-import { join2, request, upload } from './v2.mjs';
+import { error2, join2, request, upload } from './v2.mjs';
 
 const LONG = 'x'.repeat(3990);
 
@@ -65,7 +66,7 @@ serverTest('resumptions of one person do not hold up somebody else\'s', { timeou
 	await fence(back, [back]);
 });
 
-serverTest('the end does not wait for what is queued', { timeout: 60000, args: ['--metrics', '127.0.0.1:0'] }, async s => {
+serverTest('the end does not wait for what is queued', { timeout: 60000 }, async s => {
 	const { a } = await fill(s, 1000);
 	const tabs = await openTabs(s, a.token, 100, { since: 1 });
 	for (const r of tabs) for (let i = 0; i < 8; i++) r.send({ type: 'history', limit: 1000 });
@@ -73,4 +74,39 @@ serverTest('the end does not wait for what is queued', { timeout: 60000, args: [
 	for (const r of tabs) r.socket.pause();
 	await s.stop(); // within 5 s
 	for (const r of tabs) r.destroy();
+});
+
+serverTest('pages are cut at about 1 MB, and say that there is more', { timeout: 60000 }, async s => {
+	const { a } = await fill(s, 600);
+	const b = await join2(s, 'bob');
+	assert.ok(JSON.stringify(b.init).length < 1.2e6);
+	for (const [type, from, list] of [['sync', 'since', 'events'], ['history', 'before', 'messages']]) {
+		const got = [];
+		for (let at = 0, more = true, pages = 0; more; pages++) {
+			b.send({ type, [from]: at, ...(type === 'history' ? { limit: 1000 } : {}) });
+			const page = await b.next(type, 10000);
+			const bytes = JSON.stringify(page).length;
+			assert.ok(bytes < 1.2e6 && (bytes > 5e5 || !page.more), `${bytes} bytes`);
+			more = page.more;
+			got.push(...page[list]);
+			at = page[list].at(type === 'sync' ? -1 : 0).id;
+			assert.ok(pages < 10);
+		}
+		assert.equal(new Set(got.map(m => m.id)).size, 607); // with the fences' lines and the file
+		assert.equal(got.length, 607);
+	}
+	const back = await join2(s, '', { token: a.token, since: 1 });
+	assert.equal(back.init.gap, true);
+	assert.ok(back.init.history.every(m => m.self));
+	assert.ok(JSON.stringify(back.init).length < 1.2e6);
+});
+
+serverTest('joins with one token are limited as requests are, and counted', { limits: true, args: ['--request-rate', '1'] }, async s => {
+	const a = await join2(s, 'ann');
+	for (let i = 0; i < 10; i++) (await join2(s, '', { token: a.token })).ws.terminate();
+	const c = await s.connect();
+	c.send({ type: 'join', v: 2, token: a.token });
+	exact(await c.next('error'), error2('rate_limited', { retry_ms: v => v > 0 && v <= 1000 }));
+	await join2(s, 'bob');
+	assert.ok(await metric(s, 'limited_total{limit="requests"}') >= 1);
 });

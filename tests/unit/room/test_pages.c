@@ -142,6 +142,49 @@ static void a_page_is_cut_at_a_thousand(void **state)
 	close_room(f);
 }
 
+/* Everything that Ann is sent in pages of this frame's kind, as a count of texts; each page is about 1 MB. */
+static int walk_pages(struct fixture *f, struct client *ann, const char *frame, const char *member, uint64_t *last)
+{
+	int texts = 0;
+	for (bool has_more = true; has_more;) {
+		say(f, ann, "{\"type\":\"%s\",\"limit\":1000,\"%s\":%llu}", frame, member, (unsigned long long)*last);
+		settle(f);
+		const char *page = skip_to(ann, frame);
+		assert_true(strlen(page) < TAIL_PAGE_BYTES + 32768);
+		has_more = strstr(page, "\"more\":true") != NULL;
+		assert_true(!has_more || strlen(page) > TAIL_PAGE_BYTES / 2);
+		texts += count_of(page, "\"type\":\"text\"");
+		if (strcmp(frame, "sync") == 0)
+			for (const char *at = page; (at = strstr(at, "\"id\":")); at += 5)
+				*last = strtoull(at + 5, NULL, 10);
+		else if (has_more)
+			*last = number_of(strstr(page, "\"messages\""), "id");
+	}
+	return texts;
+}
+
+static void a_page_is_cut_at_a_megabyte(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	static char text[3991];
+	memset(text, 'x', sizeof(text) - 1);
+	for (int i = 0; i < 600; i++) {
+		say(f, ann, "{\"type\":\"text\",\"text\":\"%s\"}", text);
+		if (i % 50 == 49)
+			turn(f);
+	}
+	calm(f);
+	forget_frames(f);
+	uint64_t from = 0;
+	assert_int_equal(walk_pages(f, ann, "sync", "since", &from), 600);
+	from = 0;
+	assert_int_equal(walk_pages(f, ann, "history", "before", &from), 600);
+	close_room(f);
+}
+
 /* --- Resuming */
 
 static void resuming_brings_what_was_missed(void **state)
@@ -279,6 +322,30 @@ static void one_session_has_eight_jobs_at_once(void **state)
 	close_room(f);
 }
 
+static void joins_of_a_token_are_requests(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.request_rate = 2; /* 20 at once */
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	char *token = token_of(ann), *other = token_of(bob);
+	for (int i = 0; i < 20; i++)
+		(void)resume(f, token, 0);
+	struct client *c = client_new(f, "10.0.0.7"); /* also from elsewhere */
+	say(f, c, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\",\"since\":0}", token);
+	settle(f);
+	expect(c, "{\"type\":\"error\",\"code\":\"rate_limited\"", "\"retry_ms\":500");
+	(void)resume(f, other, 0);
+	after(f, 600);
+	say(f, c, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\",\"since\":0}", token);
+	settle(f);
+	expect(c, "{\"type\":\"init\"");
+	free(token);
+	free(other);
+	close_room(f);
+}
+
 static void a_connection_lives_until_its_jobs_end(void **state)
 {
 	(void)state;
@@ -316,11 +383,18 @@ static void helpers_that_end_get_no_more_pages(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(history_goes_back_page_by_page),          cmocka_unit_test(direct_messages_are_for_the_two),
-		cmocka_unit_test(old_clients_have_files_in_their_history), cmocka_unit_test(a_page_is_cut_at_a_thousand),
-		cmocka_unit_test(resuming_brings_what_was_missed),         cmocka_unit_test(what_cannot_be_resumed_starts_anew),
-		cmocka_unit_test(what_comes_live_waits_behind_the_page),   cmocka_unit_test(pages_are_refused_before_the_join),
-		cmocka_unit_test(one_session_has_eight_jobs_at_once),      cmocka_unit_test(a_connection_lives_until_its_jobs_end),
+		cmocka_unit_test(history_goes_back_page_by_page),
+		cmocka_unit_test(direct_messages_are_for_the_two),
+		cmocka_unit_test(old_clients_have_files_in_their_history),
+		cmocka_unit_test(a_page_is_cut_at_a_thousand),
+		cmocka_unit_test(a_page_is_cut_at_a_megabyte),
+		cmocka_unit_test(resuming_brings_what_was_missed),
+		cmocka_unit_test(what_cannot_be_resumed_starts_anew),
+		cmocka_unit_test(what_comes_live_waits_behind_the_page),
+		cmocka_unit_test(pages_are_refused_before_the_join),
+		cmocka_unit_test(one_session_has_eight_jobs_at_once),
+		cmocka_unit_test(a_connection_lives_until_its_jobs_end),
+		cmocka_unit_test(joins_of_a_token_are_requests),
 		cmocka_unit_test(helpers_that_end_get_no_more_pages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

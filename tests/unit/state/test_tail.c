@@ -37,7 +37,7 @@ static int history_count(struct tail *t, enum dialect d, uint64_t me, const char
 
 static int since_count(struct tail *t, uint64_t since, const char *needle)
 {
-	struct shbuf *b = tail_since(t, since, 0);
+	struct shbuf *b = tail_since(t, since, 0, &(bool){ false });
 	int n = count(b, needle);
 	shbuf_unref(b);
 	return n;
@@ -66,8 +66,8 @@ static void test_limit_and_sharing(void **state)
 	assert_int_equal(since_count(t, 20, "\"id\":"), 3);
 	assert_int_equal(since_count(t, 25, "\"id\":"), 3);
 	assert_int_equal(since_count(t, 50, "\"id\":"), 0);
-	a = tail_since(t, 20, 0);
-	b = tail_since(t, 29, 0);
+	a = tail_since(t, 20, 0, &(bool){ false });
+	b = tail_since(t, 29, 0, &(bool){ false });
 	assert_ptr_equal(a, b); /* the same page */
 	shbuf_unref(a);
 	shbuf_unref(b);
@@ -122,12 +122,47 @@ static void test_inlined_data(void **state)
 	tail_free(t);
 }
 
+/* Long texts: a page is cut at about 1 MB, and the rest can be asked for. */
+static void test_pages_are_cut_by_bytes(void **state)
+{
+	(void)state;
+	struct tail *t = tail_new(1000);
+	tail_set_complete(t, true);
+	static char text[16001];
+	memset(text, 'x', sizeof(text) - 1);
+	for (uint64_t i = 1; i <= 300; i++)
+		add_text(t, i, i % 2 + 1, text);
+	for (uint64_t me = 0; me <= 1; me++) {
+		bool has_more = false;
+		int got = 0, pages = 0;
+		do {
+			struct shbuf *b = tail_since(t, (uint64_t)got, me, &has_more);
+			assert_true(b->len < TAIL_PAGE_BYTES + 20000);
+			got += count(b, "\"id\":");
+			shbuf_unref(b);
+		} while (has_more && ++pages < 10);
+		assert_int_equal(got, 300);
+		assert_int_equal(pages, 4);
+		/* The newest are in the history. */
+		struct shbuf *b = tail_history(t, DIALECT_2, me);
+		assert_true(b->len > TAIL_PAGE_BYTES / 2 && b->len < TAIL_PAGE_BYTES + 20000);
+		assert_int_equal(count(b, "\"id\":300,"), 1);
+		assert_int_equal(count(b, "\"id\":1,"), 0);
+		assert_int_equal(count(b, "\"cid\":\"c\",\"self\":true}"), me ? count(b, "\"from_id\":1,") : 0);
+		shbuf_unref(b);
+	}
+	/* Dialect 1 is frozen: all of them. */
+	assert_int_equal(history_count(t, DIALECT_1, 0, "\"type\":\"text\""), 300);
+	tail_free(t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_limit_and_sharing),
 		cmocka_unit_test(test_covers),
 		cmocka_unit_test(test_inlined_data),
+		cmocka_unit_test(test_pages_are_cut_by_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -212,6 +212,11 @@ static void check_history(struct both *t, const struct msg *model, bool is_dm, u
 	first = WC_MAX(0, n - limit);
 	got.count = 0;
 	count = store_read_history(t->r, is_dm, me, peer, before, limit, collect_id, &got);
+	for (int i = 0; i < got.count / 2; i++) {
+		const uint64_t id = got.id[i];
+		got.id[i] = got.id[got.count - 1 - i];
+		got.id[got.count - 1 - i] = id;
+	}
 	check_ids(&got, count, want + first, n - first);
 }
 

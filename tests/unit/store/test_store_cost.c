@@ -82,10 +82,9 @@ static void pages_cost_what_they_hold(void **state)
 			int64_t parameters[5];
 			int n;
 		} page[] = {
-			{ R_SINCE_PUBLIC, { since, head, 20 }, 3 },        { R_SINCE_FROM, { since, head, 5, ME }, 4 },
-			{ R_SINCE_TO, { since, head, 5, ME }, 4 },         { R_LOW_PUBLIC, { head, 20 }, 2 },
-			{ R_PAGE_PUBLIC, { since, head, 20 }, 3 },         { R_LOW_PAIR, { ME, PEER, head, 10 }, 4 },
-			{ R_PAGE_PAIR, { ME, PEER, since, head, 10 }, 5 }, { R_PEERS, { ME, 5 }, 2 },
+			{ R_SINCE_PUBLIC, { since, head, 20 }, 3 }, { R_SINCE_FROM, { since, head, 5, ME }, 4 },
+			{ R_SINCE_TO, { since, head, 5, ME }, 4 },  { R_BACK_PUBLIC, { head, 20 }, 2 },
+			{ R_BACK_PAIR, { ME, PEER, head, 10 }, 4 }, { R_PEERS, { ME, 5 }, 2 },
 		};
 
 		for (size_t i = 0; i < WC_LEN(page); i++) {

@@ -182,7 +182,7 @@ static int fill_up(const char *dir, int (*relieve)(const char *dir))
 				return 3; /* it was not full after all, or forgot to say so */
 		/* it can be read meanwhile, and has what was committed */
 		ids.count = 0;
-		if (store_read_history(r, false, 0, 0, 0, 30, collect_id, &ids) != 30 || ids.id[29] != id - 2)
+		if (store_read_history(r, false, 0, 0, 0, 30, collect_id, &ids) != 30 || ids.id[0] != id - 2)
 			return 4;
 		if (relieve(dir) != 0)
 			return 5;
