@@ -170,6 +170,14 @@ int64_t boot_ms(void)
 	return clock_us(CLOCK_BOOTTIME) / 1000;
 }
 
+uint64_t mono_fine(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return ((uint64_t)now.tv_sec << 20) + (((uint64_t)now.tv_nsec << 20) / 1000000000);
+}
+
 int64_t real_ms(void)
 {
 	return clock_us(CLOCK_REALTIME) / 1000 + fault_value(FAULT_CLOCK_MS);

@@ -76,6 +76,7 @@ extern _Thread_local enum wc_role wc_role;
 int64_t mono_ms(void);
 int64_t mono_us(void);
 int64_t boot_ms(void);
+uint64_t mono_fine(void); /* in units of 2^-20 s */
 int64_t real_ms(void);
 
 /* len bytes from the kernel's generator; aborts if it has none. */

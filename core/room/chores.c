@@ -62,7 +62,11 @@ static void run_chore(void *arg, struct store_reader *r)
 
 /* The messages that a slice of retention touched: shown only after the commit. */
 struct slice {
-	uint64_t expired_through;
+	uint64_t expired_through, public_through;
+	struct {
+		uint64_t person, id;
+	} * dms; /* of direct messages: those that they were of */
+	int dm_count, dm_room;
 	struct {
 		uint64_t id;
 		uint32_t flags;
@@ -73,7 +77,20 @@ struct slice {
 static int on_expired(void *arg, const struct msg *m)
 {
 	struct slice *s = arg;
+	const uint64_t people[] = { m->from_id, m->to_id };
 	s->expired_through = WC_MAX(s->expired_through, m->id);
+	if (!m->is_dm || !m->to_id)
+		s->public_through = WC_MAX(s->public_through, m->id);
+	for (size_t i = 0; m->is_dm && i < WC_LEN(people); i++) {
+		if (!people[i])
+			continue;
+		if (s->dm_count == s->dm_room) {
+			s->dm_room = s->dm_room ? s->dm_room * 2 : 32;
+			s->dms = xrealloc(s->dms, (size_t)s->dm_room * sizeof(*s->dms));
+		}
+		s->dms[s->dm_count].person = people[i];
+		s->dms[s->dm_count++].id = m->id;
+	}
 	return 0;
 }
 
@@ -91,7 +108,13 @@ static void show_slice(struct room *r, const struct slice *s)
 {
 	if (s->expired_through) {
 		r->floor = WC_MAX(r->floor, s->expired_through);
+		r->public_floor = WC_MAX(r->public_floor, s->public_through);
 		tail_drop_through(r->tail, s->expired_through);
+	}
+	for (int i = 0; i < s->dm_count; i++) {
+		struct user *u = user_get(&r->users, s->dms[i].person);
+		if (u && u->is_identity)
+			u->dm_floor = WC_MAX(u->dm_floor, s->dms[i].id);
 	}
 	for (int i = 0; i < s->gone_count; i++)
 		tail_set_flags(r->tail, s->gone[i].id, s->gone[i].flags);
@@ -120,30 +143,24 @@ static uint64_t storage_cap(const struct room *r)
 	return 0;
 }
 
-static void retain(struct room *r)
+static void retain_some(struct room *r, uint64_t cap, struct slice *slice)
 {
 	const struct room_settings *o = &r->settings;
-	uint64_t cap = storage_cap(r);
-	if (!o->retain_days && !cap && !r->o.is_in_memory) {
-		vacuum(r);
-		return;
-	}
 	if (store_begin(r->o.store) < 0)
 		return;
 	int touched = 0, n = 0;
-	struct slice slice = { 0 };
 	if (o->retain_days)
-		n = store_expire(r->o.store, steady_cut_ms(o->retain_days * DAY_MS), EXPIRE_SLICE, on_expired, &slice);
+		n = store_expire(r->o.store, steady_cut_ms(o->retain_days * DAY_MS), EXPIRE_SLICE, on_expired, slice);
 	touched += WC_MAX(n, 0);
 	if (n >= 0 && cap)
-		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, &slice);
+		n = store_evict_files(r->o.store, cap, EXPIRE_SLICE, on_evicted, slice);
 	touched += WC_MAX(n, 0);
 	if (n >= 0 && r->o.is_in_memory)
-		n = store_trim(r->o.store, WC_MAX(MEMORY_MESSAGES, o->history_limit), MEMORY_SLICE);
+		n = store_trim(r->o.store, WC_MAX(MEMORY_MESSAGES, o->history_limit), MEMORY_SLICE, on_expired, slice);
 	touched += WC_MAX(n, 0);
 	/* Earlier than it must: messages that come in the meantime need room. */
 	if (n >= 0 && r->o.is_in_memory && r->o.messages_bytes != SIZE_MAX)
-		n = store_trim_bytes(r->o.store, r->o.messages_bytes / 4 * 3, MEMORY_SLICE);
+		n = store_trim_bytes(r->o.store, r->o.messages_bytes / 4 * 3, MEMORY_SLICE, on_expired, slice);
 	r->stored_bytes = 0;
 	touched += WC_MAX(n, 0);
 	if (n < 0 || touched == 0) {
@@ -162,12 +179,21 @@ static void retain(struct room *r)
 	/* There may be more: a room that talks faster than a slice a turn must not grow for ever. */
 	if (touched >= EXPIRE_SLICE)
 		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
-	show_slice(r, &slice);
+	show_slice(r, slice);
 	r->evicted = true;
-	r->floor = WC_MAX(r->floor, store_floor(r->o.store)); /* trimming names nothing that it took */
-	tail_drop_through(r->tail, r->floor);
 	r->has_free_pages = true;
 	vacuum(r);
+}
+
+static void retain(struct room *r)
+{
+	struct slice slice = { 0 };
+	uint64_t cap = storage_cap(r);
+	if (r->settings.retain_days || cap || r->o.is_in_memory)
+		retain_some(r, cap, &slice);
+	else
+		vacuum(r);
+	free(slice.dms);
 }
 
 /* Last-seen times, a name's hold: written now and then, not at every join. */

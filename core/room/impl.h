@@ -29,7 +29,8 @@
  *   presence.c  joins and leaves, told       moderate*.c  an admin's acts; called.c: names of people in them
  *   pages.c     history, by helpers          addresses.c  where people came from
  *   chores.c    upkeep of the store          collector.c  files that nobody refers to
- *   daytime.c   the time of day */
+ *   daytime.c   the time of day              ids.c        the order of events
+ *   sight.c     what one may know of others */
 
 #define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
 
@@ -172,10 +173,12 @@ struct room {
 	bool group_has_join_1;            /* the group under way makes dialect-1 readers */
 	struct event *joins, **joins_end; /* waiting for a later batch, in order */
 	struct buf scratch, scratch_2;    /* frames under construction */
-	uint64_t next_id;                 /* of the next message */
+	uint64_t last_id, id_base;        /* ids.c: the last one taken; what the monotonic time lacks of the next */
 	uint64_t applied_id;              /* of the last published one: what a page may show */
+	uint64_t public_id;               /* the same of those that all see */
 	uint64_t next_user_id, user_id_reserved;
-	uint64_t floor;        /* a since below it was cut by retention */
+	uint64_t floor;        /* retention removed all up to it */
+	uint64_t public_floor; /* the same of what all see: a since below it was cut */
 	int64_t now_ms;        /* of this batch: Unix, as steady.h has it */
 	int64_t mono_now_ms;   /* monotonic */
 	int64_t boot_now_ms;   /* monotonic, the machine's sleep included: when sanctions end */
@@ -236,6 +239,15 @@ void join_undo(struct room *r, struct action *a); /* the batch failed */
 void join_apply(struct room *r, struct action *a);
 void leave_apply(struct room *r, struct conn *c);
 void link_apply(struct room *r, struct action *a);
+
+/* ids.c. start: after `last`, the highest that is stored. */
+void ids_start(struct room *r, uint64_t last);
+uint64_t ids_take(struct room *r); /* of the next event */
+
+/* sight.c: what u may know. */
+uint64_t sight_head(const struct room *r, const struct user *u);                  /* the id of the newest event that u may see */
+bool sight_resets(const struct room *r, const struct user *u, uint64_t since);    /* what u saw after since is not all there */
+bool sight_knows(struct room *r, const struct user *asker, const struct user *u); /* asks the store, too */
 
 /* message.c */
 /* Was a file prepared without its bytes, and now somebody needs them? True: a->is_deferred, and there is nothing else to do. */

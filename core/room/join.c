@@ -177,7 +177,7 @@ static void put_head_2(struct room *r, const struct init *in)
 	struct buf *b = &r->scratch;
 	const struct room_settings *o = &r->settings;
 	buf_puts(b, ",\"v\":2,\"head\":");
-	buf_u64(b, r->applied_id);
+	buf_u64(b, sight_head(r, in->session->user));
 	if (in->token) {
 		char text[BASE64_LEN(WC_TOKEN_BYTES) + 1];
 		token_text(in->token, text);
@@ -321,7 +321,7 @@ void join_apply(struct room *r, struct action *a)
 	const struct event *e = a->e;
 	struct init in = { .session = s, .token = a->has_token ? a->token : NULL };
 	bool has_since = s->dialect == DIALECT_2 && e->join.has_since;
-	if (has_since && (e->join.since > r->applied_id || (r->floor > 1 && e->join.since < r->floor))) {
+	if (has_since && sight_resets(r, u, e->join.since)) {
 		in.reset = true;
 		has_since = false;
 	}

@@ -169,6 +169,8 @@ void message_prepare(struct room *r, struct action *a)
 	struct msg *m = &a->msg;
 	if (m->is_dm) {
 		const struct user *to = user_get(&r->users, m->to_id);
+		if (to && !sight_knows(r, a->session->user, to))
+			to = NULL;
 		if (!to && !a->rc && a->session->dialect == DIALECT_2) {
 			refuse(a, ERR_NO_SUCH_USER);
 			return;
@@ -196,10 +198,11 @@ void message_prepare(struct room *r, struct action *a)
 		find_first(r, a);
 		return;
 	}
-	m->id = r->next_id;
+	m->id = ids_take(r);
 	int rc = fault("no-dedup") ? put_again(r, *m) : store_put_msg(r->o.store, m);
+	if (rc == 0 && !m->is_dm && !a->session->user->has_spoken && a->session->user->is_identity)
+		rc = store_set_spoke(r->o.store, m->from_id);
 	if (rc == 0) {
-		r->next_id++;
 		a->is_stored = true;
 		chores_stored(r, m->text.len + m->filename.len);
 		return;
@@ -327,6 +330,9 @@ static void publish_msg(struct room *r, struct user *from, const struct msg *m, 
 {
 	r->applied_id = m->id ? m->id : r->applied_id;
 	if (!m->is_dm) {
+		r->public_id = m->id;
+		from->has_spoken = true;
+		user_active(&r->users, from);
 		tail_add(r->tail, m, data64);
 		for (enum dialect d = DIALECT_1; d < DIALECTS; d++)
 			publish_public(r, from, d, m, data64);
@@ -343,9 +349,11 @@ static void publish_msg(struct room *r, struct user *from, const struct msg *m, 
 	if (!m->id)
 		return;
 	from->has_dms = true;
+	from->dm_id = m->id;
 	user_add_peer(from, m->to_id, m->to_name, m->id);
 	if (to && to != from) {
 		to->has_dms = true;
+		to->dm_id = m->id;
 		user_add_peer(to, m->from_id, m->from_name, m->id);
 	}
 }
@@ -384,7 +392,6 @@ void message_apply(struct room *r, struct action *a)
 		parts_drop(&p);
 		return;
 	}
-	user_active(&r->users, s->user);
 	publish_msg(r, s->user, &a->msg, data64);
 	metric_add(M_MESSAGES, 1);
 }

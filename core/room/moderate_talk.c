@@ -73,10 +73,11 @@ static int look_at(void *arg, const struct msg *m)
 	return 0;
 }
 
-static int delete_one(struct room *r, struct doomed *d)
+/* If it is of that sort. */
+static int delete_one(struct room *r, struct doomed *d, bool is_dm)
 {
 	int rc = store_get_msg(r->o.store, d->id, look_at, d);
-	if (rc == -WC_ENOENT)
+	if (rc == -WC_ENOENT || (rc == 0 && d->is_dm != is_dm))
 		return 0;
 	if (rc == 0 && d->is_found && !(d->flags & MSG_DELETED)) {
 		rc = store_delete_msg(r->o.store, d->id);
@@ -84,7 +85,7 @@ static int delete_one(struct room *r, struct doomed *d)
 		if (d->is_dm && d->to != d->from)
 			d->viewers[d->event_count++] = d->to;
 		for (int i = 0; i < d->event_count && rc == 0; i++) {
-			d->events[i] = r->next_id++;
+			d->events[i] = ids_take(r);
 			rc = store_put_deletion(r->o.store, d->events[i], r->now_ms, d->id, d->viewers[i]);
 		}
 	}
@@ -103,12 +104,15 @@ static void apply_deletion(struct room *r, const struct doomed *d)
 		buf_reset(&r->scratch);
 		encode_delete(&r->scratch, d->events[i], r->now_ms, d->id);
 		if (!d->is_dm) {
+			r->public_id = d->events[i];
 			tail_add_deletion(r->tail, d->events[i], r->now_ms, d->id);
 			if (r->users.session_count[DIALECT_2])
 				publish_frame(r->pub, DIALECT_2, r->scratch.p, r->scratch.len, &len);
 			continue;
 		}
-		const struct user *u = user_get(&r->users, d->viewers[i]);
+		struct user *u = user_get(&r->users, d->viewers[i]);
+		if (u)
+			u->dm_id = d->events[i];
 		for (const struct session *s = u ? u->sessions : NULL; s; s = s->next)
 			if (s->dialect == DIALECT_2)
 				publish_insert(r->pub, s, publish_position(r->pub, DIALECT_2), 0, frame_of_buf(&r->scratch), NULL, NULL);
@@ -133,15 +137,15 @@ static void put_ids(struct buf *b, const char *key, const struct doomed *v, size
 size_t moderate_delete(struct room *r, struct command *c, const uint64_t *ids, size_t count, bool is_part)
 {
 	struct doomed *v = xcalloc(count + 1, sizeof(*v));
-	const uint64_t next_id = r->next_id;
 	struct buf args;
 	size_t deleted = 0;
 	int rc = store_begin(r->o.store);
 	buf_init(&args, 64 * 1024);
-	for (size_t i = 0; i < count && rc == 0; i++) {
+	for (size_t i = 0; i < count; i++)
 		v[i].id = ids[i];
-		rc = delete_one(r, &v[i]);
-	}
+	/* Public ones first: the gaps between the ids that all are told must not count the direct messages that go with them. */
+	for (size_t i = 0; i < 2 * count && rc == 0; i++)
+		rc = delete_one(r, &v[i % count], i >= count);
 	for (size_t i = 0; i < count; i++)
 		deleted += v[i].event_count > 0;
 	buf_puts(&args, "{");
@@ -157,13 +161,12 @@ size_t moderate_delete(struct room *r, struct command *c, const uint64_t *ids, s
 		mod_fail_storage(c);
 	}
 	if (!is_done) {
-		r->next_id = next_id;
 		deleted = 0;
 		goto out;
 	}
-	for (size_t i = 0; i < count; i++)
-		if (v[i].event_count)
-			apply_deletion(r, &v[i]);
+	for (size_t i = 0; i < 2 * count; i++)
+		if (v[i % count].event_count && v[i % count].is_dm == (i >= count))
+			apply_deletion(r, &v[i % count]);
 	c->status = deleted || is_part ? 200 : 404;
 	buf_puts(&c->out, "{");
 	if (c->status == 404) {

@@ -68,6 +68,23 @@ static void people_changed(struct room *r, struct user *u, bool is_join)
 	change_add(&p->people, &p->people_count, &p->people_room, u, is_join);
 }
 
+/* To those alone who were told of u for their direct messages: others must not see, by a leave of somebody they never heard of, that
+ * there are some. */
+static void tell_leave_apart(struct room *r, struct user *u)
+{
+	for (int i = 0; i < u->peer_count; i++) {
+		const struct user *peer = user_get(&r->users, u->peers[i].id);
+		for (const struct session *s = peer && peer != u ? peer->sessions : NULL; s; s = s->next) {
+			if (s->dialect != DIALECT_2)
+				continue;
+			buf_reset(&r->scratch);
+			buf_printf(&r->scratch, "{\"type\":\"presence\",\"online\":%zu,\"joined\":[],\"left\":[%llu]}", r->users.online,
+			           (unsigned long long)u->id);
+			publish_insert(r->pub, s, publish_position(r->pub, DIALECT_2), 0, frame_of_buf(&r->scratch), NULL, NULL);
+		}
+	}
+}
+
 static void come_or_go(struct room *r, struct user *u, bool is_join)
 {
 	struct presence *p = &r->presence;
@@ -76,8 +93,11 @@ static void come_or_go(struct room *r, struct user *u, bool is_join)
 	p->list_is_due = true;
 	change_add(&p->lines, &p->line_count, &p->line_room, u, is_join);
 	people_changed(r, u, is_join);
-	if (!is_join)
-		u->is_told = false;
+	if (is_join)
+		return;
+	if (u->is_told_apart && !u->is_told)
+		tell_leave_apart(r, u);
+	u->is_told = u->is_told_apart = false;
 }
 
 void presence_joined(struct room *r, struct user *u)
@@ -200,7 +220,7 @@ static void say_lines(struct room *r)
 	buf_fini(&b);
 }
 
-/* The most recently active, but `without`, as objects with commas between; at most max. Returns how many. */
+/* The most recently active for all to see, but `without`, as objects with commas between; at most max. Returns how many. */
 static int put_active(const struct room *r, struct buf *b, int max, const struct user *without, bool starts_with_comma)
 {
 	int n = 0;
@@ -215,7 +235,7 @@ static int put_active(const struct room *r, struct buf *b, int max, const struct
 	return n;
 }
 
-/* Up to 500 people the list is everyone, the same for all. Past that it is oneself, then who was active last: the shared frame serves those
+/* Up to 500 people the list is everyone, the same for all. Past that it is oneself, then those who were active last: the shared frame serves those
  * who are in it, and the others get their own beginning and a shared rest in its place. */
 static void send_lists(struct room *r)
 {
@@ -388,16 +408,21 @@ void presence_put_users(struct room *r, struct buf *b, enum dialect d, struct us
 			continue;
 		buf_putc(b, ',');
 		buf_put(b, u->json, u->json_len);
-		u->is_told = true;
+		u->is_told_apart = true;
 		u->is_listed = true;
 		n++;
 	}
-	for (struct user *u = r->users.newest; u && n < LIST_2_MAX; u = u->older) {
-		if (u == me || u->is_listed)
+	/* People count as told of as if this one had no direct messages: their leaves are for all to see. */
+	int passed = 1;
+	for (struct user *u = r->users.newest; u && passed < LIST_2_MAX; u = u->older) {
+		if (u == me)
+			continue;
+		u->is_told = true;
+		passed++;
+		if (u->is_listed || n == LIST_2_MAX)
 			continue;
 		buf_putc(b, ',');
 		buf_put(b, u->json, u->json_len);
-		u->is_told = true;
 		n++;
 	}
 	for (int i = 0; i < me->peer_count; i++) {

@@ -346,6 +346,9 @@ static int load_identity(void *arg, const struct identity *who)
 	u->created_ms = who->created_ms;
 	u->seen_ms = u->stored_seen_ms = who->seen_ms;
 	u->has_dms = who->has_dms;
+	u->has_spoken = who->has_spoken;
+	u->dm_id = who->dm_id;
+	u->dm_floor = who->dm_floor;
 	u->peers_are_known = !who->has_dms;
 	return 0;
 }
@@ -380,13 +383,15 @@ static int load_message(void *arg, const struct msg *m)
 
 static void load_deletion(void *arg, uint64_t id, int64_t at_ms, uint64_t target)
 {
-	tail_add_deletion(arg, id, at_ms, target);
+	struct room *r = arg;
+	tail_add_deletion(r->tail, id, at_ms, target);
+	r->public_id = WC_MAX(r->public_id, id);
 }
 
 static int load_deletions(struct room *r)
 {
 	uint64_t before;
-	int rc = store_recent_deletions(r->o.store, TAIL_PAGE, &before, load_deletion, r->tail);
+	int rc = store_recent_deletions(r->o.store, TAIL_PAGE, &before, load_deletion, r);
 	tail_set_deletions_before(r->tail, before);
 	return rc;
 }
@@ -402,11 +407,13 @@ static int load(struct room *r, char **cause)
 	tail_set_complete(r->tail, l.n < want);
 	r->applied_id = store_last_id(r->o.store);
 	clock_begin(r);
+	r->floor = store_floor(r->o.store);
+	r->public_floor = store_public_floor(r->o.store);
+	r->public_id = WC_MAX(tail_last_id(r->tail), r->public_floor > 1 ? r->public_floor : 0);
 	/* Never an id twice: not after a restore of an old copy, not with nothing stored. */
-	r->next_id = WC_MAX(r->applied_id + 1, (uint64_t)(r->now_ms / 1000) << 20);
+	ids_start(r, WC_MAX(r->applied_id, r->floor));
 	r->next_user_id = WC_MAX(store_counter(r->o.store, "next_user_id"), WC_MAX(r->next_user_id, 1u));
 	r->user_id_reserved = r->next_user_id;
-	r->floor = store_floor(r->o.store);
 	if (addresses_load(r) < 0 || sanctions_load(r) < 0 || load_deletions(r) < 0 || admit_load(r) < 0)
 		goto fail;
 	lockdown_load(r);

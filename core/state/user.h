@@ -33,14 +33,16 @@ struct user {
 	char *looks;             /* looks_of_name(), each terminated, within text */
 	uint32_t name_len, json_len;
 	int look_count;
-	bool is_identity;  /* has a token, is stored */
-	bool is_online;    /* as others see it: stays so for a few seconds after the last session of an identity */
-	bool is_listed;    /* scratch of a list under construction */
-	bool is_told;      /* some dialect-2 client was told of this person */
-	bool has_dms;      /* the store may have DMs of this identity */
-	bool is_tentative; /* made by a batch that is not committed yet */
+	bool is_identity;   /* has a token, is stored */
+	bool is_online;     /* as others see it: stays so for a few seconds after the last session of an identity */
+	bool is_listed;     /* scratch of a list under construction */
+	bool is_told;       /* some dialect-2 client was told of this person */
+	bool is_told_apart; /* some client was, only because the two have DMs */
+	bool has_dms;       /* the store may have DMs of this identity */
+	bool has_spoken;    /* wrote to everyone */
+	bool is_tentative;  /* made by a batch that is not committed yet */
 	struct session *sessions;
-	struct user *newer, *older; /* online people by activity */
+	struct user *newer, *older; /* online people by what all see of their activity */
 	struct user *next_gone;     /* the graveyard of this batch */
 	int64_t seen_ms, stored_seen_ms, created_ms;
 	struct token *tokens;
@@ -51,6 +53,8 @@ struct user {
 	uint8_t addr[16];    /* where they last came from or went (addresses.c); IPv4 as ::ffff:a.b.c.d */
 	int64_t addr_at_ms;  /* Unix; 0: not kept */
 	int64_t leave_at_ms; /* when the grace ends; 0: not waiting */
+	uint64_t dm_id;      /* the newest event of own DMs; 0: none */
+	uint64_t dm_floor;   /* the highest of those that retention removed; 0: none */
 	struct peer *peers;  /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
 	int peer_count;
 	bool peers_are_known; /* read from the store, or there is nothing to read */
@@ -97,7 +101,8 @@ void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[W
 void user_set_online(struct users *us, struct user *u, bool is_online);
 /* u has a DM with this peer: newest from now on. No-op for guests and while the peers are not known. */
 void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint64_t last_id);
-void user_active(struct users *us, struct user *u); /* moves to the front of the active */
+/* Moves to the front of the active: for what everybody sees alone, since everybody sees the order. */
+void user_active(struct users *us, struct user *u);
 
 void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms);
 struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES]);

@@ -19,6 +19,7 @@
 /* Past this the log is not only copied into the database but started over. */
 #define STORE_WAL_RESTART_BYTES (64 << 20)
 #define STORE_FLOOR "floor" /* in the table meta: see store_floor */
+#define STORE_PUBLIC_FLOOR "floor.public"
 
 /* Orders the writer's transactions against what cannot run beside them: in memory, where there is no WAL, every reader; on disk only the
  * checkpoint that starts the WAL over (SQLite would poll for the writer's lock, and with a writer that never rests not get it for
@@ -37,7 +38,7 @@ struct store_turns {
 enum writer_stmt {
 	W_BEGIN, W_COMMIT, W_ROLLBACK, W_SAVEPOINT, W_RELEASE, W_ROLLBACK_TO,
 	W_PUT_MSG, W_PUT_FILE, W_PUT_PEER, W_FIND_CID,
-	W_PUT_IDENTITY, W_PUT_TOKEN, W_ADMIT_TOKEN, W_TOUCH, W_DROP_IDENTITY, W_GET_META, W_SET_META, W_LAST_ID,
+	W_PUT_IDENTITY, W_PUT_TOKEN, W_ADMIT_TOKEN, W_TOUCH, W_SET_SPOKE, W_SET_FLOOR, W_HAS_PEER, W_DROP_IDENTITY, W_GET_META, W_SET_META, W_LAST_ID,
 	W_OLDEST, W_DELETE_FILE, W_DELETE_MSG, W_DELETE_PEER, W_COUNT_ROWS,
 	W_OLDEST_FILE, W_FILE_GONE, W_MSG_GONE, W_FORGET_RELEASED,
 	W_EACH_IDENTITY, W_EACH_TOKEN, W_TAIL_LOW, W_TAIL,

@@ -15,6 +15,9 @@ struct identity {
 	struct str name, key; /* key: name_key() of the name */
 	int64_t created_ms, seen_ms;
 	bool has_dms;
+	bool has_spoken;   /* wrote to everyone, once at least */
+	uint64_t dm_id;    /* the newest event of the person's direct messages; 0: none */
+	uint64_t dm_floor; /* the highest id among those that retention removed; 0: none */
 };
 
 struct store;
@@ -83,8 +86,10 @@ void store_test_fail_after(struct store *s, int nth, int rc);
 int store_put_msg(struct store *s, const struct msg *m) WC_MUSTCHECK;
 int store_find_cid(struct store *s, uint64_t from_id, struct str cid, store_msg_fn fn, void *arg) WC_MUSTCHECK; /* or -WC_ENOENT */
 
-/* Inserts or updates; created_ms stays, and has_dms is derived, not stored. -WC_EEXIST: another identity has that key. */
+/* Inserts or updates; created_ms stays, and what follows it is derived, not stored. -WC_EEXIST: another identity has that key. */
 int store_put_identity(struct store *s, const struct identity *who) WC_MUSTCHECK;
+int store_set_spoke(struct store *s, uint64_t identity_id) WC_MUSTCHECK;             /* wrote to everyone; nobody's id: nothing */
+int store_has_peer(struct store *s, uint64_t owner_id, uint64_t peer_id);            /* have they direct messages? 1, 0 or -WC_ESTORAGE */
 int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms) WC_MUSTCHECK; /* last seen */
 int store_drop_identity(struct store *s, uint64_t identity_id) WC_MUSTCHECK;         /* its name is free again; its messages stay */
 /* A token is stored as its SHA-256; an identity has one for each device. */
@@ -97,6 +102,7 @@ int store_set_counter(struct store *s, const char *name, uint64_t value) WC_MUST
 uint64_t store_last_id(struct store *s); /* the highest id of a stored message, or 0 */
 /* The highest id that retention removed, or 1. A client that names a lower `since` has missed messages. */
 uint64_t store_floor(struct store *s);
+uint64_t store_public_floor(struct store *s); /* the same of public events */
 
 /* At start: all identities, all tokens, and the last `limit` public messages, oldest first. */
 typedef int (*store_identity_fn)(void *arg, const struct identity *who);
@@ -113,9 +119,10 @@ int store_tail(struct store *s, int limit, store_msg_fn fn, void *arg) WC_MUSTCH
 int store_expire(struct store *s, int64_t before_ms, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK; /* removes older messages */
 /* Marks the oldest files MSG_GONE until the stored blobs take at most max_bytes. */
 int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
-int store_trim(struct store *s, int64_t keep_messages, int limit) WC_MUSTCHECK; /* removes all but the newest keep_messages */
+/* Removes all but the newest keep_messages. */
+int store_trim(struct store *s, int64_t keep_messages, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 /* In memory: removes the oldest messages until the database takes at most max_bytes. */
-int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit) WC_MUSTCHECK;
+int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 /* Takes n blobs off the list of released ones: their bytes are gone, or are in use again. */
 int store_forget_released(struct store *s, const uint64_t *ids, size_t n) WC_MUSTCHECK;
 /* In memory: past these bytes every write fails with -WC_ESTORAGE. Thread: main, before others. */

@@ -3,7 +3,7 @@
  * Owns nothing. Never touches a blob: it says which messages lost theirs. Thread: the writer's.
  *
  * The order of ids is the order of everything. Retention takes the lowest ids first, so the missing ones are always a prefix. One number
- * (STORE_FLOOR) says how far it reaches. */
+ * (STORE_FLOOR) says how far it reaches. Clients are judged by others: of public events, and of each person's direct messages. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,8 +27,18 @@ static int delete_peer(struct store *s, uint64_t owner, uint64_t peer, uint64_t 
 	return store_run(s, W_DELETE_PEER, &b);
 }
 
+/* Nobody learns of other people's direct messages, also not by how far the removals reach. */
+static int set_floor(struct store *s, uint64_t person, uint64_t id)
+{
+	struct binder b = bind_to(s->stmt[W_SET_FLOOR]);
+
+	bind_int(&b, (int64_t)person);
+	bind_int(&b, (int64_t)id);
+	return store_run(s, W_SET_FLOOR, &b);
+}
+
 /* Removes the oldest message if it is older than before_ms. *id is its id, or 0 if there was none to remove. */
-static int remove_oldest(struct store *s, int64_t before_ms, store_msg_fn fn, void *arg, uint64_t *id)
+static int remove_oldest(struct store *s, int64_t before_ms, store_msg_fn fn, void *arg, uint64_t *id, uint64_t *public_id)
 {
 	uint64_t from = 0, to = 0;
 	bool is_dm = false;
@@ -58,6 +68,12 @@ static int remove_oldest(struct store *s, int64_t before_ms, store_msg_fn fn, vo
 		rc = delete_peer(s, from, to, *id);
 	if (rc == SQLITE_OK && is_dm && from != to)
 		rc = delete_peer(s, to, from, *id);
+	if (rc == SQLITE_OK && is_dm && from)
+		rc = set_floor(s, from, *id);
+	if (rc == SQLITE_OK && is_dm && to && from != to)
+		rc = set_floor(s, to, *id);
+	if (!is_dm || !to) /* a deletion that everybody is told of is to 0 */
+		*public_id = *id;
 	if (rc == SQLITE_OK)
 		s->rows--;
 	return rc;
@@ -65,18 +81,20 @@ static int remove_oldest(struct store *s, int64_t before_ms, store_msg_fn fn, vo
 
 static int remove_slice(struct store *s, const char *what, int64_t before_ms, int limit, store_msg_fn fn, void *arg)
 {
-	uint64_t id, last = 0;
+	uint64_t id, last = 0, last_public = 0;
 	bool is_own;
 	int count = 0, rc = SQLITE_OK;
 
 	if (store_enter_slice(s, &is_own) != 0)
 		return -WC_ESTORAGE;
-	while (count < limit && (rc = remove_oldest(s, before_ms, fn, arg, &id)) == SQLITE_OK && id) {
+	while (count < limit && (rc = remove_oldest(s, before_ms, fn, arg, &id, &last_public)) == SQLITE_OK && id) {
 		last = id;
 		count++;
 	}
 	if (rc == SQLITE_OK && last)
 		rc = store_set_meta(s, STORE_FLOOR, last);
+	if (rc == SQLITE_OK && last_public)
+		rc = store_set_meta(s, STORE_PUBLIC_FLOOR, last_public);
 	return store_leave_slice(s, is_own, what, rc, count);
 }
 
@@ -85,7 +103,7 @@ int store_expire(struct store *s, int64_t before_ms, int limit, store_msg_fn fn,
 	return remove_slice(s, "expire", before_ms, limit, fn, arg);
 }
 
-int store_trim(struct store *s, int64_t keep_messages, int limit)
+int store_trim(struct store *s, int64_t keep_messages, int limit, store_msg_fn fn, void *arg)
 {
 	int64_t there = atomic_load(&s->rows_at_start) + s->rows;
 
@@ -101,10 +119,10 @@ int store_trim(struct store *s, int64_t keep_messages, int limit)
 	}
 	if (there <= keep_messages)
 		return 0;
-	return remove_slice(s, "trim", INT64_MAX, (int)WC_MIN(there - keep_messages, (int64_t)limit), NULL, NULL);
+	return remove_slice(s, "trim", INT64_MAX, (int)WC_MIN(there - keep_messages, (int64_t)limit), fn, arg);
 }
 
-int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit)
+int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg)
 {
 	int64_t pages = 0, unused = 0, rows;
 	uint64_t used;
@@ -115,11 +133,11 @@ int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit)
 	if (rc != SQLITE_OK)
 		return store_failed(s, "trim", rc);
 	used = (uint64_t)(pages - unused) * STORE_PAGE_BYTES;
-	if (used <= max_bytes || store_trim(s, INT64_MAX, 0) < 0) /* this counts them, the first time */
+	if (used <= max_bytes || store_trim(s, INT64_MAX, 0, NULL, NULL) < 0) /* this counts them, the first time */
 		return used <= max_bytes ? 0 : -WC_ESTORAGE;
 	/* As if all were equally large; the next time sees the rest. */
 	rows = (int64_t)((double)s->rows * ((double)max_bytes / (double)used));
-	return rows < s->rows ? store_trim(s, rows, limit) : 0;
+	return rows < s->rows ? store_trim(s, rows, limit, fn, arg) : 0;
 }
 
 void store_bound_memory(struct store *s, uint64_t bytes)

@@ -29,6 +29,9 @@ const char *const store_writer_sql[W_LAST] = {
 	[W_PUT_TOKEN] = "INSERT INTO tokens (identity_id, hash, created) VALUES (?,?,?)",
 	[W_ADMIT_TOKEN] = "UPDATE tokens SET created = ?2 WHERE hash = ?1",
 	[W_TOUCH] = "UPDATE identities SET seen = ?2 WHERE id = ?1",
+	[W_SET_SPOKE] = "UPDATE identities SET spoke = 1 WHERE id = ?1",
+	[W_SET_FLOOR] = "UPDATE identities SET floor = ?2 WHERE id = ?1",
+	[W_HAS_PEER] = "SELECT 1 FROM dm_peers WHERE owner_id = ?1 AND peer_id = ?2",
 	[W_DROP_IDENTITY] = "DELETE FROM identities WHERE id = ?",
 	[W_GET_META] = "SELECT value FROM meta WHERE name = ?",
 	[W_SET_META] = "INSERT INTO meta (name, value) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -43,8 +46,11 @@ const char *const store_writer_sql[W_LAST] = {
 	[W_FILE_GONE] = "UPDATE files SET is_live = 0 WHERE msg_id = ?",
 	[W_MSG_GONE] = "UPDATE messages SET flags = flags | ?2 WHERE id = ?1",
 	[W_FORGET_RELEASED] = "DELETE FROM released WHERE id = ?",
-	[W_EACH_IDENTITY] = "SELECT id, name, key, created, seen, EXISTS (SELECT 1 FROM dm_peers WHERE owner_id = identities.id)"
-	                    " FROM identities ORDER BY id",
+	/* A deleted message of somebody's has an event of its own, which is newer. */
+	[W_EACH_IDENTITY] = "SELECT id, name, key, created, seen, spoke, floor, newest, iif(newest + floor = 0, 0,"
+	                    " (SELECT max(m.id) FROM messages m INDEXED BY messages_dm_to WHERE m.to_id IS NOT NULL AND m.to_id = i.id))"
+	                    " FROM (SELECT *, coalesce((SELECT max(last_id) FROM dm_peers INDEXED BY dm_peers_last"
+	                    " WHERE owner_id = identities.id), 0) AS newest FROM identities) i ORDER BY id",
 	[W_EACH_TOKEN] = "SELECT identity_id, hash, created FROM tokens",
 	[W_TAIL_LOW] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_public WHERE m.to_id IS NULL"
 	               " ORDER BY m.id DESC LIMIT ?)",
@@ -207,6 +213,34 @@ int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms)
 	return rc == SQLITE_OK ? 0 : store_failed(s, "touch", rc);
 }
 
+int store_set_spoke(struct store *s, uint64_t identity_id)
+{
+	struct binder b;
+	int rc;
+
+	if (!store_is_usable(s))
+		return -WC_ESTORAGE;
+	b = bind_to(s->stmt[W_SET_SPOKE]);
+	bind_int(&b, (int64_t)identity_id);
+	rc = store_run(s, W_SET_SPOKE, &b);
+	return rc == SQLITE_OK ? 0 : store_failed(s, "set_spoke", rc);
+}
+
+int store_has_peer(struct store *s, uint64_t owner_id, uint64_t peer_id)
+{
+	struct binder b;
+	int rc;
+
+	if (!store_is_usable(s))
+		return -WC_ESTORAGE;
+	b = bind_to(s->stmt[W_HAS_PEER]);
+	bind_int(&b, (int64_t)owner_id);
+	bind_int(&b, (int64_t)peer_id);
+	rc = b.rc == SQLITE_OK ? store_step(s, W_HAS_PEER) : b.rc;
+	store_done_with(s, W_HAS_PEER);
+	return rc == SQLITE_ROW ? 1 : rc == SQLITE_DONE ? 0 : store_failed(s, "has_peer", rc);
+}
+
 int store_drop_identity(struct store *s, uint64_t identity_id)
 {
 	struct binder b;
@@ -287,14 +321,24 @@ uint64_t store_last_id(struct store *s)
 	return id;
 }
 
-uint64_t store_floor(struct store *s)
+static uint64_t floor_of(struct store *s, const char *name)
 {
 	uint64_t id;
-	int rc = store_get_meta(s, STORE_FLOOR, &id);
+	int rc = store_get_meta(s, name, &id);
 
 	if (rc != SQLITE_OK)
 		store_failed(s, "floor", rc);
 	return WC_MAX(id, 1u);
+}
+
+uint64_t store_floor(struct store *s)
+{
+	return floor_of(s, STORE_FLOOR);
+}
+
+uint64_t store_public_floor(struct store *s)
+{
+	return floor_of(s, STORE_PUBLIC_FLOOR);
 }
 
 /* --- At start. */
@@ -311,9 +355,14 @@ int store_each_identity(struct store *s, store_identity_fn fn, void *arg)
 			.key = store_column_str(stmt, 2),
 			.created_ms = sqlite3_column_int64(stmt, 3),
 			.seen_ms = sqlite3_column_int64(stmt, 4),
-			.has_dms = sqlite3_column_int(stmt, 5) != 0,
+			.has_spoken = sqlite3_column_int(stmt, 5) != 0,
+			.dm_floor = (uint64_t)sqlite3_column_int64(stmt, 6),
+			.has_dms = sqlite3_column_int64(stmt, 7) != 0,
 		};
 
+		who.dm_id = WC_MAX((uint64_t)sqlite3_column_int64(stmt, 7), (uint64_t)sqlite3_column_int64(stmt, 8));
+		who.dm_id = WC_MAX(who.dm_id, who.dm_floor);
+		who.has_dms |= who.dm_id > who.dm_floor;
 		if (fn(arg, &who))
 			break;
 	}

@@ -391,6 +391,24 @@ static void identities_and_tokens(void **state)
 	assert_int_equal(store_read_peers(t->r, 7, 10, check_peer_name, name_was), 1);
 	assert_int_equal(store_each_identity(t->s, collect_identity, &p), 0);
 	assert_true(p.last.has_dms);
+	assert_int_equal(p.last.dm_id, 1);
+	assert_int_equal(p.last.dm_floor, 0);
+	assert_false(p.last.has_spoken);
+	assert_int_equal(store_has_peer(t->s, 7, 8), 1);
+	assert_int_equal(store_has_peer(t->s, 7, 9), 0);
+
+	/* what retention removed is remembered, for those that it was of */
+	assert_int_equal(store_begin(t->s), 0);
+	assert_int_equal(store_set_spoke(t->s, 7), 0);
+	assert_int_equal(store_expire(t->s, INT64_MAX, 10, NULL, NULL), 1);
+	assert_int_equal(store_commit(t->s), 0);
+	assert_int_equal(store_each_identity(t->s, collect_identity, &p), 0);
+	assert_true(p.last.has_spoken);
+	assert_false(p.last.has_dms);
+	assert_int_equal(p.last.dm_id, 1);
+	assert_int_equal(p.last.dm_floor, 1);
+	assert_int_equal(store_public_floor(t->s), 1); /* none */
+	assert_int_equal(store_has_peer(t->s, 7, 8), 0);
 
 	assert_int_equal(store_drop_identity(t->s, 7), 0);
 	assert_int_equal(store_read_token(t->r, one, &id), -WC_ENOENT);
@@ -470,6 +488,7 @@ static void messages_expire_from_the_oldest(void **state)
 	assert_int_equal(store_expire(t->s, 125, 2, collect_id, &ids), 0);
 	assert_int_equal(ids.count, 3);
 	assert_int_equal(store_floor(t->s), 12);
+	assert_int_equal(store_public_floor(t->s), 10); /* the two behind it were of two people each */
 	assert_int_equal(store_read_blob_refs(t->r, a), 0);
 	assert_int_equal(store_evict_files(t->s, 0, 10, NULL, NULL), 0);
 	/* with 2 there is nothing left, with 3 there is */
@@ -495,19 +514,19 @@ static void trims_to_a_number(void **state)
 
 	for (uint64_t id = 1; id <= 20; id++)
 		put_one(t->s, text_msg(id, 1, id % 5 ? 0 : 2, ""));
-	assert_int_equal(store_trim(t->s, 20, 100), 0);
-	assert_int_equal(store_trim(t->s, 15, 2), 2);
-	assert_int_equal(store_trim(t->s, 15, 100), 3);
-	assert_int_equal(store_trim(t->s, 15, 100), 0);
+	assert_int_equal(store_trim(t->s, 20, 100, NULL, NULL), 0);
+	assert_int_equal(store_trim(t->s, 15, 2, NULL, NULL), 2);
+	assert_int_equal(store_trim(t->s, 15, 100, NULL, NULL), 3);
+	assert_int_equal(store_trim(t->s, 15, 100, NULL, NULL), 0);
 	/* what was rolled back does not count */
 	assert_int_equal(store_begin(t->s), 0);
 	assert_int_equal(store_put_msg(t->s, &m), 0);
 	store_rollback(t->s);
-	assert_int_equal(store_trim(t->s, 15, 100), 0);
+	assert_int_equal(store_trim(t->s, 15, 100, NULL, NULL), 0);
 	put_one(t->s, m);
-	assert_int_equal(store_trim(t->s, 15, 100), 1);
+	assert_int_equal(store_trim(t->s, 15, 100, NULL, NULL), 1);
 	assert_int_equal(store_floor(t->s), 6);
-	assert_int_equal(store_trim(t->s, 0, 100), 15);
+	assert_int_equal(store_trim(t->s, 0, 100, NULL, NULL), 15);
 	assert_int_equal(store_last_id(t->s), 0);
 	assert_int_equal(store_floor(t->s), 1000);
 }

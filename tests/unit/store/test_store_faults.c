@@ -96,7 +96,7 @@ static void a_failure_anywhere_is_all_or_nothing(void **state)
 			if (codes[c] == SQLITE_READONLY) /* does not end the transaction: one event is lost, not the batch */
 				assert_true(total > 40 * 4 + 4 * (40 - failures));
 			/* what it says of itself is true after all that */
-			assert_int_equal(store_trim(s, 0, 100000), total);
+			assert_int_equal(store_trim(s, 0, 100000, NULL, NULL), total);
 			assert_int_equal(store_evict_files(s, 0, 100, NULL, NULL), 0);
 			store_reader_close(r);
 			store_close(s);
@@ -190,7 +190,8 @@ static int fill_up(const char *dir, int (*relieve)(const char *dir))
 			return 6;
 	}
 	/* just what was committed: one more than all but one, and no more */
-	if (store_trim(s, (int64_t)id - 1, 10) != 0 || store_trim(s, (int64_t)id - 2, 10) != 1 || store_last_id(s) != id - 1)
+	if (store_trim(s, (int64_t)id - 1, 10, NULL, NULL) != 0 || store_trim(s, (int64_t)id - 2, 10, NULL, NULL) != 1 ||
+	    store_last_id(s) != id - 1)
 		return 7;
 	store_reader_close(r);
 	store_close(s);
@@ -290,7 +291,7 @@ static int in_empty_root(void *dir)
 		return 1;
 	if (put_many(s, &id, 1000) != 0 || store_read_history(r, true, 1, 2, 0, 100, collect_id, &ids) != 100)
 		return 2;
-	if (store_trim(s, 100, 10000) != 900 || store_vacuum_some(s, 1000) != 0 || store_checkpoint(r) != 0)
+	if (store_trim(s, 100, 10000, NULL, NULL) != 900 || store_vacuum_some(s, 1000) != 0 || store_checkpoint(r) != 0)
 		return 3;
 	store_reader_close(r);
 	store_close(s);
@@ -420,14 +421,14 @@ static void kill_at_any_moment_keeps_what_was_told(void **state)
 		last = store_last_id(s);
 		/* all that was told, and at most the one batch committed after; whole batches, nothing missing in between */
 		assert_true(last == told || last == told + 7);
-		assert_int_equal(store_trim(s, (int64_t)last, 1000), 0);
-		assert_int_equal(store_trim(s, (int64_t)last - 1, 1000), 1);
+		assert_int_equal(store_trim(s, (int64_t)last, 1000, NULL, NULL), 0);
+		assert_int_equal(store_trim(s, (int64_t)last - 1, 1000, NULL, NULL), 1);
 		put_one(s, text_msg(last + 1, 1, 0, ""));
 		store_close(s);
 		assert_int_equal(store_check(v.dir, &cause), 0);
 		/* the next round counts from one again */
 		s = open_store(v.dir);
-		while (store_trim(s, 0, 1000) > 0)
+		while (store_trim(s, 0, 1000, NULL, NULL) > 0)
 			;
 		store_close(s);
 	}

@@ -357,7 +357,7 @@ static void migrations_are_whole_or_nothing(void **state)
  * else. */
 static void released_migrations_are_never_edited(void **state)
 {
-	static const uint64_t released[] = { 0x0c81b8b30a8a903aull, 0x82e13a4b472727c3ull, 0xfe8a1171f46a8e9dull };
+	static const uint64_t released[] = { 0x0c81b8b30a8a903aull, 0x82e13a4b472727c3ull, 0xfe8a1171f46a8e9dull, 0xbfff59fb0705ed00ull };
 
 	(void)state;
 	assert_int_equal(store_version, WC_LEN(released));
