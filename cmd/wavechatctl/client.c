@@ -483,7 +483,9 @@ static int refused(struct ctl *c, int status, struct json_object *o)
 		buf_init(&b, 4096);
 		put_safe(&b, jstr(u, "name"));
 		snprintf(id, sizeof(id), "%lld", (long long)jint(u, "id"));
-		fprintf(stderr, "  %-10s %.*s%s\n", id, (int)b.len, b.p, jbool(u, "online") ? "" : "  (not online)");
+		const char *say = jstr(u, "say"); /* an id, where it is not plain which one to say */
+		fprintf(stderr, "  %-10s %.*s%s%s%s%s\n", id, (int)b.len, b.p, jbool(u, "online") ? "" : "  (not online)",
+		        *say ? "  (say " : "", say, *say ? ")" : "");
 		buf_fini(&b);
 	}
 	return code;

@@ -224,6 +224,61 @@ static int take_address_name(void *arg, const struct address *a)
 	return take_name(arg, a->user_id, a->name);
 }
 
+/* --- One user */
+
+static int add_author(void *arg, uint64_t id, struct str name)
+{
+	struct command_people *people = arg;
+	for (size_t i = 0; i < people->count; i++)
+		if (people->v[i].id == id)
+			return 0;
+	(void)people_add(people, id, name.p, name.len);
+	return 0;
+}
+
+static bool is_prefixed(const char *user)
+{
+	return bare_name(user) != user || strncmp(user, "id:", 3) == 0;
+}
+
+static void fail_several(struct call *c)
+{
+	const struct purge *p = c->own;
+	const struct command_people *people = &p->search.people;
+	struct buf *b = &c->c.out;
+	buf_reset(b);
+	buf_puts(b, "{\"error\":\"ambiguous\",\"text\":\"several people wrote under this name: say which id\",\"wanted\":");
+	json_str(b, str_of(p->search.user));
+	buf_puts(b, ",\"candidates\":[");
+	for (size_t i = 0; i < people->count; i++) {
+		char say[CALLED_SAY];
+		put_person(b, &people->v[i], i == 0);
+		called_say(say, p->search.user, people->v[i].id);
+		if (is_prefixed(p->search.user))
+			buf_printf(b, ",\"say\":\"%s\"", say);
+		buf_puts(b, ",\"online\":false}");
+	}
+	buf_puts(b, "]}");
+	c->c.status = 409;
+	call_reply(c);
+}
+
+/* id:7, 7 and name:Ann may be somebody else's name, under which something was written. True: it is, or the store refused; answered. */
+static bool add_namesakes(struct call *c)
+{
+	struct purge *p = c->own;
+	const char *user = p->search.user;
+	if (!bare_id(user) && !is_prefixed(user))
+		return false;
+	if (store_dump_authors(c->a->dump, str_of(user), 20, add_author, &p->search.people) < 0)
+		call_fail_storage(c);
+	else if (p->search.people.count > 1)
+		fail_several(c);
+	else
+		return false;
+	return true;
+}
+
 /* An id that the room does not know is somebody who left: known by an address or by what was written, or it is nobody's. */
 static void name_people(struct call *c)
 {
@@ -250,45 +305,23 @@ static void name_people(struct call *c)
 			return;
 		}
 	}
+	if (p->search.user && !p->after && add_namesakes(c))
+		return;
 	begin(c);
-}
-
-/* --- One user */
-
-static int add_author(void *people, uint64_t id, struct str name)
-{
-	(void)people_add(people, id, name.p, name.len);
-	return 0;
-}
-
-static void fail_several(struct call *c)
-{
-	const struct purge *p = c->own;
-	const struct command_people *people = &p->search.people;
-	struct buf *b = &c->c.out;
-	buf_reset(b);
-	buf_puts(b, "{\"error\":\"ambiguous\",\"text\":\"several people wrote under this name: say which id\",\"wanted\":");
-	json_str(b, str_of(p->search.user));
-	buf_puts(b, ",\"candidates\":[");
-	for (size_t i = 0; i < people->count; i++) {
-		put_person(b, &people->v[i], i == 0);
-		buf_puts(b, ",\"online\":false}");
-	}
-	buf_puts(b, "]}");
-	c->c.status = 409;
-	call_reply(c);
 }
 
 /* The room knows nobody of this name: perhaps somebody who left wrote under it. */
 static void find_author(struct call *c)
 {
 	struct purge *p = c->own;
-	const int n = store_dump_authors(c->a->dump, str_of(bare_name(p->search.user)), 20, add_author, &p->search.people);
-	if (n < 0)
+	const int rc = store_dump_authors(c->a->dump, str_of(bare_name(p->search.user)), 20, add_author, &p->search.people);
+	if (rc < 0)
 		call_fail_storage(c);
-	else if (n == 0)
+	else if (add_namesakes(c))
+		return;
+	else if (p->search.people.count == 0)
 		call_fail_nobody(c, "nobody known here has this id or name, and nobody wrote under it", p->search.user);
-	else if (n > 1)
+	else if (p->search.people.count > 1)
 		fail_several(c);
 	else
 		begin(c);

@@ -324,6 +324,15 @@ static void find_queued(struct finding *f, uint64_t id, const char *key)
 	}
 }
 
+static int find_named(struct finding *f, const char *name)
+{
+	char *key = name_key(str_of(name));
+	find_queued(f, 0, key);
+	const int rc = *key ? store_find_addresses(f->room->o.store, 0, str_of(key), 2 * REMEMBERED_MAX, add_found, f) : 0;
+	free(key);
+	return rc;
+}
+
 int addresses_find(const struct room *r, const char *wanted, struct remembered found[REMEMBERED_MAX])
 {
 	struct finding f = { r, found, 0 };
@@ -335,13 +344,10 @@ int addresses_find(const struct room *r, const char *wanted, struct remembered f
 		find_queued(&f, called.id, "");
 		rc = store_find_addresses(r->o.store, called.id, STR(""), REMEMBERED_MAX, add_found, &f);
 	}
-	if (rc >= 0 && called.name) {
-		char *key = name_key(str_of(called.name));
-		find_queued(&f, 0, key);
-		if (*key)
-			rc = store_find_addresses(r->o.store, 0, str_of(key), 2 * REMEMBERED_MAX, add_found, &f);
-		free(key);
-	}
+	if (rc >= 0 && called.name)
+		rc = find_named(&f, called.name);
+	if (rc >= 0 && called.literal)
+		rc = find_named(&f, called.literal);
 	if (rc < 0)
 		for (int i = 0; i < f.n; i++)
 			remembered_fini(&found[i]);

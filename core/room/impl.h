@@ -375,8 +375,9 @@ struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint
 
 /* called.c */
 struct called {
-	uint64_t id;      /* 0: not called by an id */
-	const char *name; /* NULL: not called by a name */
+	uint64_t id;         /* 0: not called by an id */
+	const char *name;    /* NULL: not called by a name */
+	const char *literal; /* id:7 and name:7 themselves, which may be somebody's name, too; NULL: neither */
 };
 struct called called_of(const char *wanted); /* an id, a name, id:7 or name:7; a bare number may be both */
 
@@ -392,10 +393,11 @@ void mod_put_user(struct buf *b, const struct user *u); /* an object, left open 
 void mod_fail(struct command *c, int status, const char *code, const char *text);
 void mod_fail_storage(struct command *c);
 
-/* The person called so (see called_of). NULL: nobody whom the room knows. *other: a second one whom it fits as well, or NULL. */
-struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other);
-/* Answers: it fits both a and b, which are listed; or nobody, and similar names are listed. */
-void mod_fail_user(struct room *r, struct command *c, const char *wanted, const struct user *a, const struct user *b);
+/* The person called so (see called_of). *u NULL: nobody whom the room knows. False: it fits two people, and was answered with both. People
+ * who left count, while their address is kept. */
+bool mod_find_user(struct room *r, struct command *c, const char *wanted, struct user **u);
+/* Answers: it fits nobody; similar names are listed. */
+void mod_fail_user(struct room *r, struct command *c, const char *wanted);
 
 /* Closes a session's connection, once. */
 void mod_turn_away(struct room *r, struct session *s, int code, const char *words);

@@ -97,62 +97,116 @@ static struct user *user_by_name(const struct room *r, const char *name)
 	return u;
 }
 
-void mod_fail_user(struct room *r, struct command *c, const char *wanted, const struct user *a, const struct user *b)
+static void put_candidate(struct buf *b, const char *wanted, const struct user *u, bool with_say)
 {
-	c->status = a && b ? 409 : 404;
+	char say[CALLED_SAY];
+	buf_puts(b, b->p[b->len - 1] == '[' ? "" : ",");
+	mod_put_user(b, u);
+	called_say(say, wanted, u->id);
+	if (with_say)
+		mod_put_str(b, "say", say);
+	buf_puts(b, "}");
+}
+
+static void begin_refusal(struct command *c, int status, const char *error, const char *text, const char *wanted)
+{
+	c->status = status;
 	buf_reset(&c->out);
 	buf_puts(&c->out, "{");
-	mod_put_str(&c->out, "error", a && b ? "ambiguous" : "no_such_user");
-	mod_put_str(&c->out, "text",
-	            a && b ? "this is one person's id and another's name: say id:N or name:NAME" : "nobody known here has this id or name");
+	mod_put_str(&c->out, "error", error);
+	mod_put_str(&c->out, "text", text);
 	mod_put_str(&c->out, "wanted", wanted);
 	mod_put_key(&c->out, "candidates");
 	buf_puts(&c->out, "[");
-	const struct user *both[] = { a, b };
-	for (int i = 0; a && b && i < 2; i++) {
-		buf_puts(&c->out, i ? "," : "");
-		mod_put_user(&c->out, both[i]);
-		buf_puts(&c->out, "}");
-	}
+}
+
+void mod_fail_user(struct room *r, struct command *c, const char *wanted)
+{
+	begin_refusal(c, 404, "no_such_user", "nobody known here has this id or name", wanted);
 	char *key = name_key(str_of(wanted));
 	size_t at = 0;
 	int n = 0;
-	for (const struct user *u; !(a && b) && *key && n < CANDIDATES && (u = map_next(&r->users.by_id, &at));) {
+	for (const struct user *u; *key && n < CANDIDATES && (u = map_next(&r->users.by_id, &at));) {
 		if (!strstr(u->key, key))
 			continue;
-		buf_puts(&c->out, n++ ? "," : "");
-		mod_put_user(&c->out, u);
-		buf_puts(&c->out, "}");
+		put_candidate(&c->out, wanted, u, false);
+		n++;
 	}
 	free(key);
 	buf_puts(&c->out, "]}");
 }
 
-struct user *mod_look_up(const struct room *r, const char *wanted, struct user **other)
+/* It fits both a and b. b may have left. */
+static void fail_two(struct command *c, const char *wanted, const struct user *a, const struct user *b, const struct remembered *left)
 {
-	const struct called c = called_of(wanted);
-	struct user *by_id = c.id ? user_get(&r->users, c.id) : NULL, *by_name = c.name ? user_by_name(r, c.name) : NULL;
-	*other = by_id && by_name && by_id != by_name ? by_name : NULL;
-	return by_id ? by_id : by_name;
+	const bool is_bare = !called_of(wanted).literal;
+	char say[CALLED_SAY];
+	begin_refusal(c, 409, "ambiguous",
+	              is_bare ? "this is one person's id and another's name: say id:N or name:NAME"
+	                      : "this fits two people, one of whom has it as a name: say what stands beside each",
+	              wanted);
+	put_candidate(&c->out, wanted, a, !is_bare);
+	if (b)
+		put_candidate(&c->out, wanted, b, !is_bare);
+	if (left) {
+		called_say(say, wanted, left->id);
+		buf_puts(&c->out, ",{");
+		mod_put_int(&c->out, "id", (int64_t)left->id);
+		mod_put_str(&c->out, "name", left->name);
+		mod_put_bool(&c->out, "identity", !left->is_guest);
+		mod_put_bool(&c->out, "online", false);
+		mod_put_str(&c->out, "say", say);
+		buf_puts(&c->out, "}");
+	}
+	buf_puts(&c->out, "]}");
 }
 
-/* NULL: it was answered. */
-static struct user *find_user(struct room *r, struct command *c, const char *wanted)
+/* Somebody who left, and whom the words fit in another sense than u. A store that cannot be read knows nobody. */
+static bool fits_one_who_left(const struct room *r, const char *wanted, const struct user *u, struct remembered *left)
 {
-	struct user *other, *u = mod_look_up(r, wanted, &other);
-	if (u && !other)
-		return u;
-	mod_fail_user(r, c, wanted, u, other);
-	return NULL;
+	struct remembered found[REMEMBERED_MAX];
+	const struct called called = called_of(wanted);
+	bool has = false;
+	if (!called.literal && !called.id)
+		return false; /* a plain name is its present holder's */
+	const int n = addresses_find(r, wanted, found);
+	for (int i = 0; i < n; i++) {
+		if (!has && strcmp(found[i].key, u->key) != 0) {
+			*left = found[i];
+			has = true;
+		} else {
+			remembered_fini(&found[i]);
+		}
+	}
+	return has;
+}
+
+bool mod_find_user(struct room *r, struct command *c, const char *wanted, struct user **u)
+{
+	const struct called called = called_of(wanted);
+	struct user *fits[] = { called.id ? user_get(&r->users, called.id) : NULL, called.name ? user_by_name(r, called.name) : NULL,
+		                called.literal ? user_by_name(r, called.literal) : NULL };
+	struct remembered left;
+	*u = NULL;
+	for (size_t i = 0; i < WC_LEN(fits); i++) {
+		if (*u && fits[i] && fits[i] != *u) {
+			fail_two(c, wanted, *u, fits[i], NULL);
+			return false;
+		}
+		*u = *u ? *u : fits[i];
+	}
+	if (!*u || !fits_one_who_left(r, wanted, *u, &left))
+		return true;
+	fail_two(c, wanted, *u, NULL, &left);
+	remembered_fini(&left);
+	return false;
 }
 
 static bool find_id(struct room *r, struct command *c, const char *wanted, uint64_t *id, struct command_people *people)
 {
-	struct user *other, *u = mod_look_up(r, wanted, &other);
-	if (u && other) {
-		mod_fail_user(r, c, wanted, u, other);
+	struct user *u;
+	if (!mod_find_user(r, c, wanted, &u))
 		return false;
-	}
 	*id = u ? u->id : 0;
 	if (u && people)
 		(void)people_add(people, u->id, u->name, u->name_len);
@@ -233,9 +287,13 @@ static size_t turn_away_user(struct room *r, struct user *u, int code, const cha
 
 void moderate_kick(struct room *r, struct command *c, const char *user)
 {
-	struct user *u = find_user(r, c, user);
-	if (!u)
+	struct user *u;
+	if (!mod_find_user(r, c, user, &u))
 		return;
+	if (!u) {
+		mod_fail_user(r, c, user);
+		return;
+	}
 	if (!u->sessions) {
 		mod_fail(c, 404, "not_online", "this person is not online");
 		return;

@@ -101,6 +101,9 @@ struct user_search {
 	uint64_t user_id, user_2_id;  /* out */
 	struct command_people people; /* out: user, if known, is added */
 };
+/* An id that means this person and nobody else, where `wanted` fits several. */
+#define CALLED_SAY 64
+void called_say(char out[CALLED_SAY], const char *wanted, uint64_t id);
 void moderate_find(struct room *r, struct command *c, struct user_search *f);
 
 #endif

@@ -165,7 +165,7 @@ static bool add_addresses(struct room *r, struct command *c, const struct sancti
 
 static void fail_several(struct command *c, const char *wanted, const struct remembered *found, int n)
 {
-	char ip[IP_NET_TEXT];
+	char ip[IP_NET_TEXT], say[CALLED_SAY];
 	c->status = 409;
 	buf_reset(&c->out);
 	buf_puts(&c->out, "{");
@@ -180,6 +180,10 @@ static void fail_several(struct command *c, const char *wanted, const struct rem
 		mod_put_int(&c->out, "id", (int64_t)found[i].id);
 		mod_put_str(&c->out, "name", found[i].name);
 		mod_put_bool(&c->out, "online", false);
+		if (called_of(wanted).literal) {
+			called_say(say, wanted, found[i].id);
+			mod_put_str(&c->out, "say", say);
+		}
 		mod_put_str(&c->out, "address", ip);
 		mod_put_int(&c->out, "address_at", found[i].at_ms);
 		buf_puts(&c->out, "}");
@@ -196,7 +200,7 @@ static bool add_remembered(struct room *r, struct command *c, const struct sanct
 	if (n < 0)
 		mod_fail_storage(c);
 	else if (n == 0)
-		mod_fail_user(r, c, o->of.user, NULL, NULL);
+		mod_fail_user(r, c, o->of.user);
 	for (int i = 1; i < n; i++)
 		is_one &= strcmp(found[i].key, found[0].key) == 0 &&
 		          (!o->with_ip || memcmp(found[i].addr, found[0].addr, sizeof(found[0].addr)) == 0);
@@ -216,11 +220,9 @@ static bool add_remembered(struct room *r, struct command *c, const struct sanct
 static bool find_targets(struct room *r, struct command *c, const struct sanction_order *o, struct targets *t)
 {
 	if (o->of.user) {
-		struct user *other, *u = mod_look_up(r, o->of.user, &other);
-		if (other) {
-			mod_fail_user(r, c, o->of.user, u, other);
+		struct user *u;
+		if (!mod_find_user(r, c, o->of.user, &u))
 			return false;
-		}
 		if (!u)
 			return add_remembered(r, c, o, t);
 		t->culprit = u;
@@ -505,13 +507,19 @@ static bool is_pardoned(void *arg, const struct sanction *s)
 	return (p->u && sanction_is_of_user(s, p->u)) || (p->like && is_same_target(s, p->like));
 }
 
-/* A guest's ban outlives the guest: `user` may be the id of somebody who left, or a name that nobody has now. */
-static struct sanction *like_forgotten(const struct room *r, const struct command *c, const struct sanction_order *o)
+/* A guest's ban outlives the guest: `user` may be the id of somebody who left, or a name that nobody has now. NULL: answered, or no name. */
+static struct sanction *like_forgotten(const struct room *r, struct command *c, const struct sanction_order *o)
 {
 	struct remembered found[REMEMBERED_MAX];
-	const char *user = o->of.user, *name = strncmp(user, "name:", 5) == 0 ? user + 5 : user;
-	int n = addresses_find(r, user, found); /* a store that cannot be read knows nobody */
-	struct sanction *like = of_name(r, c, o, n > 0 ? found[0].name : name);
+	const struct called called = called_of(o->of.user);
+	const char *name = called.name ? called.name : o->of.user;
+	int n = addresses_find(r, o->of.user, found); /* a store that cannot be read knows nobody */
+	bool is_one = true;
+	for (int i = 1; i < n; i++)
+		is_one &= strcmp(found[i].key, found[0].key) == 0;
+	struct sanction *like = is_one ? of_name(r, c, o, n > 0 ? found[0].name : name) : NULL;
+	if (!is_one)
+		fail_several(c, o->of.user, found, n);
 	for (int i = 0; i < n; i++)
 		remembered_fini(&found[i]);
 	return like;
@@ -521,20 +529,17 @@ static struct sanction *like_forgotten(const struct room *r, const struct comman
 static bool find_pardoned(struct room *r, struct command *c, const struct sanction_target *of, struct pardon *p)
 {
 	const struct sanction_order o = { .of = *of };
-	struct user *other = NULL;
-	if (of->user)
-		p->u = mod_look_up(r, of->user, &other);
-	if (other) {
-		mod_fail_user(r, c, of->user, p->u, other);
+	struct user *u = NULL;
+	if (of->user && !mod_find_user(r, c, of->user, &u))
 		return false;
-	}
+	p->u = u;
 	if (of->net)
 		p->like = of_net(r, c, &o, of->net);
 	else if (of->name)
 		p->like = of_name(r, c, &o, of->name);
 	else if (of->user && !p->u)
 		p->like = like_forgotten(r, c, &o);
-	return true;
+	return !c->status;
 }
 
 /* Drops them from the store, within the caller's transaction, and lists them. Returns their number, or below 0. */
@@ -558,7 +563,7 @@ static void fail_pardon(struct room *r, struct command *c, const struct sanction
 	if (of->net && !p->like)
 		mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
 	else if (of->user && !p->u && !p->like)
-		mod_fail_user(r, c, of->user, NULL, NULL);
+		mod_fail_user(r, c, of->user);
 	else
 		mod_fail(c, 404, "no_such_sanction", of->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
 }

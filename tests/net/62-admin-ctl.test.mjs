@@ -257,3 +257,30 @@ serverTest('top: one look without a terminal', async s => {
 	assert.match((await ctl(s, ['top', '--interval', '0'], { status: 2 })).stderr, /0\.1 to 3600/);
 	await a.close();
 });
+
+serverTest('a person called id:7 or name:Ann makes an admin hit nobody else', { args: ['--keep-addresses', '0'] }, async s => {
+	const ann = await join2(s, 'Ann'), eve = await join2(s, `id:${ann.id}`), mal = await s.join('name:Ann');
+	assert.deepEqual([eve.name, mal.name], [`id:${ann.id}`, 'name:Ann']);
+	const say = `id:${String(ann.id).padStart(40, '0')}`;
+	const twice = await ctl(s, ['mute', `id:${ann.id}`], { status: 5 });
+	assert.match(twice.stderr, new RegExp(`this fits two people.*\n  ${ann.id} +Ann  \\(say ${say}\\)\n  ${eve.id} +id:${ann.id}  \\(say id:${eve.id}\\)\n$`));
+	assert.match((await ctl(s, ['ban', 'name:Ann'], { status: 5 })).stderr, /this fits two people/);
+	assert.match((await ctl(s, ['history', '--user', `id:${ann.id}`], { status: 5 })).stderr, /this fits two people/);
+	for (const c of [ann, eve, mal]) c.text(`of ${c.name}`);
+	await fence(ann, [ann, eve, mal]);
+	await ctl(s, ['kick', say]);
+	assert.equal((await ann.closed).code, 4001);
+	// who left is known by what was written alone
+	await mal.close();
+	const old = await s.join(String(eve.id));
+	old.text('under an id');
+	await fence(old, [old, eve]);
+	await old.close();
+	await ctl(s, ['kick', `id:${eve.id}`]);
+	const purge = async user => { const r = await adminRequest(s, 'POST', '/v1/purge', { user, dry_run: true }); return [r.status, r.json.error ?? r.json.people.map(p => p.name)]; };
+	assert.deepEqual(await purge(say), [200, ['Ann']]);
+	assert.deepEqual(await purge('name:Ann'), [409, 'ambiguous']);
+	assert.deepEqual(await purge(String(eve.id)), [409, 'ambiguous']);
+	assert.deepEqual(await purge(`id:${eve.id}`), [200, [eve.name]]);
+	assert.deepEqual(await purge('name:name:Ann'), [200, ['name:Ann']]);
+});

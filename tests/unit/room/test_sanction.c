@@ -176,6 +176,77 @@ static void commands_that_name_nobody_do_nothing(void **state)
 	close_room(f);
 }
 
+/* A client joins under a name that says something else to an admin. */
+static struct client *join_as(struct fixture *f, const char *ip, const char *name)
+{
+	char members[128];
+	snprintf(members, sizeof(members), "\"v\":2,\"name\":\"%s\"", name);
+	struct client *c = try_join(f, ip, members);
+	expect(c, "{\"type\":\"init\"");
+	return c;
+}
+
+static void a_name_that_looks_like_an_id_makes_nobody_else_the_culprit(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	char by_id[64], bare[32], part[96];
+	snprintf(bare, sizeof(bare), "%llu", (unsigned long long)user_of(ann)->id);
+	snprintf(by_id, sizeof(by_id), "id:%s", bare);
+	struct client *eve = join_as(f, "10.0.0.2", by_id), *mal = join_as(f, "10.0.0.3", "name:Ann");
+	snprintf(part, sizeof(part), "\"say\":\"id:%040llu\"", (unsigned long long)user_of(ann)->id);
+	expect_order(f, BAN(.user = by_id), 409, part);
+	expect_order(f, UNBAN(.user = by_id), 409, "\"ambiguous\"");
+	expect_order(f, (struct order){ .what = ORDER_KICK, .user = by_id }, 409, part);
+	snprintf(part, sizeof(part), "\"say\":\"id:%llu\"", (unsigned long long)user_of(mal)->id);
+	expect_order(f, MUTE(.user = "name:Ann"), 409, part);
+	expect_order(f, MUTE(.user = "NAME:ann"), 200, "\"name\":\"name:Ann\""); /* no prefix: a name, and only hers */
+	assert_int_equal(f->room->mod.count, 1);
+	expect_open(ann);
+	/* what the answer says to say means one alone */
+	snprintf(part, sizeof(part), "id:%040llu", (unsigned long long)user_of(ann)->id);
+	expect_order(f, MUTE(.user = part), 200, "\"name\":\"Ann\"");
+	expect_order(f, MUTE(.user = bare), 200, "\"name\":\"Ann\"");
+	snprintf(part, sizeof(part), "name:%s", by_id);
+	expect_order(f, BAN(.user = part), 200, "\"connections\":1");
+	assert_int_equal(eve->close_code, CLOSE_BANNED);
+	expect_open(ann);
+	/* not an id at all */
+	struct client *sly = join_as(f, "10.0.0.4", "id:bob");
+	expect_order(f, BAN(.user = "id:bob"), 200, "\"connections\":1");
+	assert_int_equal(sly->close_code, CLOSE_BANNED);
+	close_room(f);
+}
+
+static void a_name_of_somebody_who_left_makes_nobody_else_the_culprit(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	char by_id[64], bare[32];
+	snprintf(bare, sizeof(bare), "%llu", (unsigned long long)user_of(ann)->id);
+	snprintf(by_id, sizeof(by_id), "id:%s", bare);
+	struct client *left[] = { join_1(f, "10.0.0.2", by_id), join_1(f, "10.0.0.3", bare), join_1(f, "10.0.0.4", "name:Ann") };
+	for (int i = 0; i < 3; i++) /* queued, then stored */
+		leave(f, left[i]);
+	settle(f);
+	for (int i = 0; i < 2; i++) {
+		expect_order(f, BAN(.user = by_id), 409, "\"say\":\"id:0000");
+		expect_order(f, BAN(.user = bare), 409, "\"ambiguous\"");
+		expect_order(f, BAN(.user = "name:Ann"), 409, "\"ambiguous\"");
+		expect_order(f, UNBAN(.user = by_id), 409, "\"ambiguous\"");
+		calm(f);
+	}
+	expect_open(ann);
+	assert_int_equal(f->room->mod.count, 0);
+	expect_order(f, BAN(.name = "name:Ann"), 200, "\"kind\":\"name\"");
+	expect_order(f, BAN(.user = "Ann"), 200, "\"kind\":\"identity\"");
+	close_room(f);
+}
+
 static void the_longer_of_two_stands(void **state)
 {
 	(void)state;
@@ -347,6 +418,41 @@ static void of_two_mutes_the_longer_counts(void **state)
 	close_room(f);
 }
 
+static void a_mute_that_ends_uncovers_a_longer_one(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	static const int order[6][3] = { { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+	static const int64_t lasts[] = { 1000, 3000, 0 }; /* the last one for good */
+	for (int o = 0; o < 6; o++)
+		for (int k = 0; k < 6; k++) {
+			struct fixture *f = open_room(&set, NULL);
+			struct client *eve = join_2(f, "203.0.113.7", "Eve");
+			calm(f);
+			for (int i = 0; i < 3; i++) {
+				const int64_t ms = lasts[order[k][i]];
+				struct order kinds[] = { MUTE(.user = "Eve", .for_ms = ms), MUTE(.name = "Eve", .for_ms = ms),
+					                 MUTE(.net = "203.0.113.7", .for_ms = ms, .force = true) };
+				forget_frames(f);
+				expect_order(f, kinds[order[o][i]], 200, "");
+				/* told is the one that lasts longest, whichever came last */
+				int64_t longest = ms;
+				for (int j = 0; j < i; j++)
+					longest = !longest || !lasts[order[k][j]] ? 0 : WC_MAX(longest, lasts[order[k][j]]);
+				const char *told = expect(eve, "\"code\":\"muted\"");
+				assert_true(longest ? number_of(told, "retry_ms") == (uint64_t)longest : !strstr(told, "retry_ms"));
+			}
+			for (int i = 0; i < 5; i++) {
+				forget_frames(f);
+				write_text(f, eve, "word");
+				assert_null(strstr(expect(eve, "\"muted\""), "retry_ms"));
+				after(f, 1000);
+			}
+			restart(f, NULL);
+			close_room(f);
+		}
+}
+
 /* --- Slow mode */
 
 static void slow_mode_is_for_public_words(void **state)
@@ -388,6 +494,8 @@ int main(void)
 		cmocka_unit_test(with_ip_bans_where_they_were_last),
 		cmocka_unit_test(bans_that_hit_others_want_force),
 		cmocka_unit_test(commands_that_name_nobody_do_nothing),
+		cmocka_unit_test(a_name_that_looks_like_an_id_makes_nobody_else_the_culprit),
+		cmocka_unit_test(a_name_of_somebody_who_left_makes_nobody_else_the_culprit),
 		cmocka_unit_test(the_longer_of_two_stands),
 		cmocka_unit_test(sanctions_that_are_not_stored_are_none),
 		cmocka_unit_test(ended_bans_make_room_for_new_ones),
@@ -395,6 +503,7 @@ int main(void)
 		cmocka_unit_test(a_muted_person_is_told_and_not_heard),
 		cmocka_unit_test(a_muted_network_is_not_heard),
 		cmocka_unit_test(of_two_mutes_the_longer_counts),
+		cmocka_unit_test(a_mute_that_ends_uncovers_a_longer_one),
 		cmocka_unit_test(slow_mode_is_for_public_words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
