@@ -100,3 +100,13 @@ void iprate_add(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_
 	if (n == 2)
 		add(t, nets[1], now_us, cost_us / IPRATE_WIDE);
 }
+
+int64_t iprate_wait_id(struct iprate *t, uint64_t id, int64_t now_us, int64_t ahead_us)
+{
+	return wait_of(t, (const uint64_t[]){ id, UINT64_MAX }, now_us, ahead_us);
+}
+
+void iprate_add_id(struct iprate *t, uint64_t id, int64_t now_us, int64_t cost_us)
+{
+	add(t, (const uint64_t[]){ id, UINT64_MAX }, now_us, cost_us);
+}

@@ -16,5 +16,8 @@ void iprate_free(struct iprate *t);
 /* How long until another one may pass from this address; 0: now. ahead_us: how far its bucket may be ahead. */
 int64_t iprate_wait(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_t ahead_us);
 void iprate_add(struct iprate *t, const uint8_t addr[16], int64_t now_us, int64_t cost_us);
+/* The same for what has a number in place of an address. */
+int64_t iprate_wait_id(struct iprate *t, uint64_t id, int64_t now_us, int64_t ahead_us);
+void iprate_add_id(struct iprate *t, uint64_t id, int64_t now_us, int64_t cost_us);
 
 #endif

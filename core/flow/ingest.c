@@ -8,10 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/metrics.h"
 #include "flow/prepare.h"
+#include "hub/toll.h"
 #include "state/lockdown.h"
 #include "state/tail.h"
 #include "wire/decode.h"
+
+/* Bytes of one unit of the toll: of a frame that is ignored, of a large one that gets an error. */
+#define IGNORED_SHARE 64
+#define BAD_SHARE (16 * 1024)
 
 struct ingest {
 	struct inbox *inbox;
@@ -63,6 +69,13 @@ static struct event *not_a_join(struct conn *c)
 	return event_bad(c, ERR_BAD_REQUEST, STR("join first"), STR(""));
 }
 
+/* The frame did nothing: its sender pays for the reading. */
+static void ignore(struct conn *c, size_t len)
+{
+	metric_add(M_IGNORED_FRAMES, 1);
+	conn_charge(c, TOLL_FRAME + (uint32_t)(len / IGNORED_SHARE));
+}
+
 static bool is_file(const struct event *e)
 {
 	return e->kind == EV_FILE || e->kind == EV_VOICE;
@@ -83,6 +96,10 @@ static void run_slow(void *arg, struct store_reader *reader)
 		if (decode_frame_in_place((char *)s->data, s->len, s->conn, &e) < 0)
 			e = event_bad(s->conn, ERR_BUSY, STR("The server is short of memory. Send it again later"), STR(""));
 	}
+	if (!e)
+		ignore(s->conn, s->len);
+	else if (e->kind == EV_BAD)
+		conn_charge(s->conn, (uint32_t)(s->len / BAD_SHARE));
 	if (!e && s->is_first)
 		e = not_a_join(s->conn);
 	/* Over a limit, or in a lockdown, the sender is refused by the room: nothing is stored for that. */
@@ -163,8 +180,10 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 	}
 	if (!e && !conn_is_subscribed(c))
 		e = not_a_join(c);
-	if (!e)
+	if (!e) {
+		ignore(c, len);
 		return false;
+	}
 	if (is_file(e)) {
 		ws_budget_add(in->budget, e->cost);
 		return submit(in, c, e, NULL, 0, e->cost);

@@ -236,6 +236,11 @@ bool conn_files_are_refused(const struct conn *c)
 	return until_ms && mono_ms() < until_ms;
 }
 
+void conn_charge(struct conn *c, uint32_t units)
+{
+	atomic_fetch_add_explicit(&c->dues, WC_MIN(units, (uint32_t)TOLL_MOST), memory_order_relaxed);
+}
+
 void *conn_session(const struct conn *c)
 {
 	return c->session;

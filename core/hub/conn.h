@@ -23,6 +23,7 @@ void conn_refuse_files(struct conn *c, int64_t until_ms);            /* mono_ms:
 bool conn_files_are_refused(const struct conn *c);                   /* its files need not be stored now. Any thread */
 void *conn_session(const struct conn *c);                            /* the room's own pointer. Thread: room */
 void conn_set_session(struct conn *c, void *session);                /* Thread: room */
+void conn_charge(struct conn *c, uint32_t units);                    /* a frame of its came to nothing (toll.h). Any thread */
 int conn_count_refusal(struct conn *c);                              /* how many of its joins were refused, with this one. Thread: room */
 
 #endif

@@ -22,7 +22,7 @@
 #define EVENTS 512              /* taken from epoll at once */
 #define TAKES_A_TURN 64         /* as long as there are that many */
 #define READ_TURN_US 500        /* for those who are in, and as much for those who want to be */
-#define READS_A_LOOK 16         /* at the clock */
+#define READ_MUCH_US 250        /* for those who send more than a turn takes */
 #define READ_AHEAD (128 * 1024) /* bytes of a log, before those who talk wait for its round to end */
 #define FLUSH_TURN_US 250       /* for each queue of output */
 
@@ -167,14 +167,14 @@ static bool has_news(const struct hub *h)
 	return false;
 }
 
-/* Reads the connections that wait in the queue now, in turn, a scratch buffer each, for about READ_TURN_US. So a crowd that talks does not
- * hold up output. */
+/* Reads connections that wait in the queue, in turn, a part of their input each, for the time of a turn. So a crowd that talks does not
+ * hold up output. A connection that has more than its part joins QUEUE_READ_MUCH: then it shares that queue's time with others like it, and
+ * delays nobody who sends little. That queue goes round as often as its time allows, the others once. */
 static void read_some(struct hub *h, enum queue_name q, bool only_one)
 {
 	const struct hub_ops *ops = &h->all->o.ops;
-	const struct conn *last = h->queues[q].last;
-	const int64_t until_us = mono_us() + READ_TURN_US;
-	int reads = 0;
+	const struct conn *last = q == QUEUE_READ_MUCH ? NULL : h->queues[q].last;
+	const int64_t until_us = mono_us() + (q == QUEUE_READ_MUCH ? READ_MUCH_US : READ_TURN_US);
 	while (h->queues[q].first && !ops->is_full(ops->arg)) {
 		struct conn *c = queue_take(h, q);
 		bool was_last = c == last;
@@ -182,7 +182,7 @@ static void read_some(struct hub *h, enum queue_name q, bool only_one)
 			conn_forget(c);
 		else
 			conn_read_turn(c);
-		if (was_last || only_one || (++reads % READS_A_LOOK == 0 && mono_us() > until_us))
+		if (was_last || only_one || mono_us() > until_us)
 			break;
 	}
 }
@@ -200,7 +200,9 @@ static bool is_overdue(const struct hub *h)
  * still reads one connection a turn: another thread's talkers may keep it overdue for long. */
 static void read_ready(struct hub *h)
 {
-	read_some(h, QUEUE_READ, is_overdue(h));
+	const bool only_one = is_overdue(h);
+	read_some(h, QUEUE_READ, only_one);
+	read_some(h, QUEUE_READ_MUCH, only_one);
 	read_some(h, QUEUE_READ_NEW, false);
 	h->all->o.ops.flush(h->all->o.ops.arg, h);
 }
@@ -227,7 +229,8 @@ static void retry_budget(struct hub *h)
 static bool has_work(const struct hub *h)
 {
 	const struct queue *q = h->queues;
-	bool can_read = (q[QUEUE_READ].first || q[QUEUE_READ_NEW].first) && !h->all->o.ops.is_full(h->all->o.ops.arg);
+	bool can_read = (q[QUEUE_READ].first || q[QUEUE_READ_MUCH].first || q[QUEUE_READ_NEW].first) &&
+	                !h->all->o.ops.is_full(h->all->o.ops.arg);
 	return has_news(h) || q[QUEUE_FLUSH].first || q[QUEUE_FLUSH_MUCH].first || can_read;
 }
 
@@ -364,6 +367,8 @@ struct hubs *hubs_start(const struct hub_opts *opts, char **cause)
 	struct hubs *hs = xcalloc(1, sizeof(*hs));
 	hs->o = *opts;
 	hs->start_ms = mono_ms();
+	hs->toll = toll_new();
+	toll_exempt(hs->toll, opts->exempt);
 	hs->v = xcalloc((size_t)opts->threads, sizeof(*hs->v));
 	uint8_t ping[WS_HEADER_MAX];
 	size_t n = ws_header(ping, WS_PING, 0);
@@ -438,6 +443,7 @@ void hubs_free(struct hubs *hs)
 	for (int r = 0; r < HUB_RINGS; r++)
 		bcast_free(hs->rings[r]);
 	shbuf_unref(hs->ping);
+	toll_free(hs->toll);
 	free(hs->v);
 	free(hs);
 }
@@ -473,6 +479,7 @@ void hubs_set_limits(struct hubs *hs, const struct hub_opts *opts)
 	hs->o.pending_cap_bytes = opts->pending_cap_bytes;
 	hs->o.large_cap_bytes = opts->large_cap_bytes;
 	hs->o.message_timeout_s = opts->message_timeout_s;
+	toll_exempt(hs->toll, opts->exempt);
 }
 
 struct bcast *hubs_ring(struct hubs *hs, int ring)

@@ -11,6 +11,7 @@
 
 #include <sys/socket.h>
 
+#include "base/ip.h"
 #include "base/shbuf.h"
 #include "base/wc.h"
 #include "hub/bcast.h"
@@ -52,6 +53,7 @@ struct hub_opts {
 		pending_cap_bytes; /* the same in all. Above it, connections that do not read and hold more than their share are dropped */
 	_Atomic int message_timeout_s;  /* for a message of up to WS_SMALL, from its first byte; 0: no limit */
 	_Atomic size_t large_cap_bytes; /* living large buffers in all. Above it, slow readers of them are dropped */
+	struct ip_nets exempt;          /* from limits by address; borrowed until the hubs end or others are set */
 	struct hub_ops ops;
 };
 
@@ -65,7 +67,7 @@ void hubs_free(struct hubs *hs); /* after the room has ended */
  * thread. */
 int hubs_adopt(struct hubs *hs, struct taken *t);
 
-/* Takes from opts: limits (but not the budget they point to), pending_cap_bytes, large_cap_bytes, message_timeout_s. Any thread. */
+/* Takes from opts: limits (but not the budget they point to), pending_cap_bytes, large_cap_bytes, message_timeout_s, exempt. Any thread. */
 void hubs_set_limits(struct hubs *hs, const struct hub_opts *opts);
 struct bcast *hubs_ring(struct hubs *hs, int ring);
 size_t hubs_receiving_bytes(const struct hubs *hs); /* of the frame budget, spent now. Any thread */

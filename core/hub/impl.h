@@ -6,6 +6,7 @@
 
 #include "base/metrics.h"
 #include "hub/hub.h"
+#include "hub/toll.h"
 #include "net/transport.h"
 
 #define SCRATCH_BYTES (64 * 1024)
@@ -20,11 +21,12 @@ enum {
 enum { LIST_RING_0, LIST_RING_1, LIST_NEW /* not subscribed */, LISTS };
 _Static_assert(HUB_RINGS == 2, "a list a ring");
 
-/* The turns that a connection can wait for. Each kind has a queue, first come, first served; WAIT_READ has two. */
+/* The turns that a connection can wait for. Each kind has a queue, first come, first served; WAIT_READ has three. */
 enum { WAIT_READ, WAIT_FLUSH, WAIT_FLUSH_MUCH, WAITS };
 enum queue_name {
 	QUEUE_READ,       /* there may be input */
 	QUEUE_READ_NEW,   /* the same, not subscribed yet */
+	QUEUE_READ_MUCH,  /* there is more than a turn took */
 	QUEUE_FLUSH,      /* there is output other than the log */
 	QUEUE_FLUSH_MUCH, /* more of it than a turn sends: a part each */
 	QUEUES
@@ -49,6 +51,7 @@ struct conn {
 	bool is_held : 1;     /* its turn to be read came in a pause: there may be input, and no edge will tell */
 	bool is_released : 1; /* free it as soon as no list holds it */
 	bool is_counted : 1;  /* the metrics know why it ends */
+	bool is_heavy : 1;    /* its last turn left input behind */
 	uint8_t pause;
 	uint8_t waits;         /* a bit for each kind of queue it waits in */
 	uint32_t slot;         /* index in its list */
@@ -65,10 +68,12 @@ struct conn {
 	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s;
 	uint64_t identity;
 	_Atomic int64_t no_files_until_ms;
-	_Atomic bool is_gone; /* is_dead, for other threads */
-	void *session;        /* the room's */
-	int refusals;         /* of its joins; the room's */
-	struct seat *seat;    /* left when the socket is closed */
+	_Atomic bool is_gone;  /* is_dead, for other threads */
+	_Atomic uint32_t dues; /* of frames that came to nothing, still to be paid (toll.h) */
+	int64_t toll_us;       /* its own bucket of them */
+	void *session;         /* the room's */
+	int refusals;          /* of its joins; the room's */
+	struct seat *seat;     /* left when the socket is closed */
 	uint8_t addr[16];
 	uint16_t port;
 	bool is_v4;
@@ -119,6 +124,7 @@ struct hubs {
 	_Atomic bool is_stopped;
 	int stop_timeout_ms;
 	struct shbuf *ping;
+	struct toll *toll;
 	int64_t start_ms;
 };
 
@@ -161,7 +167,7 @@ void conn_start_close(struct conn *c, enum metric why, int code, const char *rea
 void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);
 
 /* input.c */
-void conn_read_turn(struct conn *c); /* at most one scratch buffer of input */
+void conn_read_turn(struct conn *c); /* a part of its input; marks it ready if there is more */
 
 /* tick.c */
 void conn_tick(struct conn *c); /* once a second */

@@ -48,7 +48,7 @@ static inline struct conn *queue_take(struct hub *h, enum queue_name name)
 /* To be read. */
 static inline void conn_mark_ready(struct conn *c)
 {
-	queue_add(c->list == LIST_NEW ? QUEUE_READ_NEW : QUEUE_READ, c);
+	queue_add(c->list == LIST_NEW ? QUEUE_READ_NEW : c->is_heavy ? QUEUE_READ_MUCH : QUEUE_READ, c);
 }
 
 static inline bool conn_is_behind(const struct conn *c)

@@ -293,8 +293,12 @@ static const char *begin_frame(struct ws_in *w, const struct ws_limits *limits, 
 	w->remaining = len;
 	w->in_frame = 1;
 	w->header_len = 0;
-	if (w->opcode >= WS_CLOSE)
+	if (w->opcode >= WS_CLOSE) {
+		w->noise += WS_NOISE_CONTROL;
 		return NULL;
+	}
+	if (len < WS_FRAGMENT_SMALL && !(w->fin && w->opcode == WS_TEXT))
+		w->noise += WS_NOISE_FRAGMENT;
 	if (w->opcode == WS_TEXT) {
 		w->in_message = 1;
 		w->is_oversize = 0;
@@ -429,7 +433,7 @@ enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_
 	enum ws_event event = WS_EV_MORE;
 	const char *why;
 	size_t at = 0;
-	int code;
+	int code, frames = 0;
 
 	*out = (struct ws_out){ .event = WS_EV_MORE };
 	/* The blocks that the last event handed out. */
@@ -448,6 +452,10 @@ enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_
 		if (!w->in_frame) {
 			if (at == n)
 				break;
+			if (frames++ == WS_FRAMES_A_FEED) {
+				event = give(out, WS_EV_LATER, NULL, 0);
+				break;
+			}
 			bool is_whole = read_header(w, data, n, &at, &why, &code);
 			if (is_whole)
 				why = begin_frame(w, limits, &code);

@@ -34,7 +34,11 @@ struct ws_limits {
 };
 
 #define WS_SMALL (16 * 1024) /* bytes. The longest text is smaller, so texts go on when large frames have spent the budget */
-#define WS_HEAD_KEPT 256     /* of an oversize message, so that the answer can name what it was */
+#define WS_FRAMES_A_FEED 128 /* that complete nothing */
+#define WS_NOISE_CONTROL 8   /* of a control frame */
+#define WS_NOISE_FRAGMENT 1  /* of a fragment below WS_FRAGMENT_SMALL bytes */
+#define WS_FRAGMENT_SMALL 32
+#define WS_HEAD_KEPT 256 /* of an oversize message, so that the answer can name what it was */
 
 enum ws_event {
 	WS_EV_MORE,     /* all input used; nothing complete */
@@ -45,6 +49,7 @@ enum ws_event {
 	WS_EV_CLOSE,   /* code (WS_CLOSE_NO_STATUS if none was sent), data: reason. Whatever follows is swallowed */
 	WS_EV_BLOCKED, /* the budget is spent: feed what is left (data + *used, not touched) again later */
 	WS_EV_FAIL,    /* protocol error; code: the close code to answer with, reason: a literal. The reader is dead */
+	WS_EV_LATER,   /* many frames came that completed nothing: feed what is left at the next turn */
 };
 
 /* Idle it owns no heap memory, once the feed after the last event has said WS_EV_MORE. Zero-initialise, ws_in_fini to drop. */
@@ -59,6 +64,7 @@ struct ws_in {
 	uint8_t opcode, fin;
 	uint8_t in_frame, in_message, is_oversize, is_dead;
 	uint8_t control_len;
+	uint32_t noise; /* control frames and small fragments, in WS_NOISE_…; the caller sets it back to 0 */
 	struct utf8 utf8;
 	uint8_t *control; /* a control frame's payload when it came in pieces; else NULL */
 };

@@ -9,6 +9,7 @@
 #include "base/ip.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
+#include "hub/toll.h"
 #include "room/impl.h"
 #include "state/lockdown.h"
 
@@ -288,10 +289,12 @@ bool limit_typing(struct room *r, struct action *a)
 	const bool is_by_address = is_counted(r, a->e->conn, addr);
 	if (is_by_address && address_wait(r, BY_TYPING, addr)) {
 		tell(&address_causes[BY_TYPING]);
+		conn_charge(a->e->conn, TOLL_FRAME);
 		return false;
 	}
 	if (p->silent_until_us > now_us(r) || !pace_typing(p, &r->limits.pace, now_us(r))) {
 		metric_add(M_LIMITED_TYPING, 1);
+		conn_charge(a->e->conn, TOLL_FRAME);
 		return false;
 	}
 	if (is_by_address)

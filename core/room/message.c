@@ -403,7 +403,7 @@ void typing_apply(struct room *r, struct action *a)
 		answer_not_joined(r, a->e->conn);
 		return;
 	}
-	if (lockdown_stops_typing(r) || !limit_typing(r, a))
+	if (!limit_typing(r, a) || lockdown_stops_typing(r))
 		return;
 	struct user *to = a->e->has_to ? user_get(&r->users, a->e->to_id) : NULL;
 	if ((a->e->has_to && (!to || to == s->user)) || sanction_is_muted(r, s->user, s->conn))

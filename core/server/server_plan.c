@@ -105,6 +105,7 @@ struct hub_opts server_hub_opts(struct server *s)
 		.pending_cap_bytes = s->plan->budgets.pending_out,
 		.message_timeout_s = o->message_timeout_s,
 		.large_cap_bytes = s->plan->budgets.large,
+		.exempt = o->exempt,
 		.ops = ingest_ops(s->ingest),
 	};
 }

@@ -269,5 +269,5 @@ serverTest('a class of 40 behind one address, all at once, twice over: nobody me
 		assert.equal(echoes(got).length, 50);
 		assert.deepEqual(got.filter(f => f.type === 'error'), []);
 	}
-	for (const limit of ['messages', 'requests', 'new_people', 'typing', 'address_messages', 'address_bytes', 'address_requests', 'address_typing']) assert.equal(await metric(s, `limited_total{limit="${limit}"}`), 0);
+	for (const limit of ['messages', 'requests', 'new_people', 'typing', 'frames', 'address_messages', 'address_bytes', 'address_requests', 'address_typing']) assert.equal(await metric(s, `limited_total{limit="${limit}"}`), 0);
 });

@@ -109,6 +109,8 @@ static inline void feed(struct feeder *f, const uint8_t *data, size_t n)
 			assert_int_equal(at, n);
 			break;
 		}
+		if (event == WS_EV_LATER)
+			continue;
 		if (event == WS_EV_BLOCKED) {
 			f->blocked++;
 			f->limits.budget->cap_bytes += 1 + random_u32() % (3000 + n / 4 + f->in.msg_room / 4);
