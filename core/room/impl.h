@@ -170,12 +170,12 @@ struct room {
 	int next_code;
 	struct action *actions;
 	int action_count, action_room;
-	bool group_has_join_1;            /* the group under way makes dialect-1 readers */
-	struct event *joins, **joins_end; /* waiting for a later batch, in order */
-	struct buf scratch, scratch_2;    /* frames under construction */
-	uint64_t last_id, id_base;        /* ids.c: the last one taken; what the monotonic time lacks of the next */
-	uint64_t applied_id;              /* of the last published one: what a page may show */
-	uint64_t public_id;               /* the same of those that all see */
+	bool group_has_join_1;         /* the group under way makes dialect-1 readers */
+	struct rota *joins;            /* waiting for a later batch, in turns */
+	struct buf scratch, scratch_2; /* frames under construction */
+	uint64_t last_id, id_base;     /* ids.c: the last one taken; what the monotonic time lacks of the next */
+	uint64_t applied_id;           /* of the last published one: what a page may show */
+	uint64_t public_id;            /* the same of those that all see */
 	uint64_t next_user_id, user_id_reserved;
 	uint64_t floor;        /* retention removed all up to it */
 	uint64_t public_floor; /* the same of what all see: a since below it was cut */

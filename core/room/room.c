@@ -13,6 +13,7 @@
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
+#include "base/rota.h"
 #include "room/impl.h"
 
 #define GROUP_MAX 4096  /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
@@ -237,9 +238,35 @@ static bool is_sent_away(const struct conn *c)
 	return s && s->is_sent_away;
 }
 
-/* The batch with no more than JOINS_A_BATCH joins, those that waited first; they go last, the rest waits. Nothing follows the first join of
- * a connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its place: the
- * connection's end may follow at once. */
+/* A join that waits for a later batch. */
+struct waiting_join {
+	struct rota_item item; /* first: the rota's */
+	struct event *e;
+};
+
+static void let_join_wait(struct room *r, struct event *e)
+{
+	/* Nothing is known of its person, but their token tells people of one address apart. */
+	uint64_t person = 0;
+	memcpy(&person, e->join.token.p, WC_MIN(e->join.token.len, sizeof(person)));
+	const struct rota_owner owner = conn_owner(e->conn, person);
+	struct waiting_join *w = xmalloc(sizeof(*w));
+	e->next = NULL;
+	w->e = e;
+	rota_put(r->joins, &owner, &w->item);
+}
+
+static struct event *next_join(struct room *r)
+{
+	struct waiting_join *w = (struct waiting_join *)rota_take(r->joins);
+	struct event *e = w ? w->e : NULL;
+	free(w);
+	return e;
+}
+
+/* The batch with no more than JOINS_A_BATCH joins, in turns of addresses and people; they go last, the rest waits. Nothing follows the first
+ * join of a connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its place:
+ * the connection's end may follow at once. */
 static struct event *hold_back_joins(struct room *r, struct event *list)
 {
 	struct event **end = &list;
@@ -250,17 +277,10 @@ static struct event *hold_back_joins(struct room *r, struct event *list)
 			continue;
 		}
 		*end = e->next;
-		e->next = NULL;
-		*r->joins_end = e;
-		r->joins_end = &e->next;
+		let_join_wait(r, e);
 	}
-	*end = r->joins;
-	for (int n = 0; *end && n < JOINS_A_BATCH; n++)
+	for (int n = 0; n < JOINS_A_BATCH && (*end = next_join(r)); n++)
 		end = &(*end)->next;
-	r->joins = *end;
-	*end = NULL;
-	if (!r->joins)
-		r->joins_end = &r->joins;
 	return list;
 }
 
@@ -313,7 +333,8 @@ static void *room_main(void *arg)
 	struct room *r = arg;
 	wc_thread_is(ROLE_ROOM, "room");
 	while (!r->is_stopping) {
-		int wait_ms = r->joins ? 0 : WC_MIN(WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)), lockdown_timeout_ms(r));
+		int wait_ms = rota_count(r->joins) ? 0
+		                                   : WC_MIN(WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)), lockdown_timeout_ms(r));
 		pulse_rest();
 		struct event *batch = inbox_take(r->o.inbox, wait_ms);
 		pulse_work();
@@ -426,10 +447,9 @@ fail:
 static void room_free(struct room *r)
 {
 	presence_fini(r);
-	for (struct event *e = r->joins, *next; e; e = next) { /* their sockets are closed already */
-		next = e->next;
+	for (struct event *e; (e = next_join(r));) /* their sockets are closed already */
 		event_free(e);
-	}
+	rota_free(r->joins);
 	sanctions_free(r);
 	lockdown_show(LOCKDOWN_OFF, 0);
 	addresses_free(r);
@@ -455,7 +475,7 @@ int room_open(struct room **out, const struct room_opts *opts, char **cause)
 	users_init(&r->users);
 	limits_set(r, NULL);
 	r->has_free_pages = true; /* what the last run left */
-	r->joins_end = &r->joins;
+	r->joins = rota_new();
 	r->tail = tail_new(r->settings.history_limit);
 	if (opts->recent_bytes != SIZE_MAX)
 		tail_bound(r->tail, opts->recent_bytes / 2); /* as much again is for pages being made of them */

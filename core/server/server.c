@@ -37,7 +37,7 @@
 
 #define FRAME_REST ((size_t)1024 * 1024) /* of a message beside its file, where memory is short: far more than any needs */
 #define STOP_JOBS_MS 500                 /* for frames that wait for a helper */
-#define STOP_MS 3000                     /* for clients to take their close frame */
+#define STOP_MS 2000                     /* for clients to take their close frame */
 
 static void on_websocket(void *arg, struct taken *t)
 {

@@ -253,7 +253,7 @@ static UNUSED void turn(struct fixture *f)
 	do {
 		room_turn(f->room, inbox_take(f->opts.inbox, 0));
 		deliver(f);
-	} while (f->room->joins);
+	} while (rota_count(f->room->joins));
 }
 
 static UNUSED void after(struct fixture *f, int64_t ms)

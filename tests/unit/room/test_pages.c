@@ -346,6 +346,28 @@ static void joins_of_a_token_are_requests(void **state)
 	close_room(f);
 }
 
+static void a_crowd_of_one_address_waits_for_its_turn(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *crowd[20];
+	for (size_t i = 0; i < WC_LEN(crowd); i++) {
+		crowd[i] = client_new(f, "10.0.0.9");
+		say(f, crowd[i], "{\"type\":\"join\",\"v\":2,\"name\":\"n%zu\"}", i);
+	}
+	struct client *one = client_new(f, "10.0.0.3");
+	say(f, one, "{\"type\":\"join\",\"v\":2,\"name\":\"Ann\"}");
+	room_turn(f->room, inbox_take(f->opts.inbox, 0)); /* four joins */
+	deliver(f);
+	expect(one, "{\"type\":\"init\"");
+	expect(crowd[0], "{\"type\":\"init\"");
+	expect_nothing(crowd[19]);
+	settle(f);
+	expect(crowd[19], "{\"type\":\"init\"");
+	close_room(f);
+}
+
 static void a_connection_lives_until_its_jobs_end(void **state)
 {
 	(void)state;
@@ -395,6 +417,7 @@ int main(void)
 		cmocka_unit_test(one_session_has_eight_jobs_at_once),
 		cmocka_unit_test(a_connection_lives_until_its_jobs_end),
 		cmocka_unit_test(joins_of_a_token_are_requests),
+		cmocka_unit_test(a_crowd_of_one_address_waits_for_its_turn),
 		cmocka_unit_test(helpers_that_end_get_no_more_pages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
