@@ -70,6 +70,7 @@
 	X(REFUSED_SLOW, counter, one, "refused_total{reason=\"slow\"}", "") \
 	X(REFUSED_QUEUE, counter, one, "refused_total{reason=\"queue\"}", "") \
 	X(REFUSED_UPLOADS, counter, one, "refused_total{reason=\"uploads\"}", "") \
+	X(REFUSED_UPLOAD_LEAVE, counter, one, "refused_total{reason=\"upload_leave\"}", "") \
 	X(REFUSED_DOWNLOADS, counter, one, "refused_total{reason=\"downloads\"}", "") \
 	X(REFUSED_STORAGE, counter, one, "refused_total{reason=\"storage\"}", "") \
 	X(ERRORS, counter, one, "errors_total", "error frames sent") \
@@ -90,6 +91,7 @@
 	X(ERROR_BUSY, counter, one, "error_codes_total{code=\"busy\"}", "") \
 	X(LIMITED_MESSAGES, counter, one, "limited_total{limit=\"messages\"}", "what a limit refused, by limit") \
 	X(LIMITED_REQUESTS, counter, one, "limited_total{limit=\"requests\"}", "") \
+	X(LIMITED_UPLOADS, counter, one, "limited_total{limit=\"uploads\"}", "") \
 	X(LIMITED_TYPING, counter, one, "limited_total{limit=\"typing\"}", "") \
 	X(LIMITED_NEW_PEOPLE, counter, one, "limited_total{limit=\"new_people\"}", "") \
 	X(LIMITED_GUESSES, counter, one, "limited_total{limit=\"guesses\"}", "") \

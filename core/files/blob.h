@@ -80,6 +80,9 @@ int upload_write(struct upload *u, const void *data, size_t n) WC_MUSTCHECK;
 int upload_finish(struct upload *u, struct upload_state *state) WC_MUSTCHECK;
 void upload_suspend(struct upload *u); /* the connection broke: what came stays for WC_UPLOAD_HOURS. Frees u. NULL-safe */
 int upload_find(struct blobs *b, uint64_t identity_id, struct str key, struct upload_state *state) WC_MUSTCHECK; /* or -WC_ENOENT */
+/* Gives an upload up: its bytes go, or its handle if no message was sent with it. Another connection that sends it hears -WC_ECLOSED.
+ * -WC_ENOENT: there is nothing to give up; -WC_ENOMEM. */
+int upload_drop(struct blobs *b, uint64_t identity_id, struct str key) WC_MUSTCHECK;
 /* The blob behind a handle, which stays valid, for a message may be sent again. -WC_ENOENT: no such handle, another person's, or too old.
  * -WC_ECLOSED: its message was stored and its bytes are gone; sha and size are set, so that the same message is recognised. */
 int upload_resolve(struct blobs *b, uint64_t identity_id, struct str handle, uint8_t sha[WC_SHA_BYTES], uint64_t *size) WC_MUSTCHECK;
@@ -105,6 +108,14 @@ struct blob_rows {
 /* Works off the holds that have ended: notes which handles were used, and unlinks blobs whose message was refused. */
 void blobs_settle(struct blobs *b, const struct blob_rows *rows);
 bool blobs_has_ended(struct blobs *b); /* has blobs_settle work to do? Any thread */
+/* Ends the handles that a person had of some bytes when a message of these was deleted. Handles that are finished later, and those of
+ * others, stay good. */
+struct blob_withdrawal {
+	uint64_t id, identity_id; /* id: the caller's */
+	int64_t at_ms;            /* Unix; of the deletion */
+	uint8_t sha[WC_SHA_BYTES];
+};
+void blobs_withdraw(struct blobs *b, struct blob_withdrawal *v, size_t n); /* sorts v */
 /* Unlinks n released blobs unless they are in use again. is_done[i]: nothing is left to do for that one. */
 void blobs_release(struct blobs *b, const struct blob_rows *rows, uint8_t (*sha)[WC_SHA_BYTES], size_t n, bool *is_done);
 

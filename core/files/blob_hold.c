@@ -67,6 +67,20 @@ void blob_hold_drop(struct blob_hold *h)
 	free(h);
 }
 
+void blob_hold_give_up(struct blob_hold *h)
+{
+	h->is_given_up = true;
+	blob_hold_end(h);
+}
+
+void blob_hold_again(struct blob_hold *h)
+{
+	pthread_mutex_lock(&h->b->holds_lock);
+	LIST_INSERT_HEAD(&h->b->ended, h, link);
+	h->b->ended_count++;
+	pthread_mutex_unlock(&h->b->holds_lock);
+}
+
 bool blobs_has_ended(struct blobs *b)
 {
 	return atomic_load_explicit(&b->ended_count, memory_order_relaxed) > 0;

@@ -297,24 +297,58 @@ void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UP
 	pthread_mutex_unlock(&b->lock);
 }
 
-void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+void mem_record_end(struct blobs *b, const struct upload_record *rec)
+{
+	struct mem_upload *u;
+
+	pthread_mutex_lock(&b->lock);
+	u = *find_upload(b, rec->identity_id, rec->name);
+	if (u && u->rec.is_done && strcmp(u->rec.handle, rec->handle) == 0) {
+		u->rec.is_used = false;
+		u->rec.is_gone = true;
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
+void mem_record_remove(struct blobs *b, const struct upload_record *rec)
+{
+	struct mem_upload **at;
+
+	pthread_mutex_lock(&b->lock);
+	at = find_upload(b, rec->identity_id, rec->name);
+	if (*at)
+		drop_upload(b, at);
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* Copies, so that fn may ask for changes and for the database. identity_id 0: of everybody, those that are done and not used. */
+static void each_copy(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
 {
 	struct upload_record *copy = NULL;
-	size_t count = 0;
+	size_t count = 0, room = 0;
 
-	/* A copy, so that fn may ask the database. */
 	pthread_mutex_lock(&b->lock);
-	for (const struct mem_upload *u = b->mem_uploads; u; u = u->next)
-		count += u->rec.is_done && !u->rec.is_used;
-	copy = xmalloc((count + 1) * sizeof(*copy));
-	count = 0;
-	for (const struct mem_upload *u = b->mem_uploads; u; u = u->next)
-		if (u->rec.is_done && !u->rec.is_used)
-			copy[count++] = u->rec;
+	for (const struct mem_upload *u = b->mem_uploads; u; u = u->next) {
+		if (identity_id ? u->rec.identity_id != identity_id : !u->rec.is_done || u->rec.is_used)
+			continue;
+		if (count == room)
+			copy = xrealloc(copy, (room = room ? 2 * room : 64) * sizeof(*copy));
+		copy[count++] = u->rec;
+	}
 	pthread_mutex_unlock(&b->lock);
 	for (size_t i = 0; i < count; i++)
 		fn(arg, &copy[i]);
 	free(copy);
+}
+
+void mem_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	each_copy(b, identity_id, fn, arg);
+}
+
+void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	each_copy(b, 0, fn, arg);
 }
 
 int mem_record_count_open(struct blobs *b, uint64_t identity_id)

@@ -65,7 +65,7 @@ static void note_handle(void *arg, const struct upload_record *rec)
 
 	/* A handle of a person unknown to the database explains nothing. */
 	if (h->rows->knows(h->rows->arg, rec->identity_id, rec->at_ms))
-		sha_set_add(h->now_ms - rec->at_ms <= UPLOAD_LIFE_MS ? &h->live : &h->expired, rec->sha);
+		sha_set_add(!rec->is_gone && h->now_ms - rec->at_ms <= UPLOAD_LIFE_MS ? &h->live : &h->expired, rec->sha);
 }
 
 /* Uploads that finish between this and handles_fini are held, so their blobs are not free either. */
@@ -142,19 +142,97 @@ static void is_stored(struct blobs *b, const uint8_t sha[WC_SHA_BYTES])
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* Bytes of an upload that was given up, unless others have them. False: they have to wait, such as for a hold, and it is tried again. */
+static bool settle_given_up(struct blobs *b, const struct blob_rows *rows, const struct handles *handles, const struct blob_hold *h)
+{
+	struct upload_record rec;
+
+	if (!sha_set_has(&handles->live, h->sha) && act_if_free(b, rows, h->sha, ACT_UNLINK, NULL) == FATE_LATER)
+		return false;
+	if (b->ops->record_load(b, h->identity_id, h->name, &rec) == 0 && rec.is_gone && strcmp(rec.handle, h->handle) == 0)
+		b->ops->record_remove(b, &rec);
+	return true;
+}
+
 void blobs_settle(struct blobs *b, const struct blob_rows *rows)
 {
 	struct blob_hold *next;
+	struct handles handles;
+	bool has_handles = false;
 
 	for (struct blob_hold *h = blob_holds_ended(b); h; h = next) {
 		next = LIST_NEXT(h, link);
-		if (h->is_upload) {
+		if (h->is_given_up) {
+			if (!has_handles)
+				handles_gather(&handles, b, rows);
+			has_handles = true;
+			if (!settle_given_up(b, rows, &handles, h)) {
+				blob_hold_again(h);
+				continue;
+			}
+		} else if (h->is_upload) {
 			if (h->is_used)
 				b->ops->record_use(b, h->identity_id, h->name, h->handle);
 		} else if (act_if_free(b, rows, h->sha, ACT_UNLINK_PENDING, NULL) == FATE_TAKEN) {
 			is_stored(b, h->sha);
 		}
 		free(h);
+	}
+	if (has_handles)
+		handles_fini(&handles, b);
+}
+
+/* --- Handles of deleted messages' authors. */
+
+struct withdraw {
+	struct blobs *b;
+	const struct blob_withdrawal *v; /* of one person, by hash */
+	size_t n;
+};
+
+static int compare_withdrawal(const void *a, const void *b)
+{
+	const struct blob_withdrawal *x = a, *y = b;
+
+	if (x->identity_id != y->identity_id)
+		return x->identity_id < y->identity_id ? -1 : 1;
+	return memcmp(x->sha, y->sha, WC_SHA_BYTES);
+}
+
+static void withdraw_one(void *arg, const struct upload_record *rec)
+{
+	const struct withdraw *w = arg;
+
+	if (!rec->is_done || rec->is_gone)
+		return;
+	for (size_t low = 0, high = w->n; low < high;) {
+		const size_t mid = (low + high) / 2;
+		const int order = memcmp(rec->sha, w->v[mid].sha, WC_SHA_BYTES);
+
+		if (order == 0) {
+			/* The same bytes may have been deleted several times. */
+			bool is_meant = false;
+			for (size_t i = low; i < high && !is_meant; i++)
+				is_meant = memcmp(rec->sha, w->v[i].sha, WC_SHA_BYTES) == 0 && rec->at_ms <= w->v[i].at_ms;
+			if (is_meant)
+				w->b->ops->record_end(w->b, rec);
+			return;
+		}
+		if (order < 0)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+}
+
+void blobs_withdraw(struct blobs *b, struct blob_withdrawal *v, size_t n)
+{
+	if (n)
+		qsort(v, n, sizeof(*v), compare_withdrawal);
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n && v[end].identity_id == v[i].identity_id;)
+			end++;
+		b->ops->record_each_own(b, v[i].identity_id, withdraw_one, &(struct withdraw){ b, v + i, end - i });
 	}
 }
 

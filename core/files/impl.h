@@ -36,6 +36,7 @@ struct upload_record {
 	int64_t at_ms;   /* is_done: when; else: last written to */
 	bool is_done;
 	bool is_used; /* a message was committed with its handle: from then on only messages keep the blob */
+	bool is_gone; /* given up, or its message deleted: the handle is good for nothing but to recognise that message */
 	uint8_t sha[WC_SHA_BYTES];
 	char handle[64];
 };
@@ -67,8 +68,9 @@ struct blob_hold {
 	LIST_ENTRY(blob_hold) link; /* b->held, then b->ended */
 	struct blobs *b;
 	uint8_t sha[WC_SHA_BYTES];
-	bool is_used;   /* its message was committed */
-	bool is_upload; /* it named the blob by the handle of this record: */
+	bool is_used;     /* its message was committed */
+	bool is_given_up; /* no message: the upload was dropped */
+	bool is_upload;   /* it named the blob by the handle of this record: */
 	uint64_t identity_id;
 	uint8_t name[UPLOAD_NAME_BYTES];
 	char handle[64];
@@ -105,9 +107,13 @@ struct blob_ops {
 	 * this. */
 	int (*record_finish)(struct blobs *b, const struct upload_record *rec, int fd);
 	void (*record_use)(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES],
-	                   const char *handle); /* a message was committed with this handle */
-	/* Every record that is done and not used: only those keep a blob. */
+	                   const char *handle);                                  /* a message was committed with this handle */
+	void (*record_end)(struct blobs *b, const struct upload_record *rec);    /* is_gone from now on */
+	void (*record_remove)(struct blobs *b, const struct upload_record *rec); /* with its part */
+	/* Every record that is done and not used: only those keep a blob. Those that are gone come, too, and keep none. */
 	void (*record_each_handle)(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+	/* Every record of one person; fn may ask for changes of it. */
+	void (*record_each_own)(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 	/* Every record; those for which fn says true are removed with their parts. fn is called with the lock held. */
 	void (*record_sweep)(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 };
@@ -153,8 +159,10 @@ void sending_remove(struct blobs *b, const struct sending *s); /* if it is liste
 
 /* --- blob_hold.c. rec: NULL, or the record of the handle by which the blob was named. */
 struct blob_hold *blob_hold_new(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], const struct upload_record *rec);
-void blob_hold_drop(struct blob_hold *h);  /* it led to nothing: the collector need not look */
-void blob_hold_fresh(struct blob_hold *h); /* of an upload that is finished: the hold lasts until its handle was gathered */
+void blob_hold_drop(struct blob_hold *h);    /* it led to nothing: the collector need not look */
+void blob_hold_give_up(struct blob_hold *h); /* ends it: its upload was dropped, and the collector sees to the bytes */
+void blob_hold_again(struct blob_hold *h);   /* of blob_holds_ended: it comes with the next ones once more */
+void blob_hold_fresh(struct blob_hold *h);   /* of an upload that is finished: the hold lasts until its handle was gathered */
 /* Around a gathering of handles: with begin true before it, with false once its answer was used. */
 void blob_holds_each_fresh(struct blobs *b, bool begin);
 struct blob_hold *blob_holds_ended(struct blobs *b); /* all holds whose message is decided; the caller frees them */
@@ -204,6 +212,9 @@ int disk_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t 
 uint64_t disk_record_came(struct blobs *b, const struct upload_record *rec, int fd);
 int disk_record_finish(struct blobs *b, const struct upload_record *rec, int fd) WC_MUSTCHECK;
 void disk_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
+void disk_record_end(struct blobs *b, const struct upload_record *rec);
+void disk_record_remove(struct blobs *b, const struct upload_record *rec);
+void disk_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void disk_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void disk_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void disk_record_recover(struct blobs *b); /* at start: finishes or undoes what a crash left half done */
@@ -226,6 +237,9 @@ int mem_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t m
 uint64_t mem_record_came(struct blobs *b, const struct upload_record *rec, int fd);
 int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd) WC_MUSTCHECK;
 void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
+void mem_record_end(struct blobs *b, const struct upload_record *rec);
+void mem_record_remove(struct blobs *b, const struct upload_record *rec);
+void mem_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void mem_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 

@@ -129,7 +129,29 @@ static bool is_good(struct blobs *b, const struct upload_record *rec)
 {
 	uint64_t size;
 
-	return rec->is_done && real_ms() - rec->at_ms <= UPLOAD_LIFE_MS && b->ops->touch(b, rec->sha, &size) == 0 && size == rec->size;
+	return rec->is_done && !rec->is_gone && real_ms() - rec->at_ms <= UPLOAD_LIFE_MS && b->ops->touch(b, rec->sha, &size) == 0 &&
+	       size == rec->size;
+}
+
+static int upload_new(struct upload **out, struct blobs *b, uint64_t identity_id, struct str key)
+{
+	struct upload *u = xcalloc(1, sizeof(*u));
+	int rc;
+
+	u->b = b;
+	u->refs = 1;
+	u->fd = -1;
+	u->rec.identity_id = identity_id;
+	pthread_mutex_init(&u->lock, NULL);
+	rc = make_name(u->rec.name, identity_id, key);
+	if (rc) {
+		unref(u);
+		return rc;
+	}
+	u->sending.identity_id = identity_id;
+	memcpy(u->sending.name, u->rec.name, UPLOAD_NAME_BYTES);
+	*out = u;
+	return 0;
 }
 
 /* --- Beginning. */
@@ -197,24 +219,14 @@ static int begin(struct upload *u, uint64_t size, uint64_t offset, struct upload
 int upload_begin(struct blobs *b, uint64_t identity_id, struct str key, uint64_t size, uint64_t offset, struct upload **out,
                  struct upload_state *state)
 {
-	struct upload *u = xcalloc(1, sizeof(*u));
-	int rc;
+	struct upload *u;
+	int rc = upload_new(&u, b, identity_id, key);
 
 	*out = NULL;
 	memset(state, 0, sizeof(*state));
-	u->b = b;
-	u->refs = 1;
-	u->fd = -1;
-	u->rec.identity_id = identity_id;
-	u->rec.size = size;
-	pthread_mutex_init(&u->lock, NULL);
-	rc = make_name(u->rec.name, identity_id, key);
-	if (rc) {
-		unref(u);
+	if (rc)
 		return rc;
-	}
-	u->sending.identity_id = identity_id;
-	memcpy(u->sending.name, u->rec.name, UPLOAD_NAME_BYTES);
+	u->rec.size = size;
 	pthread_mutex_lock(&u->lock);
 	take_over(b, u);
 	rc = begin(u, size, offset, state);
@@ -340,6 +352,32 @@ int upload_finish(struct upload *u, struct upload_state *state)
 	return rc;
 }
 
+/* --- Giving up. */
+
+int upload_drop(struct blobs *b, uint64_t identity_id, struct str key)
+{
+	struct upload_record rec;
+	struct upload *u = NULL;
+	int rc = upload_new(&u, b, identity_id, key);
+
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&u->lock);
+	take_over(b, u); /* a writer that is at it changes nothing any more */
+	rc = b->ops->record_load(b, identity_id, u->rec.name, &rec);
+	if (rc == 0 && rec.is_done && (rec.is_used || rec.is_gone))
+		rc = -WC_ENOENT;
+	if (rc == 0 && rec.is_done) {
+		b->ops->record_end(b, &rec);
+		blob_hold_give_up(blob_hold_new(b, rec.sha, &rec));
+	} else if (rc == 0) {
+		b->ops->record_remove(b, &rec);
+	}
+	pthread_mutex_unlock(&u->lock);
+	let_go(u);
+	return rc;
+}
+
 /* --- Asking. */
 
 /* The record says "done" a moment before the blob has its name. Meanwhile all bytes are there, and there is no handle yet. */
@@ -396,7 +434,7 @@ int upload_resolve_held(struct blobs *b, uint64_t identity_id, struct str handle
 	if (!is_good(b, &rec)) {
 		blob_hold_drop(*hold);
 		*hold = NULL;
-		if (!rec.is_used)
+		if (!rec.is_used && !rec.is_gone)
 			return -WC_ENOENT;
 		rc = -WC_ECLOSED;
 	}

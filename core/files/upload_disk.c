@@ -5,6 +5,7 @@
  *   .part   its bytes; the file's length is the offset to resume from
  *   .done   the blob that it became, and its handle
  *   .used   the same, once a message was committed with the handle: it no longer keeps the blob
+ *   .gone   the same, once it was given up or its message deleted: the handle is good for nothing any more
  *
  * The steps that end an upload, and the state that a kill leaves after each:
  *   sync .part            an upload to resume; all bytes are there, and it is finished again
@@ -102,15 +103,20 @@ static int read_record(struct blobs *b, uint64_t identity_id, const uint8_t name
 	return 0;
 }
 
-/* .used second: a record that is renamed between the two looks is found by one of them. */
+/* In the order in which it is renamed: a record that is renamed between two looks is found by one of them. */
+static const char *const done_kinds[] = { "done", "used", "gone" };
+
 static int read_done(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], struct upload_record *rec)
 {
-	int rc = read_record(b, identity_id, name, "done", rec);
+	int rc = -WC_ENOENT;
 
-	if (rc != -WC_ENOENT)
-		return rc;
-	rc = read_record(b, identity_id, name, "used", rec);
-	rec->is_used = rc == 0;
+	for (size_t i = 0; i < WC_LEN(done_kinds) && rc == -WC_ENOENT; i++) {
+		rc = read_record(b, identity_id, name, done_kinds[i], rec);
+		if (rc == 0)
+			rec->is_used = i == 1;
+		if (rc == 0)
+			rec->is_gone = i == 2;
+	}
 	return rc;
 }
 
@@ -172,6 +178,12 @@ static void unlink_kind(struct blobs *b, const struct upload_record *rec, const 
 	(void)unlinkat(b->uploads_fd, path, 0);
 }
 
+static void unlink_done(struct blobs *b, const struct upload_record *rec)
+{
+	for (size_t i = 0; i < WC_LEN(done_kinds); i++)
+		unlink_kind(b, rec, done_kinds[i]);
+}
+
 int disk_record_create(struct blobs *b, const struct upload_record *rec, int *fd)
 {
 	char folder[DIR_NAME_BYTES], path[PATH_BYTES];
@@ -181,8 +193,7 @@ int disk_record_create(struct blobs *b, const struct upload_record *rec, int *fd
 	make_path(path, rec->identity_id, rec->name, "part");
 	/* Under the lock, so that the sweep does not remove the folder in between. */
 	pthread_mutex_lock(&b->lock);
-	unlink_kind(b, rec, "done");
-	unlink_kind(b, rec, "used");
+	unlink_done(b, rec);
 	unlink_kind(b, rec, "part"); /* never truncated: a file that is a blob's by now must not change */
 	*fd = -1;
 	if (mkdirat(b->uploads_fd, folder, 0700) == 0 || errno == EEXIST)
@@ -251,10 +262,31 @@ static void remove_record(struct blobs *b, const struct upload_record *rec)
 	make_path(path, rec->identity_id, rec->name, "part");
 	if (fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		blob_count(b, (uint64_t)st.st_size, 0);
-	unlink_kind(b, rec, "done");
-	unlink_kind(b, rec, "used");
+	unlink_done(b, rec);
 	unlink_kind(b, rec, "part");
 	unlink_kind(b, rec, "open");
+}
+
+void disk_record_remove(struct blobs *b, const struct upload_record *rec)
+{
+	pthread_mutex_lock(&b->lock);
+	remove_record(b, rec);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void disk_record_end(struct blobs *b, const struct upload_record *rec)
+{
+	char was[PATH_BYTES], gone[PATH_BYTES];
+	struct upload_record now;
+
+	make_path(gone, rec->identity_id, rec->name, "gone");
+	pthread_mutex_lock(&b->lock);
+	for (size_t i = 0; i + 1 < WC_LEN(done_kinds); i++) {
+		make_path(was, rec->identity_id, rec->name, done_kinds[i]);
+		if (read_record(b, rec->identity_id, rec->name, done_kinds[i], &now) == 0 && strcmp(now.handle, rec->handle) == 0)
+			(void)renameat(b->uploads_fd, was, b->uploads_fd, gone);
+	}
+	pthread_mutex_unlock(&b->lock);
 }
 
 void disk_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle)
@@ -305,6 +337,14 @@ static void each_file(struct blobs *b, void (*fn)(struct blobs *b, uint64_t iden
 		closedir(outer);
 }
 
+static bool is_done_kind(const char *file, uint8_t name[UPLOAD_NAME_BYTES])
+{
+	for (size_t i = 0; i < WC_LEN(done_kinds); i++)
+		if (is_kind(file, done_kinds[i], name))
+			return true;
+	return false;
+}
+
 struct sweep {
 	bool (*fn)(void *arg, const struct upload_record *rec);
 	void *arg;
@@ -316,7 +356,7 @@ static void sweep_file(struct blobs *b, uint64_t identity_id, const char *file, 
 	uint8_t name[UPLOAD_NAME_BYTES];
 	struct upload_record rec;
 
-	if (!is_kind(file, "open", name) && !is_kind(file, "done", name) && !is_kind(file, "used", name))
+	if (!is_kind(file, "open", name) && !is_done_kind(file, name))
 		return;
 	pthread_mutex_lock(&b->lock);
 	if (disk_record_load(b, identity_id, name, &rec) == 0 && w->fn(w->arg, &rec))
@@ -342,8 +382,27 @@ static void handle_file(struct blobs *b, uint64_t identity_id, const char *file,
 	uint8_t name[UPLOAD_NAME_BYTES];
 	struct upload_record rec;
 
-	if (is_kind(file, "done", name) && read_record(b, identity_id, name, "done", &rec) == 0 && rec.is_done)
+	if ((is_kind(file, "done", name) || is_kind(file, "gone", name)) && read_done(b, identity_id, name, &rec) == 0 && rec.is_done &&
+	    !rec.is_used)
 		each->fn(each->arg, &rec);
+}
+
+void disk_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+{
+	char folder[DIR_NAME_BYTES];
+	uint8_t name[UPLOAD_NAME_BYTES];
+	struct upload_record rec;
+	struct dirent *e;
+	DIR *d;
+
+	dir_name(folder, identity_id);
+	d = file_open_dir(b->uploads_fd, folder);
+	while (d && (e = readdir(d)))
+		if ((is_kind(e->d_name, "open", name) || is_done_kind(e->d_name, name)) &&
+		    disk_record_load(b, identity_id, name, &rec) == 0)
+			fn(arg, &rec);
+	if (d)
+		closedir(d);
 }
 
 void disk_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg)

@@ -126,10 +126,14 @@ bool admit_by_password(struct room *r, struct action *a)
 	return false;
 }
 
+bool admit_has(const struct room *r, const struct token *t)
+{
+	return !r->admission.password.is_set || t->admitted_ms >= r->admission.since_ms;
+}
+
 bool admit_by_token(struct room *r, struct action *a, struct token *t)
 {
-	const struct admission *d = &r->admission;
-	if (!d->password.is_set || t->admitted_ms >= d->since_ms)
+	if (admit_has(r, t))
 		return true;
 	if (!admit_by_password(r, a))
 		return false;

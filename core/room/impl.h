@@ -30,9 +30,11 @@
  *   pages.c     history, by helpers          addresses.c  where people came from
  *   chores.c    upkeep of the store          collector.c  files that nobody refers to
  *   daytime.c   the time of day              ids.c        the order of events
- *   sight.c     what one may know of others */
+ *   sight.c     what one may know of others  leave.c      who may upload */
 
 #define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
+
+struct leave;
 
 struct link_code {
 	char code[17];
@@ -108,7 +110,7 @@ struct lockdown { /* room/lockdown.c */
 	int64_t ends_ms;  /* the same by boot_ms, which no step of a clock moves */
 };
 
-enum by_address { BY_MESSAGES, BY_BYTES, BY_REQUESTS, BY_TYPING, BY_ADDRESS };
+enum by_address { BY_MESSAGES, BY_BYTES, BY_REQUESTS, BY_TYPING, BY_UPLOADS, BY_ADDRESS }; /* BY_UPLOADS: their bytes */
 
 /* A limit of one address, whatever the number of its people. */
 struct address_limit {
@@ -268,6 +270,9 @@ bool limit_request(struct room *r, struct action *a);
 bool limit_typing(struct room *r, struct action *a);
 /* Before a token brings somebody back: a join is a request. False: refused, the action says why. */
 bool limit_return(struct room *r, struct action *a, struct user *u);
+/* Before an upload's body, or a question about one, is taken. False: l->wait_ms says when. give_back: of l->bytes that never came. */
+bool limit_upload(struct room *r, struct user *u, struct leave *l);
+void limit_upload_give_back(struct room *r, struct user *u, const struct leave *l);
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
 void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */
@@ -283,6 +288,7 @@ int64_t admit_stamp(const struct room *r); /* what a token made now has as the t
 /* Does the join get in, for its password or for its token's? False: refused, the action says why. */
 bool admit_by_password(struct room *r, struct action *a);
 bool admit_by_token(struct room *r, struct action *a, struct token *t);
+bool admit_has(const struct room *r, const struct token *t); /* was it let in by today's password, if there is one? */
 
 /* sanction.c: bans, mutes, slow mode. The list is changed by moderate.c, after the store. */
 int sanctions_load(struct room *r);

@@ -9,6 +9,7 @@
 #include "base/ip.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
+#include "files/leave.h"
 #include "hub/toll.h"
 #include "room/impl.h"
 #include "state/lockdown.h"
@@ -65,6 +66,7 @@ void limits_set(struct room *r, const struct room_settings *was)
 	struct address_limit *by = r->limits.by_address;
 	address_limit_set(&by[BY_MESSAGES], o->address_rate, ADDRESS_BURST_S);
 	address_limit_set(&by[BY_BYTES], (int64_t)o->address_bytes_kb * 1024, ADDRESS_BURST_S);
+	address_limit_set(&by[BY_UPLOADS], (int64_t)o->address_bytes_kb * 1024, ADDRESS_BURST_S);
 	address_limit_set(&by[BY_REQUESTS], o->address_requests, REQUEST_BURST_S);
 	address_limit_set(&by[BY_TYPING], o->typing_rate ? o->address_rate : 0, ADDRESS_BURST_S);
 	if (was && was->new_people == o->new_people)
@@ -123,11 +125,13 @@ static const struct cause by_person_messages = { M_LIMITED_MESSAGES, "Too many m
 			  by_person_requests = { M_LIMITED_REQUESTS, "Too many requests at once", "--request-rate" },
 			  by_person_joins = { M_LIMITED_REQUESTS, "Too many joins at once", "--request-rate" },
 			  by_person_repeats = { M_LIMITED_REQUESTS, "Too many repetitions at once", "--request-rate" },
+			  by_person_uploads = { M_LIMITED_UPLOADS, "", "--byte-rate-kb, --request-rate" },
 			  address_causes[] = {
 				  [BY_MESSAGES] = { M_LIMITED_ADDRESS_MESSAGES, "Too many messages from your address", "--address-rate" },
 				  [BY_BYTES] = { M_LIMITED_ADDRESS_BYTES, "Too many bytes from your address", "--address-bytes-kb" },
 				  [BY_REQUESTS] = { M_LIMITED_ADDRESS_REQUESTS, "Too many requests from your address",
 	                                            "--address-requests" },
+				  [BY_UPLOADS] = { M_LIMITED_ADDRESS_BYTES, "", "--address-bytes-kb" },
 				  [BY_TYPING] = { M_LIMITED_ADDRESS_TYPING, "", "--address-rate" },
 			  };
 
@@ -300,6 +304,37 @@ bool limit_typing(struct room *r, struct action *a)
 	if (is_by_address)
 		address_pay(r, BY_TYPING, addr, 1);
 	return true;
+}
+
+bool limit_upload(struct room *r, struct user *u, struct leave *l)
+{
+	const bool was_silent = u->pace.silent_until_us > now_us(r);
+	const uint64_t bytes = l->writes ? l->bytes : 0;
+	const struct cause *cause = &address_causes[BY_REQUESTS];
+	int64_t least_us = l->is_exempt ? 0 : address_wait(r, BY_REQUESTS, l->address), wait_us = 0;
+	if (bytes && !l->is_exempt && address_wait(r, BY_UPLOADS, l->address) > least_us) {
+		cause = &address_causes[BY_UPLOADS];
+		least_us = address_wait(r, BY_UPLOADS, l->address);
+	}
+	enum pace_verdict verdict = pace_upload(&u->pace, &r->limits.pace, now_us(r), bytes, least_us, &wait_us);
+	if (verdict == PACE_PASS && !l->is_exempt) {
+		address_pay(r, BY_REQUESTS, l->address, 1);
+		address_pay(r, BY_UPLOADS, l->address, (int64_t)bytes);
+	}
+	if (verdict == PACE_PASS)
+		return true;
+	l->wait_ms = WC_MAX((wait_us + 999) / 1000, 1);
+	if (verdict == PACE_MUTED && !was_silent)
+		metric_add(M_FLOOD_MUTES, 1);
+	tell(wait_us > least_us ? &by_person_uploads : cause);
+	return false;
+}
+
+void limit_upload_give_back(struct room *r, struct user *u, const struct leave *l)
+{
+	pace_upload_give_back(&u->pace, &r->limits.pace, l->bytes);
+	if (!l->is_exempt)
+		address_pay(r, BY_UPLOADS, l->address, -(int64_t)l->bytes);
 }
 
 void limit_new_person_undo(struct room *r, struct action *a)

@@ -15,6 +15,7 @@
 #include "store/store.h"
 
 struct room;
+struct leave;
 
 /* The values that SIGHUP may change. The networks are borrowed, and live as long as the room. */
 struct room_settings {
@@ -61,6 +62,11 @@ void room_stop(struct room *r);
 
 /* Writes something small to a store whose last write failed: success shows that messages can be stored again. Thread: room. */
 void room_try_store(void *room);
+
+/* May this upload be? l->done gets the answer, on the room's thread. Any thread; not once the helpers end. */
+void room_ask_leave(void *room, struct leave *l);
+/* `bytes` of what it was given leave for never came: they are not held against its sender. Any thread. */
+void room_give_back(void *room, const struct leave *l, uint64_t bytes);
 
 /* While keep is true no file is collected, since a backup copies them. Any thread. */
 void room_keep_blobs(struct room *r, bool keep);

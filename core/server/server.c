@@ -267,7 +267,10 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 		                 .helpers = s->helpers,
 		                 .health = probe_health(s->probe),
 		                 .is_read_only = lockdown_is_read_only,
-		                 .read_only_left_ms = lockdown_left_ms };
+		                 .read_only_left_ms = lockdown_left_ms,
+		                 .ask_leave = room_ask_leave,
+		                 .give_back = room_give_back,
+		                 .room = s->room };
 	if (o->tls_self_signed && tls_open_own(&s->tls, dir, cause) < 0)
 		return -WC_EIO;
 	struct httpd_limits limits;

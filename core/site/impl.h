@@ -5,7 +5,25 @@
 #include "base/helper.h"
 #include "site/site.h"
 
+/* site_places.c */
+#define UPLOAD_KEY_BYTES 64
+struct upload_place {
+	struct upload_place *next; /* in site->uploads */
+	uint64_t identity_id;
+	bool is_counted; /* its address is known, and not exempt */
+	uint8_t address[16];
+	char key[UPLOAD_KEY_BYTES + 1];
+};
+/* A connection that resumes an upload takes the place of the broken one, which may not have been noticed yet. So one upload of that person
+ * with the same key does not count; further ones do. One address, or one /48 of IPv6, has at most half of all places. Returns 0 and takes
+ * one; 429: this person or this address has too many; 503: there are too many in all, or no descriptor. */
+int places_take(struct site *site, struct upload_place *p, bool has_descriptor) WC_MUSTCHECK;
+/* Before the answer, so that a client that waits for the answer finds the place free. */
+void places_leave(struct site *site, struct upload_place *p);
+
 /* site_job.c */
+/* False: too many jobs of this kind and owner wait already, 503 was answered and r is gone. Sets the owner's address. */
+bool site_has_time(struct site *site, struct http_req *r, struct job *job) WC_MUSTCHECK;
 /* Queues the job for a helper, in the turn of r's address. False: too many wait already, 503 was answered and r is gone; job.arg is still
  * the caller's. */
 bool site_submit(struct site *site, struct http_req *r, struct job job) WC_MUSTCHECK;
@@ -13,6 +31,7 @@ bool site_submit(struct site *site, struct http_req *r, struct job job) WC_MUSTC
 /* Routes; arg is the struct site. Thread: civetweb's workers. */
 void site_upload_post(void *arg, struct http_req *r);
 void site_upload_get(void *arg, struct http_req *r);
+void site_upload_delete(void *arg, struct http_req *r);
 void site_file_get(void *arg, struct http_req *r);
 
 /* --- Pure parts of site_file.c, here for their tests. */

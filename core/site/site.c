@@ -114,9 +114,8 @@ static void get_health(void *arg, struct http_req *r)
 /* --- Dispatch. */
 
 static const struct http_route fixed[] = {
-	{ "GET", "/health", get_health },
-	{ "POST", "/upload", site_upload_post },
-	{ "GET", "/upload", site_upload_get },
+	{ "GET", "/health", get_health },      { "POST", "/upload", site_upload_post },
+	{ "GET", "/upload", site_upload_get }, { "DELETE", "/upload", site_upload_delete },
 	{ "GET", "/f/", site_file_get },
 };
 

@@ -12,7 +12,8 @@
 struct blobs;
 struct health;
 struct helpers;
-struct upload_job;
+struct leave;
+struct upload_place;
 
 struct site {
 	/* May change while the server runs. */
@@ -24,8 +25,13 @@ struct site {
 	struct health *health;
 	bool (*is_read_only)(void);         /* uploads are refused now. NULL: never. Any thread */
 	int64_t (*read_only_left_ms)(void); /* until that ends by itself; 0: not known */
+	/* The room gives leave for uploads. ask_leave answers by l->done, on a thread that must not wait. give_back: some of the bytes that
+	 * leave was given for never came. Any thread. */
+	void (*ask_leave)(void *room, struct leave *l);
+	void (*give_back)(void *room, const struct leave *l, uint64_t bytes);
+	void *room;
 	/* The site's own. */
-	struct upload_job *uploads; /* under way; site_upload.c's */
+	struct upload_place *uploads; /* under way; site_places.c's */
 	int upload_count;
 	_Atomic int upload_descriptors; /* the same count, for the seats' budget of descriptors. Any thread */
 };

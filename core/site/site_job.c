@@ -3,15 +3,13 @@
 #include "base/metrics.h"
 #include "site/impl.h"
 
-bool site_submit(struct site *site, struct http_req *r, struct job job)
+bool site_has_time(struct site *site, struct http_req *r, struct job *job)
 {
 	static const char busy[] = "{\"error\":\"busy\"}";
 
-	http_address(r, job.owner.addr);
-	if (!helpers_are_full(site->helpers, job.kind, &job.owner)) {
-		helpers_submit(site->helpers, &job);
+	http_address(r, job->owner.addr);
+	if (!helpers_are_full(site->helpers, job->kind, &job->owner))
 		return true;
-	}
 	metric_add(M_REFUSED_QUEUE, 1);
 	http_reply(r, &(struct http_reply){
 			      .status = 503,
@@ -22,4 +20,12 @@ bool site_submit(struct site *site, struct http_req *r, struct job job)
 			      .body_is_static = true,
 		      });
 	return false;
+}
+
+bool site_submit(struct site *site, struct http_req *r, struct job job)
+{
+	if (!site_has_time(site, r, &job))
+		return false;
+	helpers_submit(site->helpers, &job);
+	return true;
 }

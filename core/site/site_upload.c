@@ -1,82 +1,41 @@
-/* site_upload.c — /upload: the holder of a token sends a file (POST), resumes after a broken connection, or asks for the offset (GET).
+/* site_upload.c — /upload: the holder of a token sends a file (POST) or the rest of one, asks for its offset (GET), or gives it up (DELETE).
  *
  * Owns an upload from its request to its answer, in a struct of a few hundred bytes. The body goes from the transfer thread's buffer to the
  * disk. Never believes a length before it has compared it; never says why a token is refused.
  *
- *   worker: syntax ──▶ helper: token, limit, upload_begin ──▶ transfer thread: upload_write … ──▶ helper: upload_finish
+ *   worker: syntax ──▶ room: token, sanctions, limits ──▶ helper: places, upload_begin ──▶ transfer thread: upload_write … ──▶ helper:
+ *   upload_finish
  *
  * Each arrow hands on the struct, so nothing in it is locked. */
 #include <ctype.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/buf.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/sha256.h"
 #include "files/blob.h"
+#include "files/leave.h"
 #include "http/httpcheck.h"
 #include "site/impl.h"
-#include "store/store.h"
 
-#define KEY_BYTES 64
 #define TOKEN_TEXT_BYTES 256 /* 256 bits in hex are 64; longer than this is no token */
+#define LOG_MS (60 * 1000)
 
 struct upload_job {
 	struct site *site;
 	struct http_req *r;
 	struct upload *u;
-	uint8_t token[WC_SHA_BYTES]; /* its hash */
-	char key[KEY_BYTES + 1];
-	uint64_t identity_id, size, offset, length;
-	int error;               /* of upload_write */
-	struct upload_job *next; /* in site->uploads */
+	struct leave leave;
+	struct upload_place place; /* with the key */
+	job_fn then;               /* once the room has answered */
+	uint64_t size, offset, length, came;
+	int error; /* of upload_write */
 };
-
-/* --- How many at once. Each takes a descriptor, and the disk. */
-
-static pthread_mutex_t count_lock = PTHREAD_MUTEX_INITIALIZER; /* site->uploads and its count */
-
-/* A connection that resumes an upload takes the place of the broken one, which may not have been noticed yet. So one upload with the same
- * key does not count; further ones do. Returns 0 and counts it; 429: this person has too many; 503: there are too many in all. */
-static int count_upload(struct upload_job *job)
-{
-	const struct site *site = job->site;
-	const int max = site->max_uploads, max_own = site->max_uploads_per_user;
-	int own = 0, same = 0, status = 0;
-	pthread_mutex_lock(&count_lock);
-	for (const struct upload_job *other = job->site->uploads; other; other = other->next)
-		if (other->identity_id == job->identity_id)
-			own += strcmp(other->key, job->key) != 0 || same++ > 0;
-	if (max_own && own >= max_own)
-		status = 429;
-	else if ((max && site->upload_count >= max) || !http_has_descriptor(job->r))
-		status = 503;
-	if (!status) {
-		job->next = job->site->uploads;
-		job->site->uploads = job;
-		job->site->upload_count++;
-		atomic_fetch_add(&job->site->upload_descriptors, 1);
-	}
-	pthread_mutex_unlock(&count_lock);
-	return status;
-}
-
-/* Before the answer, so that a client that waits for the answer finds the place free. */
-static void uncount_upload(struct upload_job *job)
-{
-	struct upload_job **at = &job->site->uploads;
-	pthread_mutex_lock(&count_lock);
-	while (*at != job)
-		at = &(*at)->next;
-	*at = job->next;
-	job->site->upload_count--;
-	atomic_fetch_sub(&job->site->upload_descriptors, 1);
-	pthread_mutex_unlock(&count_lock);
-}
 
 /* --- Answers. */
 
@@ -177,13 +136,13 @@ static bool read_token(const struct http_req *r, uint8_t hash[WC_SHA_BYTES])
 enum found { FOUND, ABSENT, MALFORMED };
 
 /* A decoded value is never longer than the request's target, so here nothing is too long to be told from what is absent. */
-static enum found read_key(const struct http_req *r, char key[KEY_BYTES + 1])
+static enum found read_key(const struct http_req *r, char key[UPLOAD_KEY_BYTES + 1])
 {
 	char raw[HTTP_TARGET_BYTES + 1];
 	if (!http_query(r, "key", raw, sizeof(raw)))
 		return ABSENT;
 	size_t len = strlen(raw);
-	if (len == 0 || len > KEY_BYTES)
+	if (len == 0 || len > UPLOAD_KEY_BYTES)
 		return MALFORMED;
 	for (size_t i = 0; i < len; i++)
 		if (!isalnum((unsigned char)raw[i]) && raw[i] != '-' && raw[i] != '_')
@@ -206,27 +165,81 @@ static enum found read_number(const struct http_req *r, const char *name, uint64
 
 static struct str key_of(const struct upload_job *job)
 {
-	return (struct str){ job->key, strlen(job->key) };
+	return (struct str){ job->place.key, strlen(job->place.key) };
 }
 
-/* Whose upload is it? Answers and frees job if it is nobody's. Thread: helper. */
-static bool identify(struct upload_job *job, struct store_reader *reader)
+/* --- The room's leave. */
+
+static void free_job(struct upload_job *job)
 {
-	int rc = store_read_token(reader, job->token, &job->identity_id);
-	if (rc == 0)
-		return true;
-	if (rc == -WC_ENOENT)
-		answer_unauthorized(job->r);
-	else
-		answer_error(job->site, job->r, -WC_EAGAIN, NULL); /* the database does not answer: not the token's fault, so try again */
+	free(job->leave.words);
 	free(job);
+}
+
+/* Once a minute: an admin learns that limits or sanctions turn uploads away. */
+static void log_refused(const struct upload_job *job, const char *why)
+{
+	static struct log_gap gap;
+	uint64_t missed;
+
+	if (log_gap_is_over(&gap, LOG_MS, &missed))
+		log_info("upload refused", "from=%llu reason=%s more=%llu", (unsigned long long)job->leave.identity_id, why,
+		         (unsigned long long)missed);
+}
+
+static void answer_refused(const struct upload_job *job, int status, const char *error)
+{
+	const struct leave *l = &job->leave;
+	char headers[96] = "Cache-Control: no-store\r\n";
+	struct buf b;
+
+	log_refused(job, error);
+	buf_init(&b, 16 * 1024);
+	buf_printf(&b, "{\"error\":\"%s\"", error);
+	if (l->words) {
+		buf_puts(&b, ",\"text\":");
+		json_str(&b, str_of(l->words));
+	}
+	if (l->wait_ms) {
+		buf_printf(&b, ",\"retry_ms\":%lld", (long long)l->wait_ms);
+		snprintf(headers, sizeof(headers), "Cache-Control: no-store\r\nRetry-After: %lld\r\n",
+		         (long long)(l->wait_ms + 999) / 1000);
+	}
+	buf_putc(&b, '}');
+	http_reply(job->r, &(struct http_reply){ .status = b.failed ? 503 : status,
+	                                         .content_type = "application/json",
+	                                         .headers = headers,
+	                                         .body = b.failed ? "" : b.p,
+	                                         .body_len = b.failed ? 0 : b.len });
+	buf_fini(&b);
+}
+
+/* May it go on? Answers and frees job if not. Thread: helper. */
+static bool has_leave(struct upload_job *job)
+{
+	switch (job->leave.verdict) {
+	case LEAVE_GIVEN: return true;
+	case LEAVE_NOBODY: answer_unauthorized(job->r); break;
+	case LEAVE_BANNED: answer_refused(job, 403, "banned"); break;
+	case LEAVE_PASSWORD: answer_refused(job, 403, "password_required"); break;
+	case LEAVE_MUTED: answer_refused(job, 403, "muted"); break;
+	case LEAVE_WAIT: answer_refused(job, 429, "rate_limited"); break;
+	}
+	free_job(job);
 	return false;
+}
+
+/* Bytes that did not come, or came to nothing through no fault of their sender's, are not held against the sender. */
+static void give_back(const struct upload_job *job, uint64_t bytes)
+{
+	if (bytes)
+		job->site->give_back(job->site->room, &job->leave, bytes);
 }
 
 static void fail(struct upload_job *job, int error, const struct upload_state *state)
 {
 	answer_error(job->site, job->r, error, state);
-	free(job);
+	free_job(job);
 }
 
 /* --- Its jobs. */
@@ -243,27 +256,65 @@ static void drop(void *arg)
 	struct upload_job *job = arg;
 	if (job->u)
 		upload_suspend(job->u);
+	if (job->leave.verdict == LEAVE_GIVEN)
+		give_back(job, job->length - job->came);
 	fail(job, -WC_EAGAIN, NULL);
 }
 
-/* People of one address are told apart by their tokens, before anything is known of them. */
-static bool submit_first(struct upload_job *job, job_fn run)
+/* People of one address are told apart by their tokens. */
+static struct job job_of(struct upload_job *job, job_fn run)
 {
-	struct job j = { .kind = JOB_UPLOAD, .run = run, .arg = job, .drop = drop, .is_moot = is_moot };
-	memcpy(&j.owner.person, job->token, sizeof(j.owner.person));
-	return site_submit(job->site, job->r, j);
+	struct job j = { .kind = JOB_UPLOAD, .run = run, .arg = job, .drop = drop };
+	memcpy(&j.owner.person, job->leave.token, sizeof(j.owner.person));
+	return j;
 }
 
 /* Of an upload whose bytes are here: it ends, also when its client is gone. */
 static void submit_last(struct upload_job *job, job_fn run)
 {
-	struct job j = { .kind = JOB_UPLOAD, .run = run, .arg = job, .drop = drop };
+	struct job j = job_of(job, run);
 	http_address(job->r, j.owner.addr);
-	memcpy(&j.owner.person, job->token, sizeof(j.owner.person));
 	helpers_submit(job->site->helpers, &j);
 }
 
+/* Thread: room. */
+static void leave_answered(struct leave *l)
+{
+	struct upload_job *job = (struct upload_job *)((char *)l - offsetof(struct upload_job, leave));
+	struct job j = job_of(job, job->then);
+	http_address(job->r, j.owner.addr);
+	j.is_moot = is_moot;
+	helpers_submit(job->site->helpers, &j);
+}
+
+/* Asks the room, and goes on with `then` on a helper. */
+static void ask_leave(struct upload_job *asked, bool writes, job_fn then)
+{
+	static const uint8_t none[16];
+	struct upload_job *job;
+	struct job j = job_of(asked, then);
+	if (!site_has_time(asked->site, asked->r, &j))
+		return;
+	job = xmalloc(sizeof(*job));
+	*job = *asked;
+	job->then = then;
+	job->leave.writes = writes;
+	job->leave.bytes = job->length;
+	memcpy(job->leave.address, j.owner.addr, sizeof(job->leave.address));
+	job->leave.has_address = memcmp(j.owner.addr, none, sizeof(none)) != 0;
+	job->leave.done = leave_answered;
+	job->site->ask_leave(job->site->room, &job->leave);
+}
+
 /* --- POST. */
+
+/* Another connection goes on with this upload, and this one hears how far that got; or it was given up. */
+static void answer_taken(struct upload_job *job)
+{
+	struct upload_state state;
+	int rc = upload_find(job->site->blobs, job->leave.identity_id, key_of(job), &state);
+	fail(job, rc == 0 || rc == -WC_ENOENT ? -WC_ECONFLICT : rc, &state);
+}
 
 static void finish_upload(void *arg, struct store_reader *reader)
 {
@@ -271,31 +322,31 @@ static void finish_upload(void *arg, struct store_reader *reader)
 	struct upload_state state;
 	int rc = upload_finish(job->u, &state);
 	(void)reader;
-	if (rc == -WC_ECLOSED && upload_find(job->site->blobs, job->identity_id, key_of(job), &state) == 0)
-		rc = -WC_ECONFLICT;
+	if (rc == -WC_ECLOSED) {
+		answer_taken(job);
+		return;
+	}
 	if (rc) {
 		fail(job, rc, &state);
 		return;
 	}
-	log_debug("upload", "from=%llu bytes=%llu", (unsigned long long)job->identity_id, (unsigned long long)state.size);
+	log_debug("upload", "from=%llu bytes=%llu", (unsigned long long)job->leave.identity_id, (unsigned long long)state.size);
 	answer_state(job->r, &state);
-	free(job);
+	free_job(job);
 }
 
-/* Another connection goes on with this upload; this one hears how far that got. */
 static void tell_taken(void *arg, struct store_reader *reader)
 {
-	struct upload_job *job = arg;
-	struct upload_state state;
-	int rc = upload_find(job->site->blobs, job->identity_id, key_of(job), &state);
 	(void)reader;
-	fail(job, rc == 0 ? -WC_ECONFLICT : rc, &state);
+	answer_taken(arg);
 }
 
 static int write_body(void *arg, const void *data, size_t n)
 {
 	struct upload_job *job = arg;
 	job->error = is_read_only(job->site) ? -WC_EDENIED : upload_write(job->u, data, n);
+	if (!job->error)
+		job->came += n;
 	return job->error;
 }
 
@@ -304,7 +355,9 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 {
 	struct upload_job *job = arg;
 	(void)r;
-	uncount_upload(job);
+	places_leave(job->site, &job->place);
+	give_back(job, job->length - job->came);
+	job->length = job->came;
 	if (ok && !job->error) {
 		submit_last(job, finish_upload);
 		return;
@@ -312,7 +365,7 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 	upload_suspend(job->u);
 	job->u = NULL;
 	if (!ok)
-		free(job);
+		free_job(job);
 	else if (job->error == -WC_ECLOSED)
 		submit_last(job, tell_taken);
 	else
@@ -331,39 +384,59 @@ static const char *what_is_wrong(const struct upload_job *job)
 	return NULL;
 }
 
+/* The sizes, once it is known that a person of this chat asks. Answers if they are refused. */
+static bool has_good_sizes(const struct upload_job *job)
+{
+	const int max_file_mb = job->site->max_file_mb;
+	const char *wrong = what_is_wrong(job);
+	if (job->size > (uint64_t)max_file_mb << 20)
+		answer(job->r, 413, NULL, "{\"error\":\"too_large\",\"max_file_mb\":%d}", max_file_mb);
+	else if (wrong)
+		answer_bad(job->r, wrong);
+	else
+		return true;
+	return false;
+}
+
+/* Takes a place and begins. 0: the body may come, or *state is whole already; else why not. */
+static int begin(struct upload_job *job, struct upload_state *state)
+{
+	struct upload_place *p = &job->place;
+	p->identity_id = job->leave.identity_id;
+	p->is_counted = !job->leave.is_exempt;
+	memcpy(p->address, job->leave.address, sizeof(p->address));
+	int status = places_take(job->site, p, http_has_descriptor(job->r));
+	if (status) {
+		metric_add(M_REFUSED_UPLOADS, 1);
+		log_refused(job, "places");
+		return status == 429 ? -WC_ETOOBIG : -WC_EAGAIN;
+	}
+	int rc = upload_begin(job->site->blobs, p->identity_id, key_of(job), job->size, job->offset, &job->u, state);
+	if (rc || !job->u)
+		places_leave(job->site, p);
+	return rc;
+}
+
 static void begin_upload(void *arg, struct store_reader *reader)
 {
 	struct upload_job *job = arg;
-	const int max_file_mb = job->site->max_file_mb;
 	struct upload_state state;
-	if (!identify(job, reader))
+	(void)reader;
+	if (!has_leave(job))
 		return;
-	if (job->size > (uint64_t)max_file_mb << 20) {
-		answer(job->r, 413, NULL, "{\"error\":\"too_large\",\"max_file_mb\":%d}", max_file_mb);
-		free(job);
-		return;
-	}
-	const char *wrong = what_is_wrong(job);
-	if (wrong) {
-		answer_bad(job->r, wrong);
-		free(job);
+	if (!has_good_sizes(job)) {
+		give_back(job, job->length);
+		free_job(job);
 		return;
 	}
-	int status = count_upload(job);
-	if (status) {
-		metric_add(M_REFUSED_UPLOADS, 1);
-		answer_error(job->site, job->r, status == 429 ? -WC_ETOOBIG : -WC_EAGAIN, NULL);
-		free(job);
-		return;
-	}
-	int rc = upload_begin(job->site->blobs, job->identity_id, key_of(job), job->size, job->offset, &job->u, &state);
+	int rc = begin(job, &state);
 	if (rc || !job->u)
-		uncount_upload(job);
+		give_back(job, job->length);
 	if (rc) {
 		fail(job, rc, &state);
 	} else if (!job->u) {
 		answer_state(job->r, &state); /* it was complete; only the answer had got lost */
-		free(job);
+		free_job(job);
 	} else {
 		http_receive(job->r, job->length, &(struct http_body){ .write = write_body, .done = body_done, .arg = job });
 	}
@@ -371,10 +444,10 @@ static void begin_upload(void *arg, struct store_reader *reader)
 
 void site_upload_post(void *arg, struct http_req *r)
 {
-	struct upload_job asked = { .site = arg, .r = r }, *job;
+	struct upload_job asked = { .site = arg, .r = r };
 	int64_t length = http_content_length(r);
-	uint8_t key[KEY_BYTES / 2];
-	if (!read_token(r, asked.token)) {
+	uint8_t key[UPLOAD_KEY_BYTES / 2];
+	if (!read_token(r, asked.leave.token)) {
 		answer_unauthorized(r);
 		return;
 	}
@@ -387,52 +460,75 @@ void site_upload_post(void *arg, struct http_req *r)
 		return;
 	}
 	asked.length = (uint64_t)length;
-	enum found has_key = read_key(r, asked.key);
+	enum found has_key = read_key(r, asked.place.key);
 	if (has_key == MALFORMED || read_number(r, "size", &asked.size) != FOUND || read_number(r, "offset", &asked.offset) == MALFORMED) {
 		answer_bad(r, "key, size or offset");
 		return;
 	}
 	if (has_key == ABSENT) {
 		wc_random(key, sizeof(key));
-		wc_hex(asked.key, key, sizeof(key));
+		wc_hex(asked.place.key, key, sizeof(key));
 	}
-	job = xmalloc(sizeof(*job));
-	*job = asked;
-	if (!submit_first(job, begin_upload))
-		free(job);
+	ask_leave(&asked, true, begin_upload);
 }
 
-/* --- GET. */
+/* --- GET and DELETE. */
+
+static void answer_not_found(struct http_req *r)
+{
+	answer(r, 404, NULL, "{\"error\":\"not_found\"}");
+}
 
 static void find_upload(void *arg, struct store_reader *reader)
 {
 	struct upload_job *job = arg;
 	struct upload_state state;
-	if (!identify(job, reader))
+	(void)reader;
+	if (!has_leave(job))
 		return;
-	int rc = upload_find(job->site->blobs, job->identity_id, key_of(job), &state);
+	int rc = upload_find(job->site->blobs, job->leave.identity_id, key_of(job), &state);
 	if (rc == 0)
 		answer_state(job->r, &state);
 	else if (rc == -WC_ENOENT)
-		answer(job->r, 404, NULL, "{\"error\":\"not_found\"}");
+		answer_not_found(job->r);
 	else
 		answer_error(job->site, job->r, rc, &state);
-	free(job);
+	free_job(job);
+}
+
+static void drop_upload(void *arg, struct store_reader *reader)
+{
+	struct upload_job *job = arg;
+	(void)reader;
+	if (!has_leave(job))
+		return;
+	int rc = upload_drop(job->site->blobs, job->leave.identity_id, key_of(job));
+	if (rc == 0)
+		http_reply(job->r, &(struct http_reply){ .status = 204, .headers = "Cache-Control: no-store\r\n", .body = "" });
+	else if (rc == -WC_ENOENT)
+		answer_not_found(job->r);
+	else
+		answer_error(job->site, job->r, rc, NULL);
+	free_job(job);
+}
+
+static void ask_about(void *arg, struct http_req *r, job_fn then)
+{
+	struct upload_job asked = { .site = arg, .r = r };
+	if (!read_token(r, asked.leave.token))
+		answer_unauthorized(r);
+	else if (read_key(r, asked.place.key) != FOUND)
+		answer_bad(r, "key");
+	else
+		ask_leave(&asked, false, then);
 }
 
 void site_upload_get(void *arg, struct http_req *r)
 {
-	struct upload_job asked = { .site = arg, .r = r }, *job;
-	if (!read_token(r, asked.token)) {
-		answer_unauthorized(r);
-		return;
-	}
-	if (read_key(r, asked.key) != FOUND) {
-		answer_bad(r, "key");
-		return;
-	}
-	job = xmalloc(sizeof(*job));
-	*job = asked;
-	if (!submit_first(job, find_upload))
-		free(job);
+	ask_about(arg, r, find_upload);
+}
+
+void site_upload_delete(void *arg, struct http_req *r)
+{
+	ask_about(arg, r, drop_upload);
 }

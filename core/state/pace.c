@@ -69,6 +69,26 @@ int64_t pace_request(struct pace *p, const struct pace_limits *l, int64_t now_us
 	return wait_us;
 }
 
+enum pace_verdict pace_upload(struct pace *p, const struct pace_limits *l, int64_t now_us, uint64_t bytes, int64_t least_us,
+                              int64_t *wait_us)
+{
+	*wait_us = WC_MAX(least_us, l->request.cost_us ? lack(p->request_us, now_us, l->request.ahead_us) : 0);
+	if (bytes && l->bytes_per_s)
+		*wait_us = WC_MAX(*wait_us, lack(p->upload_us, now_us, l->bytes_ahead_us));
+	if (*wait_us || (bytes && p->silent_until_us > now_us))
+		return strike(p, l, now_us, 0, wait_us);
+	if (l->request.cost_us)
+		p->request_us = WC_MAX(p->request_us, now_us) + l->request.cost_us;
+	if (bytes && l->bytes_per_s)
+		p->upload_us = WC_MAX(p->upload_us, now_us) + bytes_us(l, bytes);
+	return PACE_PASS;
+}
+
+void pace_upload_give_back(struct pace *p, const struct pace_limits *l, uint64_t bytes)
+{
+	p->upload_us -= bytes_us(l, bytes);
+}
+
 bool pace_typing(struct pace *p, const struct pace_limits *l, int64_t now_us)
 {
 	if (!l->typing.cost_us)

@@ -21,7 +21,7 @@ struct pace_limits {
 
 /* Of one person, whatever the number of its connections. Zero-initialised: everything is full. */
 struct pace {
-	int64_t message_us, bytes_us, request_us, typing_us, strikes_us; /* monotonic µs */
+	int64_t message_us, bytes_us, upload_us, request_us, typing_us, strikes_us; /* monotonic µs */
 	int64_t silent_until_us;
 };
 
@@ -48,6 +48,11 @@ enum pace_verdict pace_check(struct pace *p, const struct pace_limits *l, int64_
 void pace_give_back(struct pace *p, const struct pace_limits *l, uint64_t bytes);
 /* One request, of which nothing worse comes than the wait: 0 if it passes, else µs until it would. */
 int64_t pace_request(struct pace *p, const struct pace_limits *l, int64_t now_us);
+/* One upload, or a question about one (bytes 0), at the price of a request. Its bytes have a bucket of their own, as large and as fast as
+ * that of messages: a file is uploaded before it is said, and neither may use up the other's. */
+enum pace_verdict pace_upload(struct pace *p, const struct pace_limits *l, int64_t now_us, uint64_t bytes, int64_t least_us,
+                              int64_t *wait_us);
+void pace_upload_give_back(struct pace *p, const struct pace_limits *l, uint64_t bytes); /* they never came */
 /* May this one's typing be passed on? There is no punishment in it. */
 bool pace_typing(struct pace *p, const struct pace_limits *l, int64_t now_us);
 

@@ -7,6 +7,7 @@
 #include "base/helper.h"
 #include "base/logmsg.h"
 #include "files/blob.h"
+#include "files/leave.h"
 #include "fuzz_door.h"
 #include "site/site.h"
 #include "store/store.h"
@@ -15,9 +16,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static char path[128];
 
+/* The room's part. */
+static void give_leave(void *room, struct leave *l)
+{
+	uint8_t hash[WC_SHA_BYTES];
+	(void)room;
+	WC_ASSERT(EVP_Digest("t", 1, hash, NULL, EVP_sha256(), NULL) == 1);
+	l->verdict = memcmp(hash, l->token, sizeof(hash)) == 0 ? LEAVE_GIVEN : LEAVE_NOBODY;
+	l->identity_id = 1;
+	l->done(l);
+}
+
+static void take_back(void *room, const struct leave *l, uint64_t bytes)
+{
+	(void)room;
+	WC_ASSERT(bytes <= l->bytes);
+}
+
 static void start(void)
 {
-	static struct site site = { .max_file_mb = 1 };
+	static struct site site = { .max_file_mb = 1, .ask_leave = give_leave, .give_back = take_back };
 	static struct store *store;
 	static struct httpd *door;
 	const struct str name = STR("a");

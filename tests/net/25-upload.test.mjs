@@ -167,7 +167,7 @@ serverTest('an upload needs a token, a length and a sane size', async s => {
 	const big = await post(uploadPath('k', 26 * MB), { ...auth(a.token), 'content-length': 26 * MB }).catch(() => ({ status: 413, json: { max_file_mb: 25 } }));
 	assert.equal(big.status, 413);
 	assert.equal(big.json.max_file_mb, 25);
-	assert.equal((await request(s, 'DELETE', uploadPath('k', 1), { headers: auth(a.token) })).status, 405);
+	assert.equal((await request(s, 'PUT', uploadPath('k', 1), { headers: auth(a.token) })).status, 405);
 	assert.equal(await (await s.get('/health')).text(), 'ok');
 });
 

@@ -5,7 +5,7 @@ import { net, send } from './net.js';
 import { conv, isDm, isReadOnly, keyOf, limits, me } from './model.js';
 import { randomId } from '../base/util.js';
 import { shelfAll, shelfDrop, shelfPut } from '../base/idb.js';
-import { uploadOnce } from './upload.js';
+import { giveUp, uploadOnce } from './upload.js';
 
 const UPLOADS_AT_ONCE = 2;
 const AT_ONCE_MAX = 20;        // messages sent before all of them are settled; after a refusal one, until nothing is left to send
@@ -75,6 +75,7 @@ export function post(key, body) {
 export function retry(entry) {
 	if (entry.state !== 'failed') return;
 	// A refused upload must not go on under its old key.
+	if (entry.blob && entry.isBegun) giveUp(entry.key);
 	entry.key = randomId();
 	entry.isBegun = false;
 	entry.handle = null;
@@ -87,6 +88,7 @@ export function retry(entry) {
 export function discard(entry) {
 	entry.isCancelled = true;
 	entry.abort?.();
+	if (entry.blob && entry.isBegun) giveUp(entry.key);
 	forget(entry);
 	dropPreview(entry.cid);
 	show(entry);
@@ -124,6 +126,7 @@ function claim(entry) {
 async function takeLeftovers() {
 	// The model may have been emptied meanwhile (another identity): what is still to be sent belongs into its conversations again.
 	for (const entry of all.values()) adopt(entry);
+	giveUp();
 	const rows = (await shelfAll()).filter((row) => !all.has(row.cid)).sort((a, b) => a.at - b.at);
 	for (const row of rows) {
 		if (echoed.has(row.cid)) {

@@ -46,10 +46,36 @@ export async function uploadOnce(entry, onProgress) {
 		}
 		if (status === 413) return { error: 'too_large' };
 		if (status === 507) return { error: 'storage' };
+		// Muted by a moderator for long is an answer; without the room's admission the page asks for it by itself.
+		if (status === 403 && answer.error === 'muted' && !(answer.retry_ms <= 60000)) return { error: 'muted' };
+		if (status === 403 && answer.error) return { retry: Math.max(5000, answer.retry_ms ?? 0) };
+		if (status === 429 && answer.retry_ms) return { retry: Math.min(60000, Math.max(1000, answer.retry_ms)) };
 		if (status === 429 || status === 503 || status === 502 || status === 504) return { retry: 3000 };
 		if (status === 423) return { retry: Math.min(60000, Math.max(1000, answer.retry_ms ?? 5000)) };
 		if (status === 401) return { retry: 5000 };
 		return { error: 'bad_request' };
 	}
 	return { retry: 5000 };
+}
+
+const toGiveUp = new Map(); // key → token, of those whose end the server has not confirmed; a broken network tries again with the next one
+
+// Tells the server that an upload is not wanted any more, so that it holds neither place nor bytes. Its beginning may still be on the way: not found
+// is asked once more.
+export async function giveUp(key) {
+	if (key) toGiveUp.set(key, token());
+	for (const [one, owner] of [...toGiveUp]) {
+		toGiveUp.delete(one);
+		const drop = () => fetch(`/upload?key=${encodeURIComponent(one)}`, { method: 'DELETE', headers: { Authorization: `Bearer ${owner}` }, keepalive: true });
+		try {
+			let { status } = await drop();
+			if (status === 404) {
+				await new Promise((later) => setTimeout(later, 3000));
+				({ status } = await drop());
+			}
+			if (status === 429 || status >= 500) toGiveUp.set(one, owner);
+		} catch {
+			toGiveUp.set(one, owner);
+		}
+	}
 }

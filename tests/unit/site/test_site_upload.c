@@ -268,6 +268,49 @@ static void test_upload_disk_full(void **state)
 	free(data);
 }
 
+/* Given up: in the middle, whole, and neither; others' stay. */
+static void test_upload_given_up(void **state)
+{
+	struct fixture *f = *state;
+	char handle[64];
+	uint8_t *data = some_bytes(5000, 3);
+	int fd = connect_to(f);
+	struct answer a;
+	send_upload_head(fd, "key=part&size=5000&offset=0", ALICE, 5000);
+	send_bytes(fd, data, 1000);
+	wait_for_offset(f, "part", 1000, 5000);
+	assert_status(f, "DELETE", "/upload?key=part", NULL, 401);
+	assert_status(f, "DELETE", "/upload", ALICE, 400);
+	assert_status(f, "DELETE", "/upload?key=part", "Authorization: Bearer bobs-token\r\n", 404);
+	assert_status(f, "DELETE", "/upload?key=part", ALICE, 204);
+	assert_status(f, "DELETE", "/upload?key=part", ALICE, 404);
+	assert_status(f, "GET", "/upload?key=part", ALICE, 404);
+	send_bytes(fd, data + 1000, 4000); /* the one that sends it is told */
+	a = receive(fd);
+	assert_json(&a, 409, "{\"error\":\"conflict\",\"offset\":0}");
+	forget(&a);
+	a = upload(f, "key=whole&size=5000&offset=0", ALICE, data, 5000);
+	assert_stored(f, &a, data, 5000, handle);
+	assert_status(f, "DELETE", "/upload?key=whole", ALICE, 204);
+	assert_status(f, "GET", "/upload?key=whole", ALICE, 404);
+	a = upload(f, "key=whole&size=5000&offset=0", ALICE, data, 5000);
+	assert_stored(f, &a, data, 5000, handle);
+	/* Sixteen that are given up are no bar to the next. */
+	for (int i = 0; i < 40; i++) {
+		char query[64], key[32];
+		snprintf(key, sizeof(key), "g%d", i);
+		snprintf(query, sizeof(query), "key=%s&size=5000&offset=0", key);
+		fd = connect_to(f);
+		send_upload_head(fd, query, ALICE, 5000);
+		send_bytes(fd, data, 10);
+		wait_for_offset(f, key, 10, 5000);
+		close(fd);
+		snprintf(query, sizeof(query), "/upload?key=%s", key);
+		assert_status(f, "DELETE", query, ALICE, 204);
+	}
+	free(data);
+}
+
 /* The server stops with uploads in the middle: no crash, no leak (the sanitizers' part), and what came is kept. */
 static void test_upload_server_stops(void **state)
 {
@@ -298,6 +341,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_upload_taken_over, set_up_disk, tear_down),
 		cmocka_unit_test_setup_teardown(test_upload_refusals, set_up_disk, tear_down),
 		cmocka_unit_test_setup_teardown(test_upload_too_many, set_up_disk, tear_down),
+		cmocka_unit_test_setup_teardown(test_upload_given_up, set_up_disk, tear_down),
 		cmocka_unit_test_setup_teardown(test_upload_disk_full, set_up_disk, tear_down),
 		cmocka_unit_test_setup_teardown(test_upload_server_stops, set_up_disk, tear_down),
 	};
@@ -305,6 +349,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_upload_whole, set_up_memory, tear_down),
 		cmocka_unit_test_setup_teardown(test_upload_resume, set_up_memory, tear_down),
 		cmocka_unit_test_setup_teardown(test_upload_taken_over, set_up_memory, tear_down),
+		cmocka_unit_test_setup_teardown(test_upload_given_up, set_up_memory, tear_down),
 	};
 
 	wc_thread_is(ROLE_MAIN, "test");
