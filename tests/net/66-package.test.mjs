@@ -8,8 +8,10 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { binary, patience, slack, sleep } from './lib.mjs';
+import { binary, patience, serverTest, slack, sleep } from './lib.mjs';
 import { ownMounts } from './disk.mjs';
+import { renderEnv } from './hostile.mjs';
+import { join2 } from './v2.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const isRoot = process.getuid() === 0;
@@ -203,6 +205,17 @@ test('both images are of the programs alone, and check their health by wavechatc
 	const render = fs.readFileSync(path.join(root, 'render.yaml'), 'utf8');
 	assert.match(render, /dockerfilePath: \.\/Dockerfile/);
 	assert.match(render, /healthCheckPath: \/health/);
+});
+
+const onRender = { ...renderEnv(), WAVECHAT_TRUST_PROXY: `127.0.0.1 ${renderEnv().WAVECHAT_TRUST_PROXY}`, WAVECHAT_NEW_PEOPLE: '1' };
+serverTest('the blueprint for Render: its proxies name the client, and limits by address hold', { limits: true, env: onRender }, async s => {
+	assert.ok(!renderEnv().WAVECHAT_EXEMPT, 'nobody is exempt');
+	const from = address => ({ headers: { 'X-Forwarded-For': `198.51.100.1, ${address}, 104.16.3.4, 10.1.2.3` } }); // the first is the client's own word
+	await join2(s, 'a', {}, from('203.0.113.7'));
+	const again = await s.connect(from('203.0.113.7'));
+	again.send({ type: 'join', v: 2, name: 'again' });
+	assert.match((await again.take()).text, /new people from your address/);
+	await join2(s, 'other', {}, from('203.0.113.8'));
 });
 
 /** The root folder that the image's instructions make, with what an engine adds: /dev and /proc. */

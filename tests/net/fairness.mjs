@@ -89,7 +89,7 @@ async function makeSeed() {
 		};
 		const seed = { dir, foes: await people(20, 'Mallory'), talkers: await people(6, 'Ann'), back: await people(6, 'Ben') };
 		seed.first = await headOf(s.port, seed.foes[0]) + 1;
-		await say(s.port, seed.foes[0], Array(1500).fill({ text: '\u0001'.repeat(4000) }));
+		await say(s.port, seed.foes[0], Array(1500).fill({ text: `(${'\u0001'.repeat(3998)})` }));
 		await say(s.port, seed.foes[0], Array(300).fill({ text: 'd'.repeat(1000), to_id: seed.foes[1].id }));
 		await say(s.port, seed.talkers[0], Array(60).fill({ text: 'a line of talk' }));
 		const blob = await upload(s, seed.talkers[0].token, noise(65536, 3));

@@ -90,7 +90,7 @@ export const limits = ['--pending-in-mb', pendingMb, '--pending-out-mb', pending
  * waits to be sent: private output and large frames. */
 export const memoryBound = connections => 64 * MB + connections * 16 * 1024 + 3 * pendingMb * MB;
 
-/** What render.yaml sets, as the environment of a server: data in memory, and no limits by address, since all come through proxies. */
+/** What render.yaml sets, as the environment of a server: data in memory, and the proxies there, of which loopback is none. */
 export function renderEnv() {
 	const env = {};
 	let key = null;

@@ -119,7 +119,7 @@ for (const who of ['mallory', 'trudy']) {
 	// The longest texts, and then pages of them that nobody reads.
 	forever(async () => {
 		const s = await chat({ type: 'join', v: 2, name: `${who}p${++serial}` }, false);
-		const text = frame(Buffer.from(JSON.stringify({ type: 'text', text: '\u0001'.repeat(4000) })));
+		const text = frame(Buffer.from(JSON.stringify({ type: 'text', text: `(${'\u0001'.repeat(3998)})` })));
 		for (let i = 0; i < 50; i++) s.write(text);
 		for (let i = 0; i < 100 && !s.destroyed; i++) {
 			s.write(frame(Buffer.from(JSON.stringify({ type: 'history', limit: 1000 }))));
