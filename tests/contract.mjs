@@ -1,5 +1,5 @@
-// contract.mjs — the shapes of man/wavechat-protocol.7 as a judge of frames: a frame of `Client`, `Raw` or the checker has no member that the page does not know,
-// lacks none that it promises, and each has the type that it says. A frame that is bad on purpose is sent with `bad` (lib.mjs) and not judged.
+// contract.mjs — the shapes of man/wavechat-protocol.7 as a judge of frames: a frame of a page, `Client`, `Raw` or the checker has no member that the man
+// page does not know, lacks none that it promises, and each has the type that it says. A frame that is bad on purpose is sent with `bad` (lib.mjs) and not judged.
 import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ const isWhole = v => isNumber(v) && Number.isSafeInteger(v);
 const isString = v => typeof v === 'string';
 const kinds = {
 	STRING: isString, HANDLE: isString, BOOL: v => typeof v === 'boolean', N: isWhole, MS: isWhole, BYTES: isWhole, SECONDS: isNumber,
-	ID: (v, from) => isWhole(v) || (from === 'C' && isString(v) && /^\d+$/.test(v)),
+	ID: (v, from) => isWhole(v) || (from === 'C' && isString(v) && /^\s*\d+\s*$/.test(v)),
 	TIME: v => isString(v) && /^(\d\d:\d\d|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)$/.test(v),
 	BASE64: (v, from) => isString(v) && (from === 'C' || /^[A-Za-z0-9+/]*={0,2}$/.test(v.slice(-4096))),
 	PATH: v => isString(v) && v.startsWith('/'),

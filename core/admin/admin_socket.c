@@ -41,7 +41,8 @@ void admin_socket_prepare(const char *given, const char *data)
 	free(cause);
 }
 
-/* Anyone who can write in the directory can replace the socket with another, and be taken for the server. */
+/* Anyone who can write in the directory can put another socket in this one's place, and be taken for the server. The sticky bit only keeps
+ * others from removing it: the place is free again at every restart. */
 static int check_dir(const char *dir, int fd, char **cause)
 {
 	struct stat st;
@@ -55,9 +56,10 @@ static int check_dir(const char *dir, int fd, char **cause)
 		         (unsigned)st.st_uid, (unsigned)geteuid());
 		return -WC_EDENIED;
 	}
-	if ((st.st_mode & 022) && !(st.st_mode & S_ISVTX)) {
-		wc_cause(cause, "others can write in the admin socket's directory %s: chmod go-w %s, or name another with --admin-socket",
-		         dir, dir);
+	if (st.st_mode & 022) {
+		/* Of a folder that is meant to be shared, nobody is to take the others' right away. */
+		const char *chmod = st.st_mode & S_ISVTX ? "" : "chmod go-w it, or ";
+		wc_cause(cause, "others can write in the admin socket's directory %s: %sname another with --admin-socket", dir, chmod);
 		return -WC_EDENIED;
 	}
 	return 0;

@@ -293,6 +293,10 @@ static void judge(struct gate *g, struct hconn *c)
 		return;
 	}
 	hint_at_proxy(g, c);
+	n = (int)httpcheck_simplify((char *)c->buf, c->head_len, c->check.is_websocket);
+	memmove(c->buf + n, c->buf + c->head_len, c->len - c->head_len);
+	c->len -= c->head_len - (uint32_t)n;
+	c->head_len = (uint32_t)n;
 	c->body_left = c->check.content_length > 0 ? (uint64_t)c->check.content_length : 0;
 	g->o.on_head(g->o.arg, c);
 }

@@ -2,6 +2,7 @@
 #include "http/httpcheck.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "http/origin.h"
 
@@ -11,7 +12,8 @@ static const char *const known_methods[] = { "GET", "HEAD", "POST", "PUT", "DELE
 /* The words of the header lines, gathered before they are judged together. */
 struct lines {
 	int hosts, origins, lengths, encodings, keys, versions;
-	struct str key, version, encoding;
+	struct str key, version, encoding, host;
+	struct str site; /* of a target in absolute form: scheme and authority */
 	bool says_close, says_keep_alive, says_upgrade, says_websocket;
 };
 
@@ -30,15 +32,28 @@ static bool is_token(struct str s)
 	return s.len > 0;
 }
 
-/* origin-form only, in ASCII as it must be: browsers encode the rest, and civetweb's signed char would make a control byte of it. That
+/* A target in absolute form, as a client sends it to a proxy and some to a server: the length of scheme and authority; 0: another form. */
+static size_t site_length(struct str t)
+{
+	const size_t scheme = t.len > 7 && strncasecmp(t.p, "http://", 7) == 0    ? 7
+	                      : t.len > 8 && strncasecmp(t.p, "https://", 8) == 0 ? 8
+	                                                                          : 0;
+	size_t n = scheme;
+
+	while (n && n < t.len && t.p[n] != '/' && t.p[n] != '?')
+		n++;
+	return n;
+}
+
+/* Origin form, in ASCII as it must be: browsers encode the rest, and civetweb's signed char would make a control byte of it. That
  * the decoded path is UTF-8 is checked where it is decoded. */
-static int check_target(struct str t)
+static int check_target(struct str t, bool is_absolute)
 {
 	bool in_path = true;
 	if (t.len > HTTP_TARGET_BYTES)
 		return 414;
-	if (!t.len || t.p[0] != '/')
-		return 400;
+	if (!t.len || (t.p[0] != '/' && (!is_absolute || t.p[0] != '?')))
+		return t.len || !is_absolute ? 400 : 0;
 	for (size_t i = 0; i < t.len; i++) {
 		uint8_t c = (uint8_t)t.p[i];
 		if (c <= ' ' || c >= 0x7f || c == '#')
@@ -59,7 +74,7 @@ static int check_target(struct str t)
 }
 
 /* METHOD SP target SP HTTP/1.x, one space each. */
-static int check_request_line(struct str line, struct http_check *out)
+static int check_request_line(struct str line, struct lines *l, struct http_check *out)
 {
 	const char *first = memchr(line.p, ' ', line.len);
 	const char *last = memrchr(line.p, ' ', line.len);
@@ -81,7 +96,10 @@ static int check_request_line(struct str line, struct http_check *out)
 		is_known |= method.len == strlen(known_methods[i]) && memcmp(method.p, known_methods[i], method.len) == 0;
 	if (!is_known)
 		return 501;
-	if ((status = check_target(target)))
+	l->site = (struct str){ target.p, site_length(target) };
+	if (l->site.len > ORIGIN_BYTES)
+		return 400;
+	if ((status = check_target((struct str){ target.p + l->site.len, target.len - l->site.len }, l->site.len > 0)))
 		return status;
 	out->is_http10 = version.p[7] == '0';
 	out->is_head = method.len == 4 && memcmp(method.p, "HEAD", 4) == 0;
@@ -106,18 +124,18 @@ static int check_length(struct str value, int64_t *out)
 	return 0;
 }
 
-static void read_connection(struct str list, struct lines *l)
+/* Is the word in this list of words, with commas between them? */
+static bool list_has(struct str list, const char *wanted)
 {
 	while (list.len) {
 		const char *comma = memchr(list.p, ',', list.len);
 		size_t n = comma ? (size_t)(comma - list.p) : list.len;
-		struct str word = str_trim((struct str){ list.p, n });
-		l->says_close |= str_is_word(word, "close");
-		l->says_keep_alive |= str_is_word(word, "keep-alive");
-		l->says_upgrade |= str_is_word(word, "upgrade");
+		if (str_is_word(str_trim((struct str){ list.p, n }), wanted))
+			return true;
 		list.p += n + (comma != NULL);
 		list.len -= n + (comma != NULL);
 	}
+	return false;
 }
 
 static int check_line(struct str line, struct lines *l, struct http_check *out)
@@ -134,6 +152,7 @@ static int check_line(struct str line, struct lines *l, struct http_check *out)
 	if (str_is_word(name, "Host")) {
 		struct host host;
 		l->hosts++;
+		l->host = value;
 		out->is_host_bad = !host_parse(value, &host);
 		if (out->is_host_bad)
 			return 400;
@@ -148,9 +167,11 @@ static int check_line(struct str line, struct lines *l, struct http_check *out)
 		l->encodings++;
 		l->encoding = value;
 	} else if (str_is_word(name, "Connection")) {
-		read_connection(value, l);
+		l->says_close |= list_has(value, "close");
+		l->says_keep_alive |= list_has(value, "keep-alive");
+		l->says_upgrade |= list_has(value, "upgrade");
 	} else if (str_is_word(name, "Upgrade")) {
-		l->says_websocket |= str_is_word(value, "websocket");
+		l->says_websocket |= list_has(value, "websocket");
 	} else if (str_is_word(name, "Origin")) {
 		l->origins++;
 	} else if (str_is_word(name, "Expect")) {
@@ -206,7 +227,7 @@ int httpcheck_head(const uint8_t *bytes, size_t n, struct http_check *out)
 		if (!next)
 			return 400;
 		struct str line = { p, (size_t)(next - p) };
-		status = count == 0 ? check_request_line(line, out) : check_line(line, &l, out);
+		status = count == 0 ? check_request_line(line, &l, out) : check_line(line, &l, out);
 		if (status)
 			return status;
 		if (count++ > HTTP_HEAD_LINES)
@@ -214,6 +235,9 @@ int httpcheck_head(const uint8_t *bytes, size_t n, struct http_check *out)
 	}
 	out->is_host_bad = l.hosts > 1 || (l.hosts == 0 && !out->is_http10);
 	if (l.hosts > 1 || (l.hosts == 0 && !out->is_http10) || l.lengths > 1 || l.origins > 1)
+		return 400;
+	/* One that names another host than Host does is read differently by whoever looks at the other one. */
+	if (l.site.len && !origin_may(l.site, l.hosts ? l.host : STR(""), false, NULL))
 		return 400;
 	/* RFC 9112 6.1: a length beside an encoding is an attack or a bug. Bodies without a length are not taken at all. */
 	if (l.encodings)
@@ -223,6 +247,29 @@ int httpcheck_head(const uint8_t *bytes, size_t n, struct http_check *out)
 	out->is_websocket = l.says_upgrade && l.says_websocket;
 	out->ws_status = out->is_websocket ? (uint16_t)check_websocket(&l, out) : 0;
 	return 0;
+}
+
+size_t httpcheck_simplify(char *head, size_t n, bool is_websocket)
+{
+	char *target = (char *)memchr(head, ' ', n) + 1;
+	struct str name, value;
+	size_t at = 0,
+	       site = site_length((struct str){ target, (size_t)((char *)memchr(target, ' ', n - (size_t)(target - head)) - target) });
+
+	if (site) {
+		if (target[site] != '/')
+			target[--site] = '/';
+		memmove(target, target + site, n - (size_t)(target - head) - site);
+		n -= site;
+	}
+	while (httpcheck_field((uint8_t *)head, n, &at, &name, &value)) {
+		const bool is_upgrade = str_is_word(name, "Upgrade");
+		if (!is_upgrade && !str_is_word(name, "Connection"))
+			continue;
+		if (!is_websocket || !list_has(value, is_upgrade ? "websocket" : "upgrade"))
+			head[name.p - head] = '-';
+	}
+	return n;
 }
 
 bool httpcheck_field(const uint8_t *bytes, size_t n, size_t *at, struct str *name, struct str *value)
@@ -246,6 +293,7 @@ bool httpcheck_field(const uint8_t *bytes, size_t n, size_t *at, struct str *nam
 int httpcheck_scan(struct http_scan *scan, const uint8_t *p, size_t n)
 {
 	struct http_check ignored;
+	struct lines ignored_too;
 	size_t i = scan->at;
 	int status;
 	for (; i < n && i < HTTP_HEAD_BYTES; i++) {
@@ -257,7 +305,7 @@ int httpcheck_scan(struct http_scan *scan, const uint8_t *p, size_t n)
 		if (c != '\n' || i == 0 || p[i - 1] != '\r')
 			return -400;
 		if (!scan->has_line) {
-			if ((status = check_request_line((struct str){ (const char *)p, i - 1 }, &ignored)))
+			if ((status = check_request_line((struct str){ (const char *)p, i - 1 }, &ignored_too, &ignored)))
 				return -status;
 			scan->has_line = true;
 		} else if (p[i - 2] == '\n') {

@@ -36,6 +36,10 @@ int httpcheck_scan(struct http_scan *scan, const uint8_t *p, size_t n) WC_MUSTCH
 /* Judges a whole header. Returns 0 and fills *out, or the HTTP status to refuse with. */
 int httpcheck_head(const uint8_t *p, size_t n, struct http_check *out) WC_MUSTCHECK;
 
+/* Makes of a header that httpcheck_head has passed one that civetweb cannot read differently, in place: the target in origin form; no
+ * Connection and no Upgrade line but those of a WebSocket handshake. Returns its length, at most n. */
+size_t httpcheck_simplify(char *head, size_t n, bool is_websocket);
+
 /* Walks the lines of a header that httpcheck_head has passed, from *at = 0 on; false at the end. The value has no white space around it. */
 bool httpcheck_field(const uint8_t *p, size_t n, size_t *at, struct str *name, struct str *value);
 

@@ -165,6 +165,26 @@ static bool scan_word(struct scan *s, const char *word, size_t len)
 	return true;
 }
 
+/* Is the key, which may have escapes in it, this ASCII word? */
+static bool key_is(struct str key, struct str word)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < word.len; i++) {
+		if (at < key.len && key.p[at] != '\\') {
+			if (key.p[at++] != word.p[i])
+				return false;
+			continue;
+		}
+		uint8_t code[2];
+		if (key.len - at < 6 || key.p[at + 1] != 'u' || wc_unhex(code, sizeof(code), (struct str){ key.p + at + 2, 4 }) < 0 ||
+		    code[0] != 0 || code[1] != (uint8_t)word.p[i])
+			return false;
+		at += 6;
+	}
+	return at == key.len;
+}
+
 /* After the opening brace. */
 static bool scan_object(struct scan *s)
 {
@@ -181,7 +201,7 @@ static bool scan_object(struct scan *s)
 		if (!take(s, ':'))
 			return malformed(s);
 		skip_space(s);
-		is_data = s->depth == 1 && str_eq(key, STR("data"));
+		is_data = s->depth == 1 && key_is(key, STR("data"));
 		if (is_data)
 			s->data = (struct str){ NULL, 0 };
 		if (is_data && s->p < s->end && *s->p == '"') {

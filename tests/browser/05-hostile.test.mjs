@@ -119,8 +119,9 @@ test('file names and types that lie stay files, and what they hold does not run'
 		['song.mp3', 'audio/mpeg'],
 		['con\u0000trol\n.txt', 'text/plain'],
 	];
-	for (const [filename, mime] of cases) mallory.send({ type: 'file', blob: await upload(mallory.init.token, html), filename, mime, width: -5, height: 1e308 });
-	mallory.send({ type: 'voice', blob: await upload(mallory.init.token, html), mime: 'text/html', duration: 1e300, waveform: '<b>!</b>' });
+	const bad = { isBad: true };
+	for (const [filename, mime] of cases) mallory.send({ type: 'file', blob: await upload(mallory.init.token, html), filename, mime, width: -5, height: 1e308 }, bad);
+	mallory.send({ type: 'voice', blob: await upload(mallory.init.token, html), mime: 'text/html', duration: 1e300, waveform: '<b>!</b>' }, bad);
 	mallory.send({ type: 'text', text: 'file fence' });
 	await ada.sees('file fence');
 	await inert(ada);

@@ -1,7 +1,7 @@
 // lib.mjs — the harness of the browser tests: the real server, real Chromium, and a watch over everything that must not happen.
 //
-// Every page is watched: an error on the console, an uncaught exception, a CSP report or a dialog fails the test that opened it, and the
-// frames each page received are kept, so that a test can show what was not sent and not only what was not drawn.
+// Every page is watched: an error on the console, an uncaught exception, a CSP report, a dialog or a frame that wavechat-protocol(7) does not
+// know fails the test that opened it. The frames each page received are kept, so that a test can show what was not sent and not only what was not drawn.
 // A file begins with `const server = stage();` and opens people with `Person.open(server, …)`: a context of its own for each.
 // WAVECHATD and WAVECHATCTL name other binaries, CHROMIUM another browser.
 import assert from 'node:assert/strict';
@@ -12,6 +12,7 @@ import path from 'node:path';
 import { after, before } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
+import { Contract, judge } from '../contract.mjs';
 import { launch } from './chromium.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -82,17 +83,22 @@ export class Server {
 	}
 }
 
-/** Sends as the server's own client would, without a page: {frames, onFrame(fn), init, send(frame), say(text), close()}. */
+/** Sends as the server's own client would, without a page: {frames, onFrame(fn), init, send(frame, {isBad}), say(text), close()}. */
 export async function peer(server, name) {
 	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
-	const frames = [], listeners = new Set();
+	const frames = [], listeners = new Set(), contract = new Contract();
 	socket.on('message', (data) => {
 		const frame = JSON.parse(data);
+		judge(contract.got(frame));
 		frames.push(frame);
 		for (const fn of listeners) fn(frame);
 	});
 	await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
-	const send = (frame) => socket.send(JSON.stringify(frame));
+	const send = (frame, { isBad = false } = {}) => {
+		const why = contract.sent(frame);
+		if (!isBad) judge(why);
+		socket.send(JSON.stringify(frame));
+	};
 	send({ type: 'join', v: 2, name });
 	const init = await until(() => frames.find((f) => f.type === 'init'), `${name} to be in`);
 	return { frames, init, send, onFrame: (fn) => listeners.add(fn), say: (text) => send({ type: 'text', text }), close: () => socket.close() };
@@ -154,7 +160,16 @@ export class Person {
 			this.complaints.push(`dialog: ${dialog.message()}`);
 			dialog.dismiss();
 		});
-		page.on('websocket', (socket) => socket.on('framereceived', ({ payload }) => frames.push(JSON.parse(payload))));
+		page.on('websocket', (socket) => {
+			const contract = new Contract();
+			const watch = (why) => why && this.complaints.push(`wavechat-protocol(7) is broken: ${why}`);
+			socket.on('framesent', ({ payload }) => watch(contract.sent(payload)));
+			socket.on('framereceived', ({ payload }) => {
+				const frame = JSON.parse(payload);
+				watch(contract.got(frame));
+				frames.push(frame);
+			});
+		});
 		await page.exposeFunction('reportViolation', (text) => this.complaints.push(`csp: ${text}`));
 		await page.addInitScript(() => addEventListener('securitypolicyviolation', (event) =>
 			window.reportViolation(`${event.violatedDirective} ${event.blockedURI} ${event.sample}`)));

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import test from 'node:test';
+import test, { after } from 'node:test';
 import { Server, binary, fence, noise, serverTest, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { adminRequest, ctl, ctlBinary, ctlRaw, socketOf } from './admin.mjs';
@@ -112,8 +112,11 @@ serverTest('amid talk, deletions and a purge there is no false alarm, and nothin
 	assert.equal((await ctlRaw(['verify', path.join(s.dir, 'b.tar')])).status, 0);
 });
 
-serverTest('a server that keeps nothing has nothing to verify', { args: ['--data', ':memory:', '--admin-socket', `/tmp/wavechat-verify-${process.pid}.sock`] }, async () => {
-	const r = await ctlRaw(['--socket', `/tmp/wavechat-verify-${process.pid}.sock`, 'verify']);
+const memorySocket = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-verify-')), 'admin.sock');
+after(() => fs.rmSync(path.dirname(memorySocket), { recursive: true }));
+
+serverTest('a server that keeps nothing has nothing to verify', { args: ['--data', ':memory:', '--admin-socket', memorySocket] }, async () => {
+	const r = await ctlRaw(['--socket', memorySocket, 'verify']);
 	assert.equal(r.status, 1);
 	assert.match(r.stderr, /^wavechatctl: the server keeps nothing/);
 });

@@ -230,6 +230,10 @@ test('the socket\'s place: given, stale, live, too open, too long, none', async 
 	const refused = await run(['--port', '0', '--data', path.join(dir, 'd3'), '--admin-socket', path.join(open, 's')]);
 	assert.equal(refused.status, 1);
 	assert.match(refused.words, /^wavechatd: others can write in [^\n]*chmod go-w[^\n]*\n$/);
+	fs.chmodSync(open, 0o1777); // as /tmp: others may take the name first
+	const shared = await run(['--port', '0', '--data', path.join(dir, 'd3'), '--admin-socket', path.join(open, 's')]);
+	assert.equal(shared.status, 1);
+	assert.match(shared.words, /^wavechatd: others can write in [^\n]*: name another with --admin-socket\n$/);
 	const none = await start(['--admin-socket', 'none']);
 	assert.ok(!fs.existsSync(socketOf(none)));
 	await none.stop();

@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
+import { after } from 'node:test';
 import { Server, fence, noise, serverTest, sleep } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlRaw, ctlBinary, adminRequest, socketOf } from './admin.mjs';
@@ -87,8 +89,10 @@ serverTest('a backup that cannot be written says so and leaves nothing; one at a
 	assert.deepEqual((await adminRequest(s, 'GET', '/v1/audit')).json.audit.map(x => x.verb), ['backup', 'backup', 'backup']); // what was refused for want of a turn is none
 });
 
-serverTest('nothing is kept, nothing is backed up', { args: ['--data', ':memory:', '--admin-socket', `/tmp/wavechat-backup-${process.pid}.sock`] }, async s => {
-	const sock = `/tmp/wavechat-backup-${process.pid}.sock`;
+const sock = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-backup-')), 'admin.sock');
+after(() => fs.rmSync(path.dirname(sock), { recursive: true }));
+
+serverTest('nothing is kept, nothing is backed up', { args: ['--data', ':memory:', '--admin-socket', sock] }, async s => {
 	const r = await ctlRaw(['--socket', sock, 'backup', path.join(s.dir, 'x.tar')]);
 	assert.equal(r.status, 1);
 	assert.match(r.stderr, /keeps nothing/);

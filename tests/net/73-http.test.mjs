@@ -56,7 +56,8 @@ const malformed = [
 	['an unclosed Host', get('Host: [::1\r\n'), 400],
 	['a Host without brackets', get('Host: ::1\r\n'), 400],
 	['a Host with a port that is none', get('Host: a:b\r\n'), 400],
-	['absolute-form', 'GET http://chat.example/health HTTP/1.1\r\n' + HOST + '\r\n', 400],
+	['absolute-form of another host', 'GET http://evil.example/health HTTP/1.1\r\n' + HOST + '\r\n', 400],
+	['absolute-form with a user', 'GET http://chat@chat.example/health HTTP/1.1\r\n' + HOST + '\r\n', 400],
 	['authority-form', 'CONNECT chat.example:443 HTTP/1.1\r\n' + HOST + '\r\n', 501],
 	['asterisk-form', 'OPTIONS * HTTP/1.1\r\n' + HOST + '\r\n', 400],
 	['a fragment', 'GET /health#x HTTP/1.1\r\n' + HOST + '\r\n', 400],
@@ -104,6 +105,33 @@ serverTest('what is malformed is refused, each by its name', { timeout: 60000, a
 	}
 	assert.ok(await metric(s, 'refused_total{reason="header"}') >= 40);
 	assert.equal(await (await s.get('/health')).text(), 'ok');
+});
+
+serverTest('forms that HTTP allows, and few send', async s => {
+	const ws = 'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n', upgrade = 'Connection: Upgrade\r\nUpgrade: websocket\r\n';
+	const taken = [
+		['absolute-form', `GET http://chat.example/health HTTP/1.1\r\n${HOST}\r\n`, 200],
+		['absolute-form with a port', 'GET http://chat.example:8080/health HTTP/1.1\r\nHost: chat.example:8080\r\n\r\n', 200],
+		['absolute-form in capitals', `GET HTTP://CHAT.example/health?deep HTTP/1.1\r\n${HOST}\r\n`, 200],
+		['absolute-form without a path', `GET http://chat.example HTTP/1.1\r\n${HOST}\r\n`, 200],
+		['absolute-form of the WebSocket', `GET http://chat.example/ws HTTP/1.1\r\n${HOST}${upgrade}${ws}\r\n`, 101],
+		['two Connection lines', `GET /ws HTTP/1.1\r\n${HOST}Connection: keep-alive\r\n${upgrade}${ws}\r\n`, 101],
+		['two Connection lines, the other way round', `GET /ws HTTP/1.1\r\n${HOST}${upgrade}Connection: keep-alive\r\n${ws}\r\n`, 101],
+		['several Upgrades', `GET /ws HTTP/1.1\r\n${HOST}Connection: keep-alive, Upgrade\r\nUpgrade: h2c\r\nUpgrade: foo, websocket\r\n${ws}\r\n`, 101],
+		['an upgrade that is not ours', `GET /health HTTP/1.1\r\n${HOST}Connection: Upgrade\r\nUpgrade: foo\r\n\r\n`, 200],
+	];
+	for (const [name, bytes, status] of taken) {
+		const r = await Raw.connect(s);
+		r.socket.write(bytes);
+		assert.equal(Number(/^HTTP\/1\.1 (\d{3}) /.exec(await r.head())[1]), status, name);
+		r.destroy();
+	}
+	// What stands behind such a request in the same packet is the next one.
+	const r = await Raw.connect(s);
+	r.socket.write(`GET http://chat.example/health HTTP/1.1\r\n${HOST}\r\nGET /nothing HTTP/1.1\r\n${HOST}\r\n`);
+	assert.equal((await r.response()).status, 200);
+	assert.equal((await r.response()).status, 404);
+	r.destroy();
 });
 
 serverTest('every kind of answer has the security headers', { args: ['--header-timeout', '2'], allow: /(origin|host) refused/ }, async s => {

@@ -76,7 +76,16 @@ static void check_refused(void **state)
 		{ 400, "hello\r\n" },
 		{ 400, "EHLO mail.example\r\n" },
 		/* target */
-		{ 400, "GET http://a/ HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET http://b/ HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET http://a:8080/ HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET http://a/ HTTP/1.0\r\n\r\n" },
+		{ 400, "GET http://u@a/ HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET http:/// HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET http:// HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET http://a#b HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET http://a/%00 HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET ftp://a/ HTTP/1.1\r\n" H "\r\n" },
+		{ 400, "GET ?x HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "GET a HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "OPTIONS * HTTP/1.1\r\n" H "\r\n" },
 		{ 400, "GET /a#b HTTP/1.1\r\n" H "\r\n" },
@@ -195,6 +204,9 @@ static void check_accepted(void **state)
 		{ "GET /%D0%BC%2e?%ff HTTP/1.1\r\nHost: [::1]:8080\r\nX-Empty:\r\nX: caf\xc3\xa9 \t x\r\n\r\n", -1, false, false, true,
 		  false },
 		{ "GET /%D0%BC HTTP/1.1\r\n" H "Upgrade: h2c\r\nConnection: Upgrade\r\n\r\n", -1, false, false, true, false },
+		{ "GET http://a/ HTTP/1.1\r\n" H "\r\n", -1, false, false, true, false },
+		{ "GET HTTPS://A?b HTTP/1.1\r\n" H "\r\n", -1, false, false, true, false },
+		{ "GET http://a HTTP/1.1\r\n" H "\r\n", -1, false, false, true, false },
 		{ G "\r\nGET /next HTTP/1.1\r\n", -1, false, false, true, false },
 	};
 
@@ -227,6 +239,9 @@ static void check_websocket(void **state)
 	} rows[] = {
 		{ 0, WS KEY V13 "\r\n" },
 		{ 0, WS V13 KEY "Content-Length: 0\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n" },
+		{ 0, "GET /ws HTTP/1.1\r\n" H "Connection: keep-alive\r\nConnection: upgrade\r\nUpgrade: websocket\r\n" KEY V13 "\r\n" },
+		{ 0, "GET /ws HTTP/1.1\r\n" H "Connection: Upgrade\r\nUpgrade: h2c, WebSocket\r\n" KEY V13 "\r\n" },
+		{ 0, "GET http://a/ws HTTP/1.1\r\n" H UP KEY V13 "\r\n" },
 		{ -1, "GET /ws HTTP/1.1\r\n" H "Upgrade: websocket\r\n" KEY V13 "\r\n" },
 		{ -1, "GET /ws HTTP/1.1\r\n" H "Connection: upgrade\r\n" KEY V13 "\r\n" },
 		{ -1, "GET /ws HTTP/1.1\r\n" H "Connection: upgrade\r\nUpgrade: websocketx\r\n" KEY V13 "\r\n" },
@@ -257,6 +272,33 @@ static void check_websocket(void **state)
 			fail_msg("%d for: %s", status, rows[i].text);
 		if (c.is_websocket != (rows[i].status >= 0) || (c.is_websocket && c.ws_status != rows[i].status))
 			fail_msg("%d %d instead of %d for: %s", c.is_websocket, c.ws_status, rows[i].status, rows[i].text);
+	}
+}
+
+/* What civetweb is given: never longer, still a good header, with nothing in it that it could take for an upgrade that it is not. */
+static void check_simplified(void **state)
+{
+	static const struct {
+		bool is_websocket;
+		const char *given, *wanted;
+	} rows[] = {
+		{ false, G "\r\n", G "\r\n" },
+		{ false, "GET http://a HTTP/1.1\r\n" H "\r\n", G "\r\n" },
+		{ false, "GET http://a?b=/ HTTP/1.1\r\n" H "\r\n", "GET /?b=/ HTTP/1.1\r\n" H "\r\n" },
+		{ false, "GET https://a/b?http://c HTTP/1.1\r\n" H "\r\n", "GET /b?http://c HTTP/1.1\r\n" H "\r\n" },
+		{ false, G "Connection: Upgrade\r\nUpgrade: h2c\r\nX: y\r\n\r\n", G "-onnection: Upgrade\r\n-pgrade: h2c\r\nX: y\r\n\r\n" },
+		{ true, G "Connection: a\r\nconnection: b, upgrade\r\nUpgrade: c\r\nUPGRADE: WebSocket\r\n\r\n",
+		  G "-onnection: a\r\nconnection: b, upgrade\r\n-pgrade: c\r\nUPGRADE: WebSocket\r\n\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		char text[256];
+		size_t n = strlen(rows[i].given);
+		memcpy(text, rows[i].given, n);
+		n = httpcheck_simplify(text, n, rows[i].is_websocket);
+		if (n != strlen(rows[i].wanted) || memcmp(text, rows[i].wanted, n) != 0)
+			fail_msg("%.*s instead of %s", (int)n, text, rows[i].wanted);
 	}
 }
 
@@ -325,8 +367,9 @@ static void check_mutations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(check_refused),   cmocka_unit_test(check_nul_bytes), cmocka_unit_test(check_accepted),
-		cmocka_unit_test(check_websocket), cmocka_unit_test(check_sizes),     cmocka_unit_test(check_mutations),
+		cmocka_unit_test(check_refused),   cmocka_unit_test(check_nul_bytes),  cmocka_unit_test(check_accepted),
+		cmocka_unit_test(check_websocket), cmocka_unit_test(check_simplified), cmocka_unit_test(check_sizes),
+		cmocka_unit_test(check_mutations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -421,7 +421,7 @@ static void check_refusals(void **state)
 	} rows[] = {
 		{ "hello\r\n", 400 },
 		{ "\x16\x03\x01\x02\x05\x01", 400 },
-		{ "GET http://a/ HTTP/1.1\r\n" HOST "\r\n", 400 },
+		{ "GET http://b/ HTTP/1.1\r\n" HOST "\r\n", 400 },
 		{ "GET /health HTTP/1.1\r\nHost : a\r\n\r\n", 400 },
 		{ "GET /health HTTP/1.1\n" HOST "\n", 400 },
 		{ "GET /health HTTP/1.1\r\n\r\n", 400 },
