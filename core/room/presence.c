@@ -235,7 +235,7 @@ static int put_active(const struct room *r, struct buf *b, int max, const struct
 	return n;
 }
 
-/* Up to 500 people the list is everyone, the same for all. Past that it is oneself, then those who were active last: the shared frame serves those
+/* Up to 500 people the list is everyone, the same for all. Past that it is oneself, then the latest active: the shared frame serves those
  * who are in it, and the others get their own beginning and a shared rest in its place. */
 static void send_lists(struct room *r)
 {

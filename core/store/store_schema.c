@@ -71,8 +71,8 @@ const char *const store_migrations[] = {
 	"CREATE TRIGGER blob_taken AFTER INSERT ON blob_refs BEGIN DELETE FROM released WHERE sha = new.sha; END;"
 	"INSERT INTO released (sha) SELECT DISTINCT sha FROM files WHERE is_live = 0 AND sha NOT IN (SELECT sha FROM blob_refs);",
 
-	/* 4: what a person may know. spoke: wrote to everyone. floor: the highest id of the person's direct messages that retention removed; of
-	 * those before this step it is known only that they are not above the floor of all. */
+	/* 4: what a person may know. spoke: wrote to everyone. floor: the highest id of the person's direct messages that retention
+	 * removed; of those before this step it is known only that they are not above the floor of all. */
 	"ALTER TABLE identities ADD COLUMN spoke INTEGER NOT NULL DEFAULT 0;"
 	"ALTER TABLE identities ADD COLUMN floor INTEGER NOT NULL DEFAULT 0;"
 	"UPDATE identities SET spoke = 1 WHERE id IN (SELECT from_id FROM messages WHERE to_id IS NULL);"

@@ -1,4 +1,4 @@
-/* test_sight.c — the bounds of what one person may know of others: the order of ids and lists, how far a history is whole, whose names are told. */
+/* test_sight.c — the bounds of what one person may know of others: ids, lists, how far a history is whole, names. */
 #include <unistd.h>
 
 #include "room_fixture.h"
