@@ -3,8 +3,8 @@
  *
  * FOLDER has the two files of Debian's package python3-confusable-homoglyphs:
  *
- * - confusables.json: each character with those it looks like, both ways round. A look-alike comes first in the file, and its prototype right
- *   behind. So a key that was nobody's prototype yet is a look-alike, and its one entry is the prototype.
+ * - confusables.json: each character with those it looks like, both ways round. A look-alike comes first in the file, and its prototype
+ *   right behind. So a key that was nobody's prototype yet is a look-alike, and its one entry is the prototype.
  * - categories.json: which script a code point is of.
  *
  * Kept are the look-alikes, of whatever script, whose prototype has no other letters than those of the three scripts. Look-alikes within

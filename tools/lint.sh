@@ -25,7 +25,7 @@ only_in() {
 }
 only_in '#include [<"]sqlite3\.h' 'core/store/[a-z_]+\.[ch]'
 only_in '#include [<"]civetweb\.c' 'core/http/civet\.c'
-only_in '#include [<"]json-c/json(_object|_tokener)?\.h' 'core/(wire/(decode|encode)|admin/[a-z_]+)\.[ch]|cmd/wavechatctl/[a-z_]+\.c'
+only_in '#include [<"]json-c/json(_object|_tokener)?\.h' 'core/(wire/(decode|encode)|admin/[a-z_]+)\.[ch]|cmd/wavechatctl/[a-z_]+\.c|tools/confusables\.c'
 tools/layers.sh "${OUT:-build/release}" || failed=1
 
 # --- Form: as `make fmt` leaves it, and 140 columns at most with tabs of 8; a text that a program prints may be longer.

@@ -1,4 +1,5 @@
-/* held.c — see held.h. A crowd of one name is kept as bits, in blocks of numbers. So a person with a high number costs one block, and no walk. */
+/* held.c — see held.h. A crowd of one name is kept as bits, in blocks of numbers. So a person with a high number costs one block, and no
+ * walk. */
 #include "state/held.h"
 
 #include <stdlib.h>

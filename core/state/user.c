@@ -134,25 +134,37 @@ static bool is_free(const struct users *us, struct str name)
 
 #define DIGITS_MAX 7 /* of a number behind a name */
 
-/* The number is never what gets cut, so the more digits it has, the less there is before it. */
-static bool free_number(const struct users *us, struct str base, uint32_t digits, uint32_t low, uint32_t high, char out[WC_NAME_BYTES + 1])
-{
-	char head[WC_NAME_BYTES + 1];
-	size_t head_len = name_clean(head, utf8_prefix(base, WC_NAME_POINTS - 1 - digits));
+/* The part of a name before a number, and how it looks. */
+struct head {
+	char name[WC_NAME_BYTES + 1];
+	size_t len;
 	struct looks wish;
-	looks_of_wish(&wish, (struct str){ head, head_len });
-	uint32_t n = low;
-	while (n <= high && (n = held_free_number(&us->held, &wish, n, high))) {
+};
+
+/* The number is never what gets cut, so the more digits it has, the less there is before it. */
+static void cut_head(struct head *h, struct str base, uint32_t digits)
+{
+	char name[WC_NAME_BYTES + 1];
+	size_t len = name_clean(name, utf8_prefix(base, WC_NAME_POINTS - 1 - digits));
+	if (len == h->len)
+		return;
+	memcpy(h->name, name, len + 1);
+	h->len = len;
+	looks_fini(&h->wish);
+	looks_of_wish(&h->wish, (struct str){ name, len });
+}
+
+static bool free_number(const struct users *us, const struct head *h, uint32_t low, uint32_t high, char out[WC_NAME_BYTES + 1])
+{
+	for (uint32_t n = low; n <= high && (n = held_free_number(&us->held, &h->wish, n, high)); n++) {
 		char suffix[16];
 		int suffix_len = snprintf(suffix, sizeof(suffix), " %u", n);
-		memcpy(out, head, head_len);
-		memcpy(out + head_len, suffix, (size_t)suffix_len + 1);
+		memcpy(out, h->name, h->len);
+		memcpy(out + h->len, suffix, (size_t)suffix_len + 1);
 		if (is_free(us, str_of(out)))
-			break;
-		n++;
+			return true;
 	}
-	looks_fini(&wish);
-	return n && n <= high;
+	return false;
 }
 
 void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1])
@@ -164,11 +176,15 @@ void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[W
 	memcpy(out, base, base_len + 1);
 	if (is_free(us, (struct str){ base, base_len }))
 		return;
-	uint32_t low = 2, high = 9;
-	for (uint32_t digits = 1; digits <= DIGITS_MAX; digits++, low = high + 1, high = high * 10 + 9)
-		if (free_number(us, (struct str){ base, base_len }, digits, low, high, out))
-			return;
-	WC_ASSERT(!"ten million people of one name");
+	struct head head = { .len = 0 };
+	uint32_t low = 2, high = 9, digits = 1;
+	bool is_found = false;
+	for (; !is_found && digits <= DIGITS_MAX; digits++, low = high + 1, high = high * 10 + 9) {
+		cut_head(&head, (struct str){ base, base_len }, digits);
+		is_found = free_number(us, &head, low, high, out);
+	}
+	looks_fini(&head.wish);
+	WC_ASSERT(is_found); /* or there are ten million people of one name */
 }
 
 static void unlink_active(struct users *us, struct user *u)

@@ -32,6 +32,11 @@ static const char *prototype_of(int32_t c)
 {
 	size_t low = 0, high = wc_confusables_len;
 
+	if (c < 0x80) { /* most letters of most names; the table begins with the few of these that it has */
+		while (low < high && (int32_t)wc_confusables[low].from < c)
+			low++;
+		high = low;
+	}
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 		if ((int32_t)wc_confusables[mid].from < c)
@@ -69,13 +74,21 @@ static void put_small(struct buf *out, struct str s, bool i_for_l)
 	}
 }
 
+static bool is_ascii(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((unsigned char)s.p[i] >= 0x80)
+			return false;
+	return true;
+}
+
 /* Taken apart into letters and marks, without invisible characters. The caller frees; never NULL. */
 static char *apart(struct str s)
 {
 	utf8proc_uint8_t *out = NULL;
 	const utf8proc_option_t how = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_IGNORE;
 
-	if (s.len && utf8proc_map((const utf8proc_uint8_t *)s.p, (utf8proc_ssize_t)s.len, &out, how) >= 0)
+	if (!is_ascii(s) && utf8proc_map((const utf8proc_uint8_t *)s.p, (utf8proc_ssize_t)s.len, &out, how) >= 0)
 		return (char *)out;
 	free(out);
 	char *own = xmalloc(s.len + 1);
@@ -97,20 +110,29 @@ static void put_capitals(struct buf *out, struct str s, bool of_all)
 	}
 }
 
-/* A skeleton in small letters, and the skeleton of that: what looks alike in one size is alike in the key. A capital I looks like a small L,
- * but is an I, where the spelling is in capitals and has no small L. */
-static char *key_of_skeleton(const struct buf *skeleton, bool is_capitals)
-{
-	struct buf small, key;
+/* Buffers for one name after another spelling of it. */
+struct maker {
+	struct looks *looks;
+	struct buf spelt, skeleton, small, key;
+};
 
-	buf_init_sure(&small, SPELLING_MAX);
-	buf_init_sure(&key, SPELLING_MAX);
-	put_small(&small, of_buf(skeleton), is_capitals);
-	put_prototypes(&key, of_buf(&small));
-	char *done = apart(of_buf(&key));
-	buf_fini(&small);
-	buf_fini(&key);
-	return done;
+static void add(struct looks *l, struct str key)
+{
+	for (int i = 0; i < l->count; i++)
+		if (str_eq(key, str_of(l->key[i])))
+			return;
+	l->key[l->count++] = apart(key);
+}
+
+/* The key is the skeleton in small letters, and the skeleton of that: what looks alike in one size is alike in the key. A capital I looks
+ * like a small L, but is an I, where the spelling is in capitals and has no small L. */
+static void add_key(struct maker *m, bool is_capitals)
+{
+	buf_reset(&m->small);
+	buf_reset(&m->key);
+	put_small(&m->small, of_buf(&m->skeleton), is_capitals);
+	put_prototypes(&m->key, of_buf(&m->small));
+	add(m->looks, of_buf(&m->key));
 }
 
 static bool is_capitals_but_l(const struct buf *skeleton)
@@ -126,44 +148,36 @@ static bool is_capitals_but_l(const struct buf *skeleton)
 	return true;
 }
 
-static void add(struct looks *l, char *key)
+static void add_spelling(struct maker *m, struct str name, enum spelling how, bool is_wish)
 {
-	for (int i = 0; i < l->count; i++)
-		if (strcmp(l->key[i], key) == 0) {
-			free(key);
-			return;
-		}
-	l->key[l->count++] = key;
-}
-
-static void add_spelling(struct looks *l, struct str name, enum spelling how, bool is_wish)
-{
-	char *parts = apart(name);
-	struct buf spelt, skeleton;
-
-	buf_init_sure(&spelt, SPELLING_MAX);
-	buf_init_sure(&skeleton, SPELLING_MAX);
+	buf_reset(&m->spelt);
+	buf_reset(&m->skeleton);
 	if (how == TITLE || how == CAPITALS)
-		put_capitals(&spelt, str_of(parts), how == CAPITALS);
+		put_capitals(&m->spelt, name, how == CAPITALS);
 	else
-		buf_puts(&spelt, parts);
-	put_prototypes(&skeleton, of_buf(&spelt));
-	add(l, key_of_skeleton(&skeleton, how == CAPITALS));
-	if (is_wish && how == AS_IT_IS && is_capitals_but_l(&skeleton))
-		add(l, key_of_skeleton(&skeleton, true));
-	buf_fini(&spelt);
-	buf_fini(&skeleton);
-	free(parts);
+		buf_put(&m->spelt, name.p, name.len);
+	put_prototypes(&m->skeleton, of_buf(&m->spelt));
+	add_key(m, how == CAPITALS);
+	if (is_wish && how == AS_IT_IS && is_capitals_but_l(&m->skeleton))
+		add_key(m, true);
 }
 
 static void make_looks(struct looks *l, struct str name, bool is_wish)
 {
-	char *small = name_key(name);
+	struct maker m = { .looks = l };
+	struct buf *const buffers[] = { &m.spelt, &m.skeleton, &m.small, &m.key };
+	char *folded = name_key(name), *as_it_is = apart(name), *small = apart(str_of(folded));
 
 	l->count = 0;
-	add_spelling(l, name, AS_IT_IS, is_wish);
+	for (size_t i = 0; i < WC_LEN(buffers); i++)
+		buf_init_sure(buffers[i], SPELLING_MAX);
+	add_spelling(&m, str_of(as_it_is), AS_IT_IS, is_wish);
 	for (enum spelling how = SMALL; how <= CAPITALS; how++)
-		add_spelling(l, str_of(small), how, is_wish);
+		add_spelling(&m, str_of(small), how, is_wish);
+	for (size_t i = 0; i < WC_LEN(buffers); i++)
+		buf_fini(buffers[i]);
+	free(folded);
+	free(as_it_is);
 	free(small);
 }
 

@@ -11,6 +11,7 @@
 #include "../ws_naive.h"
 #include "base/buf.h"
 #include "base/utf8.h"
+#include "wire/look.h"
 #include "wire/name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
@@ -36,6 +37,25 @@ static bool check_validation(const uint8_t *p, size_t n, size_t cut)
 	return is_valid;
 }
 
+/* A name is taken for itself. */
+static void check_looks(struct str name)
+{
+	struct looks held, wish;
+	int same = 0;
+
+	looks_of_name(&held, name);
+	looks_of_wish(&wish, name);
+	WC_ASSERT(held.count >= 1 && held.count <= LOOKS_OF_NAME && wish.count <= LOOKS_MAX);
+	for (int i = 0; i < held.count; i++) {
+		WC_ASSERT(utf8_valid(held.key[i], strlen(held.key[i])));
+		for (int k = 0; k < wish.count; k++)
+			same += strcmp(held.key[i], wish.key[k]) == 0;
+	}
+	WC_ASSERT(same == held.count);
+	looks_fini(&held);
+	looks_fini(&wish);
+}
+
 static void check_name(struct str s)
 {
 	char name[WC_NAME_BYTES + 1], again[WC_NAME_BYTES + 1];
@@ -48,6 +68,7 @@ static void check_name(struct str s)
 	char *key = name_key(clean);
 	WC_ASSERT(utf8_valid(key, strlen(key)));
 	free(key);
+	check_looks(clean);
 }
 
 static void check_text(struct str s)
