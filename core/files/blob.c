@@ -105,7 +105,7 @@ struct blobs *blobs_new(bool is_memory)
 	LIST_INIT(&b->ended);
 	b->dir_fd = b->blobs_fd = b->tmp_fd = b->uploads_fd = b->lost_fd = -1;
 	b->ops = is_memory ? &in_memory : &on_disk;
-	b->opened_ms = real_ms();
+	b->opened_ms = boot_ms();
 	return b;
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/logmsg.h"
+#include "base/steady.h"
 #include "files/impl.h"
 
 #define MEM_DONE_MAX 10000
@@ -76,7 +77,7 @@ static void drop_upload(struct blobs *b, struct mem_upload **at)
 /* Makes room for `more` bytes and `files` descriptors. The oldest unused blobs go first, then idle uploads, then the oldest blobs. */
 static int make_room(struct blobs *b, uint64_t more, size_t files)
 {
-	int64_t young_ms = real_ms() - 60 * 1000;
+	int64_t young_ms = boot_ms() - 60 * 1000;
 	struct mem_upload **at, **idle;
 
 	if (more > b->cap_bytes)
@@ -118,7 +119,7 @@ static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint6
 	int rc = 0;
 
 	if (m) {
-		m->put_ms = real_ms();
+		m->put_ms = boot_ms();
 		m->is_pending &= is_pending;
 		give_up(fd);
 		return 0;
@@ -135,7 +136,7 @@ static int adopt(struct blobs *b, int fd, const uint8_t sha[WC_SHA_BYTES], uint6
 	if (!b->mem)
 		b->mem = xcalloc(MEM_FILES_MAX, sizeof(*b->mem));
 	m = &b->mem[b->mem_count++];
-	*m = (struct mem_blob){ .fd = fd, .size = size, .put_ms = real_ms(), .is_pending = is_pending };
+	*m = (struct mem_blob){ .fd = fd, .size = size, .put_ms = boot_ms(), .is_pending = is_pending };
 	memcpy(m->sha, sha, WC_SHA_BYTES);
 	atomic_fetch_add(&b->bytes, size);
 	return 0;
@@ -193,7 +194,7 @@ int mem_touch(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t *size)
 	pthread_mutex_lock(&b->lock);
 	m = find(b, sha);
 	if (m) {
-		m->put_ms = real_ms();
+		m->put_ms = boot_ms();
 		*size = m->size;
 	}
 	pthread_mutex_unlock(&b->lock);
@@ -236,7 +237,7 @@ int mem_each(struct blobs *b, blob_fn fn, void *arg)
 		memcpy(copy, b->mem, count * sizeof(*copy));
 	pthread_mutex_unlock(&b->lock);
 	for (size_t i = 0; i < count; i++)
-		if (fn(arg, copy[i].sha, copy[i].size, real_ms() - copy[i].put_ms))
+		if (fn(arg, copy[i].sha, copy[i].size, boot_ms() - copy[i].put_ms))
 			break;
 	free(copy);
 	return 0;
@@ -418,7 +419,7 @@ int mem_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t m
 		rc = make_room(b, more, 0);
 	if (rc == 0) {
 		u->rec.stored += more;
-		u->rec.at_ms = real_ms();
+		u->rec.at_ms = steady_ms();
 		b->part_bytes += more;
 	}
 	pthread_mutex_unlock(&b->lock);

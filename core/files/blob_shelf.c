@@ -98,7 +98,7 @@ static int each_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct sta
 {
 	const struct each *e = arg;
 
-	return e->fn(e->arg, sha, (uint64_t)st->st_size, file_age_ms(st));
+	return e->fn(e->arg, sha, (uint64_t)st->st_size, real_ms() - file_mtime_ms(st));
 }
 
 int blobs_each_on_shelf(struct blobs *b, uint8_t shelf, blob_fn fn, void *arg)

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/logmsg.h"
+#include "base/steady.h"
 #include "files/impl.h"
 
 #define TRIES 20     /* to find a moment in which no hold comes or goes */
@@ -55,7 +56,7 @@ static bool sha_set_has(const struct sha_set *s, const uint8_t sha[WC_SHA_BYTES]
 
 struct handles {
 	const struct blob_rows *rows;
-	int64_t now_ms;
+	int64_t cut_ms; /* those of before are over */
 	struct sha_set live, expired;
 };
 
@@ -65,13 +66,13 @@ static void note_handle(void *arg, const struct upload_record *rec)
 
 	/* A handle of a person unknown to the database explains nothing. */
 	if (h->rows->knows(h->rows->arg, rec->identity_id, rec->at_ms))
-		sha_set_add(!rec->is_gone && h->now_ms - rec->at_ms <= UPLOAD_LIFE_MS ? &h->live : &h->expired, rec->sha);
+		sha_set_add(!rec->is_gone && rec->at_ms >= h->cut_ms ? &h->live : &h->expired, rec->sha);
 }
 
 /* Uploads that finish between this and handles_fini are held, so their blobs are not free either. */
 static void handles_gather(struct handles *h, struct blobs *b, const struct blob_rows *rows)
 {
-	*h = (struct handles){ .rows = rows, .now_ms = real_ms() };
+	*h = (struct handles){ .rows = rows, .cut_ms = steady_file_cut_ms(UPLOAD_LIFE_MS) };
 	blob_holds_each_fresh(b, true);
 	b->ops->record_each_handle(b, note_handle, h);
 	sha_set_sort(&h->live);
@@ -256,17 +257,18 @@ struct sweep {
 	struct handles handles;
 	struct sha_set old, pending, lost; /* candidates */
 	struct sha_set unexplained, known; /* of these, to be moved; known: an old upload or a refused message left them */
+	int64_t opened_cut_ms;             /* files of before were there before this start */
 	bool keeps_handles;                /* blobs of expired handles were not moved */
 };
 
 static int note_blob(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct stat *st)
 {
 	struct sweep *w = arg;
-	int64_t age_ms = file_age_ms(st);
+	int64_t mtime_ms = file_mtime_ms(st);
 
 	w->out->files++;
 	/* No message that was on its way before this start is waited for. */
-	if (age_ms >= BLOB_GRACE_MS || w->handles.now_ms - age_ms + MTIME_SLACK_MS < w->b->opened_ms)
+	if (mtime_ms <= steady_file_cut_ms(BLOB_GRACE_MS) || mtime_ms < w->opened_cut_ms)
 		sha_set_add(blob_mode_is_pending(st) ? &w->pending : &w->old, sha);
 	return 0;
 }
@@ -388,7 +390,7 @@ static bool is_dead_record(void *arg, const struct upload_record *rec)
 {
 	const struct sweep *w = arg;
 
-	if (w->handles.now_ms - rec->at_ms <= UPLOAD_LIFE_MS)
+	if (rec->at_ms >= w->handles.cut_ms)
 		return false;
 	return rec->is_done ? rec->is_used || !w->keeps_handles : !sending_find(w->b, rec->identity_id, rec->name);
 }
@@ -414,13 +416,13 @@ static int purge_one(void *arg, const uint8_t sha[WC_SHA_BYTES], const struct st
 {
 	const struct purge *p = arg;
 	struct blobs *b = p->w->b;
-	int64_t age_ms = file_age_ms(st);
+	int64_t mtime_ms = file_mtime_ms(st);
 	char name[2 * WC_SHA_BYTES + 1];
 
 	wc_hex(name, sha, WC_SHA_BYTES);
-	if (p->begins_anew || age_ms < -JUMP_MS) {
+	if (p->begins_anew || mtime_ms > real_ms() + JUMP_MS) {
 		(void)utimensat(b->lost_fd, name, NULL, AT_SYMLINK_NOFOLLOW);
-	} else if (age_ms >= LOST_LIFE_MS && is_needed(p->w, sha) == 0) {
+	} else if (mtime_ms <= steady_file_cut_ms(LOST_LIFE_MS) && is_needed(p->w, sha) == 0) {
 		pthread_mutex_lock(&b->lock);
 		lost_forget(b, sha);
 		pthread_mutex_unlock(&b->lock);
@@ -471,7 +473,8 @@ static int sweep_in_memory(void *arg, const uint8_t sha[WC_SHA_BYTES], uint64_t 
 
 void blobs_sweep(struct blobs *b, const struct blob_rows *rows, bool accepts, struct blob_sweep *out)
 {
-	struct sweep w = { .b = b, .rows = rows, .out = out };
+	const int64_t opened_ago_ms = boot_ms() - b->opened_ms, cut_ms = steady_file_cut_ms(opened_ago_ms + MTIME_SLACK_MS);
+	struct sweep w = { .b = b, .rows = rows, .out = out, .opened_cut_ms = cut_ms };
 
 	*out = (struct blob_sweep){ 0 };
 	handles_gather(&w.handles, b, rows);

@@ -89,9 +89,9 @@ void file_tmp_name(char out[FILE_TMP_BYTES])
 	wc_hex(out, name, sizeof(name));
 }
 
-int64_t file_age_ms(const struct stat *st)
+int64_t file_mtime_ms(const struct stat *st)
 {
-	return real_ms() - ((int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000);
+	return (int64_t)st->st_mtim.tv_sec * 1000 + st->st_mtim.tv_nsec / 1000000;
 }
 
 int file_failed(const char *step)

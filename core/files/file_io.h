@@ -17,7 +17,7 @@ DIR *file_open_dir(int dir_fd, const char *name);             /* not through a s
 
 #define FILE_TMP_BYTES (2 * 15 + 1)
 void file_tmp_name(char out[FILE_TMP_BYTES]); /* random, in hex, terminated */
-int64_t file_age_ms(const struct stat *st);   /* since it was last written or touched */
+int64_t file_mtime_ms(const struct stat *st); /* Unix, by the machine's clock: steady_file_cut_ms says what is old */
 int file_failed(const char *step);            /* logs errno; returns -WC_ESTORAGE */
 
 #endif

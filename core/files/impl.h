@@ -135,7 +135,7 @@ struct blobs {
 	/* on disk */
 	int dir_fd, blobs_fd, tmp_fd, uploads_fd;
 	int lost_fd;       /* -1 until there is one; lock */
-	int64_t opened_ms; /* real */
+	int64_t opened_ms; /* by boot_ms */
 	_Atomic uint64_t lost_bytes, lost_files;
 	/* the collector's own */
 	bool was_swept, stop_was_said;

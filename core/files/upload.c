@@ -10,6 +10,7 @@
 #include <openssl/evp.h>
 
 #include "base/logmsg.h"
+#include "base/steady.h"
 #include "files/impl.h"
 
 #define HANDLE_RANDOM_BYTES 16
@@ -129,8 +130,8 @@ static bool is_good(struct blobs *b, const struct upload_record *rec)
 {
 	uint64_t size;
 
-	return rec->is_done && !rec->is_gone && real_ms() - rec->at_ms <= UPLOAD_LIFE_MS && b->ops->touch(b, rec->sha, &size) == 0 &&
-	       size == rec->size;
+	return rec->is_done && !rec->is_gone && rec->at_ms >= steady_file_cut_ms(UPLOAD_LIFE_MS) &&
+	       b->ops->touch(b, rec->sha, &size) == 0 && size == rec->size;
 }
 
 static int upload_new(struct upload **out, struct blobs *b, uint64_t identity_id, struct str key)
@@ -325,7 +326,7 @@ static int finish_locked(struct upload *u, struct upload_state *state)
 		return rc;
 	make_handle(&rec);
 	rec.is_done = true;
-	rec.at_ms = real_ms();
+	rec.at_ms = steady_ms();
 	hold = blob_hold_new(u->b, rec.sha, NULL);
 	rc = u->b->ops->record_finish(u->b, &rec, u->fd);
 	if (rc) {

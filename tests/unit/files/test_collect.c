@@ -1,6 +1,7 @@
 /* test_collect.c — what becomes of blobs that no message stands for: released, refused, unexplained, lost and found again. */
 #include <errno.h>
 
+#include "base/steady.h"
 #include "blob_fixture.h"
 
 /* --- A database made to order. */
@@ -368,6 +369,28 @@ static void what_no_row_explains_is_moved_and_comes_back(void **state)
 	assert_int_equal(blobs_bytes(t->b), 3 * sizeof(int));
 }
 
+static void nothing_is_old_after_a_start_far_ahead(void **state)
+{
+	struct both *t = *state;
+	struct world w = { 0 };
+	uint8_t sha[2][WC_SHA_BYTES];
+
+	put_many(t, 2, sha);
+	for (int i = 0; i < 20; i++)
+		let_hours_pass(t);
+	restart(t);
+	steady_begin(real_ms() - 3 * STEADY_FAR_MS);
+	assert_int_equal(run_sweep(t, &w, false).moved, 0);
+	steady_begin(real_ms());
+	assert_int_equal(run_sweep(t, &w, false).moved, 2);
+	for (int i = 0; i < 20; i++)
+		let_hours_pass(t);
+	steady_begin(real_ms() - 3 * STEADY_FAR_MS);
+	assert_int_equal(run_sweep(t, &w, false).removed, 0);
+	steady_begin(real_ms());
+	assert_int_equal(run_sweep(t, &w, false).removed, 2);
+}
+
 static void lost_files_go_after_a_day(void **state)
 {
 	struct both *t = *state;
@@ -560,6 +583,7 @@ int main(void)
 		BOTH(a_used_handle_keeps_nothing_and_an_unused_one_does),
 		BOTH(an_upload_finished_while_handles_are_gathered_is_kept),
 		DISK(what_no_row_explains_is_moved_and_comes_back),
+		DISK(nothing_is_old_after_a_start_far_ahead),
 		DISK(lost_files_go_after_a_day),
 		DISK(more_than_a_tenth_is_not_moved),
 		DISK(nineteen_files_have_no_tenth),
