@@ -264,9 +264,9 @@ static struct event *next_join(struct room *r)
 	return e;
 }
 
-/* The batch with no more than JOINS_A_BATCH joins, in turns of addresses and people; they go last, the rest waits. Nothing follows the first
- * join of a connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its place:
- * the connection's end may follow at once. */
+/* The batch with no more than JOINS_A_BATCH joins, in turns of addresses and people; they go last, the rest waits. Nothing follows the
+ * first join of a connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its
+ * place: the connection's end may follow at once. */
 static struct event *hold_back_joins(struct room *r, struct event *list)
 {
 	struct event **end = &list;

@@ -284,6 +284,25 @@ faultTest('the health: a room, an I/O thread, a helper or a disk that hangs is n
 	await fence(a, [a]);
 });
 
+faultTest('the end takes less than 5 s, whatever waits for a slow disk', { args: ['--max-uploads-per-user', '200'] }, async (s, control) => {
+	const people = [];
+	for (let i = 0; i < 20; i++) people.push(await join2(s, `p${i}`));
+	for (let i = 0; i < 300; i++) people[0].text('x'.repeat(3900));
+	await fence(people[0], [people[0]]);
+	control.set('syncMs', 500);
+	const token = i => people[i % people.length].token;
+	const uploads = Array.from({ length: 60 }, (_, i) => request(s, 'POST', uploadPath(newKey(), 8),
+		{ headers: { authorization: `Bearer ${token(i)}`, 'content-length': 8 }, body: Buffer.from('12345678') }).then(r => r.status, () => 0));
+	for (const p of people) p.send({ type: 'file', filename: 'f', mime: 'text/plain', data: Buffer.from(`${p.id}`).toString('base64') });
+	for (const p of people) for (let i = 0; i < 8; i++) p.send({ type: 'history', limit: 1000 });
+	await Promise.race(uploads); // one of 60, at two a second
+	for (const p of people) p.ws._socket.pause();
+	await s.stop(); // within 5 s
+	assert.ok((await Promise.all(uploads)).filter(status => status !== 200).length > 10, 'it did not wait for all of them');
+	control.set('syncMs', 0);
+	await s.restart();
+});
+
 checkerTest('with threads that stall', {}, async (control, { isOver, random }) => {
 	while (!isOver()) {
 		control.set(random.pick(['roomStallMs', 'ioStallMs']), random.int(1500));
