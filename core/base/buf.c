@@ -14,7 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/shbuf.h"
 #include "base/utf8.h"
 
 #define BUF_FIRST 256
@@ -31,29 +30,41 @@ void buf_init_sure(struct buf *b, size_t cap_bytes)
 	b->is_sure = true;
 }
 
-void buf_init_counted(struct buf *b, size_t cap_bytes)
+void buf_init_counted(struct buf *b, size_t cap_bytes, shbuf_owner owner)
 {
-	buf_init(b, cap_bytes);
+	buf_init(b, WC_MIN(cap_bytes, (size_t)PTRDIFF_MAX / 2));
 	b->is_counted = true;
+	b->owner = owner;
+	b->front = sizeof(struct shbuf);
+}
+
+/* The heap block. */
+static char *block_of(const struct buf *b)
+{
+	return b->p ? b->p - b->front : NULL;
+}
+
+/* Empty as at first, of the same kind. The memory is somebody's else, or gone. */
+static void begin_again(struct buf *b)
+{
+	*b = (struct buf){
+		.cap_bytes = b->cap_bytes, .front = b->front, .owner = b->owner, .is_sure = b->is_sure, .is_counted = b->is_counted
+	};
 }
 
 void buf_fini(struct buf *b)
 {
-	bool is_sure = b->is_sure, is_counted = b->is_counted;
-
-	free(b->p);
+	free(block_of(b));
 	if (b->counted)
-		shbuf_give(b->counted);
-	buf_init(b, b->cap_bytes);
-	b->is_sure = is_sure;
-	b->is_counted = is_counted;
+		shbuf_give(b->counted, b->owner);
+	begin_again(b);
 }
 
 static bool count(struct buf *b, size_t room)
 {
 	if (!b->is_counted || room < SHBUF_LARGE)
 		return true;
-	if (!shbuf_take(room - b->counted))
+	if (!shbuf_take(room - b->counted, b->owner))
 		return false;
 	b->counted = room;
 	return true;
@@ -82,10 +93,11 @@ bool buf_reserve(struct buf *b, size_t more)
 	room = WC_MIN(room, b->cap_bytes);
 	if (!count(b, room))
 		goto fail;
-	char *p = b->is_sure ? xrealloc(b->p, room + 1) : realloc(b->p, room + 1);
+	char *p = block_of(b);
+	p = b->is_sure ? xrealloc(p, b->front + room + 1) : realloc(p, b->front + room + 1);
 	if (!p)
 		goto fail;
-	b->p = p;
+	b->p = p + b->front;
 	b->room = room;
 	return true;
 fail:
@@ -153,6 +165,7 @@ char *buf_take(struct buf *b, size_t *len)
 		buf_fini(b);
 		return NULL;
 	}
+	WC_ASSERT(!b->front);
 	char *p = b->p;
 	p[b->len] = '\0';
 	if (len)
@@ -160,6 +173,19 @@ char *buf_take(struct buf *b, size_t *len)
 	b->p = NULL;
 	buf_fini(b);
 	return p;
+}
+
+struct shbuf *buf_share(struct buf *b)
+{
+	WC_ASSERT(b->is_counted);
+	if (!buf_reserve(b, 0)) {
+		buf_fini(b);
+		return NULL;
+	}
+	char *p = realloc(block_of(b), b->front + b->len + 1); /* what was room for more goes back */
+	struct shbuf *shared = shbuf_adopt(p ? p : block_of(b), b->len, b->counted, b->owner);
+	begin_again(b);
+	return shared;
 }
 
 /* How many bytes at p need no escape and no second look: printable ASCII but `"` and `\`. */

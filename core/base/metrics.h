@@ -73,6 +73,7 @@
 	X(REFUSED_UPLOAD_LEAVE, counter, one, "refused_total{reason=\"upload_leave\"}", "") \
 	X(REFUSED_DOWNLOADS, counter, one, "refused_total{reason=\"downloads\"}", "") \
 	X(REFUSED_STORAGE, counter, one, "refused_total{reason=\"storage\"}", "") \
+	X(REFUSED_MEMORY, counter, one, "refused_total{reason=\"memory\"}", "") \
 	X(ERRORS, counter, one, "errors_total", "error frames sent") \
 	/* by code, in the order of enum error_code */ \
 	X(ERROR_BAD_REQUEST, counter, one, "error_codes_total{code=\"bad_request\"}", "error frames sent, by code") \

@@ -110,6 +110,8 @@ static void run_slow(void *arg, struct store_reader *reader)
 		e->file.data = STR("");
 	}
 	/* Dialect-1 readers get a file's bytes in its frame; without any, only what their histories may inline later is kept. */
+	if (e && is_file(e))
+		e->file.owner = conn_buffer_owner(s->conn, SHBUF_FILE);
 	if (e && is_file(e) && !is_refused)
 		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, has_first_dialect(in) ? shbuf_large_most() : TAIL_INLINE_BYTES);
 	/* The frame, of which nothing is looked at any more; or what an event on its way was counted with. */

@@ -3,22 +3,20 @@
  * Owns the event while it works on it. Never touches the room or a connection. Thread: helper.
  *
  * Memory, for a file of n bytes sent as base64 (4n/3): it is decoded in place, in its frame, which is counted until then. If
- * readers of the first dialect exist, the canonical base64 joins it, counted with the large buffers (busy, where they have no room). That
- * is 8n/3 at the peak and 4n/3 afterwards; without such readers, next to nothing. By handle the blob is read piecewise: 4n/3, or nothing.
+ * readers of the first dialect exist, the canonical base64 joins it, counted with the large buffers. It is one copy, however many messages
+ * name the bytes (data64.h). Where there is no room for it, the event goes on without, and is_short. That is 8n/3 at the peak and 4n/3
+ * afterwards; without such readers, next to nothing. By handle the blob is read piecewise: 4n/3, or nothing.
  * (In memory mode the store's own copy comes on top.) */
 #include "flow/prepare.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/base64.h"
 #include "base/metrics.h"
+#include "flow/data64.h"
 #include "wire/decode.h"
-
-#define PIECE_BYTES (48 * 1024) /* a multiple of 3, so that pieces of base64 join without padding */
 
 static void replace_bad(struct event **e, enum error_code code, const char *text)
 {
@@ -126,15 +124,6 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 	if (!check_size(e, (uint64_t)size, max_file_mb))
 		return;
 	(*e)->file.size = (uint64_t)size;
-	/* Memory first: what cannot be shown is not stored. */
-	if (BASE64_LEN(size) <= data64_max) {
-		(*e)->file.data64 = shbuf_new_spare(BASE64_LEN(size));
-		if (!(*e)->file.data64) {
-			replace_memory(e);
-			return;
-		}
-		base64_encode((char *)(*e)->file.data64->data, bytes, (size_t)size);
-	}
 	(*e)->file.end_hold = blob_hold_end;
 	rc = blob_put_held(blobs, bytes, (size_t)size, (*e)->file.sha, &(*e)->file.hold);
 	if (rc < 0) {
@@ -142,53 +131,31 @@ static void prepare_data(struct event **e, struct blobs *blobs, int max_file_mb,
 		replace_refused(e, rc);
 		return;
 	}
+	if (BASE64_LEN(size) <= data64_max)
+		(*e)->file.is_short = data64_of_bytes(bytes, (uint64_t)size, (*e)->file.sha, (*e)->file.owner, &(*e)->file.data64) < 0;
 	if (!drop_data(e))
 		replace_memory(e);
 }
 
-int data64_read(int fd, uint64_t size, char *out)
-{
-	char piece[PIECE_BYTES];
-	uint64_t offset = 0;
-	size_t want, have;
-	ssize_t n;
-
-	while (offset < size) {
-		want = (size_t)WC_MIN(size - offset, (uint64_t)PIECE_BYTES);
-		for (have = 0; have < want; have += (size_t)n) {
-			n = pread(fd, piece + have, want - have, (off_t)(offset + have));
-			if (n < 0 && errno == EINTR)
-				n = 0;
-			else if (n <= 0)
-				return -WC_EIO;
-		}
-		base64_encode(out, piece, want);
-		out += BASE64_LEN(want);
-		offset += want;
-	}
-	return 0;
-}
-
-/* Sets data64 from the blob fd, which is closed, or replaces *e. */
-static void encode_blob(struct event **e, int fd)
+/* Takes the result of data64_of_blob. */
+static void take_data64(struct event **e, int rc)
 {
 	struct event *ev = *e;
 
-	ev->file.data64 = shbuf_new_spare(BASE64_LEN(ev->file.size));
-	if (!ev->file.data64)
-		replace_memory(e);
-	else if (data64_read(fd, ev->file.size, (char *)ev->file.data64->data) < 0)
-		replace_storage(e);
-	else
+	ev->file.is_short = rc == -WC_ENOMEM;
+	if (rc == 0)
 		ev->cost += ev->file.data64->len;
-	close(fd);
+	else if (rc == -WC_ESTORAGE || rc == -WC_EIO)
+		replace_storage(e);
+	else if (rc != -WC_ENOMEM)
+		replace_bad(e, ERR_BAD_REQUEST, "unknown upload");
 }
 
 static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)
 {
 	struct event *ev = *e;
 	uint64_t size = 0;
-	int rc = -WC_ENOENT, fd = -1;
+	int rc = -WC_ENOENT;
 
 	ev->file.end_hold = blob_hold_end;
 	if (identity_id != 0)
@@ -200,34 +167,24 @@ static void prepare_blob(struct event **e, struct blobs *blobs, uint64_t identit
 	}
 	if (rc == 0 && !check_size(e, size, max_file_mb))
 		return;
-	if (rc == 0 && BASE64_LEN(size) <= data64_max)
-		fd = rc = blob_get(blobs, ev->file.sha, &size);
-	if (rc < 0) {
-		if (rc == -WC_ESTORAGE || rc == -WC_EIO)
-			replace_storage(e);
-		else
-			replace_bad(e, ERR_BAD_REQUEST, "unknown upload");
-		return;
-	}
 	ev->file.size = size;
-	if (fd >= 0)
-		encode_blob(e, fd);
+	if (rc == 0 && BASE64_LEN(size) > data64_max)
+		return;
+	if (rc == 0)
+		rc = data64_of_blob(blobs, ev->file.sha, size, ev->file.owner, &ev->file.data64);
+	take_data64(e, rc);
 }
 
 void prepare_data64(struct event **e, struct blobs *blobs)
 {
-	uint64_t size = 0;
-	int fd;
+	struct event *ev = *e;
+	int rc;
 
 	ASSERT_THREAD(HELPER);
-	fd = blob_get(blobs, (*e)->file.sha, &size);
-	if (fd >= 0 && size == (*e)->file.size) {
-		encode_blob(e, fd);
-		return;
-	}
-	if (fd >= 0)
-		close(fd);
-	replace_storage(e);
+	rc = data64_of_blob(blobs, ev->file.sha, ev->file.size, ev->file.owner, &ev->file.data64);
+	if (rc == -WC_ENOENT)
+		rc = -WC_EIO;
+	take_data64(e, rc);
 }
 
 void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max)

@@ -9,13 +9,10 @@
 
 /* Decodes the data of an EV_FILE or EV_VOICE, or resolves its upload handle for identity_id (0: nobody's, which is refused). Checks the
  * size against max_file_mb or the limit for voices, stores the bytes, and sets sha, size, hold, and data64 if that takes at most data64_max
- * bytes. *e may be replaced, by the same without its data or by an EV_BAD (storage: the disk refused; busy: no memory). */
+ * bytes; is_short, if there was no room for those. *e may be replaced, by the same without its data or by an EV_BAD (storage: the disk
+ * refused; busy: no memory). */
 void prepare_file(struct event **e, struct blobs *blobs, uint64_t identity_id, int max_file_mb, size_t data64_max);
-/* Later, for an event that was prepared without data64: sets it from the blob, whatever its size; or *e becomes an EV_BAD. */
+/* Later, for an event that was prepared without data64: sets it from the blob, whatever its size, or is_short; or *e becomes an EV_BAD. */
 void prepare_data64(struct event **e, struct blobs *blobs);
-
-/* Writes the base64 of a blob's size bytes to out (BASE64_LEN(size)), read piecewise. 0, or -WC_EIO: there are fewer. Any thread that may
- * wait for a disk. */
-int data64_read(int fd, uint64_t size, char *out) WC_MUSTCHECK;
 
 #endif

@@ -100,6 +100,7 @@ void conn_drop_inserts(struct conn *c)
 	}
 	c->last = NULL;
 	count_inserts(c, -(int64_t)c->insert_bytes);
+	c->large_bytes = 0;
 }
 
 void conn_kill(struct conn *c, enum metric why, const char *reason)
@@ -239,6 +240,16 @@ bool conn_files_are_refused(const struct conn *c)
 void conn_charge(struct conn *c, uint32_t units)
 {
 	atomic_fetch_add_explicit(&c->dues, WC_MIN(units, (uint32_t)TOLL_MOST), memory_order_relaxed);
+}
+
+void conn_set_buffer_owner(struct conn *c, shbuf_owner owner)
+{
+	atomic_store_explicit(&c->buffer_owner, owner, memory_order_relaxed);
+}
+
+shbuf_owner conn_buffer_owner(const struct conn *c, enum shbuf_kind kind)
+{
+	return shbuf_for(atomic_load_explicit(&c->buffer_owner, memory_order_relaxed), kind);
 }
 
 void *conn_session(const struct conn *c)

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "base/rota.h"
+#include "base/shbuf.h"
 #include "base/wc.h"
 
 struct conn;
@@ -24,6 +25,8 @@ bool conn_files_are_refused(const struct conn *c);                   /* its file
 void *conn_session(const struct conn *c);                            /* the room's own pointer. Thread: room */
 void conn_set_session(struct conn *c, void *session);                /* Thread: room */
 void conn_charge(struct conn *c, uint32_t units);                    /* a frame of its came to nothing (toll.h). Any thread */
-int conn_count_refusal(struct conn *c);                              /* how many of its joins were refused, with this one. Thread: room */
+void conn_set_buffer_owner(struct conn *c, shbuf_owner owner);       /* whose its large buffers are. Any thread */
+shbuf_owner conn_buffer_owner(const struct conn *c, enum shbuf_kind kind); /* Any thread */
+int conn_count_refusal(struct conn *c); /* how many of its joins were refused, with this one. Thread: room */
 
 #endif

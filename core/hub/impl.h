@@ -68,12 +68,14 @@ struct conn {
 	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s;
 	uint64_t identity;
 	_Atomic int64_t no_files_until_ms;
-	_Atomic bool is_gone;  /* is_dead, for other threads */
-	_Atomic uint32_t dues; /* of frames that came to nothing, still to be paid (toll.h) */
-	int64_t toll_us;       /* its own bucket of them */
-	void *session;         /* the room's */
-	int refusals;          /* of its joins; the room's */
-	struct seat *seat;     /* left when the socket is closed */
+	_Atomic bool is_gone;             /* is_dead, for other threads */
+	_Atomic uint32_t dues;            /* of frames that came to nothing, still to be paid (toll.h) */
+	int64_t toll_us;                  /* its own bucket of them */
+	void *session;                    /* the room's */
+	int refusals;                     /* of its joins; the room's */
+	struct seat *seat;                /* left when the socket is closed */
+	_Atomic shbuf_owner buffer_owner; /* of the large buffers that are made for it */
+	size_t large_bytes;               /* of large parts waiting */
 	uint8_t addr[16];
 	uint16_t port;
 	bool is_v4;
@@ -162,6 +164,7 @@ void conn_insert(struct conn *c, struct mail *m); /* takes m; ordered; marks dir
 void conn_fill(struct conn *c, struct mail *m);   /* MAIL_FILL: takes m */
 void conn_flush(struct conn *c);
 bool conn_is_hoarding(const struct conn *c);
+bool conn_pins_what_is_wanted(const struct conn *c); /* large buffers that others, or their owner, want the memory of */
 /* A close frame, at `at` or behind what is released now; counts why. reason: at most 123 bytes of it are sent. */
 void conn_start_close(struct conn *c, enum metric why, int code, const char *reason);
 void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);

@@ -30,6 +30,13 @@ static bool is_large(const struct shbuf *b)
 	return b->len >= SHBUF_LARGE;
 }
 
+/* It holds much of the large buffers, while those are short. */
+static bool is_glutton(const struct conn *c, size_t more)
+{
+	const size_t cap = c->hub->all->o.large_cap_bytes;
+	return more && c->is_blocked && c->large_bytes && c->large_bytes + more > cap / 8 && shbuf_large_bytes() > cap / 2;
+}
+
 static size_t all_bytes(const struct mail *m)
 {
 	size_t sum = 0;
@@ -72,7 +79,14 @@ void conn_insert(struct conn *c, struct mail *m)
 		conn_kill(c, M_EVICTED_PENDING, "does not read while memory for output is short");
 		return;
 	}
+	const size_t large = all_bytes(m) + sizeof(*m) - bytes;
+	if (is_glutton(c, large)) {
+		mail_free(m);
+		conn_kill(c, M_EVICTED_LARGE, "does not read while memory for large frames is short");
+		return;
+	}
 	count_inserts(c, bytes);
+	c->large_bytes += large;
 	/* Nearly always the end. Mail that the hub itself puts at its head can precede later mail of the room, never follow it. */
 	if (!c->last) {
 		c->first = c->last = m;
@@ -99,11 +113,24 @@ void conn_fill(struct conn *c, struct mail *fill)
 		m->nparts = fill->nparts;
 		memcpy(m->parts, fill->parts, sizeof(m->parts));
 		count_inserts(c, small_bytes(m));
+		c->large_bytes += all_bytes(m) + sizeof(*m) - small_bytes(m);
 		fill->nparts = 0;
 		mark_for_output(c, m);
 		break;
 	}
 	mail_free(fill);
+}
+
+#define WANTED_LOOKS 256 /* at the longest waiting mail; what is behind it waits for it anyway */
+
+bool conn_pins_what_is_wanted(const struct conn *c)
+{
+	int looks = 0;
+	for (const struct mail *m = c->large_bytes ? c->first : NULL; m && looks < WANTED_LOOKS; m = m->next, looks++)
+		for (int i = 0; i < m->nparts; i++)
+			if (shbuf_is_wanted(m->parts[i]))
+				return true;
+	return false;
 }
 
 /* --- Flushing */
@@ -174,6 +201,7 @@ static void drop_first(struct conn *c)
 	if (!c->first)
 		c->last = NULL;
 	count_inserts(c, -(int64_t)small_bytes(m));
+	c->large_bytes -= all_bytes(m) + sizeof(*m) - small_bytes(m);
 	mail_free(m);
 }
 

@@ -1,9 +1,10 @@
 /* tick.c — a connection's deadlines, looked at once a second, and its pings. Thread: its hub's. */
 #include "hub/impl.h"
 
-#define STALL_S 30     /* output without any progress */
-#define LARGE_SLOW_S 5 /* for a large frame, when memory for those is short */
-#define FRAME_S 900    /* for one message over WS_SMALL to arrive */
+#define STALL_S 30      /* output without any progress */
+#define LARGE_SLOW_S 5  /* for a large frame, when memory for those is short */
+#define WANTED_SLOW_S 3 /* the same, when somebody waits for just that memory */
+#define FRAME_S 900     /* for one message over WS_SMALL to arrive */
 #define FRAME_SILENT_S 30
 #define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
 
@@ -25,8 +26,10 @@ static bool is_output_stuck(struct conn *c, uint32_t now)
 	const struct hub_opts *o = &c->hub->all->o;
 	if (c->is_blocked && now - c->blocked_s >= STALL_S)
 		conn_kill(c, M_EVICTED_STALLED, "output stalled");
-	else if (c->is_blocked && c->first && now - c->blocked_s >= LARGE_SLOW_S && shbuf_large_bytes() > o->large_cap_bytes / 2)
+	else if (c->is_blocked && c->large_bytes && now - c->blocked_s >= LARGE_SLOW_S && shbuf_large_bytes() > o->large_cap_bytes / 2)
 		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame while memory for those is short");
+	else if (c->is_blocked && now - c->blocked_s >= WANTED_SLOW_S && conn_pins_what_is_wanted(c))
+		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame whose memory is wanted");
 	else if (conn_is_hoarding(c))
 		conn_kill(c, M_EVICTED_PENDING, "does not read while memory for output is short");
 	return c->is_dead;

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/logmsg.h"
 #include "base/metrics.h"
 #include "room/impl.h"
 
+#define MEMORY_LOG_MS 60000    /* between two lines about refusals for want of memory */
 #define CLOSE_REASON_BYTES 123 /* what a close frame can carry */
 
 /* --- Decided, not yet said */
@@ -37,6 +39,16 @@ void refuse_for(struct action *a, enum error_code code, int64_t ms, const char *
 }
 
 /* --- Said */
+
+void answer_count_memory(struct room *r)
+{
+	metric_add(M_REFUSED_MEMORY, 1);
+	if (r->mono_now_ms < r->memory_log_ms)
+		return;
+	r->memory_log_ms = r->mono_now_ms + MEMORY_LOG_MS;
+	log_info("memory refused", "large_mb=%zu remedy=\"clients that do not read hold it; more with --pending-out-mb\"",
+	         shbuf_large_bytes() >> 20);
+}
 
 static struct str default_words(enum error_code code)
 {

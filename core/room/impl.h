@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/iprate.h"
+#include "flow/data64.h"
 #include "flow/prepare.h"
 #include "flow/publish.h"
 #include "room/collector.h"
@@ -178,6 +179,9 @@ struct room {
 	uint64_t last_id, id_base;     /* ids.c: the last one taken; what the monotonic time lacks of the next */
 	uint64_t applied_id;           /* of the last published one: what a page may show */
 	uint64_t public_id;            /* the same of those that all see */
+	struct event *waiting;         /* files that wait for memory (message.c) */
+	int64_t waiting_next_ms;       /* monotonic: when they are looked at again */
+	int64_t memory_log_ms;         /* monotonic: of the last line about refusals for want of memory */
 	uint64_t next_user_id, user_id_reserved;
 	uint64_t floor;        /* retention removed all up to it */
 	uint64_t public_floor; /* the same of what all see: a since below it was cut */
@@ -229,6 +233,8 @@ void answer_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int cod
 void answer_release(struct room *r, struct conn *c);  /* the room is done with it: its memory may go */
 void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
 
+void answer_count_memory(struct room *r); /* something was refused for want of memory: counts it, and logs it once a minute */
+
 /* The store refused what may use the reserve, because the disk is full. True: the reserve was given up, try once more. */
 static inline bool room_made_room(struct room *r)
 {
@@ -257,6 +263,9 @@ bool message_defers(struct room *r, struct action *a);
 void message_prepare(struct room *r, struct action *a);
 void message_apply(struct room *r, struct action *a);
 void typing_apply(struct room *r, struct action *a);
+void message_tick(struct room *r); /* files that waited for memory go to a helper again */
+int message_timeout_ms(const struct room *r);
+void message_drop_waiting(struct room *r); /* at the stop */
 
 /* limit.c: how fast people may send. */
 void limits_set(struct room *r, const struct room_settings *was); /* as the settings say now; was NULL: at the start */
@@ -376,8 +385,6 @@ void chores_tick(struct room *r);
 void chores_stored(struct room *r, size_t bytes); /* with data in memory: when much was, room is made at once */
 int chores_timeout_ms(const struct room *r);      /* until it has something to do */
 void chores_stop(struct room *r);                 /* the last writes, after the room's thread. Thread: main */
-/* The bytes of a blob as base64; NULL if they cannot be had. Any thread that may wait for a disk. */
-struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size);
 
 /* called.c */
 struct called {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/base64.h"
+#include "base/ip.h"
 #include "base/metrics.h"
 #include "base/sha256.h"
 #include "room/impl.h"
@@ -213,6 +214,7 @@ static void send_init(struct room *r, const struct init *in, bool is_held)
 	struct shbuf *first = in->history && !r->scratch.failed ? shbuf_new(n + r->scratch.len) : NULL;
 	if (!first) {
 		/* No memory for a joiner: it may come again. The error takes the place of its first frame. */
+		answer_count_memory(r);
 		shbuf_unref(in->history);
 		buf_reset(&r->scratch);
 		encode_error(&r->scratch, s->dialect, ERR_BUSY, STR("The server is short of memory. Come again in a moment"), STR(""));
@@ -286,7 +288,7 @@ static void page_ready(void *arg)
 		in.history = p->tail;
 		p->tail = NULL;
 		if (!in.history && p->rc == 0)
-			in.history = p->history.failed ? NULL : shbuf_copy(p->history.p, p->history.len);
+			in.history = buf_share(&p->history);
 		send_init(r, &in, true);
 	}
 	for (int i = 0; i < p->peer_count; i++)
@@ -295,6 +297,14 @@ static void page_ready(void *arg)
 	shbuf_unref(p->tail);
 	free(p);
 	session_done(r, s);
+}
+
+/* Large buffers that are made for this connection count as this person's and, where addresses are limited, as its address's. */
+static void own_buffers(struct room *r, const struct session *s)
+{
+	uint8_t addr[16];
+	const bool is_limited = conn_address(s->conn, addr) && !ip_in_nets(addr, &r->settings.exempt);
+	conn_set_buffer_owner(s->conn, shbuf_owner_of(s->user->id, is_limited ? addr : NULL));
 }
 
 void join_apply(struct room *r, struct action *a)
@@ -313,6 +323,7 @@ void join_apply(struct room *r, struct action *a)
 	struct session *s = session_new(&r->users, u, a->e->conn, is_dialect_2(a) ? DIALECT_2 : DIALECT_1);
 	s->is_admitted = true;
 	conn_set_session(s->conn, s);
+	own_buffers(r, s);
 	count_sessions(r);
 	subscribe(r, s);
 	presence_joined(r, u);

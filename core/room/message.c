@@ -1,6 +1,7 @@
 /* message.c — messages: stored before the commit, published after it; also typing.
  *
  * Owns no state. Nothing is published that is not committed. Thread: room; the helper's part of a file is run_again. */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,7 +116,10 @@ static int put_again(struct room *r, struct msg m)
 	return store_put_msg(r->o.store, &m);
 }
 
-/* --- A file that goes to a helper once more */
+/* --- A file that goes to a helper once more: somebody came who needs its bytes, or there was no memory for them */
+
+#define WAIT_MEMORY_MS 10000 /* for memory; then it is refused */
+#define WAIT_TURN_MS 100     /* between two looks at those who wait */
 
 struct again {
 	struct room *room;
@@ -145,20 +149,90 @@ bool message_defers(struct room *r, struct action *a)
 	if ((e->kind != EV_FILE && e->kind != EV_VOICE) || !e->holds_conn || e->file.data64 || e->file.is_unread ||
 	    BASE64_LEN(e->file.size) > shbuf_large_most() || e->file.is_gone || !a->session || r->is_quiet)
 		return false;
-	a->is_deferred = r->users.session_count[DIALECT_1] > 0 || r->group_has_join_1;
+	const bool waited = e->file.short_since_ms && r->mono_now_ms - e->file.short_since_ms >= WAIT_MEMORY_MS;
+	a->is_deferred = !waited && (r->users.session_count[DIALECT_1] > 0 || r->group_has_join_1);
 	return a->is_deferred;
 }
 
+/* Its readers would miss the bytes, and waiting was in vain. */
+static bool is_out_of_memory(const struct room *r, const struct event *e)
+{
+	return e->kind != EV_TEXT && e->file.short_since_ms && !e->file.data64 &&
+	       (r->users.session_count[DIALECT_1] || r->group_has_join_1);
+}
+
+static void go_again(struct room *r, struct event *e)
+{
+	const struct session *s = conn_session(e->conn);
+	const uint64_t person = s ? s->user->id : 0;
+	struct again *g = xmalloc(sizeof(*g));
+	*g = (struct again){ r, e };
+	e->next = NULL;
+	helpers_submit(
+		r->o.helpers,
+		&(struct job){ .kind = JOB_FRAME, .owner = conn_owner(e->conn, person), .run = run_again, .arg = g, .drop = drop_again });
+}
+
+/* Its connection is not read meanwhile, so each connection has one at most that waits. */
 static void defer(struct room *r, struct action *a)
 {
-	struct again *g = xmalloc(sizeof(*g));
-	*g = (struct again){ r, a->e };
+	struct event *e = a->e;
 	a->e = NULL;
-	helpers_submit(r->o.helpers, &(struct job){ .kind = JOB_FRAME,
-	                                            .owner = conn_owner(g->e->conn, a->session->user->id),
-	                                            .run = run_again,
-	                                            .arg = g,
-	                                            .drop = drop_again });
+	if (!e->file.is_short) {
+		go_again(r, e);
+		return;
+	}
+	if (!e->file.short_since_ms)
+		e->file.short_since_ms = r->mono_now_ms;
+	e->next = r->waiting;
+	r->waiting = e;
+	if (!r->waiting_next_ms)
+		r->waiting_next_ms = r->mono_now_ms + WAIT_TURN_MS;
+}
+
+static void end_waiting(struct room *r, struct event *e)
+{
+	publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn));
+	event_free(e);
+}
+
+void message_tick(struct room *r)
+{
+	if (!r->waiting_next_ms || r->mono_now_ms < r->waiting_next_ms)
+		return;
+	struct event *list = r->waiting;
+	r->waiting = NULL;
+	while (list) {
+		struct event *e = list;
+		list = e->next;
+		e->next = NULL;
+		if (conn_is_gone(e->conn)) {
+			end_waiting(r, e);
+		} else if (r->mono_now_ms - e->file.short_since_ms >= WAIT_MEMORY_MS) {
+			inbox_push_one(r->o.inbox, e);
+		} else if (shbuf_has_room(BASE64_LEN(e->file.size), e->file.owner)) {
+			go_again(r, e);
+		} else {
+			e->next = r->waiting;
+			r->waiting = e;
+		}
+	}
+	r->waiting_next_ms = r->waiting ? r->mono_now_ms + WAIT_TURN_MS : 0;
+}
+
+int message_timeout_ms(const struct room *r)
+{
+	return r->waiting_next_ms ? (int)WC_MAX(r->waiting_next_ms - r->mono_now_ms, 0) : INT_MAX;
+}
+
+void message_drop_waiting(struct room *r)
+{
+	while (r->waiting) {
+		struct event *e = r->waiting;
+		r->waiting = e->next;
+		end_waiting(r, e);
+	}
+	r->waiting_next_ms = 0;
 }
 
 void message_prepare(struct room *r, struct action *a)
@@ -184,6 +258,12 @@ void message_prepare(struct room *r, struct action *a)
 	if (!a->session->user->is_identity)
 		m->cid = STR("");
 	bool is_refused = a->rc /* over a limit, or locked down */ || sanction_silences(r, a);
+	if (!is_refused && is_out_of_memory(r, a->e)) {
+		answer_count_memory(r);
+		refuse(a, ERR_BUSY);
+		a->words = "The server is short of memory; try again later";
+		is_refused = true;
+	}
 	if (!is_refused && space_is_full(r->o.space)) {
 		refuse(a, ERR_STORAGE);
 		is_refused = true;

@@ -4,7 +4,6 @@
  * counts a session's jobs: while one runs, the connection's memory stays. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/base64.h"
 #include "room/impl.h"
@@ -25,6 +24,7 @@ struct page_job {
 	/* while it runs */
 	struct buf out;
 	int count;
+	bool is_short; /* there was no memory for it */
 	bool has_more; /* than the page holds */
 	/* A page that is read from its newest message on, and written from its oldest one on. */
 	struct buf back;    /* the messages, newest first, each with a comma before it */
@@ -40,7 +40,10 @@ static struct shbuf *inlined_data(struct page_job *j, const struct msg *m)
 		return NULL;
 	j->inlined += BASE64_LEN(m->size);
 	j->is_inline_off = j->inlined > TAIL_INLINE_BYTES;
-	return j->is_inline_off ? NULL : read_data64(j->room->o.blobs, m->sha, m->size);
+	struct shbuf *data64 = NULL;
+	if (!j->is_inline_off)
+		(void)!data64_of_blob(j->room->o.blobs, m->sha, m->size, conn_buffer_owner(j->conn, SHBUF_PAGE), &data64);
+	return data64;
 }
 
 static void put_msg(struct page_job *j, struct buf *to, const struct msg *m)
@@ -79,7 +82,7 @@ static int on_newer(void *arg, const struct msg *m)
 /* The last messages before an id, oldest first, into out. One more than the page holds says whether there is more. */
 static int put_last(struct page_job *j, struct store_reader *r, uint64_t before)
 {
-	buf_init_counted(&j->back, REPLY_CAP);
+	buf_init_counted(&j->back, REPLY_CAP, shbuf_for(0, SHBUF_PAGE)); /* nobody's in particular: it goes with the job */
 	j->ends = xcalloc((size_t)j->limit + 1, sizeof(*j->ends));
 	const int rc = store_read_history(r, j->is_dm, j->me, j->peer, before, j->limit + 1, on_newer, j);
 	if (j->back.failed)
@@ -94,26 +97,13 @@ static int put_last(struct page_job *j, struct store_reader *r, uint64_t before)
 	return rc;
 }
 
-struct shbuf *read_data64(struct blobs *b, const uint8_t sha[WC_SHA_BYTES], uint64_t size)
-{
-	uint64_t have = 0;
-	int fd = blob_get(b, sha, &have);
-	if (fd < 0)
-		return NULL;
-	struct shbuf *out = have == size && size > 0 ? shbuf_new_spare(BASE64_LEN(size)) : NULL;
-	if (out && data64_read(fd, size, (char *)out->data) < 0) {
-		shbuf_unref(out);
-		out = NULL;
-	}
-	close(fd);
-	return out;
-}
-
 /* --- After the job */
 
 static void job_done(void *arg)
 {
 	struct page_job *j = arg;
+	if (j->is_short)
+		answer_count_memory(j->room);
 	session_done(j->room, j->session);
 	free(j);
 }
@@ -126,17 +116,21 @@ static void call_room(struct room *r, void (*fn)(void *arg), void *arg)
 	inbox_push_one(r->o.inbox, e);
 }
 
+/* The bytes of out become the frame's, behind a header of their own. */
 static void send_reply(struct page_job *j)
 {
-	struct shbuf *frame = frame_of_buf(&j->out);
-	if (!frame) {
-		buf_reset(&j->out);
-		encode_error(&j->out, j->dialect, ERR_BUSY, STR("The server is short of memory. Ask again later"), STR(""));
-		frame = frame_of_buf(&j->out);
-	}
+	uint8_t header[WS_HEADER_MAX];
 	struct mail *m = mail_new(MAIL_INSERT, j->conn);
 	m->at = MAIL_AT_HEAD;
-	mail_part(m, frame);
+	struct shbuf *body = buf_share(&j->out);
+	if (body) {
+		mail_part(m, shbuf_copy(header, ws_header(header, WS_TEXT, body->len)));
+		mail_part(m, body);
+	} else {
+		j->is_short = true;
+		encode_error(&j->out, j->dialect, ERR_BUSY, STR("The server is short of memory. Ask again later"), STR(""));
+		mail_part(m, frame_of_buf(&j->out));
+	}
 	hub_post_one(m);
 }
 
@@ -191,7 +185,7 @@ static int run_sync(struct page_job *j, struct store_reader *r)
 static void run_page(void *arg, struct store_reader *r)
 {
 	struct page_job *j = arg;
-	buf_init_counted(&j->out, REPLY_CAP);
+	buf_init_counted(&j->out, REPLY_CAP, conn_buffer_owner(j->conn, SHBUF_PAGE));
 	int rc = j->kind == EV_DM_HISTORY ? run_dm_history(j, r) : j->kind == EV_HISTORY ? run_history(j, r) : run_sync(j, r);
 	if (rc < 0) {
 		buf_reset(&j->out);
@@ -229,6 +223,12 @@ void page_apply(struct room *r, struct action *a)
 		return;
 	if (s->jobs >= JOBS_MAX) {
 		answer_error(r, e->conn, ERR_BUSY, STR(""), STR(""));
+		return;
+	}
+	/* Pages that are not read yet may have used up what this person may have of memory. */
+	if (!shbuf_has_room(SHBUF_LARGE, conn_buffer_owner(e->conn, SHBUF_PAGE))) {
+		answer_count_memory(r);
+		answer_error(r, e->conn, ERR_BUSY, STR("Too much is on its way that was not read yet. Ask again later"), STR(""));
 		return;
 	}
 	int history_limit = r->settings.history_limit;
@@ -283,7 +283,7 @@ static void run_join_page(void *arg, struct store_reader *r)
 		p->rc = 0;
 	if (p->wants_page && p->rc == 0) {
 		struct page_job j = { .room = p->room, .dialect = DIALECT_2, .me = p->me, .limit = PAGE_MAX };
-		buf_init_counted(&j.out, REPLY_CAP);
+		buf_init_counted(&j.out, REPLY_CAP, conn_buffer_owner(p->session->conn, SHBUF_JOIN));
 		buf_puts(&j.out, "\"history\":[");
 		int rc = store_read_since(r, p->me, p->since, p->upto, PAGE_MAX + 1, on_since, &j);
 		buf_puts(&j.out, "]}");

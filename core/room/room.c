@@ -322,6 +322,7 @@ void room_turn(struct room *r, struct event *batch)
 	clock_tick(r);
 	lockdown_tick(r);
 	presence_tick(r);
+	message_tick(r);
 	chores_tick(r);
 	publish_flush(r->pub);
 	if (inbox_done(r->o.inbox))
@@ -333,8 +334,8 @@ static void *room_main(void *arg)
 	struct room *r = arg;
 	wc_thread_is(ROLE_ROOM, "room");
 	while (!r->is_stopping) {
-		int wait_ms = rota_count(r->joins) ? 0
-		                                   : WC_MIN(WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)), lockdown_timeout_ms(r));
+		int wait_ms = WC_MIN(WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)), lockdown_timeout_ms(r));
+		wait_ms = rota_count(r->joins) ? 0 : WC_MIN(wait_ms, message_timeout_ms(r));
 		pulse_rest();
 		struct event *batch = inbox_take(r->o.inbox, wait_ms);
 		pulse_work();
@@ -395,7 +396,7 @@ static int load_message(void *arg, const struct msg *m)
 	struct shbuf *data64 = NULL;
 	r->next_user_id = WC_MAX(r->next_user_id, m->from_id + 1);
 	if (m->kind != MSG_TEXT && !(m->flags & (MSG_GONE | MSG_DELETED)) && BASE64_LEN(m->size) <= TAIL_INLINE_BYTES)
-		data64 = read_data64(r->o.blobs, m->sha, m->size);
+		(void)!data64_of_blob(r->o.blobs, m->sha, m->size, 0, &data64);
 	tail_add(r->tail, m, data64);
 	shbuf_unref(data64);
 	l->n++;
@@ -566,6 +567,7 @@ static void quiesce(void *arg)
 {
 	struct quiesce *q = arg;
 	q->room->is_quiet = true;
+	message_drop_waiting(q->room);
 	sem_post(&q->done);
 }
 

@@ -53,8 +53,11 @@ struct event {
 			uint32_t width, height;
 			uint64_t size;  /* set by the preparation, from the bytes */
 			bool is_gone;   /* by a handle whose message was stored and whose bytes were released: at most that message again */
+			bool is_short;  /* data64 is missing for want of memory, or is being made: to be tried again */
 			bool is_unread; /* not prepared, because its sender was over a limit: size is about right, nothing is stored */
 			uint8_t sha[WC_SHA_BYTES];
+			shbuf_owner owner;      /* who is charged for data64, if it is made */
+			int64_t short_since_ms; /* monotonic: when the room saw it short first; 0: never */
 			struct shbuf *data64;   /* canonical base64 for dialect 1; may be NULL */
 			struct blob_hold *hold; /* the bytes stay while the event is under way; NULL: not prepared, or is_gone */
 			void (*end_hold)(struct blob_hold *hold); /* set with hold; any thread */

@@ -146,6 +146,49 @@ static void test_large_output(void **state)
 	assert_ends(w, M_EVICTED_LARGE, false);
 }
 
+/* Somebody waits for just that memory: its readers that do not read go sooner. */
+static void test_wanted_output(void **state)
+{
+	struct world *w = *state;
+	shbuf_bound(8 * SHBUF_LARGE);
+	const shbuf_owner person = shbuf_for(shbuf_owner_of(7, NULL), SHBUF_FILE);
+	struct mail *m = mail_new(MAIL_INSERT, w->c);
+	mail_part(m, shbuf_new_spare(SHBUF_LARGE, person));
+	conn_insert(w->c, m);
+	w->c->is_blocked = true;
+	w->c->blocked_s = NOW - 3;
+	assert_stays(w);
+	assert_false(shbuf_has_room(SHBUF_LARGE, person));
+	w->c->blocked_s = NOW - 2;
+	assert_stays(w);
+	w->c->blocked_s = NOW - 3;
+	assert_ends(w, M_EVICTED_LARGE, false);
+	shbuf_bound(SIZE_MAX);
+}
+
+/* Much of what is large waits for one connection that does not read, while that is short. */
+static void test_glutton(void **state)
+{
+	struct world *w = *state;
+	struct shbuf *large = shbuf_new(SHBUF_LARGE);
+	w->hubs.o.large_cap_bytes = 4 * SHBUF_LARGE;
+	w->c->is_blocked = true;
+	w->c->blocked_s = NOW;
+	for (int i = 0; i < 3; i++) { /* the same one, so that nothing is short */
+		struct mail *m = mail_new(MAIL_INSERT, w->c);
+		mail_part(m, shbuf_ref(large));
+		conn_insert(w->c, m);
+	}
+	assert_stays(w);
+	struct shbuf *others = shbuf_new(3 * SHBUF_LARGE);
+	struct mail *m = mail_new(MAIL_INSERT, w->c);
+	mail_part(m, large);
+	conn_insert(w->c, m);
+	assert_true(w->c->is_dead);
+	assert_int_equal(w->c->large_bytes, 0);
+	shbuf_unref(others);
+}
+
 static void test_hoard(void **state)
 {
 	struct world *w = *state;
@@ -218,9 +261,9 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, come, go)
 	const struct CMUnitTest tests[] = {
-		ROW(test_good_order),   ROW(test_join_deadline), ROW(test_close_deadline),     ROW(test_stalled_output),
-		ROW(test_large_output), ROW(test_hoard),         ROW(test_unfinished_message), ROW(test_late_large_message),
-		ROW(test_budget),       ROW(test_silence),
+		ROW(test_good_order),         ROW(test_join_deadline),      ROW(test_close_deadline), ROW(test_stalled_output),
+		ROW(test_large_output),       ROW(test_wanted_output),      ROW(test_glutton),        ROW(test_hoard),
+		ROW(test_unfinished_message), ROW(test_late_large_message), ROW(test_budget),         ROW(test_silence),
 	};
 	wc_thread_is(ROLE_IO, "test");
 	return cmocka_run_group_tests(tests, NULL, NULL);
