@@ -111,8 +111,8 @@ bool blobs_has_ended(struct blobs *b); /* has blobs_settle work to do? Any threa
 /* Ends the handles that a person had of some bytes when a message of these was deleted. Handles that are finished later, and those of
  * others, stay good. */
 struct blob_withdrawal {
-	uint64_t id, identity_id; /* id: the caller's */
-	int64_t at_ms;            /* Unix; of the deletion */
+	uint64_t identity_id;
+	int64_t at_ms; /* real_ms() of the deletion */
 	uint8_t sha[WC_SHA_BYTES];
 };
 void blobs_withdraw(struct blobs *b, struct blob_withdrawal *v, size_t n); /* sorts v */

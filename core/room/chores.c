@@ -27,6 +27,8 @@
 struct chore {
 	struct room *room;
 	bool trims, gives_back;
+	uint64_t deletions; /* those that were committed before it began */
+	bool is_wiped;      /* their texts are in the database's log no more */
 	struct collect_turn collect;
 };
 
@@ -34,6 +36,8 @@ static void chore_done(void *arg)
 {
 	struct chore *c = arg;
 	collect_forget(c->room, &c->collect);
+	if (c->is_wiped)
+		c->room->deletions_wiped = c->deletions;
 	c->room->chores_run = false;
 	free(c);
 }
@@ -52,7 +56,9 @@ static void run_chore(void *arg, struct store_reader *r)
 	struct chore *c = arg;
 	if (store_checkpoint(r) < 0)
 		log_debug("checkpoint failed", "retry=\"in %d ms\"", TURN_MS);
-	if (c->gives_back && store_give_back_log(r) < 0)
+	const int rc = c->gives_back ? store_give_back_log(r) : 1;
+	c->is_wiped = rc == 0;
+	if (rc < 0)
 		log_debug("the log's room is not given back", "retry=\"in %d ms\"", TURN_MS);
 	if (c->trims)
 		malloc_trim(0);
@@ -276,12 +282,13 @@ void chores_tick(struct room *r)
 		return;
 	r->helper_next_ms = r->mono_now_ms + TURN_MS;
 	uint64_t commits = metric_get(M_COMMITS);
-	bool collects = r->evicted || collect_is_due(r, &r->collect);
+	const bool wipes = r->deletions != r->deletions_wiped;
+	bool collects = r->evicted || r->withdrawn_count || collect_is_due(r, &r->collect);
 	uint64_t connects = metric_get(M_CONNECTS);
 	bool is_calm = connects == r->connects_seen && !has_more;
 	bool trims = is_calm && connects - r->connects_trimmed >= TRIM_CONNECTS;
 	r->connects_seen = connects;
-	if (commits == r->commits_seen && !collects && !trims && !is_full)
+	if (commits == r->commits_seen && !collects && !trims && !is_full && !wipes)
 		return;
 	if (trims) {
 		r->connects_trimmed = connects;
@@ -290,7 +297,16 @@ void chores_tick(struct room *r)
 	r->commits_seen = commits;
 	r->evicted = false;
 	struct chore *c = xmalloc(sizeof(*c));
-	*c = (struct chore){ r, trims, is_full, { .state = &r->collect, .accepts_orphans = r->settings.accepts_orphans } };
+	*c = (struct chore){ .room = r,
+		             .trims = trims,
+		             .gives_back = is_full || wipes,
+		             .deletions = r->deletions,
+		             .collect = { .state = &r->collect,
+		                          .accepts_orphans = r->settings.accepts_orphans,
+		                          .withdrawn = r->withdrawn,
+		                          .withdrawn_count = r->withdrawn_count } };
+	r->withdrawn = NULL;
+	r->withdrawn_count = r->withdrawn_room = 0;
 	r->chores_run = true;
 	helpers_submit(r->o.helpers, &(struct job){ .kind = JOB_UPKEEP, .run = run_chore, .arg = c, .drop = end_chore });
 }

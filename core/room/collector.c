@@ -70,6 +70,7 @@ static void release(const struct room *room, const struct blob_rows *rows, struc
 	int n = store_read_released(r, t->state->released_after, RELEASED_SLICE, ids, sha);
 
 	blobs_settle(b, rows);
+	blobs_withdraw(b, t->withdrawn, t->withdrawn_count);
 	if (n > 0)
 		blobs_release(b, rows, sha, (size_t)n, is_done);
 	for (int i = 0; i < n; i++)
@@ -146,7 +147,9 @@ void collect_forget(struct room *room, struct collect_turn *t)
 	/* A store that refuses now is not asked every second: the list is read again with the next sweep or deletion. */
 	if (t->forget_count && store_forget_released(room->o.store, t->forget, t->forget_count) < 0)
 		t->state->has_more = false;
+	free(t->withdrawn);
 	free(t->forget);
+	t->withdrawn = NULL;
 	t->forget = NULL;
 	t->forget_count = 0;
 }

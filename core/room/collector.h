@@ -6,6 +6,7 @@
 #include "store/store.h"
 
 struct room;
+struct blob_withdrawal;
 
 /* The collector's memory between turns. */
 struct collect_state {
@@ -18,6 +19,8 @@ struct collect_state {
 struct collect_turn {
 	struct collect_state *state;
 	bool accepts_orphans;
+	struct blob_withdrawal *withdrawn; /* handles that end with a deletion; freed by collect_forget */
+	size_t withdrawn_count;
 	uint64_t *forget; /* released blobs there is nothing left to do for: for collect_forget */
 	size_t forget_count;
 };

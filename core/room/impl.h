@@ -202,8 +202,11 @@ struct room {
 	uint64_t commits_seen;                                /* at the last checkpoint */
 	uint64_t connects_trimmed, connects_seen;             /* at the last trim of the heap; a turn ago */
 	bool chores_run;                                      /* a helper is at it */
-	bool evicted;                                         /* files went since the last turn of the collector */
-	bool has_free_pages;                                  /* the database may have some to give back */
+	struct blob_withdrawal *withdrawn;                    /* handles that end with a deletion, for the next turn of the collector */
+	size_t withdrawn_count, withdrawn_room;
+	uint64_t deletions, deletions_wiped; /* how many there were; as many are out of the database's log */
+	bool evicted;                        /* files went since the last turn of the collector */
+	bool has_free_pages;                 /* the database may have some to give back */
 };
 
 /* room.c: the thread's work, for tests that give the room no thread. open: loads, and starts nothing. Thread: main, then room. */

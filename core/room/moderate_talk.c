@@ -59,6 +59,7 @@ struct doomed {
 	uint64_t events[2]; /* ids of those that tell of it */
 	uint64_t viewers[2];
 	int event_count;
+	uint8_t sha[WC_SHA_BYTES]; /* if has_file */
 };
 
 static int look_at(void *arg, const struct msg *m)
@@ -70,6 +71,7 @@ static int look_at(void *arg, const struct msg *m)
 	d->is_dm = m->is_dm;
 	d->flags = m->flags;
 	d->has_file = m->kind != MSG_TEXT;
+	memcpy(d->sha, m->sha, sizeof(d->sha));
 	return 0;
 }
 
@@ -92,8 +94,23 @@ static int delete_one(struct room *r, struct doomed *d, bool is_dm)
 	return rc;
 }
 
+/* The author could send the bytes again by another handle: it ends, too. By the clock that uploads go by. */
+static void withdraw(struct room *r, const struct doomed *d)
+{
+	if (r->withdrawn_count == r->withdrawn_room) {
+		r->withdrawn_room = r->withdrawn_room ? 2 * r->withdrawn_room : 16;
+		r->withdrawn = xrealloc(r->withdrawn, r->withdrawn_room * sizeof(*r->withdrawn));
+	}
+	struct blob_withdrawal *w = &r->withdrawn[r->withdrawn_count++];
+	*w = (struct blob_withdrawal){ .identity_id = d->from, .at_ms = real_ms() };
+	memcpy(w->sha, d->sha, sizeof(w->sha));
+}
+
 static void apply_deletion(struct room *r, const struct doomed *d)
 {
+	if (d->event_count > 0 && d->has_file)
+		withdraw(r, d);
+	r->deletions += d->event_count > 0;
 	if (!d->is_dm)
 		tail_set_flags(r->tail, d->id, d->flags | MSG_DELETED);
 	r->evicted |= d->has_file;

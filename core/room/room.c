@@ -462,6 +462,7 @@ static void room_free(struct room *r)
 	buf_fini(&r->scratch);
 	buf_fini(&r->scratch_2);
 	free(r->actions);
+	free(r->withdrawn);
 	free(r);
 }
 

@@ -168,7 +168,8 @@ bool store_is_in_place(const struct store_reader *r);
 /* Moves the WAL into the database. Called about once a second, it keeps the WAL bounded. With a WAL over 64 MB it may delay the room's next
  * batch by some ms. Returns 0 also if readers were in the way. Thread: a helper's. */
 int store_checkpoint(struct store_reader *r);
-/* The same, and gives the WAL's space back to the disk, for a full disk. Delays the room's next batch by some ms. */
+/* The same, and gives the WAL's space back to the disk, for a full disk, or for a deletion: what was deleted is in it no more.
+ * Delays the room's next batch by some ms. 1: readers were in the way, so it is not done. */
 int store_give_back_log(struct store_reader *r);
 
 #endif

@@ -393,7 +393,9 @@ int store_give_back_log(struct store_reader *r)
 	rc = sqlite3_wal_checkpoint_v2(r->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
 	sqlite3_busy_timeout(r->db, STORE_BUSY_MS);
 	turns_read_leave(&r->store->turns);
-	return rc == SQLITE_OK || rc == SQLITE_BUSY || rc == SQLITE_LOCKED ? 0 : failed(r, "give_back_log", rc);
+	if (rc == SQLITE_BUSY || rc == SQLITE_LOCKED)
+		return 1;
+	return rc == SQLITE_OK ? 0 : failed(r, "give_back_log", rc);
 }
 
 int store_checkpoint(struct store_reader *r)

@@ -21,7 +21,8 @@ int store_connect(const char *path, int flags, sqlite3 **out)
 		return rc; /* *out holds the errno; store_close and store_reader_close take it */
 	sqlite3_busy_timeout(*out, STORE_BUSY_MS);
 	sqlite3_db_config(*out, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	return store_exec(*out, "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=ON");
+	return store_exec(*out, "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=ON;"
+	                        "PRAGMA secure_delete=ON"); /* a deleted text is overwritten, however SQLite was built */
 }
 
 int store_prepare_all(sqlite3 *db, const char *const *sql, int n, sqlite3_stmt **out)

@@ -56,16 +56,16 @@ for (const isMemory of [false, true])
 	});
 
 serverTest('the same bytes go with the last message and the last upload that may still be sent', { timeout: 180000 }, async s => {
-	const a = await join2(s, 'a'), b = await join2(s, 'b'), bytes = noise(20_000);
+	const a = await join2(s, 'a'), b = await join2(s, 'b'), c = await join2(s, 'c'), bytes = noise(20_000);
 	const mine = await send(a, await uploaded(s, a, bytes)), theirs = await send(b, inline(bytes));
-	const toSend = await uploaded(s, b, bytes);
+	const toSend = await uploaded(s, c, bytes);
 	await ctl(s, ['delete', mine.id]);
 	await aWhile();
 	assert.ok(isStored(s, bytes), 'another message has them');
 	await ctl(s, ['delete', theirs.id]);
 	await aWhile();
 	assert.ok(isStored(s, bytes), 'an upload of them may still be sent');
-	const last = await send(b, toSend);
+	const last = await send(c, toSend);
 	assert.ok(Buffer.from(await (await s.get(last.url)).arrayBuffer()).equals(bytes));
 	await ctl(s, ['delete', last.id]);
 	await soon('the last message of these bytes went', () => !isStored(s, bytes));
@@ -131,4 +131,21 @@ serverTest('a backup under way keeps what is deleted meanwhile', { timeout: 1200
 	assert.ok(isStored(s, bytes), 'the backup counts on it');
 	assert.equal((await adminRequest(s, 'POST', '/v1/backup/end', {})).status, 200);
 	await soon('it goes once the backup is over', () => !isStored(s, bytes));
+});
+
+serverTest('a deletion ends the author\'s other handles of those bytes, and nobody else\'s', { timeout: 180000 }, async s => {
+	const a = await join2(s, 'a'), b = await join2(s, 'b'), bytes = noise(20_000), shared = noise(20_000, 2), words = `secret-${'w'.repeat(40)}`;
+	const say = async (c, frame, cid) => { c.send({ type: 'file', filename: 'f', ...frame, cid }); return c.next(g => g.cid === cid); };
+	const sent = await send(a, await uploaded(s, a, bytes)), spare = await uploaded(s, a, bytes);
+	const sentShared = await send(a, await uploaded(s, a, shared)), spareShared = await uploaded(s, a, shared), others = await uploaded(s, b, shared);
+	a.send({ type: 'text', text: words });
+	const text = await a.next('text');
+	await ctl(s, ['delete', sent.id, sentShared.id, text.id]);
+	await soon('the bytes, though the author had another handle', () => !isStored(s, bytes));
+	const inFiles = () => fs.readdirSync(data(s)).filter(f => f.startsWith('wavechat.db')).some(f => fs.readFileSync(path.join(data(s), f)).includes(words));
+	await soon('the text in the database and its log', () => !inFiles());
+	for (const [i, frame] of [spare, spareShared].entries()) assert.equal((await say(a, frame, `gone${i}`)).code, 'bad_request');
+	assert.equal((await say(b, others, 'theirs')).type, 'file', 'another person\'s handle stands');
+	const again = await send(a, await uploaded(s, a, bytes)); // a new upload is a new handle
+	assert.equal((await s.get(again.url)).status, 200);
 });
