@@ -507,7 +507,8 @@ static bool is_pardoned(void *arg, const struct sanction *s)
 	return (p->u && sanction_is_of_user(s, p->u)) || (p->like && is_same_target(s, p->like));
 }
 
-/* A guest's ban outlives the guest: `user` may be the id of somebody who left, or a name that nobody has now. NULL: answered, or no name. */
+/* A guest's ban outlives the guest: `user` may be the id of somebody who left, or a name that nobody has now.
+ * NULL: answered, or no name. */
 static struct sanction *like_forgotten(const struct room *r, struct command *c, const struct sanction_order *o)
 {
 	struct remembered found[REMEMBERED_MAX];

@@ -153,7 +153,7 @@ static void end_graces(struct room *r)
 static void say(struct room *r, const struct str text, const uint64_t *but, int but_count)
 {
 	buf_reset(&r->scratch);
-	encode_system(&r->scratch, DIALECT_1, text, real_ms());
+	encode_system(&r->scratch, DIALECT_1, text, r->now_ms);
 	size_t len;
 	uint64_t at = publish_frame(r->pub, DIALECT_1, r->scratch.p, r->scratch.len, &len);
 	for (int i = 0; i < but_count; i++) {
