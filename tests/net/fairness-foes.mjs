@@ -92,7 +92,7 @@ export class Foe {
 			s.write(frame(first), () => { if (!waits) resolve(s); });
 			s.on('data', d => {
 				const head = d.toString('latin1', 0, 4096);
-				for (const [, code] of head.matchAll(/"code":"([a-z_]+)"/g)) this.refused(code);
+				for (const [, code] of head.matchAll(/"type":"error",(?:"code":"([a-z_]+)")?/g)) this.refused(code || 'error');
 				if (isIn) return;
 				text = (text + head).slice(-65536);
 				const status = /^HTTP\/1\.1 (\d+)/.exec(text)?.[1];
@@ -135,7 +135,7 @@ export class Foe {
 	}
 
 	/** `n` connections of one person, or of one each, that send the same bytes as fast as they are taken. */
-	flood(bytes, { n = 200, join = () => this.known(0), before, from } = {}) {
+	flood(bytes, { n = 200, join = () => this.known(1), before, from } = {}) {
 		const count = Math.max(1, Math.round(bytes.length / 64));
 		this.forever(async i => {
 			const s = await this.chat(join(i), { from: from?.(i) });
@@ -158,6 +158,42 @@ export class Foe {
 				for (let j = 0; j < 200 && s.bytesRead === had && !s.destroyed; j++) await sleep(5);
 				had = s.bytesRead;
 				await sleep(rest);
+			}
+		}, { n, pause: 100 });
+	}
+
+	/** Joins that are refused, five on a connection, 50 connections. */
+	knocking(join) {
+		this.forever(async () => {
+			const s = await this.chat({ type: 'join', v: 2, ...join() }, { waits: false });
+			s.write(Buffer.concat([1, 2, 3, 4].map(() => frame({ type: 'join', v: 2, ...join() }))));
+			for (let i = 0; i < 20 && !s.destroyed && !s.bytesRead; i++) await sleep(10);
+			await sleep(20);
+			this.end(s);
+		}, { n: 50 });
+	}
+
+	/** Requests over `n` connections that stay, 50 on their way on each. */
+	keeping(target, { n = 50, headers = '' } = {}) {
+		this.forever(async () => {
+			const s = net.connect({ port: this.port, host: '127.0.0.1', localAddress: home });
+			let owed = 0;
+			s.on('error', e => (s.why = e.code));
+			s.on('data', d => {
+				for (const [, status] of d.toString('latin1').matchAll(/HTTP\/1\.1 (\d\d\d)/g)) {
+					owed--;
+					if (['429', '503', '431', '400'].includes(status)) this.refused(`HTTP ${status}`);
+					else this.answered();
+				}
+			});
+			s.once('close', () => { if (!this.isOver) this.refused(s.why || 'closed'); });
+			const ask = () => `GET ${target()} HTTP/1.1\r\nHost: 127.0.0.1:${this.port}\r\n${headers}\r\n`;
+			for (;;) {
+				const count = 50 - owed;
+				owed += count;
+				if (count && !await this.write(s, Buffer.from(Array.from({ length: count }, ask).join('')), count)) return;
+				await sleep(2);
+				if (s.destroyed || this.isOver) return;
 			}
 		}, { n, pause: 100 });
 	}
@@ -199,7 +235,7 @@ export class Foe {
 
 // --- The rows. `line`: 1 slow work, 2 memory, 3 uploads, 4 cheap frames, 5 addresses, 9 tokens. `counted`: one of these metrics must grow. `disk`:
 // megabytes that the data may grow by (100). `memoryMb`: --memory-mb (512); where that is more, the bound is what the server itself states.
-// `isBlind`: it reads nothing, so it cannot tell that it is refused. `optional`: it may be served, if bystanders do not notice.
+// `isBlind`: it reads nothing or is made to wait, so it cannot tell that it is refused. `optional`: it may be served, if bystanders do not notice.
 
 const crowd = f => i => ({ type: 'join', v: 2, name: `crowd ${i} ${f.next()}` });
 const guests = f => i => ({ type: 'join', name: `guest ${i} ${f.next()}` });
@@ -222,16 +258,20 @@ export const rows = [
 	{ name: 'syncs', line: 1, what: '25 tabs of one person ask for everything since the beginning', counted: REQUESTS, attack: f => f.asking(() => ({ type: 'sync', since: f.seed.first })) },
 	{ name: 'guests-pages', line: 1, what: '25 guests of the first dialect ask for direct messages', counted: REQUESTS,
 		attack: f => f.asking(() => ({ type: 'dm_history', peer_id: 1 }), { join: guests(f) }) },
-	{ name: 'joins', line: 1, what: 'one token joins again and again with `since`', counted: [...REQUESTS, /evicted_total.*not_let_in/], args: ['--request-rate', '5'],
+	{ name: 'joins', line: 1, what: 'one token joins again and again with `since`', counted: [...REQUESTS, /evicted_total.*not_let_in/], args: ['--request-rate', '2'],
 		attack: f => f.forever(async () => f.end(await f.chat(f.known(0, { since: f.seed.first }))), { n: 40 }) },
 	{ name: 'dead-joins', line: 1, what: 'the same, each gone before its answer', isBlind: true, counted: [...REQUESTS, /refused_total/, /jobs_dropped/],
 		attack: f => f.forever(async () => { const s = await f.chat(f.known(0, { since: f.seed.first }), { waits: false }); await sleep(5); f.end(s); f.answered(); }, { n: 10 }) },
-	{ name: 'crowd-joins', line: 1, what: '20 tokens of one address join again and again with `since`', counted: [...REQUESTS, ...DOOR], args: ['--request-rate', '5', '--address-requests', '20'],
+	{ name: 'crowd-joins', line: 1, what: '20 tokens of one address join again and again with `since`', counted: [...REQUESTS, ...DOOR], args: ['--request-rate', '2', '--address-requests', '10'],
 		attack: f => f.forever(async i => f.end(await f.chat(f.known(i, { since: f.seed.first }))), { n: 60 }) },
 	{ name: 'lookups', line: 1, what: 'downloads of files that are not there, 50 at once', counted: [/limited_total/, /refused_total/],
 		attack: f => f.forever(() => f.request('GET', `/f/${crypto.randomBytes(16).toString('base64url')}/x`), { n: 50, pause: 1 }) },
 	{ name: 'upload-looks', line: 1, what: 'one person asks how far an upload got, 50 at once', counted: [...REQUESTS, /refused_total/],
 		attack: f => f.forever(i => f.request('GET', `/upload?key=k${i}`, { headers: { authorization: `Bearer ${f.seed.foes[0].token}` } }), { n: 50, pause: 1 }) },
+	{ name: 'kept-lookups', line: 1, what: 'the same over 50 connections that stay', counted: [/limited_total/, /refused_total/], optional: true,
+		attack: f => f.keeping(() => `/f/${crypto.randomBytes(16).toString('base64url')}/x`) },
+	{ name: 'kept-upload-looks', line: 1, what: 'one person asks how far an upload got, over 50 connections that stay', counted: [/limited_total/, /refused_total/], optional: true,
+		attack: f => f.keeping(() => `/upload?key=k${f.next()}`, { headers: `Authorization: Bearer ${f.seed.foes[0].token}\r\n` }) },
 	{ name: 'small-uploads', line: 1, what: 'one person uploads 8 bytes, 16 at once, again and again', counted: UPLOADS,
 		attack: f => f.forever(() => f.upload(f.seed.foes[0].token, Buffer.from(String(f.next()).padStart(8, '0'))), { n: 16, pause: 1 }) },
 	{ name: 'lists', line: 1, what: '25 tabs of one person search the list of people', counted: REQUESTS, attack: f => f.asking(() => ({ type: 'who', q: 'zzzz' }), { deep: 50 }) },
@@ -244,7 +284,7 @@ export const rows = [
 		attack: f => f.asking(() => ({ type: 'history', limit: 1000 }), { n: 100, join: i => f.known(i), reads: false }) },
 	{ name: 'unread-joins', line: 2, what: 'joins with `since` whose answer nobody reads, 200 open', isBlind: true, memoryMb: 8192, counted: [...MEMORY, ...REQUESTS],
 		attack: f => f.forever(async i => { const s = await f.chat(f.known(i, { since: f.seed.first }), { waits: false }); s.pause(); await sleep(4000); f.end(s); f.answered(); }, { n: 200 }) },
-	{ name: 'own-tail', line: 2, what: 'somebody whose long messages are the newest joins again and again', counted: [...REQUESTS, ...DOOR], args: ['--request-rate', '5'],
+	{ name: 'own-tail', line: 2, what: 'somebody whose long messages are the newest joins again and again', counted: [...REQUESTS, ...DOOR], args: ['--request-rate', '2'],
 		attack: f => f.forever(async () => f.end(await f.chat(f.known(0))), { n: 20 }) },
 	{ name: 'unread-downloads', line: 2, what: '200 downloads of 25 MB that nobody reads', counted: [/refused_total/, /limited_total/], optional: true, attack: async f => {
 		f.prepares();
@@ -252,7 +292,7 @@ export const rows = [
 		f.begins();
 		f.forever(() => f.request('GET', path, { reads: false }), { n: 200, pause: 50 });
 	} },
-	{ name: 'large-frames', line: 2, what: 'frames of 25 MB from 24 guests, whole ones and halves', counted: [...MEMORY, ...MESSAGES], disk: 700, attack: f => {
+	{ name: 'large-frames', line: 2, what: 'frames of 25 MB from 24 guests, whole ones and halves', counted: [...MEMORY, ...MESSAGES], isBlind: true, args: ['--address-bytes-kb', '512'], disk: 200, attack: f => {
 		const text = Buffer.concat([Buffer.from('{"type":"file","filename":"x","data":"'), Buffer.alloc(32 * MB, 'x'), Buffer.from('"}')]), whole = frame(text);
 		f.forever(async i => {
 			const s = await f.chat(guests(f)(i));
@@ -297,7 +337,7 @@ export const rows = [
 	cheap('links', 'requests for links', frame({ type: 'link' })),
 	cheap('mixed', 'a mixture of all these', Buffer.concat([{ type: 'zzz' }, { type: 'text', text: ' ' }, { type: 'typing' }, { type: 'ping' }, { type: 'link' }, { type: 'text', text: 5 }, { type: 'who' }].map(x => frame(x)))),
 	{ name: 'unread-errors', line: 4, what: 'frames that are refused, from 100 connections that do not read', isBlind: true, counted: CHEAP, attack: f => f.forever(async () => {
-		const s = await f.chat(f.known(0), { reads: false });
+		const s = await f.chat(f.known(1), { reads: false });
 		while (await f.write(s, many(frame('{')), 2000)) await sleep(1);
 	}, { n: 100, pause: 250 }) },
 	{ name: 'trickles', line: 4, what: 'frames a byte at a time, 400 connections', counted: CHEAP, optional: true, attack: f => {
@@ -319,14 +359,14 @@ export const rows = [
 	}, { n: 200, pause: 500 }) },
 	{ name: 'crowd-dms', line: 5, what: '200 new people of one address write to each other', counted: MESSAGES, attack: f => f.forever(async i => {
 		const s = await f.chat(crowd(f)(i));
-		for (;;) {
-			if (!await f.write(s, frame({ type: 'text', text: 'y'.repeat(200), to_id: Math.max(1, s.id - 1 - i % 5) }))) return;
-			await sleep(100);
+		for (let n = 0; ; n++) {
+			if (!await f.write(s, many(frame({ type: 'text', text: `dm ${n} ${'y'.repeat(200)}`, to_id: f.seed.foes[i % 20].id }), n ? 300 : 18000), n ? 1 : 60)) return;
+			await sleep(n ? 150 : 1000);
 		}
 	}, { n: 200, pause: 500 }) },
 	{ name: 'crowd-requests', line: 5, what: '100 new people of one address ask for pages and lists', counted: REQUESTS,
 		attack: f => f.asking(i => (i % 2 ? { type: 'history', limit: 200 } : { type: 'who', q: 'z' }), { n: 100, join: crowd(f) }) },
-	{ name: 'crowd-bytes', line: 5, what: '40 guests of one address send files of 1 MB', counted: [...MESSAGES, ...MEMORY], args: ['--byte-burst-mb', '20'], disk: 400, attack: f => {
+	{ name: 'crowd-bytes', line: 5, what: '40 guests of one address send files of 1 MB', counted: [...MESSAGES, ...MEMORY], args: ['--address-bytes-kb', '512'], disk: 100, attack: f => {
 		f.forever(async i => {
 			const s = await f.chat(guests(f)(i));
 			while (await f.write(s, frame({ type: 'file', filename: 'x', data: body(MB, f.next()).toString('base64') }))) await sleep(300);
@@ -345,16 +385,18 @@ export const rows = [
 	{ name: 'handshakes', line: 5, what: 'connections that never join, 100 at once', counted: DOOR, attack: f => f.forever(async () => { const s = await f.chat({ type: 'text', text: 'x' }, { waits: false }); await sleep(10); f.end(s); }, { n: 100, pause: 5 }) },
 	{ name: 'gets', line: 5, what: 'the page, 100 connections', counted: [/refused_total/, /limited_total/], optional: true, attack: f => f.forever(() => f.request('GET', '/'), { n: 100, pause: 1 }) },
 	{ name: 'healths', line: 5, what: '/health?deep, 50 connections', counted: [/refused_total/, /limited_total/], optional: true, attack: f => f.forever(() => f.request('GET', '/health?deep'), { n: 50, pause: 1 }) },
+	{ name: 'kept-gets', line: 5, what: 'the page, over 50 connections that stay', counted: [/refused_total/, /limited_total/], optional: true, attack: f => f.keeping(() => '/') },
+	{ name: 'kept-healths', line: 5, what: '/health?deep, over 50 connections that stay', counted: [/refused_total/, /limited_total/], optional: true, attack: f => f.keeping(() => '/health?deep') },
 	{ name: 'heads', line: 5, what: 'headers that are refused, 50 connections', counted: [/refused_total.*header/], attack: f => f.forever(() => f.request('GET', `/${'x'.repeat(9000)}`), { n: 50, pause: 1 }) },
 
 	// 9. Tokens, codes, passwords
 	{ name: 'bad-tokens', line: 9, what: 'joins with tokens that do not exist, 50 connections', counted: [...DOOR, /error_codes_total.*(bad_token|rate_limited)/],
-		attack: f => f.forever(() => f.chat({ type: 'join', v: 2, token: crypto.randomBytes(32).toString('base64url') }), { n: 50 }) },
+		attack: f => f.knocking(() => ({ token: crypto.randomBytes(32).toString('base64url') })) },
 	{ name: 'bad-codes', line: 9, what: 'joins with codes that do not exist, 50 connections', counted: [...DOOR, /error_codes_total.*(bad_code|rate_limited)/],
-		attack: f => f.forever(() => f.chat({ type: 'join', v: 2, code: crypto.randomBytes(8).toString('base64url') }), { n: 50 }) },
+		attack: f => f.knocking(() => ({ code: crypto.randomBytes(8).toString('base64url') })) },
 	{ name: 'codes', line: 9, what: '20 people ask for a link each, again and again', counted: [...REQUESTS, ...CHEAP], attack: f => f.asking(() => ({ type: 'link' }), { n: 40, deep: 50, join: i => f.known(i) }) },
 	{ name: 'guesses', line: 9, what: 'guesses of the password of the chat, 50 connections', counted: [/limited_total.*guesses/], password: true,
-		attack: f => f.forever(() => f.chat({ type: 'join', v: 2, name: 'guess', password: `guess ${f.next()}` }), { n: 50 }) },
+		attack: f => f.knocking(() => ({ name: 'guess', password: `guess ${f.next()}` })) },
 ];
 
 async function unreadFiles(f, senders, isPublic = false) {

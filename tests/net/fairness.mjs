@@ -308,7 +308,7 @@ function judgeRow(row, { here, elsewhere, peak, bound, grown, got, counted, judg
 	const r = { name: row.name, peak, grown, counted, times: {}, faults: [] };
 	const refused = {};
 	for (const g of got) for (const [why, n] of Object.entries(g.refused)) refused[why] = (refused[why] || 0) + n;
-	Object.assign(r, { refused, sent: got.reduce((n, g) => n + g.sent, 0) });
+	Object.assign(r, { refused, sent: got.reduce((n, g) => n + g.sent, 0), joins: got.reduce((n, g) => n + g.joins, 0) });
 	for (const kind of Object.keys(here[0])) {
 		const of = (list, q) => (list.length ? median(list.map(w => quantile(w[kind].ms, q))) : NaN);
 		const t = r.times[kind] = { p50: of(here, 0.5), p99: of(here, 0.99), other50: of(elsewhere, 0.5), other99: of(elsewhere, 0.99), lost: here.reduce((n, w) => n + w[kind].lost, 0) };
@@ -333,7 +333,7 @@ const ms = v => (v >= 100 ? v.toFixed(0) : v.toFixed(1));
 /** A row as lines of text. */
 export function rowText(row, r) {
 	const times = Object.entries(r.times).map(([kind, t]) => `${kind} ${ms(t.p50)}/${ms(t.p99)}${Number.isNaN(t.ratio) ? '' : ` (${ms(t.other50)}/${ms(t.other99)}: ${t.ratio.toFixed(1)}×)`}`).join('  ');
-	return `${r.faults.length ? 'FAULT' : 'ok   '} ${row.line} ${row.name}: ${row.what}\n      ${times}  memory ${(r.peak / MB).toFixed(0)} MB  disk +${(r.grown / MB).toFixed(0)} MB  sent ${r.sent}\n` +
+	return `${r.faults.length ? 'FAULT' : 'ok   '} ${row.line} ${row.name}: ${row.what}\n      ${times}  memory ${(r.peak / MB).toFixed(0)} MB  disk +${(r.grown / MB).toFixed(0)} MB  sent ${r.sent}, joined ${r.joins}\n` +
 		`      refused ${JSON.stringify(r.refused)}; counted ${r.counted.slice(0, 4).join(', ') || 'nothing'}${r.faults.length ? `\n      → ${r.faults.join('; ')}` : ''}`;
 }
 
