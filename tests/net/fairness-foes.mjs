@@ -282,8 +282,8 @@ export const rows = [
 	{ name: 'unread-pages', line: 2, what: '40 tabs ask for pages that nobody reads', isBlind: true, memoryMb: 8192, counted: [...MEMORY, ...REQUESTS], attack: f => f.asking(() => ({ type: 'history', limit: 1000 }), { n: 40, reads: false }) },
 	{ name: 'unread-pages-crowd', line: 2, what: '100 tabs of 20 people of one address do the same', isBlind: true, memoryMb: 8192, counted: [...MEMORY, ...REQUESTS],
 		attack: f => f.asking(() => ({ type: 'history', limit: 1000 }), { n: 100, join: i => f.known(i), reads: false }) },
-	{ name: 'unread-joins', line: 2, what: 'joins with `since` whose answer nobody reads, 200 open', isBlind: true, memoryMb: 8192, counted: [...MEMORY, ...REQUESTS],
-		attack: f => f.forever(async i => { const s = await f.chat(f.known(i, { since: f.seed.first }), { waits: false }); s.pause(); await sleep(4000); f.end(s); f.answered(); }, { n: 200 }) },
+	{ name: 'unread-joins', line: 2, what: 'joins with `since` whose answer nobody reads, 200 open', isBlind: true, memoryMb: 8192, args: ['--request-rate', '2'], counted: [...MEMORY, ...REQUESTS],
+		attack: f => f.forever(async i => { const s = await f.chat(f.known(i, { since: f.seed.first }), { waits: false }); s.pause(); await sleep(700); f.end(s); f.answered(); }, { n: 200 }) },
 	{ name: 'own-tail', line: 2, what: 'somebody whose long messages are the newest joins again and again', counted: [...REQUESTS, ...DOOR], args: ['--request-rate', '2'],
 		attack: f => f.forever(async () => f.end(await f.chat(f.known(0))), { n: 20 }) },
 	{ name: 'unread-downloads', line: 2, what: '200 downloads of 25 MB that nobody reads', counted: [/refused_total/, /limited_total/], optional: true, attack: async f => {
