@@ -412,6 +412,10 @@ static int begin(struct upload_job *job, struct upload_state *state)
 		return status == 429 ? -WC_ETOOBIG : -WC_EAGAIN;
 	}
 	int rc = upload_begin(job->site->blobs, p->identity_id, key_of(job), job->size, job->offset, &job->u, state);
+	if (rc == -WC_ETOOBIG) { /* too many of this person are unfinished */
+		metric_add(M_REFUSED_UPLOADS, 1);
+		log_refused(job, "unfinished");
+	}
 	if (rc || !job->u)
 		places_leave(job->site, p);
 	return rc;

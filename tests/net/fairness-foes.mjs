@@ -283,7 +283,7 @@ export const rows = [
 	{ name: 'unread-pages-crowd', line: 2, what: '100 tabs of 20 people of one address do the same', isBlind: true, memoryMb: 8192, counted: [...MEMORY, ...REQUESTS],
 		attack: f => f.asking(() => ({ type: 'history', limit: 1000 }), { n: 100, join: i => f.known(i), reads: false }) },
 	{ name: 'unread-joins', line: 2, what: 'joins with `since` whose answer nobody reads, 200 open', isBlind: true, memoryMb: 8192, args: ['--request-rate', '2'], counted: [...MEMORY, ...REQUESTS],
-		attack: f => f.forever(async i => { const s = await f.chat(f.known(i, { since: f.seed.first }), { waits: false }); s.pause(); await sleep(700); f.end(s); f.answered(); }, { n: 200 }) },
+		attack: f => f.forever(async i => { const s = await f.chat(f.known(i % 4, { since: f.seed.first }), { waits: false }); s.pause(); await sleep(700); f.end(s); f.answered(); }, { n: 200 }) },
 	{ name: 'own-tail', line: 2, what: 'somebody whose long messages are the newest joins again and again', counted: [...REQUESTS, ...DOOR], args: ['--request-rate', '2'],
 		attack: f => f.forever(async () => f.end(await f.chat(f.known(0))), { n: 20 }) },
 	{ name: 'unread-downloads', line: 2, what: '200 downloads of 25 MB that nobody reads', counted: [/refused_total/, /limited_total/], optional: true, attack: async f => {
@@ -305,7 +305,7 @@ export const rows = [
 	// 3. Uploads
 	{ name: 'upload-bytes', line: 3, what: 'one person uploads new files of 10 MB without a message', counted: UPLOADS, args: ['--byte-burst-mb', '60'], disk: 130,
 		attack: f => f.forever(() => f.upload(f.seed.foes[0].token, body(10 * MB, f.next())), { n: 4 }) },
-	{ name: 'upload-crowd', line: 3, what: '20 people of one address do the same', counted: UPLOADS, args: ['--byte-burst-mb', '60', '--max-storage-mb', '1000'], disk: 1000,
+	{ name: 'upload-crowd', line: 3, what: '20 people of one address do the same', counted: UPLOADS, args: ['--address-bytes-kb', '2048'], disk: 230,
 		attack: f => f.forever(i => f.upload(f.seed.foes[i].token, body(10 * MB, f.next())), { n: 20 }) },
 	{ name: 'upload-places', line: 3, what: '16 people of one address hold 256 uploads open', counted: UPLOADS, uploads: true,
 		attack: f => f.forever(i => f.upload(f.seed.foes[i % 16].token, Buffer.alloc(1200), { size: MB, breakAfter: 20000 }), { n: 320, pause: 200 }) },
