@@ -51,6 +51,7 @@ struct conn {
 	bool is_held : 1;     /* its turn to be read came in a pause: there may be input, and no edge will tell */
 	bool is_released : 1; /* free it as soon as no list holds it */
 	bool is_counted : 1;  /* the metrics know why it ends */
+	bool is_pinged : 1;   /* its next pong answers a ping, and costs nothing */
 	bool is_heavy : 1;    /* its last turn left input behind */
 	uint8_t pause;
 	uint8_t waits;         /* a bit for each kind of queue it waits in */

@@ -79,10 +79,18 @@ static void handle(struct conn *c, const struct ws_out *out)
 				c->budget_s = c->hub->now_s;
 		}
 		break;
-	case WS_EV_PONG:
+	case WS_EV_PONG: c->is_pinged = false; break;
 	case WS_EV_LATER:
 	case WS_EV_MORE: break;
 	}
+}
+
+/* Small frames of this feed are to be paid for. The answer to a ping is free. */
+static void note_noise(struct conn *c, enum ws_event ev)
+{
+	if (c->in.noise && !(ev == WS_EV_PONG && c->is_pinged))
+		conn_charge(c, c->in.noise);
+	c->in.noise = 0;
 }
 
 static int units_of(const struct ws_out *out)
@@ -99,6 +107,7 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n, int *units)
 		size_t used = 0;
 		enum ws_event ev = ws_in_feed(&c->in, &c->hub->all->o.limits, data + at, n - at, &used, &out);
 		at += used;
+		note_noise(c, ev);
 		if (ev == WS_EV_MORE)
 			break;
 		*units -= units_of(&out);
@@ -117,14 +126,11 @@ static void pay(struct conn *c)
 	/* Not before the answers to what a helper or the room has of it. */
 	if (c->is_dead || conn_is_deaf(c) || c->pause)
 		return;
-	uint32_t units = c->in.noise;
-	if (atomic_load_explicit(&c->dues, memory_order_relaxed))
-		units += atomic_exchange_explicit(&c->dues, 0, memory_order_relaxed);
-	if (!units)
+	if (!atomic_load_explicit(&c->dues, memory_order_relaxed))
 		return;
-	c->in.noise = 0;
+	uint32_t units = atomic_exchange_explicit(&c->dues, 0, memory_order_relaxed);
 	conn_peer(c, &peer);
-	if (!ip_bytes(&peer, addr) || toll_pay(c->hub->all->toll, &c->toll_us, c->identity, addr, units, mono_us()))
+	if (toll_pay(c->hub->all->toll, &c->toll_us, c->identity, ip_bytes(&peer, addr) ? addr : NULL, units, mono_us()))
 		return;
 	metric_add(M_LIMITED_FRAMES, 1);
 	if (log_gap_is_over(&gap, FLOOD_LOG_MS, &missed))

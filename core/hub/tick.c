@@ -90,6 +90,7 @@ static void ping_if_due(struct conn *c, uint32_t now)
 	struct mail *m = mail_new(MAIL_INSERT, c);
 	m->at = MAIL_AT_HEAD;
 	mail_part(m, shbuf_ref(all->ping));
+	c->is_pinged = true;
 	conn_insert(c, m);
 }
 

@@ -50,7 +50,7 @@ bool toll_pay(struct toll *t, int64_t *own_us, uint64_t person, const uint8_t ad
 		return false;
 	const bool is_quiet = *own_us - now_us <= QUIET_US;
 	pthread_mutex_lock(&t->lock);
-	const bool is_counted = !ip_in_nets(addr, &t->exempt);
+	const bool is_counted = addr && !ip_in_nets(addr, &t->exempt);
 	/* Refused payments are not added: a bucket is over by one payment at most, and the next connection has to wait no longer. */
 	bool is_paid = !person || !iprate_wait_id(t->people, person, now_us, AHEAD_US);
 	if (is_paid && is_counted && !is_quiet)

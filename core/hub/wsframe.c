@@ -294,11 +294,11 @@ static const char *begin_frame(struct ws_in *w, const struct ws_limits *limits, 
 	w->in_frame = 1;
 	w->header_len = 0;
 	if (w->opcode >= WS_CLOSE) {
-		w->noise += WS_NOISE_CONTROL;
+		w->noise = (uint8_t)WC_MIN(w->noise + WS_NOISE_CONTROL, UINT8_MAX);
 		return NULL;
 	}
 	if (len < WS_FRAGMENT_SMALL && !(w->fin && w->opcode == WS_TEXT))
-		w->noise += WS_NOISE_FRAGMENT;
+		w->noise = (uint8_t)WC_MIN(w->noise + WS_NOISE_FRAGMENT, UINT8_MAX);
 	if (w->opcode == WS_TEXT) {
 		w->in_message = 1;
 		w->is_oversize = 0;

@@ -64,7 +64,7 @@ struct ws_in {
 	uint8_t opcode, fin;
 	uint8_t in_frame, in_message, is_oversize, is_dead;
 	uint8_t control_len;
-	uint32_t noise; /* control frames and small fragments, in WS_NOISE_…; the caller sets it back to 0 */
+	uint8_t noise; /* of this feed: control frames and small fragments, in WS_NOISE_…; the caller sets it back to 0 */
 	struct utf8 utf8;
 	uint8_t *control; /* a control frame's payload when it came in pieces; else NULL */
 };
