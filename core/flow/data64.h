@@ -1,6 +1,7 @@
-/* data64.h — the base64 of blobs, as clients of the first dialect get it: one shared copy of each, however many messages and readers have it.
+/* data64.h — the base64 of blobs, as clients of the first dialect get it: one shared copy of each for all messages and readers.
  *
- * Owns a table of the copies that live. Never keeps one alive: the last reader's reference ends it. Thread: any that may wait for a disk. */
+ * Owns a table of the copies that live. Never keeps one alive: the last reader's reference ends it. Thread: any that may wait for a
+ * disk. */
 #ifndef WC_DATA64_H
 #define WC_DATA64_H
 
