@@ -61,6 +61,9 @@ uint64_t blobs_bytes(struct blobs *b); /* of all blobs; a counter, so it costs n
  * -WC_ECLOSED. */
 
 #define WC_UPLOADS_OPEN 16 /* unfinished uploads of one identity */
+/* Of one identity that no message refers to, finished or not. Those of messages of the last seconds may count, too. */
+#define WC_UPLOADS_UNSENT 1000
+#define WC_UPLOADS_UNSENT_BYTES (512ull << 20)
 #define WC_UPLOAD_HOURS 24 /* an upload or its handle is kept that long */
 struct upload;
 struct upload_state {

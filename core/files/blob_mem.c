@@ -342,8 +342,10 @@ static void each_copy(struct blobs *b, uint64_t identity_id, void (*fn)(void *ar
 	free(copy);
 }
 
-void mem_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+void mem_record_each_own(struct blobs *b, uint64_t identity_id, bool unused, void (*fn)(void *arg, const struct upload_record *rec),
+                         void *arg)
 {
+	(void)unused; /* they are few, and fn looks */
 	each_copy(b, identity_id, fn, arg);
 }
 

@@ -233,7 +233,7 @@ void blobs_withdraw(struct blobs *b, struct blob_withdrawal *v, size_t n)
 	for (size_t i = 0, end; i < n; i = end) {
 		for (end = i + 1; end < n && v[end].identity_id == v[i].identity_id;)
 			end++;
-		b->ops->record_each_own(b, v[i].identity_id, withdraw_one, &(struct withdraw){ b, v + i, end - i });
+		b->ops->record_each_own(b, v[i].identity_id, false, withdraw_one, &(struct withdraw){ b, v + i, end - i });
 	}
 }
 

@@ -112,8 +112,9 @@ struct blob_ops {
 	void (*record_remove)(struct blobs *b, const struct upload_record *rec); /* with its part */
 	/* Every record that is done and not used: only those keep a blob. Those that are gone come, too, and keep none. */
 	void (*record_each_handle)(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
-	/* Every record of one person; fn may ask for changes of it. */
-	void (*record_each_own)(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+	/* Every record of one person, or those that no message has used; fn may ask for changes of it. */
+	void (*record_each_own)(struct blobs *b, uint64_t identity_id, bool unused, void (*fn)(void *arg, const struct upload_record *rec),
+	                        void *arg);
 	/* Every record; those for which fn says true are removed with their parts. fn is called with the lock held. */
 	void (*record_sweep)(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 };
@@ -214,7 +215,8 @@ int disk_record_finish(struct blobs *b, const struct upload_record *rec, int fd)
 void disk_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
 void disk_record_end(struct blobs *b, const struct upload_record *rec);
 void disk_record_remove(struct blobs *b, const struct upload_record *rec);
-void disk_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+void disk_record_each_own(struct blobs *b, uint64_t identity_id, bool unused, void (*fn)(void *arg, const struct upload_record *rec),
+                          void *arg);
 void disk_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void disk_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void disk_record_recover(struct blobs *b); /* at start: finishes or undoes what a crash left half done */
@@ -239,7 +241,8 @@ int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd) 
 void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
 void mem_record_end(struct blobs *b, const struct upload_record *rec);
 void mem_record_remove(struct blobs *b, const struct upload_record *rec);
-void mem_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
+void mem_record_each_own(struct blobs *b, uint64_t identity_id, bool unused, void (*fn)(void *arg, const struct upload_record *rec),
+                         void *arg);
 void mem_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void mem_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 

@@ -157,6 +157,31 @@ static int upload_new(struct upload **out, struct blobs *b, uint64_t identity_id
 
 /* --- Beginning. */
 
+struct unsent {
+	const struct upload *but; /* this one is counted by itself */
+	size_t count;
+	uint64_t bytes;
+};
+
+static void add_unsent(void *arg, const struct upload_record *rec)
+{
+	struct unsent *n = arg;
+
+	if (rec->is_used || rec->is_gone || memcmp(rec->name, n->but->rec.name, UPLOAD_NAME_BYTES) == 0)
+		return;
+	n->count++;
+	n->bytes += rec->size;
+}
+
+/* Files that nobody is sent must not fill the disk that is there for messages. */
+static bool has_too_much_unsent(const struct upload *u)
+{
+	struct unsent n = { .but = u };
+
+	u->b->ops->record_each_own(u->b, u->rec.identity_id, true, add_unsent, &n);
+	return n.count >= WC_UPLOADS_UNSENT || n.bytes + u->rec.size > WC_MAX(WC_UPLOADS_UNSENT_BYTES, u->rec.size);
+}
+
 /* had: bytes of a part that is there. */
 static int start_over(struct upload *u, bool is_new, uint64_t had)
 {
@@ -164,7 +189,7 @@ static int start_over(struct upload *u, bool is_new, uint64_t had)
 	int rc = 0;
 
 	pthread_mutex_lock(&b->create_lock);
-	if (is_new && b->ops->record_count_open(b, u->rec.identity_id) >= WC_UPLOADS_OPEN)
+	if ((is_new && b->ops->record_count_open(b, u->rec.identity_id) >= WC_UPLOADS_OPEN) || has_too_much_unsent(u))
 		rc = -WC_ETOOBIG;
 	if (rc == 0)
 		rc = space_take(b->space, had, u->rec.size, u->rec.size);

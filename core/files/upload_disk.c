@@ -387,7 +387,8 @@ static void handle_file(struct blobs *b, uint64_t identity_id, const char *file,
 		each->fn(each->arg, &rec);
 }
 
-void disk_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void *arg, const struct upload_record *rec), void *arg)
+void disk_record_each_own(struct blobs *b, uint64_t identity_id, bool unused, void (*fn)(void *arg, const struct upload_record *rec),
+                          void *arg)
 {
 	char folder[DIR_NAME_BYTES];
 	uint8_t name[UPLOAD_NAME_BYTES];
@@ -398,7 +399,7 @@ void disk_record_each_own(struct blobs *b, uint64_t identity_id, void (*fn)(void
 	dir_name(folder, identity_id);
 	d = file_open_dir(b->uploads_fd, folder);
 	while (d && (e = readdir(d)))
-		if ((is_kind(e->d_name, "open", name) || is_done_kind(e->d_name, name)) &&
+		if ((is_kind(e->d_name, "open", name) || (unused ? is_kind(e->d_name, "done", name) : is_done_kind(e->d_name, name))) &&
 		    disk_record_load(b, identity_id, name, &rec) == 0)
 			fn(arg, &rec);
 	if (d)

@@ -162,6 +162,28 @@ static void the_later_sender_wins(void **state)
 	check_upload(t->b, 8, st.handle, 1000);
 }
 
+/* Bytes that no message was sent with, announced ones included, are bounded for each person; giving up makes room. */
+static void so_much_unsent(void **state)
+{
+	struct both *t = *state;
+	struct upload *u, *other;
+	struct upload_state st;
+	const uint64_t most = WC_UPLOADS_UNSENT_BYTES;
+
+	whole_upload(t->b, 7, "done", 1000, &st);
+	send(t->b, 7, "large", most - 2000, 0, 10, &u);
+	assert_int_equal(upload_begin(t->b, 7, STR("more"), 1001, 0, &other, &st), -WC_ETOOBIG);
+	send(t->b, 7, "fits", 1000, 0, 10, &other);
+	upload_suspend(other);
+	send(t->b, 8, "others", 5000, 0, 10, &other);
+	upload_suspend(other);
+	upload_suspend(u);
+	assert_int_equal(upload_drop(t->b, 8, STR("large")), -WC_ENOENT);
+	assert_int_equal(upload_drop(t->b, 7, STR("large")), 0);
+	send(t->b, 7, "more", 1001, 0, 10, &u);
+	upload_suspend(u);
+}
+
 static void so_many_at_once(void **state)
 {
 	struct both *t = *state;
@@ -549,6 +571,7 @@ int main(void)
 		BOTH(goes_on_where_it_stopped),
 		BOTH(the_later_sender_wins),
 		BOTH(so_many_at_once),
+		BOTH(so_much_unsent),
 		BOTH(old_uploads_and_handles_go),
 		BOTH(rivals_make_one_whole_file),
 		{ "killed_anywhere_it_resumes_or_is_done", killed_anywhere_it_resumes_or_is_done, set_up_disk, tear_down, NULL },
