@@ -1,7 +1,8 @@
 /* iprate.h — how often something was done from one address: a table of fixed size with a bucket for each, full again at some moment.
  *
  * IPv4 addresses stand for themselves. IPv6 ones stand for their /64 and for their /48, which may do IPRATE_WIDE times as much, since
- * providers give customers one or the other. A full table forgets the address that has been quiet for the longest. Somebody with millions of addresses gets past any count by address, but takes no memory. One thread at a time. */
+ * providers give customers one or the other. A full table forgets the address that has been quiet for the longest.
+ * Somebody with millions of addresses gets past any count by address, but takes no memory. One thread at a time. */
 #ifndef WC_IPRATE_H
 #define WC_IPRATE_H
 
