@@ -6,7 +6,7 @@ import { initLang, reasonOf, t } from './base/i18n.js';
 import { recall } from './base/prefs.js';
 import { conv, GENERAL, isDm, keyOf, knowUser, me, nameOf, neighbours, takeReadMarks, users, world } from './talk/model.js';
 import { watchNetwork } from './talk/net.js';
-import { initSession, leave, openHistory, start, token } from './talk/session.js';
+import { initSession, leave, openHistory, signOut, start, token } from './talk/session.js';
 import { forgetOutbox, initOutbox } from './talk/outbox.js';
 import { initPlayer, togglePlay } from './media/player.js';
 import { errorText, urlOf } from './ui/message.js';
@@ -155,13 +155,21 @@ function startWorker() {
 	navigator.serviceWorker.register(policy ? policy.createScriptURL('') : '/sw.js').catch(() => {});
 }
 
+// The code of a sign-in link, if the person wants to use it; '' otherwise. A link may come from anybody: nobody is signed in without being asked.
 async function takeLinkCode() {
-	const code = /^#link=(.{1,200})$/.exec(location.hash)?.[1];
-	if (!code) return '';
+	const link = /^#link=(.*)$/.exec(location.hash);
+	if (!link) return '';
 	history.replaceState(null, '', location.pathname);
-	const old = recall('me');
-	if (token() && old && !await ask(t('linkReplaceTitle'), t('linkReplace', { name: old.name }), t('continue'), t('stay', { name: old.name }))) return '';
-	return decodeURIComponent(code);
+	if (!/^[A-Z0-9]{4,64}$/.test(link[1])) {
+		if (token()) toast(t('linkBad'));
+		else showEntry('linkBad');
+		return '';
+	}
+	const old = token() && recall('me');
+	if (!old) showEntry();
+	const isWanted = old ? await ask(t('linkReplaceTitle'), t('linkReplace', { name: old.name }), t('continue'), t('stay', { name: old.name }))
+		: await ask(t('linkAskTitle'), t('linkAsk'), t('signIn'), t('notNow'));
+	return isWanted ? link[1] : '';
 }
 
 async function enter() {
@@ -174,7 +182,7 @@ async function enter() {
 		me.id = recall('me')?.id ?? 0;
 		me.name = recall('me')?.name ?? '';
 		showApp();
-	} else showEntry();
+	} else if ($('#entry').hidden) showEntry();
 }
 
 function boot() {
@@ -206,7 +214,8 @@ function boot() {
 		const { after } = neighbours(conv(keyOf(m)), m.id, (other) => other.type === 'voice' && !!urlOf(other));
 		if (m.id && after) togglePlay({ ...after, url: urlOf(after) });
 	});
-	on('signOut', () => {
+	on('signOut', signOut);
+	on('signedOut', () => {
 		forgetOutbox();
 		leave();
 		leaveTimeline();

@@ -82,7 +82,7 @@ int admit_password(struct room *r, const struct password *p)
 	d->mark = p->mark;
 	d->since_ms = newest_admission(r) + 1;
 	/* People who are here stay, but cannot let another device in by a link. */
-	memset(r->codes, 0, sizeof(r->codes));
+	codes_clear(&r->codes);
 	for (enum dialect k = DIALECT_1; k < DIALECTS; k++)
 		for (uint32_t i = 0; i < r->users.session_count[k]; i++)
 			r->users.sessions[k][i]->is_admitted = false;

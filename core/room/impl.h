@@ -13,6 +13,7 @@
 #include "room/collector.h"
 #include "room/moderate.h"
 #include "room/room.h"
+#include "state/codes.h"
 #include "state/lockdown.h"
 #include "state/password.h"
 #include "state/tail.h"
@@ -37,12 +38,6 @@
 
 struct leave;
 
-struct link_code {
-	char code[17];
-	uint64_t user_id;
-	int64_t expires_ms; /* monotonic */
-};
-
 /* One event on its way through a batch. */
 struct action {
 	struct event *e;
@@ -56,19 +51,18 @@ struct action {
 	bool is_void;            /* its connection was closed meanwhile: no answer */
 	bool closes;             /* after its error */
 	bool is_stored;
-	bool is_repeat;                   /* the cid was there: msg is the first one, strings in `copy` */
-	char *copy;                       /* of msg's strings, or of words */
-	struct user *user;                /* EV_JOIN: the person */
-	bool is_new;                      /* made by this batch */
-	struct link_code *code, code_was; /* the code that it used up; NULL: none */
-	bool reserved_ids;                /* wrote the counter of people's ids */
-	bool is_deferred;                 /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
-	bool has_token;                   /* token: to be told */
-	struct token *admits;             /* EV_JOIN: let in by the password it came with */
+	bool is_repeat;       /* the cid was there: msg is the first one, strings in `copy` */
+	char *copy;           /* of msg's strings, or of words */
+	struct user *user;    /* EV_JOIN: the person */
+	bool is_new;          /* made by this batch */
+	struct code *code;    /* the code that it used up, owned; NULL: none */
+	bool reserved_ids;    /* wrote the counter of people's ids */
+	bool is_deferred;     /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
+	bool has_token;       /* token: to be told */
+	struct token *admits; /* EV_JOIN: let in by the password it came with */
 	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
 };
 
-#define LINK_CODES 256
 #define LINK_CODE_S 300
 
 struct change { /* a join or a leave not yet told */
@@ -169,8 +163,7 @@ struct room {
 	struct moderation mod;
 	struct lockdown lockdown;
 	struct addresses addresses;
-	struct link_code codes[LINK_CODES];
-	int next_code;
+	struct codes codes;
 	struct action *actions;
 	int action_count, action_room;
 	bool group_has_join_1;         /* the group under way makes dialect-1 readers */
@@ -250,6 +243,7 @@ void join_undo(struct room *r, struct action *a); /* the batch failed */
 void join_apply(struct room *r, struct action *a);
 void leave_apply(struct room *r, struct conn *c);
 void link_apply(struct room *r, struct action *a);
+void sign_out_apply(struct room *r, struct action *a); /* the connection's token ends, in a commit of its own */
 
 /* ids.c. start: after `last`, the highest that is stored. */
 void ids_start(struct room *r, uint64_t last);

@@ -82,17 +82,8 @@ static void prepare_new(struct room *r, struct action *a)
 
 static struct user *user_of_code(struct room *r, struct action *a, struct str code)
 {
-	for (int i = 0; i < LINK_CODES; i++) {
-		struct link_code *l = &r->codes[i];
-		if (l->user_id && l->expires_ms > r->mono_now_ms && strlen(l->code) == code.len && wc_equal_ct(l->code, code.p, code.len)) {
-			struct user *u = user_get(&r->users, l->user_id);
-			a->code = l;
-			a->code_was = *l;
-			*l = (struct link_code){ 0 }; /* once */
-			return u;
-		}
-	}
-	return NULL;
+	a->code = codes_take(&r->codes, code, r->mono_now_ms);
+	return a->code ? user_get(&r->users, a->code->user_id) : NULL;
 }
 
 void join_prepare(struct room *r, struct action *a)
@@ -141,8 +132,8 @@ void join_undo(struct room *r, struct action *a)
 	if (a->reserved_ids) /* not written after all: the next join reserves again */
 		r->user_id_reserved = r->next_user_id;
 	a->reserved_ids = false;
-	if (a->code && !a->code->user_id) /* it brought nobody in: good for another try */
-		*a->code = a->code_was;
+	if (a->code) /* it brought nobody in: good for another try */
+		codes_give_back(&r->codes, a->code);
 	a->code = NULL;
 }
 
@@ -316,12 +307,17 @@ void join_apply(struct room *r, struct action *a)
 	struct user *u = a->user;
 	u->is_tentative = false;
 	u->seen_ms = r->now_ms;
+	free(a->code);
+	a->code = NULL;
 	if (a->has_token)
 		user_add_token(&r->users, u, a->token_hash, admit_stamp(r));
+	else if (is_dialect_2(a))
+		hash_token(a->e->join.token, a->token_hash);
 	if (a->admits)
 		a->admits->admitted_ms = admit_stamp(r);
 	struct session *s = session_new(&r->users, u, a->e->conn, is_dialect_2(a) ? DIALECT_2 : DIALECT_1);
 	s->is_admitted = true;
+	s->token = s->dialect == DIALECT_2 ? user_token(&r->users, a->token_hash) : NULL;
 	conn_set_session(s->conn, s);
 	own_buffers(r, s);
 	count_sessions(r);
@@ -400,22 +396,39 @@ void link_apply(struct room *r, struct action *a)
 		answer_error(r, a->e->conn, ERR_PASSWORD_REQUIRED, STR("The chat's password was changed: come in with it first"), STR(""));
 		return;
 	}
-	/* One living code a person: a new one ends the old. */
-	struct link_code *l = NULL;
-	for (int i = 0; i < LINK_CODES; i++)
-		if (r->codes[i].user_id == s->user->id)
-			l = &r->codes[i];
-	if (!l)
-		l = &r->codes[r->next_code++ % LINK_CODES];
-	static const char alphabet[] = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"; /* 32, none that look alike */
-	uint8_t random[16];
-	wc_random(random, sizeof(random));
-	for (size_t i = 0; i < sizeof(random); i++)
-		l->code[i] = alphabet[random[i] & 31];
-	l->code[16] = 0;
-	l->user_id = s->user->id;
-	l->expires_ms = r->mono_now_ms + LINK_CODE_S * 1000;
+	const struct code *c = codes_make(&r->codes, s->user->id, r->mono_now_ms, r->mono_now_ms + LINK_CODE_S * 1000);
 	buf_reset(&r->scratch);
-	buf_printf(&r->scratch, "{\"type\":\"link\",\"code\":\"%s\",\"expires_in\":%d}", l->code, LINK_CODE_S);
+	buf_printf(&r->scratch, "{\"type\":\"link\",\"code\":\"%s\",\"expires_in\":%d}", c->text, LINK_CODE_S);
 	publish_insert(r->pub, s, publish_position(r->pub, DIALECT_2), 0, frame_of_buf(&r->scratch), NULL, NULL);
+}
+
+/* --- The end of a token */
+
+void sign_out_apply(struct room *r, struct action *a)
+{
+	struct session *s = a->session;
+	struct token *t = s ? s->token : NULL;
+	if (!s) {
+		answer_not_joined(r, a->e->conn);
+		return;
+	}
+	if (!t) /* a guest has none */
+		return;
+	int rc = store_end_token(r->o.store, t->hash);
+	if (rc < 0 && room_made_room(r))
+		rc = store_end_token(r->o.store, t->hash);
+	if (rc < 0) {
+		answer_error(r, a->e->conn, ERR_STORAGE, STR(""), STR(""));
+		return;
+	}
+	/* A code that this device asked for is not to let anybody in behind its back. */
+	codes_end(&r->codes, s->user->id);
+	for (struct session *each = s->user->sessions; each; each = each->next) {
+		if (each->token != t)
+			continue;
+		each->token = NULL;
+		each->is_sent_away = true;
+		publish_close(r->pub, each->conn, M_LEFT_CLOSED, WS_CLOSE_NORMAL, SIGNED_OUT);
+	}
+	user_end_token(&r->users, t);
 }

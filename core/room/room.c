@@ -144,7 +144,7 @@ static void commit_group(struct room *r, enum txn txn)
 static bool is_request(const struct event *e)
 {
 	return e->kind == EV_DM_HISTORY || e->kind == EV_SYNC || e->kind == EV_HISTORY || e->kind == EV_WHO || e->kind == EV_LINK ||
-	       e->kind == EV_PING || e->kind == EV_BAD;
+	       e->kind == EV_SIGN_OUT || e->kind == EV_PING || e->kind == EV_BAD;
 }
 
 static void apply(struct room *r, struct action *a)
@@ -164,6 +164,7 @@ static void apply(struct room *r, struct action *a)
 	case EV_HISTORY: page_apply(r, a); break;
 	case EV_WHO: presence_who(r, a); break;
 	case EV_LINK: link_apply(r, a); break;
+	case EV_SIGN_OUT: sign_out_apply(r, a); break;
 	case EV_PING:
 		if (a->session && a->session->dialect == DIALECT_2)
 			publish_insert(r->pub, a->session, publish_position(r->pub, DIALECT_2), 0, frame_of("{\"type\":\"pong\"}", 15),
@@ -284,6 +285,13 @@ static struct event *hold_back_joins(struct room *r, struct event *list)
 	return list;
 }
 
+/* It has a transaction of its own, and what its connection sent behind it counts no more. */
+static bool ends_token(const struct event *e)
+{
+	const struct session *s = e->kind == EV_SIGN_OUT ? conn_session(e->conn) : NULL;
+	return s && s->token;
+}
+
 static void run_batch(struct room *r, struct event *list)
 {
 	uint64_t events = 0;
@@ -293,7 +301,7 @@ static void run_batch(struct room *r, struct event *list)
 		struct event *e = list;
 		list = e->next;
 		/* A name that frees up within the batch is free for a join behind it; and a join's session exists for what follows it. */
-		bool is_alone = e->kind == EV_ADMIN;
+		bool is_alone = e->kind == EV_ADMIN || ends_token(e);
 		if ((e->kind == EV_JOIN && has_leave) || r->action_count == GROUP_MAX || is_alone) {
 			run_group(r);
 			has_leave = false;
@@ -456,6 +464,7 @@ static void room_free(struct room *r)
 	addresses_free(r);
 	limits_fini(r);
 	admit_fini(r);
+	codes_fini(&r->codes);
 	users_fini(&r->users);
 	tail_free(r->tail);
 	publisher_free(r->pub);
@@ -475,6 +484,7 @@ int room_open(struct room **out, const struct room_opts *opts, char **cause)
 	r->mono_now_ms = mono_ms();
 	r->boot_now_ms = boot_ms();
 	users_init(&r->users);
+	codes_init(&r->codes);
 	limits_set(r, NULL);
 	r->has_free_pages = true; /* what the last run left */
 	r->joins = rota_new();

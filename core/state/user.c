@@ -265,6 +265,16 @@ void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_
 	map_put(&us->tokens, t->hash, WC_SHA_BYTES, t);
 }
 
+void user_end_token(struct users *us, struct token *t)
+{
+	struct token **at = &t->user->tokens;
+	while (*at != t)
+		at = &(*at)->next;
+	*at = t->next;
+	map_del(&us->tokens, t->hash, WC_SHA_BYTES);
+	free(t);
+}
+
 struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES])
 {
 	return map_get(&us->tokens, hash, WC_SHA_BYTES);

@@ -18,6 +18,7 @@ struct session {
 	enum dialect dialect;
 	uint32_t slot;        /* in users.sessions[dialect] */
 	struct session *next; /* of the same user */
+	struct token *token;  /* what it came in with; NULL: a guest, or signed out */
 	int jobs;             /* helpers' jobs that still name this session */
 	bool is_closed;       /* the connection is gone; freed when jobs is 0 */
 	bool is_admitted;     /* since the join password is what it is: may make links */
@@ -105,6 +106,7 @@ void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint6
 void user_active(struct users *us, struct user *u);
 
 void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms);
+void user_end_token(struct users *us, struct token *t); /* frees it; no session may name it any more */
 struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES]);
 
 struct session *session_new(struct users *us, struct user *u, struct conn *c, enum dialect d);

@@ -27,6 +27,7 @@ const char *const store_writer_sql[W_LAST] = {
 	[W_PUT_IDENTITY] = "INSERT INTO identities (id, name, key, created, seen) VALUES (?,?,?,?,?)"
 	                   " ON CONFLICT (id) DO UPDATE SET name = excluded.name, key = excluded.key, seen = excluded.seen",
 	[W_PUT_TOKEN] = "INSERT INTO tokens (identity_id, hash, created) VALUES (?,?,?)",
+	[W_END_TOKEN] = "DELETE FROM tokens WHERE hash = ?1",
 	[W_ADMIT_TOKEN] = "UPDATE tokens SET created = ?2 WHERE hash = ?1",
 	[W_TOUCH] = "UPDATE identities SET seen = ?2 WHERE id = ?1",
 	[W_SET_SPOKE] = "UPDATE identities SET spoke = 1 WHERE id = ?1",
@@ -197,6 +198,19 @@ int store_admit_token(struct store *s, const uint8_t hash[WC_SHA_BYTES], int64_t
 	bind_int(&b, at_ms);
 	rc = store_run(s, W_ADMIT_TOKEN, &b);
 	return rc == SQLITE_OK ? 0 : store_failed(s, "admit_token", rc);
+}
+
+int store_end_token(struct store *s, const uint8_t hash[WC_SHA_BYTES])
+{
+	struct binder b;
+	int rc;
+
+	if (store_begin(s) < 0)
+		return -WC_ESTORAGE;
+	b = bind_to(s->stmt[W_END_TOKEN]);
+	bind_blob(&b, hash, WC_SHA_BYTES);
+	rc = store_run(s, W_END_TOKEN, &b);
+	return store_finish(s, rc == SQLITE_OK ? 0 : store_failed(s, "end_token", rc));
 }
 
 int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms)

@@ -445,10 +445,10 @@ static const struct {
 	const char *type;
 	enum event_kind kind;
 } types[] = {
-	{ "text", EV_TEXT },       { "typing", EV_TYPING }, { "file", EV_FILE },
-	{ "voice", EV_VOICE },     { "join", EV_JOIN },     { "dm_history", EV_DM_HISTORY },
-	{ "history", EV_HISTORY }, { "sync", EV_SYNC },     { "who", EV_WHO },
-	{ "link", EV_LINK },       { "ping", EV_PING },
+	{ "text", EV_TEXT },       { "typing", EV_TYPING },     { "file", EV_FILE },
+	{ "voice", EV_VOICE },     { "join", EV_JOIN },         { "dm_history", EV_DM_HISTORY },
+	{ "history", EV_HISTORY }, { "sync", EV_SYNC },         { "who", EV_WHO },
+	{ "link", EV_LINK },       { "sign_out", EV_SIGN_OUT }, { "ping", EV_PING },
 };
 
 static void decode_object(struct in *in)

@@ -15,7 +15,7 @@ struct conn;
 enum event_kind {
 	/* from a peer's frame */
 	EV_JOIN, EV_TEXT, EV_FILE, EV_VOICE, EV_TYPING, EV_DM_HISTORY,                    /* Part 1 */
-	EV_SYNC, EV_HISTORY, EV_WHO, EV_LINK, EV_PING,                                    /* Part 2 */
+	EV_SYNC, EV_HISTORY, EV_WHO, EV_LINK, EV_SIGN_OUT, EV_PING,                       /* Part 2 */
 	EV_BAD,     /* a frame that gets an error: code, text and cid say which */
 	/* from the server itself */
 	EV_ENDING,  /* the peer said goodbye or broke the protocol: once all it sent before is answered, the close frame `end` */

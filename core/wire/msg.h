@@ -23,6 +23,9 @@ enum msg_kind {
 	MSG_VOICE = 3,
 	MSG_DELETE = 5 /* 4 edit, 6 react … take their ids from the same order, later */
 };
+/* The reason beside 1000: the token was ended, on this connection or on another one with it. */
+#define SIGNED_OUT "signed out"
+
 /* The chat's own close codes; those of RFC 6455 are in hub/wsframe.h. */
 enum { CLOSE_KICKED = 4001, CLOSE_BANNED = 4002 };
 

@@ -1,6 +1,7 @@
 // One person in several places: names, tabs, devices.
 import assert from 'node:assert/strict';
 import test from 'node:test';
+import WebSocket from 'ws';
 import { Person, PHONE, stage } from './lib.mjs';
 
 const server = stage();
@@ -41,6 +42,8 @@ test('a one-time link signs in a second device', async () => {
 	assert.match(link, /\/#link=/);
 	assert.ok(await ada.page.locator('svg.qr').count());
 	const phone = await Person.open(server, null, { viewport: PHONE, path: new URL(link).pathname + new URL(link).hash });
+	// A link may come from anybody: it is asked first.
+	await phone.page.click('dialog button:has-text("Sign in")');
 	await phone.ready();
 	await phone.openTalk('Boris5');
 	await phone.sees('kept for my phone');
@@ -50,9 +53,59 @@ test('a one-time link signs in a second device', async () => {
 	await ada.sees('from my phone');
 	// The code was for one use.
 	const late = await Person.open(server, null, { path: new URL(link).pathname + new URL(link).hash });
-	await late.page.waitForSelector('.toast:has-text("used or is too old")');
+	await late.page.click('dialog button:has-text("Sign in")');
+	await late.page.waitForSelector('#entry-error:has-text("used or is too old")');
 	await late.page.waitForSelector('#entry:not([hidden]) #name');
 	for (const p of [ada, boris, phone, late]) await p.close();
+});
+
+test('a sign-in link that is declined, or is none, leaves the way in by a name', async () => {
+	const ada = await Person.open(server, null, { path: '/#link=ABCDEFGHJKLMNPQR' });
+	await ada.page.click('dialog button:has-text("Not now")');
+	await ada.page.waitForSelector('dialog', { state: 'detached' });
+	await ada.join('Declined');
+	assert.equal(ada.frames.filter((f) => f.type === 'error').length, 0, 'the code was not sent');
+	for (const hash of ['#link=', '#link=%E0%A4%A', '#link=' + 'A'.repeat(300), '#link=<b>']) {
+		const eve = await Person.open(server, null, { path: '/' + hash });
+		await eve.page.waitForSelector('#entry:not([hidden]) #entry-error:has-text("no whole sign-in link")');
+		assert.equal(new URL(eve.page.url()).hash, '');
+		await eve.close();
+	}
+	// Somebody who is signed in stays so.
+	await ada.page.goto(server.url + '/#link=%');
+	await ada.page.reload();
+	await ada.page.waitForSelector('.toast:has-text("no whole sign-in link")');
+	await ada.ready();
+	await ada.close();
+});
+
+test('leaving ends the token, in all tabs of the browser; other devices stay', async () => {
+	const ada = await Person.open(server, 'Ada Leaves');
+	const token = await ada.page.evaluate(() => JSON.parse(localStorage.getItem('wave.token')));
+	await ada.page.click('#settings');
+	await ada.page.click('.device .button');
+	const link = new URL(await ada.page.inputValue('.device-link input'));
+	await ada.page.keyboard.press('Escape');
+	const phone = await Person.open(server, null, { viewport: PHONE, path: link.pathname + link.hash });
+	await phone.page.click('dialog button:has-text("Sign in")');
+	await phone.ready();
+	const first = ada.page, second = await ada.tab();
+	await ada.ready();
+	await second.click('#settings');
+	await second.click('.dialog button:has-text("Leave and forget me here")');
+	await second.click('.dialog button.danger');
+	for (const page of [first, second]) await page.waitForSelector('#entry:not([hidden]) #name');
+	assert.equal(await first.evaluate(() => localStorage.getItem('wave.token')), null);
+	const thief = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
+	const answer = await new Promise((resolve) => {
+		thief.on('open', () => thief.send(JSON.stringify({ type: 'join', v: 2, token })));
+		thief.on('message', (data) => resolve(JSON.parse(data)));
+	});
+	assert.equal(answer.code, 'bad_token');
+	thief.close();
+	await phone.say('still here');
+	await phone.settled();
+	for (const p of [ada, phone]) await p.close();
 });
 
 test('a token the server does not know: in anew under the same name, and told so', async () => {

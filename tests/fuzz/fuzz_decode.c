@@ -79,7 +79,7 @@ static void check_event(const struct event *e, const char *json, size_t len)
 		check_str(e->bad.text, 200);
 		WC_ASSERT(e->bad.text.len > 0);
 		break;
-	default: WC_ASSERT(e->kind == EV_TYPING || e->kind == EV_LINK || e->kind == EV_PING);
+	default: WC_ASSERT(e->kind == EV_TYPING || e->kind == EV_LINK || e->kind == EV_SIGN_OUT || e->kind == EV_PING);
 	}
 }
 

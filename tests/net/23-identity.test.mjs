@@ -172,6 +172,37 @@ serverTest('peers are everyone one has DMs with, online or not', async s => {
 	back.init.peers.forEach(p => assert.ok(isId(p.last_id)));
 });
 
+serverTest('a sign-out ends the token, everywhere and for good', async s => {
+	const a = await join2(s, 'a'), tab = await join2(s, '', { token: a.token });
+	a.send({ type: 'link' });
+	const phone = await join2(s, '', { code: (await a.next('link')).code }), b = await join2(s, 'b');
+	a.send({ type: 'link' });
+	const { code } = await a.next('link');
+	a.send({ type: 'sign_out' });
+	a.text('behind it', {});
+	for (const c of [a, tab]) assert.deepEqual(await c.closed, { code: 1000, reason: 'signed out' });
+	phone.text('still here');
+	await b.next({ text: 'still here' });
+	assert.ok(!b.frames.some(f => f.text === 'behind it'));
+	for (let kills = 0; kills < 2; kills++) {
+		for (const [join, error] of [[{ token: a.token }, 'bad_token'], [{ code }, 'bad_code']]) {
+			const c = await s.connect();
+			c.send({ type: 'join', v: 2, name: '', ...join });
+			exact(await c.take(), error2(error));
+			await c.close();
+		}
+		const headers = { authorization: `Bearer ${a.token}` };
+		assert.equal((await s.get('/upload?key=k', { headers })).status, 401);
+		assert.equal((await join2(s, '', { token: phone.init.token })).id, a.id);
+		await s.kill9();
+		await s.restart();
+	}
+	const guest = await s.join('guest');
+	guest.send({ type: 'sign_out' }, bad);
+	guest.text('a guest has no token to end');
+	await guest.next({ text: 'a guest has no token to end' });
+});
+
 serverTest('a link signs in a second device, once', async s => {
 	const a = await join2(s, 'a');
 	a.send({ type: 'link' });

@@ -8,7 +8,8 @@ const EVENTS = [
 	'expelled',        // (isBan, reason): the server ended the session for good
 	// The session
 	'init',            // ({ isResumed, isNewHere, askedName }): the server has let this browser in
-	'needName',        // nothing says who this is
+	'needName',        // (why: key of a text): nothing says who this is
+	'signedOut',       // the token has ended, by this tab or another one
 	'needPassword',    // (code, waitMs)
 	'crowded',         // (waitMs): too many new people; the page tries again by itself
 	'lockedOut',       // (waitMs): a lockdown keeps new people out

@@ -65,6 +65,10 @@ function lost(socket, event) {
 		expelled(event.code === 4002, event.reason);
 		return;
 	}
+	if (event?.code === 1000 && event.reason === 'signed out') { // here, or in another tab
+		setState('stopped');
+		return emit('signedOut');
+	}
 	retryLater();
 	if (event && !socket.wasOpen) askWhy();
 }

@@ -32,6 +32,14 @@ export function start(name, code = '', secret = '') {
 	connect();
 }
 
+const SIGN_OUT_MS = 3000;     // the end of the token is waited for that long
+
+// The server ends the token, so that nobody can come in with a copy of it. Without a connection it is only forgotten here.
+export function signOut() {
+	if (net.state !== 'ready' || !send({ type: 'sign_out' })) return emit('signedOut');
+	setTimeout(() => emit('signedOut'), SIGN_OUT_MS);
+}
+
 export function leave() {
 	disconnect();
 	forgetIdentity();
@@ -280,10 +288,12 @@ function onError(f) {
 	}
 	if (f.code === 'bad_code') {
 		linkCode = '';
-		emit('notice', 'linkExpired');
-		if (token() || wantedName || recall('me')) return join();
+		if (token()) {
+			emit('notice', 'linkExpired');
+			return join();
+		}
 		disconnect();
-		return emit('needName');
+		return emit('needName', 'linkExpired');
 	}
 	// Catching up goes on where it was told to wait.
 	if (inGap && !f.cid && (f.code === 'rate_limited' || f.code === 'busy')) {

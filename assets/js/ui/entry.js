@@ -9,12 +9,14 @@ import { topDialog } from './dialog.js';
 
 const form = $('#entry-form');
 
-export function showEntry() {
+// why: the key of a text that says what went wrong.
+export function showEntry(why = '') {
 	toggle($('#app'), false);
 	toggle($('#entry'), true);
 	form.classList.remove('busy');
 	$('#name').value ||= recall('me')?.name ?? '';
 	$('#name').focus();
+	if (why) say(t(why));
 }
 
 // The person is in: nothing typed stays behind, and nothing said.

@@ -122,6 +122,64 @@ static void a_code_survives_a_store_that_fails(void **state)
 	close_room(f);
 }
 
+static void codes_of_others_end_nobodys(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *code = code_from(f, join_2(f, "10.0.0.1", "Ann"));
+	for (int i = 0; i < 600; i++) {
+		char ip[32], name[32];
+		snprintf(ip, sizeof(ip), "10.1.%d.%d", i / 200, i % 200);
+		snprintf(name, sizeof(name), "Eve %d", i);
+		free(code_from(f, join_2(f, ip, name)));
+	}
+	expect(join_by_code(f, "10.0.0.2", code), "\"my_name\":\"Ann\"");
+	free(code);
+	close_room(f);
+}
+
+static void a_sign_out_ends_its_token_alone(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *token = token_of_new(f, "10.0.0.1", "\"name\":\"Ann\"");
+	struct client *here = f->client[0], *tab = join_by_token(f, "10.0.0.1", token);
+	char *code = code_from(f, here);
+	struct client *phone = join_by_code(f, "10.0.0.2", code);
+	char *other = text_of(expect(phone, "\"my_name\":\"Ann\""), "token");
+	free(code);
+	code = code_from(f, here);
+
+	/* The end is stored, or it is none. */
+	for (int step = 1; step <= 3; step++) {
+		break_store(f, step);
+		say(f, here, "{\"type\":\"sign_out\"}");
+		turn(f);
+		expect(here, "\"code\":\"storage\"");
+		forget_frames(f);
+	}
+	break_store(f, 0);
+	say(f, here, "{\"type\":\"sign_out\"}");
+	say(f, here, "{\"type\":\"text\",\"text\":\"too late\"}");
+	turn(f);
+	expect_closed(here, 1000, "signed out");
+	expect_closed(tab, 1000, "signed out");
+	assert_int_equal(phone->close_code, 0);
+	for (int i = 0; i < phone->count; i++)
+		assert_null(strstr(phone->frame[i], "too late"));
+	expect(join_by_token(f, "10.0.0.1", token), "\"code\":\"bad_token\"");
+	expect(join_by_code(f, "10.0.0.3", code), "\"code\":\"bad_code\"");
+	restart(f, NULL);
+	expect(join_by_token(f, "10.0.0.1", token), "\"code\":\"bad_token\"");
+	expect(join_by_token(f, "10.0.0.1", other), "\"my_name\":\"Ann\"");
+	free(token);
+	free(other);
+	free(code);
+	close_room(f);
+}
+
 static void a_link_is_for_those_who_are_in(void **state)
 {
 	(void)state;
@@ -385,6 +443,8 @@ int main(void)
 		cmocka_unit_test(a_connection_has_five_tries),
 		cmocka_unit_test(a_code_brings_one_device_once),
 		cmocka_unit_test(a_code_survives_a_store_that_fails),
+		cmocka_unit_test(codes_of_others_end_nobodys),
+		cmocka_unit_test(a_sign_out_ends_its_token_alone),
 		cmocka_unit_test(a_link_is_for_those_who_are_in),
 		cmocka_unit_test(a_password_lets_new_people_in),
 		cmocka_unit_test(guesses_are_counted_by_address),

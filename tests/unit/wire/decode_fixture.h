@@ -50,10 +50,11 @@ static inline void add_num(struct line *l, const char *name, uint64_t n)
 static inline void describe(struct line *l, const struct event *e)
 {
 	static const char *const kinds[] = {
-		[EV_JOIN] = "join",   [EV_TEXT] = "text",       [EV_FILE] = "file",
-		[EV_VOICE] = "voice", [EV_TYPING] = "typing",   [EV_DM_HISTORY] = "dm_history",
-		[EV_SYNC] = "sync",   [EV_HISTORY] = "history", [EV_WHO] = "who",
-		[EV_LINK] = "link",   [EV_PING] = "ping",       [EV_BAD] = "bad",
+		[EV_JOIN] = "join",   [EV_TEXT] = "text",         [EV_FILE] = "file",
+		[EV_VOICE] = "voice", [EV_TYPING] = "typing",     [EV_DM_HISTORY] = "dm_history",
+		[EV_SYNC] = "sync",   [EV_HISTORY] = "history",   [EV_WHO] = "who",
+		[EV_LINK] = "link",   [EV_SIGN_OUT] = "sign_out", [EV_PING] = "ping",
+		[EV_BAD] = "bad",
 	};
 
 	l->len = 0;

@@ -20,6 +20,7 @@ static void types(void **state)
 		{ "{\"type\":\"dance\",\"to_id\":\"x\",\"cid\":5}", "-" },
 		{ "{\"type\":\"ping\"}", "ping" },
 		{ "{\"type\":\"link\"}", "link" },
+		{ "{\"type\":\"sign_out\",\"token\":5}", "sign_out" },
 		{ "{\"\\u0074ype\":\"\\u0070ing\"}", "ping" },
 		{ "{\"type\":\"link\",\"type\":\"ping\"}", "ping" },
 		{ "{\"type\":\"ping\",\"cid\":7,\"to_id\":\"x\"}", "ping" },
