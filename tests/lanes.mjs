@@ -3,7 +3,7 @@
 /** These judge times, as ratios to the same without a load, record in real time, or have two tabs agree within 200 ms. They run one after another, with nothing beside them. */
 const timed = /\/browser\/(09-load|10-voice|16-rough)\.test|\/net\/(11-stall|12-hostile|14-quick|15-load|73-http)\.test/;
 /** These wait long: for deadlines, or through a play of kills. They start first. */
-const long = /\/browser\/06-access\.test|\/net\/(90-long|91-checker|92-beside|28-lost|45-released|34-health|66-package|68-addresses|31-memory|29-migration|30-disk|35-metrics|37-descriptors|74-faults)\.test/;
+const long = /\/browser\/06-access\.test|\/net\/(90-long|91-checker|92-beside|93-fairness|28-lost|45-released|34-health|66-package|68-addresses|31-memory|29-migration|30-disk|35-metrics|37-descriptors|74-faults)\.test/;
 
 export const isTimed = file => timed.test(`/${file}`);
 export const waitsLong = file => Number(long.test(`/${file}`));
