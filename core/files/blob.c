@@ -22,8 +22,8 @@ static const struct blob_ops on_disk = {
 	.put = disk_put, .get = disk_get, .touch = disk_touch, .unlink = disk_unlink, .is_pending = disk_is_pending, .decide = disk_decide,
 	.record_load = disk_record_load, .record_count_open = disk_record_count_open, .record_create = disk_record_create,
 	.record_resume = disk_record_resume, .record_grow = disk_record_grow, .record_came = disk_record_came,
-	.record_finish = disk_record_finish, .record_use = disk_record_use, .record_end = disk_record_end, .record_remove = disk_record_remove,
-	.record_each_own = disk_record_each_own, .record_each_handle = disk_record_each_handle,
+	.record_finish = disk_record_finish, .record_use = disk_record_use, .record_end = disk_record_end,
+	.record_remove = disk_record_remove, .record_each_own = disk_record_each_own, .record_each_handle = disk_record_each_handle,
 	.record_sweep = disk_record_sweep,
 };
 static const struct blob_ops in_memory = {
@@ -31,8 +31,8 @@ static const struct blob_ops in_memory = {
 	.each = mem_each, .mark_used = mem_mark_used,
 	.record_load = mem_record_load, .record_count_open = mem_record_count_open, .record_create = mem_record_create,
 	.record_resume = mem_record_resume, .record_grow = mem_record_grow, .record_came = mem_record_came,
-	.record_finish = mem_record_finish, .record_use = mem_record_use, .record_end = mem_record_end, .record_remove = mem_record_remove,
-	.record_each_own = mem_record_each_own, .record_each_handle = mem_record_each_handle,
+	.record_finish = mem_record_finish, .record_use = mem_record_use, .record_end = mem_record_end,
+	.record_remove = mem_record_remove, .record_each_own = mem_record_each_own, .record_each_handle = mem_record_each_handle,
 	.record_sweep = mem_record_sweep,
 };
 /* clang-format on */
