@@ -1,5 +1,4 @@
-/* site_upload.c — /upload: the holder of a token sends a file or the rest of one (POST), asks how far it got (GET), or gives it up
- * (DELETE).
+/* site_upload.c — /upload: the holder of a token sends a file (POST), asks how far it got (GET), or gives it up (DELETE).
  *
  * Owns an upload from its request to its answer, in a struct of a few hundred bytes. The body goes from the transfer thread's buffer to the
  * disk. Never believes a length before it has compared it; never says why a token is refused.
