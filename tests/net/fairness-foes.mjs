@@ -366,7 +366,7 @@ export const rows = [
 	}, { n: 200, pause: 500 }) },
 	{ name: 'crowd-requests', line: 5, what: '100 new people of one address ask for pages and lists', counted: REQUESTS,
 		attack: f => f.asking(i => (i % 2 ? { type: 'history', limit: 200 } : { type: 'who', q: 'z' }), { n: 100, join: crowd(f) }) },
-	{ name: 'crowd-bytes', line: 5, what: '40 guests of one address send files of 1 MB', counted: [...MESSAGES, ...MEMORY], isBlind: true, args: ['--address-bytes-kb', '512'], disk: 100, attack: f => {
+	{ name: 'crowd-bytes', line: 5, what: '40 guests of one address send files of 1 MB', counted: [...MESSAGES, ...MEMORY], isBlind: true, args: ['--address-bytes-kb', '100'], disk: 100, attack: f => {
 		f.forever(async i => {
 			const s = await f.chat(guests(f)(i));
 			while (await f.write(s, frame({ type: 'file', filename: 'x', data: body(MB, f.next()).toString('base64') }))) await sleep(300);
