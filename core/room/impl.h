@@ -190,6 +190,7 @@ struct room {
 	bool is_quiet;                                        /* helpers get no more work: they are about to end */
 	bool storage_failed;                                  /* said so in the log; says when it is well again */
 	size_t stored_bytes;                                  /* with data in memory: of messages, since room was last made for them */
+	int64_t opened_ms;                                    /* Unix: when this run began */
 	int64_t chores_next_ms, seen_next_ms, helper_next_ms; /* monotonic */
 	struct collect_state collect;                         /* the turn's under way, else the room's */
 	uint64_t commits_seen;                                /* at the last checkpoint */

@@ -498,6 +498,7 @@ int room_open(struct room **out, const struct room_opts *opts, char **cause)
 		room_free(r);
 		return -WC_ESTORAGE;
 	}
+	r->opened_ms = r->now_ms;
 	*out = r;
 	return 0;
 }

@@ -13,11 +13,15 @@ bool sight_resets(const struct room *r, const struct user *u, uint64_t since)
 	return since > sight_head(r, u) || (r->public_floor > 1 && since < r->public_floor) || since < u->dm_floor;
 }
 
+/* The store hears once a minute who is here: a kill leaves people with an older time, of before others came that they met. */
+#define SEEN_LATE_MS (2 * 60 * 1000)
+
 /* Everybody learns of people who are online, and reads the names of those who wrote to everyone. */
 bool sight_knows(struct room *r, const struct user *asker, const struct user *u)
 {
 	const bool is_dated = asker->created_ms <= r->now_ms; /* not by a clock that was ahead */
-	if (u == asker || u->is_online || u->has_spoken || !is_dated || u->seen_ms >= asker->created_ms)
+	const int64_t late_ms = asker->created_ms < r->opened_ms && u->seen_ms < r->opened_ms ? SEEN_LATE_MS : 0;
+	if (u == asker || u->is_online || u->has_spoken || !is_dated || u->seen_ms + late_ms >= asker->created_ms)
 		return true;
 	return store_has_peer(r->o.store, asker->id, u->id) != 0; /* a store that fails refuses the message by itself */
 }

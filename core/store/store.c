@@ -103,7 +103,22 @@ int store_migrate(sqlite3 *db, const char *const *list, int n, const char *path,
 	return -WC_ESTORAGE;
 }
 
+#define CHECKPOINT_TRIES 25
+
 /* --- Opening and closing. */
+
+/* SQLite asks no busy handler where another connection is at its own checkpoint, as that of a --check that closes. It lasts no longer. */
+static int truncate_log(struct store *s)
+{
+	int rc;
+
+	for (int tries = 0;; tries++) {
+		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		if ((rc & 0xff) != SQLITE_BUSY || tries == CHECKPOINT_TRIES)
+			return rc;
+		usleep(20000);
+	}
+}
 
 static int set_up(struct store *s, enum durability durability, char **cause)
 {
@@ -134,7 +149,7 @@ static int set_up(struct store *s, enum durability durability, char **cause)
 	if (rc)
 		return rc;
 	/* The log of a migration or of the last run goes into the file now: that also proves that the disk takes writes. */
-	rc = s->is_memory ? SQLITE_OK : sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	rc = s->is_memory ? SQLITE_OK : truncate_log(s);
 	if (store_is_full_code(rc, sqlite3_system_errno(s->db))) /* it is all there, and can be read */
 		rc = SQLITE_OK;
 	if (rc == SQLITE_OK)

@@ -126,6 +126,8 @@ export function stage(args = []) {
 }
 
 /** What a page may say on the console: the browser's own line about a server that is down, when the test takes it down. */
+/** An upload that is given up may not have begun: not found is an answer, and no browser lets a page take it quietly. */
+const GIVEN_UP = /status of 404 .*\/upload\?key=[\w-]+\)$/;
 const DOWN = /WebSocket connection to .* failed|Failed to load resource: net::ERR_|ERR_CONNECTION/;
 
 export class Person {
@@ -153,7 +155,8 @@ export class Person {
 		const frames = this.frames = [];
 		page.on('console', (message) => {
 			if (message.type() !== 'error' || (this.mayBeDown && DOWN.test(message.text()))) return;
-			this.complaints.push(`console: ${message.text()} (${message.location().url})`);
+			const line = `console: ${message.text()} (${message.location().url})`;
+			if (!GIVEN_UP.test(line)) this.complaints.push(line);
 		});
 		page.on('pageerror', (error) => this.complaints.push(`exception: ${error.stack}`));
 		page.on('dialog', (dialog) => {

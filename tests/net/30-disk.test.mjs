@@ -36,9 +36,9 @@ async function history(s, token) {
 	const all = [];
 	for (let before; ;) {
 		c.send({ type: 'history', limit: 200, ...(before && { before }) });
-		const page = (await c.next('history')).messages;
+		const { messages: page, more } = await c.next('history');
 		all.unshift(...page);
-		if (page.length < 200) break;
+		if (!more) break;
 		before = page[0].id;
 	}
 	c.ws.close();

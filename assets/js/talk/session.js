@@ -52,12 +52,12 @@ function join() {
 	if (linkCode) frame.code = linkCode;
 	else if (token()) frame.token = token();
 	if (password) frame.password = password;
-	if (joinedAs && syncedTo && !linkCode) frame.since = syncedTo;
+	if (joinedAs && !linkCode) frame.since = syncedTo; // 0: nothing had been said yet
 	send(frame);
 }
 
 function onInit(f) {
-	const isResumed = joinedAs === f.my_id && !f.reset && syncedTo > 0;
+	const isResumed = joinedAs === f.my_id && !f.reset;
 	// Another identity than this browser's last: what was remembered for that one is not this one's.
 	const last = recall('me');
 	if (f.token && last && last.id !== f.my_id) forgetIdentity();
