@@ -171,6 +171,7 @@ void conn_start_close(struct conn *c, enum metric why, int code, const char *rea
 void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);
 
 /* input.c */
+void conn_pay(struct conn *c);       /* for its frames that came to nothing; may end it */
 void conn_read_turn(struct conn *c); /* a part of its input; marks it ready if there is more */
 
 /* tick.c */

@@ -117,7 +117,7 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n, int *units)
 }
 
 /* Frames that came to nothing are paid for. A client that sends no end of them is closed. */
-static void pay(struct conn *c)
+void conn_pay(struct conn *c)
 {
 	static struct log_gap gap;
 	uint8_t addr[16];
@@ -209,7 +209,7 @@ void conn_read_turn(struct conn *c)
 		return; /* conn_resume marks it ready again */
 	if (c->stash) {
 		bool goes_on = parse_stash(c, &units);
-		pay(c);
+		conn_pay(c);
 		if (!goes_on || c->is_dead)
 			return;
 	}
@@ -217,7 +217,7 @@ void conn_read_turn(struct conn *c)
 	ssize_t got = transport_recv(&c->io, h->scratch, room);
 	if (got == -WC_EAGAIN) {
 		c->is_heavy = false;
-		pay(c); /* what others found to be worth nothing */
+		conn_pay(c); /* what others found to be worth nothing */
 		return;
 	}
 	if (got <= 0) {
@@ -228,7 +228,7 @@ void conn_read_turn(struct conn *c)
 	h->received_bytes += (uint64_t)got;
 	if (!parse_read(c, (size_t)got, &units))
 		return;
-	pay(c);
+	conn_pay(c);
 	/* A short read emptied the socket: the next bytes bring a new edge. A hangup brings none, so that is read to its end. */
 	if (c->stash || (size_t)got == room || c->saw_hangup || transport_has_more(&c->io))
 		go_on_later(c);

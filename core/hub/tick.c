@@ -101,4 +101,6 @@ void conn_tick(struct conn *c)
 	if (!is_past_deadline(c, now) && !is_output_stuck(c, now) && !is_frame_late(c, now, is_unread) && !is_budget_wait_over(c, now) &&
 	    !is_silent(c, now, is_unread))
 		ping_if_due(c, now);
+	/* Of what it sent last the room may have found out after its last turn of reading. */
+	conn_pay(c);
 }

@@ -72,8 +72,7 @@ test('a sign-in link that is declined, or is none, leaves the way in by a name',
 		await eve.close();
 	}
 	// Somebody who is signed in stays so.
-	await ada.page.goto(server.url + '/#link=%');
-	await ada.page.reload();
+	await ada.page.goto(server.url + '/#link=%'); // the page reloads itself for it
 	await ada.page.waitForSelector('.toast:has-text("no whole sign-in link")');
 	await ada.ready();
 	await ada.close();
