@@ -14,20 +14,20 @@ static uint64_t mix(uint64_t h)
 	return h;
 }
 
-static uint64_t hash_of(const struct map *m, const void *key, size_t len)
+uint64_t map_hash(uint64_t seed, const void *key, size_t len)
 {
 	const uint8_t *p = key;
-	uint64_t h = m->seed ^ len;
+	uint64_t h = seed ^ len;
 	while (len >= 8) {
 		uint64_t word;
 		memcpy(&word, p, 8);
-		h = mix(h ^ word) + m->seed;
+		h = mix(h ^ word) + seed;
 		p += 8;
 		len -= 8;
 	}
 	uint64_t word = 0;
 	memcpy(&word, p, len);
-	return mix(h ^ word ^ (m->seed << 7));
+	return mix(h ^ word ^ (seed << 7));
 }
 
 void map_init(struct map *m)
@@ -58,7 +58,7 @@ static size_t slot_of(const struct map *m, uint64_t hash, const void *key, size_
 
 void *map_get(const struct map *m, const void *key, size_t len)
 {
-	return m->n ? m->v[slot_of(m, hash_of(m, key, len), key, len)].value : NULL;
+	return m->n ? m->v[slot_of(m, map_hash(m->seed, key, len), key, len)].value : NULL;
 }
 
 static void resize(struct map *m, size_t room)
@@ -77,7 +77,7 @@ void map_put(struct map *m, const void *key, size_t len, void *value)
 {
 	if ((m->n + 1) * 4 > m->room * 3)
 		resize(m, m->room ? m->room * 2 : 16);
-	uint64_t hash = hash_of(m, key, len);
+	uint64_t hash = map_hash(m->seed, key, len);
 	struct map_entry *e = &m->v[slot_of(m, hash, key, len)];
 	WC_ASSERT(!e->value && value);
 	*e = (struct map_entry){ hash, key, len, value };
@@ -88,7 +88,7 @@ void *map_del(struct map *m, const void *key, size_t len)
 {
 	if (!m->n)
 		return NULL;
-	size_t i = slot_of(m, hash_of(m, key, len), key, len);
+	size_t i = slot_of(m, map_hash(m->seed, key, len), key, len);
 	void *value = m->v[i].value;
 	if (!value)
 		return NULL;

@@ -17,6 +17,7 @@ struct map {
 	uint64_t seed;
 };
 
+uint64_t map_hash(uint64_t seed, const void *key, size_t len); /* for tables of other kinds */
 void map_init(struct map *m);
 void map_fini(struct map *m);                                          /* not the values */
 void *map_get(const struct map *m, const void *key, size_t len);       /* or NULL */

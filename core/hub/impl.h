@@ -54,10 +54,12 @@ struct conn {
 	bool is_pinged : 1;   /* its next pong answers a ping, and costs nothing */
 	bool is_heavy : 1;    /* its last turn left input behind */
 	uint8_t pause;
-	uint8_t waits;         /* a bit for each kind of queue it waits in */
-	uint32_t slot;         /* index in its list */
-	uint32_t insert_bytes; /* of small parts waiting */
-	uint64_t serial;       /* rank: the number of connections that had subscribed before. A slot in a list keeps its rank */
+	uint8_t refusals;                 /* of its joins; the room's */
+	uint8_t waits;                    /* a bit for each kind of queue it waits in */
+	uint32_t slot;                    /* index in its list */
+	uint32_t insert_bytes;            /* of small parts waiting */
+	_Atomic shbuf_owner buffer_owner; /* of the large buffers that are made for it */
+	uint64_t serial;                  /* rank: the number of connections that had subscribed before. A slot in a list keeps its rank */
 
 	struct hub *hub;
 	struct conn *next[WAITS];
@@ -69,17 +71,15 @@ struct conn {
 	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s;
 	uint64_t identity;
 	_Atomic int64_t no_files_until_ms;
-	_Atomic bool is_gone;             /* is_dead, for other threads */
-	_Atomic uint32_t dues;            /* of frames that came to nothing, still to be paid (toll.h) */
-	int64_t toll_us;                  /* its own bucket of them */
-	void *session;                    /* the room's */
-	int refusals;                     /* of its joins; the room's */
-	struct seat *seat;                /* left when the socket is closed */
-	_Atomic shbuf_owner buffer_owner; /* of the large buffers that are made for it */
-	size_t large_bytes;               /* of large parts waiting */
-	uint8_t addr[16];
+	_Atomic bool is_gone; /* is_dead, for other threads */
+	bool is_v4;           /* as addr and port: of the client */
 	uint16_t port;
-	bool is_v4;
+	_Atomic uint32_t dues; /* of frames that came to nothing, still to be paid (toll.h) */
+	int64_t toll_us;       /* its own bucket of them */
+	void *session;         /* the room's */
+	struct seat *seat;     /* left when the socket is closed */
+	size_t large_bytes;    /* of large parts waiting */
+	uint8_t addr[16];
 };
 
 /*   0 ........ at ........ n

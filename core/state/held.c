@@ -1,5 +1,5 @@
 /* held.c — see held.h. A crowd of one name is kept as bits, in blocks of numbers. So a person with a high number costs one block, and no
- * walk. */
+ * walk. Of other names only hashes are kept. */
 #include "state/held.h"
 
 #include <stdlib.h>
@@ -8,10 +8,7 @@
 #define BLOCK 1024 /* numbers */
 #define WORDS (BLOCK / 64)
 
-struct look {
-	uint32_t holders;
-	char key[];
-};
+#define HOLDERS 0xffffu /* the part of a mark that counts; so many are never counted down again */
 
 struct crowd {
 	uint64_t taken[WORDS];
@@ -24,23 +21,71 @@ struct crowd {
 
 void held_init(struct held *h)
 {
-	map_init(&h->looks);
+	*h = (struct held){ 0 };
+	wc_random(&h->seed, sizeof(h->seed));
 	map_init(&h->crowds);
-}
-
-static void free_all(struct map *m)
-{
-	size_t at = 0;
-	for (void *v; (v = map_next(m, &at));)
-		free(v);
-	map_fini(m);
 }
 
 void held_fini(struct held *h)
 {
-	free_all(&h->looks);
-	free_all(&h->crowds);
+	size_t at = 0;
+	for (void *v; (v = map_next(&h->crowds, &at));)
+		free(v);
+	map_fini(&h->crowds);
+	free(h->marks);
+	*h = (struct held){ 0 };
 }
+
+/* --- The marks: open addressing, linear probing, deletion by shifting back; at most 3/4 full. */
+
+static uint64_t mark_of(const struct held *h, const char *key, size_t len)
+{
+	const uint64_t hash = map_hash(h->seed, key, len) & ~(uint64_t)HOLDERS;
+	return hash ? hash : HOLDERS + 1;
+}
+
+static size_t home_of(const struct held *h, uint64_t mark)
+{
+	return mark >> 16 & (h->room - 1);
+}
+
+/* The slot of the mark, or the empty one where it would go. */
+static size_t slot_of(const struct held *h, uint64_t mark)
+{
+	size_t i = home_of(h, mark);
+	while (h->marks[i] && (h->marks[i] & ~(uint64_t)HOLDERS) != mark)
+		i = (i + 1) & (h->room - 1);
+	return i;
+}
+
+static void make_room(struct held *h)
+{
+	const size_t was = h->room;
+	uint64_t *old = h->marks;
+	if (h->count < h->room / 4 * 3)
+		return;
+	h->room = was ? was * 2 : 64;
+	h->marks = xcalloc(h->room, sizeof(*h->marks));
+	for (size_t i = 0; i < was; i++)
+		if (old[i])
+			h->marks[slot_of(h, old[i] & ~(uint64_t)HOLDERS)] = old[i];
+	free(old);
+}
+
+static void empty_slot(struct held *h, size_t i)
+{
+	const size_t mask = h->room - 1;
+	for (size_t j = (i + 1) & mask; h->marks[j]; j = (j + 1) & mask) {
+		if (((j - home_of(h, h->marks[j])) & mask) < ((j - i) & mask))
+			continue;
+		h->marks[i] = h->marks[j];
+		i = j;
+	}
+	h->marks[i] = 0;
+	h->count--;
+}
+
+/* --- The crowds */
 
 /* Returns the length; 0: no key is as long. */
 static size_t crowd_key(char out[CROWD_KEY_MAX], const char *head, size_t len, uint32_t block)
@@ -92,15 +137,15 @@ static void crowd_remove(struct held *h, const char *head, size_t len, uint32_t 
 void held_add(struct held *h, const char *key)
 {
 	size_t len = strlen(key), head;
-	struct look *l = map_get(&h->looks, key, len);
-	if (l) {
-		l->holders++;
+	const uint64_t mark = mark_of(h, key, len);
+	make_room(h);
+	uint64_t *slot = &h->marks[slot_of(h, mark)];
+	if (*slot) {
+		*slot += (*slot & HOLDERS) < HOLDERS;
 		return;
 	}
-	l = xmalloc(sizeof(*l) + len + 1);
-	l->holders = 1;
-	memcpy(l->key, key, len + 1);
-	map_put(&h->looks, l->key, len, l);
+	*slot = mark | 1;
+	h->count++;
 	uint32_t number = look_number(key, &head);
 	if (number)
 		crowd_add(h, key, head, number);
@@ -108,12 +153,13 @@ void held_add(struct held *h, const char *key)
 
 void held_remove(struct held *h, const char *key)
 {
-	size_t len = strlen(key), head;
-	struct look *l = map_get(&h->looks, key, len);
-	if (!l || --l->holders)
+	size_t len = strlen(key), head, i;
+	if (!h->room)
 		return;
-	map_del(&h->looks, l->key, len);
-	free(l);
+	i = slot_of(h, mark_of(h, key, len));
+	if (!h->marks[i] || (h->marks[i] & HOLDERS) == HOLDERS || --h->marks[i] & HOLDERS)
+		return;
+	empty_slot(h, i);
 	uint32_t number = look_number(key, &head);
 	if (number)
 		crowd_remove(h, key, head, number);
@@ -122,7 +168,7 @@ void held_remove(struct held *h, const char *key)
 bool held_has(const struct held *h, const struct looks *wish)
 {
 	for (int i = 0; i < wish->count; i++)
-		if (map_get(&h->looks, wish->key[i], strlen(wish->key[i])))
+		if (h->room && h->marks[slot_of(h, mark_of(h, wish->key[i], strlen(wish->key[i])))])
 			return true;
 	return false;
 }

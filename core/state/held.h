@@ -9,7 +9,10 @@
 #include "wire/look.h"
 
 struct held {
-	struct map looks;  /* key -> how many hold it */
+	uint64_t
+		*marks; /* a hash of each key, and how many hold it: a name that hits another's hash by chance gets a number, that is all */
+	size_t count, room; /* room: a power of two, or 0 */
+	uint64_t seed;
 	struct map crowds; /* what stands before a number, and a block of numbers -> which of the block are taken */
 };
 

@@ -47,19 +47,24 @@ void users_fini(struct users *us)
 	held_fini(&us->held);
 }
 
+/* How the name looks is worked out anew when it goes, rather than kept. */
+static void hold_looks(struct users *us, const struct user *u, void (*fn)(struct held *h, const char *key))
+{
+	struct looks looks;
+	looks_of_name(&looks, (struct str){ u->name, u->name_len });
+	for (int i = 0; i < looks.count; i++)
+		fn(&us->held, looks.key[i]);
+	looks_fini(&looks);
+}
+
 struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_identity)
 {
 	char *key = name_key(name);
-	struct looks looks;
-	looks_of_name(&looks, name);
 	struct buf b;
 	buf_init_sure(&b, 65536);
 	buf_put(&b, name.p, name.len);
 	buf_putc(&b, 0);
 	buf_put(&b, key, strlen(key) + 1);
-	size_t looks_at = b.len;
-	for (int i = 0; i < looks.count; i++)
-		buf_put(&b, looks.key[i], strlen(looks.key[i]) + 1);
 	size_t json_at = b.len;
 	encode_user(&b, id, name);
 	WC_ASSERT(!b.failed);
@@ -68,18 +73,13 @@ struct user *user_new(struct users *us, uint64_t id, struct str name, bool is_id
 	u->id = id;
 	u->is_identity = is_identity;
 	u->name = u->text;
-	u->name_len = (uint32_t)name.len;
+	u->name_len = (uint16_t)name.len;
 	u->key = u->name + name.len + 1;
-	u->looks = u->name + looks_at;
-	u->look_count = looks.count;
 	u->json = u->name + json_at;
-	u->json_len = (uint32_t)(b.len - json_at);
+	u->json_len = (uint16_t)(b.len - json_at);
 	buf_fini(&b);
 	free(key);
-	looks_fini(&looks);
-	const char *look = u->looks;
-	for (int i = 0; i < u->look_count; i++, look += strlen(look) + 1)
-		held_add(&us->held, look);
+	hold_looks(us, u, held_add);
 	map_put(&us->by_id, &u->id, sizeof(u->id), u);
 	map_put(&us->by_key, u->key, strlen(u->key), u);
 	return u;
@@ -96,10 +96,8 @@ void user_remove(struct users *us, struct user *u)
 	user_set_online(us, u, false);
 	map_del(&us->by_id, &u->id, sizeof(u->id));
 	map_del(&us->by_key, u->key, strlen(u->key));
-	const char *look = u->looks;
-	for (int i = 0; i < u->look_count; i++, look += strlen(look) + 1)
-		held_remove(&us->held, look);
-	u->next_gone = us->gone;
+	hold_looks(us, u, held_remove);
+	u->newer = us->gone;
 	us->gone = u;
 }
 
@@ -118,7 +116,7 @@ void users_bury(struct users *us)
 {
 	while (us->gone) {
 		struct user *u = us->gone;
-		us->gone = u->next_gone;
+		us->gone = u->newer;
 		user_free(u);
 	}
 }

@@ -15,14 +15,14 @@
 struct session {
 	struct conn *conn;
 	struct user *user;
-	enum dialect dialect;
-	uint32_t slot;        /* in users.sessions[dialect] */
-	struct session *next; /* of the same user */
-	struct token *token;  /* what it came in with; NULL: a guest, or signed out */
-	int jobs;             /* helpers' jobs that still name this session */
-	bool is_closed;       /* the connection is gone; freed when jobs is 0 */
-	bool is_admitted;     /* since the join password is what it is: may make links */
-	bool is_sent_away;    /* kicked, banned or flooding: its close frame is on the way, what it sends counts no more */
+	uint32_t slot; /* in users.sessions[dialect] */
+	enum dialect dialect : 4;
+	bool is_closed : 1;    /* the connection is gone; freed when jobs is 0 */
+	bool is_admitted : 1;  /* since the join password is what it is: may make links */
+	bool is_sent_away : 1; /* kicked, banned or flooding: its close frame is on the way, what it sends counts no more */
+	uint16_t jobs;         /* helpers' jobs that still name this session */
+	struct session *next;  /* of the same user */
+	struct token *token;   /* what it came in with; NULL: a guest, or signed out */
 };
 
 struct peer;
@@ -31,24 +31,23 @@ struct token;
 struct user {
 	uint64_t id;
 	char *name, *key, *json; /* terminated, within text. key: name_key(); json: {"id":…,"name":…} */
-	char *looks;             /* looks_of_name(), each terminated, within text */
-	uint32_t name_len, json_len;
-	int look_count;
-	bool is_identity;   /* has a token, is stored */
-	bool is_online;     /* as others see it: stays so for a few seconds after the last session of an identity */
-	bool is_listed;     /* scratch of a list under construction */
-	bool is_told;       /* some dialect-2 client was told of this person */
-	bool is_told_apart; /* some client was, only because the two have DMs */
-	bool has_dms;       /* the store may have DMs of this identity */
-	bool has_spoken;    /* wrote to everyone */
-	bool is_tentative;  /* made by a batch that is not committed yet */
+	bool is_identity;        /* has a token, is stored */
+	bool is_online;          /* as others see it: stays so for a few seconds after the last session of an identity */
+	bool is_listed;          /* scratch of a list under construction */
+	bool is_told;            /* some dialect-2 client was told of this person */
+	bool is_told_apart;      /* some client was, only because the two have DMs */
+	bool has_dms;            /* the store may have DMs of this identity */
+	bool has_spoken;         /* wrote to everyone */
+	bool is_tentative;       /* made by a batch that is not committed yet */
+	bool peers_are_known;    /* the peers were read from the store, or there is nothing to read */
+	uint16_t name_len, json_len;
+	int peer_count;
+	uint32_t mute_generation;
 	struct session *sessions;
-	struct user *newer, *older; /* online people by what all see of their activity */
-	struct user *next_gone;     /* the graveyard of this batch */
+	struct user *newer, *older; /* online people by what all see of their activity; newer also: the graveyard of this batch */
 	int64_t seen_ms, stored_seen_ms, created_ms;
 	struct token *tokens;
 	const struct sanction *mute; /* as of mute_generation (sanction.c) */
-	uint32_t mute_generation;
 	struct pace pace;
 	int64_t spoke_ms;    /* slow mode: the last public message, monotonic; 0: none */
 	uint8_t addr[16];    /* where they last came from or went (addresses.c); IPv4 as ::ffff:a.b.c.d */
@@ -57,8 +56,6 @@ struct user {
 	uint64_t dm_id;      /* the newest event of own DMs; 0: none */
 	uint64_t dm_floor;   /* the highest of those that retention removed; 0: none */
 	struct peer *peers;  /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
-	int peer_count;
-	bool peers_are_known; /* read from the store, or there is nothing to read */
 	char text[];
 };
 

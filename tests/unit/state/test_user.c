@@ -88,7 +88,7 @@ static void test_look_alikes(void **state)
 	user_remove(&us, user_get(&us, 9));
 	take(&us, "Kate", 12, "Kate");
 	users_fini(&us);
-	assert_int_equal(us.held.looks.n, 0);
+	assert_int_equal(us.held.count, 0);
 }
 
 static void test_numbers(void **state)
@@ -121,7 +121,7 @@ static void test_numbers(void **state)
 		all[n++] = u;
 	while (n)
 		user_remove(&us, all[--n]);
-	assert_int_equal(us.held.looks.n, 0);
+	assert_int_equal(us.held.count, 0);
 	assert_int_equal(us.held.crowds.n, 0);
 	users_fini(&us);
 }
