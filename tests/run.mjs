@@ -1,6 +1,6 @@
 // run.mjs — the runner of the test files: node run.mjs FILE…
 //
-// Each file is a process of its own. Most files wait more than they compute: they run side by side (JOBS of them, 8 unless told otherwise). The
+// Each file is a process of its own. Most files wait more than they compute: they run side by side (JOBS of them, 11 unless told otherwise). The
 // files that judge times (lanes.mjs) follow, one at a time with nothing beside them. A line for each file, the whole output of those that fail, and
 // a closing line for each folder: "FOLDER: N passed, N failed, N skipped". A skip that lanes.mjs does not expect is named; with STRICT_SKIPS=1 it is a failure.
 // Logs stay in build/test-logs. A folder of tests may have a setup.mjs: its start() runs before the files, gives them variables of the
@@ -17,7 +17,7 @@ if (!files.length) {
 	console.error('usage: node run.mjs FILE…');
 	process.exit(2);
 }
-const jobs = Number(process.env.JOBS) || 8;
+const jobs = Number(process.env.JOBS) || 11;
 const mode = /\/build\/(\w+)\/wavechatd$/.exec(process.env.WAVECHATD || '')?.[1] || 'release';
 const folderOf = file => path.basename(path.dirname(path.resolve(file)));
 const logs = path.join(here, '../build/test-logs', mode);
