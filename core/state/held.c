@@ -8,7 +8,7 @@
 #define BLOCK 1024 /* numbers */
 #define WORDS (BLOCK / 64)
 
-#define HOLDERS 0xffffu /* the part of a mark that counts; so many are never counted down again */
+#define HOLDERS 0xffffu /* the part of a mark that counts; at its highest value it stays */
 
 struct crowd {
 	uint64_t taken[WORDS];
