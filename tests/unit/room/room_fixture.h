@@ -513,6 +513,20 @@ static UNUSED struct client *join_1(struct fixture *f, const char *ip, const cha
 	return c;
 }
 
+static UNUSED char *token_of(const struct client *c)
+{
+	return text_of(c->frame[0], "token");
+}
+
+/* Joins again from `since`; the init, once helpers are done. */
+static UNUSED const char *resume(struct fixture *f, const char *token, uint64_t since)
+{
+	struct client *c = client_new(f, "10.0.0.1");
+	say(f, c, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\",\"since\":%llu}", token, (unsigned long long)since);
+	settle(f);
+	return expect(c, "{\"type\":\"init\"");
+}
+
 static UNUSED struct user *user_of(const struct client *c)
 {
 	const struct session *s = conn_session(c->conn);

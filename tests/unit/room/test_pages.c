@@ -22,20 +22,6 @@ static int count_of(const char *frame, const char *part)
 	return n;
 }
 
-static char *token_of(const struct client *c)
-{
-	return text_of(c->frame[0], "token");
-}
-
-/* Joins again from `since`; the init, once helpers are done. */
-static const char *resume(struct fixture *f, const char *token, uint64_t since)
-{
-	struct client *c = client_new(f, "10.0.0.1");
-	say(f, c, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\",\"since\":%llu}", token, (unsigned long long)since);
-	settle(f);
-	return expect(c, "{\"type\":\"init\"");
-}
-
 /* --- Pages */
 
 static void history_goes_back_page_by_page(void **state)

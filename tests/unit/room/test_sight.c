@@ -19,20 +19,6 @@ static uint64_t write_dm(struct fixture *f, struct client *c, const struct clien
 	return number_of(skip_to(c, "text"), "id");
 }
 
-static char *token_of(const struct client *c)
-{
-	return text_of(c->frame[0], "token");
-}
-
-/* Joins again from `since`; the init, once helpers are done. */
-static const char *resume(struct fixture *f, const char *token, uint64_t since)
-{
-	struct client *c = client_new(f, "10.0.0.1");
-	say(f, c, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\",\"since\":%llu}", token, (unsigned long long)since);
-	settle(f);
-	return expect(c, "{\"type\":\"init\"");
-}
-
 static void expect_reset(struct fixture *f, const char *token, uint64_t since, bool reset)
 {
 	assert_int_equal(strstr(resume(f, token, since), "\"reset\":true") != NULL, reset);
