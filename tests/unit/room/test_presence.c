@@ -4,11 +4,6 @@
 #define TICK_MS 200
 #define GRACE_MS 5000
 
-static char *token_of(const struct client *c)
-{
-	return text_of(c->frame[0], "token");
-}
-
 static struct client *join_by_token(struct fixture *f, const char *token)
 {
 	struct client *c = client_new(f, "10.0.0.1");
