@@ -42,13 +42,13 @@ void map_fini(struct map *m)
 	*m = (struct map){ 0 };
 }
 
-static bool is_at(const struct map_entry *e, uint64_t hash, const void *key, size_t len)
+static bool is_at(const struct map_entry *e, uint32_t hash, const void *key, size_t len)
 {
 	return e->hash == hash && e->key_len == len && memcmp(e->key, key, len) == 0;
 }
 
 /* The slot of key, or the empty one where it would go. */
-static size_t slot_of(const struct map *m, uint64_t hash, const void *key, size_t len)
+static size_t slot_of(const struct map *m, uint32_t hash, const void *key, size_t len)
 {
 	size_t i = hash & (m->room - 1);
 	while (m->v[i].value && !is_at(&m->v[i], hash, key, len))
@@ -58,7 +58,7 @@ static size_t slot_of(const struct map *m, uint64_t hash, const void *key, size_
 
 void *map_get(const struct map *m, const void *key, size_t len)
 {
-	return m->n ? m->v[slot_of(m, map_hash(m->seed, key, len), key, len)].value : NULL;
+	return m->n ? m->v[slot_of(m, (uint32_t)map_hash(m->seed, key, len), key, len)].value : NULL;
 }
 
 static void resize(struct map *m, size_t room)
@@ -77,10 +77,10 @@ void map_put(struct map *m, const void *key, size_t len, void *value)
 {
 	if ((m->n + 1) * 4 > m->room * 3)
 		resize(m, m->room ? m->room * 2 : 16);
-	uint64_t hash = map_hash(m->seed, key, len);
+	uint32_t hash = (uint32_t)map_hash(m->seed, key, len);
 	struct map_entry *e = &m->v[slot_of(m, hash, key, len)];
-	WC_ASSERT(!e->value && value);
-	*e = (struct map_entry){ hash, key, len, value };
+	WC_ASSERT(!e->value && value && len <= UINT32_MAX);
+	*e = (struct map_entry){ key, value, hash, (uint32_t)len };
 	m->n++;
 }
 
@@ -88,7 +88,7 @@ void *map_del(struct map *m, const void *key, size_t len)
 {
 	if (!m->n)
 		return NULL;
-	size_t i = slot_of(m, map_hash(m->seed, key, len), key, len);
+	size_t i = slot_of(m, (uint32_t)map_hash(m->seed, key, len), key, len);
 	void *value = m->v[i].value;
 	if (!value)
 		return NULL;

@@ -5,10 +5,10 @@
 #include "base/wc.h"
 
 struct map_entry {
-	uint64_t hash;
 	const void *key; /* borrowed: lives as long as the entry, nearly always inside the value */
-	size_t key_len;
-	void *value; /* NULL: empty slot */
+	void *value;     /* NULL: empty slot */
+	uint32_t hash;   /* its lower half, so a slot is 24 bytes */
+	uint32_t key_len;
 };
 
 struct map {

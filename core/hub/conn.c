@@ -158,7 +158,7 @@ void conn_resume(struct conn *c, int pause)
 	}
 	if ((pause & PAUSE_BUDGET) && (c->pause & PAUSE_BUDGET))
 		c->hub->budget_waiters--;
-	c->pause &= (uint8_t)~pause;
+	c->pause &= ~pause & (PAUSE_HELPER | PAUSE_BUDGET);
 	/* Mostly nothing came meanwhile, and thousands that have just joined need not be asked. */
 	if (!c->pause && (c->is_held || c->stash_len))
 		conn_mark_ready(c);

@@ -42,10 +42,11 @@ struct conn {
 	struct mail *first, *last; /* inserts, ordered by `at` */
 	struct transport io;
 	uint8_t list;
-	bool is_blocked : 1; /* output waits for EPOLLOUT */
-	bool is_dead : 1;    /* the socket is gone */
-	bool is_ending : 1;  /* the room still answers earlier messages, then posts MAIL_CLOSE; input is thrown away */
-	bool is_closing : 1; /* a close frame is queued; input is thrown away */
+	_Atomic bool is_gone; /* is_dead, for other threads */
+	bool is_blocked : 1;  /* output waits for EPOLLOUT */
+	bool is_dead : 1;     /* the socket is gone */
+	bool is_ending : 1;   /* the room still answers earlier messages, then posts MAIL_CLOSE; input is thrown away */
+	bool is_closing : 1;  /* a close frame is queued; input is thrown away */
 	bool is_close_sent : 1;
 	bool saw_hangup : 1;  /* read until the end even after a short read */
 	bool is_held : 1;     /* its turn to be read came in a pause: there may be input, and no edge will tell */
@@ -53,12 +54,15 @@ struct conn {
 	bool is_counted : 1;  /* the metrics know why it ends */
 	bool is_pinged : 1;   /* its next pong answers a ping, and costs nothing */
 	bool is_heavy : 1;    /* its last turn left input behind */
-	uint8_t pause;
+	bool is_v4 : 1;
+	uint8_t pause : 2;                /* PAUSE_… */
 	uint8_t refusals;                 /* of its joins; the room's */
 	uint8_t waits;                    /* a bit for each kind of queue it waits in */
+	uint16_t port;                    /* as addr and is_v4: of the client */
 	uint32_t slot;                    /* index in its list */
 	uint32_t insert_bytes;            /* of small parts waiting */
 	_Atomic shbuf_owner buffer_owner; /* of the large buffers that are made for it */
+	_Atomic uint32_t dues;            /* of frames that came to nothing, still to be paid (toll.h) */
 	uint64_t serial;                  /* rank: the number of connections that had subscribed before. A slot in a list keeps its rank */
 
 	struct hub *hub;
@@ -71,16 +75,13 @@ struct conn {
 	uint32_t rx_s, ping_s, blocked_s, deadline_s, frame_s, budget_s;
 	uint64_t identity;
 	_Atomic int64_t no_files_until_ms;
-	_Atomic bool is_gone; /* is_dead, for other threads */
-	bool is_v4;           /* as addr and port: of the client */
-	uint16_t port;
-	_Atomic uint32_t dues; /* of frames that came to nothing, still to be paid (toll.h) */
-	int64_t toll_us;       /* its own bucket of them */
-	void *session;         /* the room's */
-	struct seat *seat;     /* left when the socket is closed */
-	size_t large_bytes;    /* of large parts waiting */
+	int64_t toll_us;    /* its own bucket of dues */
+	void *session;      /* the room's */
+	struct seat *seat;  /* left when the socket is closed */
+	size_t large_bytes; /* of large parts waiting */
 	uint8_t addr[16];
 };
+_Static_assert(sizeof(struct conn) <= 296, "an idle client costs a kilobyte at most, all in all");
 
 /*   0 ........ at ........ n
  *   visited   to be visited   in the round under way; between rounds at is 0. Removing keeps this, adding adds to the second part. */

@@ -126,8 +126,8 @@ static bool resize(struct ws_in *w, const struct ws_limits *limits, size_t room)
 	if (charge < w->reserved)
 		ws_budget_give(limits->budget, w->reserved - charge);
 	w->msg = p;
-	w->msg_room = room;
-	w->reserved = charge;
+	w->msg_room = (uint32_t)room;
+	w->reserved = (uint32_t)charge;
 	return true;
 }
 
@@ -139,7 +139,7 @@ static size_t make_room(struct ws_in *w, const struct ws_limits *limits, size_t 
 
 	if (needed <= w->msg_room)
 		return more;
-	size_t want = WC_MAX(WC_MAX(needed, w->msg_room * 2), FIRST_ROOM);
+	size_t want = WC_MAX(WC_MAX(needed, (size_t)w->msg_room * 2), FIRST_ROOM);
 	if (w->fin) {
 		/* Nothing will follow this frame. With a quarter of it here, the rest is no longer a mere claim. */
 		if (needed >= total / 4)

@@ -33,10 +33,11 @@ struct ws_limits {
 	struct ws_budget *budget;  /* may be NULL */
 };
 
-#define WS_SMALL (16 * 1024) /* bytes. The longest text is smaller, so texts go on when large frames have spent the budget */
-#define WS_FRAMES_A_FEED 128 /* that complete nothing */
-#define WS_NOISE_CONTROL 8   /* of a control frame */
-#define WS_NOISE_FRAGMENT 1  /* of a fragment below WS_FRAGMENT_SMALL bytes */
+#define WS_MESSAGE_MAX (UINT32_MAX / 2) /* bytes; soft_bytes may be as much */
+#define WS_SMALL (16 * 1024)            /* bytes. The longest text is smaller, so texts go on when large frames have spent the budget */
+#define WS_FRAMES_A_FEED 128            /* that complete nothing */
+#define WS_NOISE_CONTROL 8              /* of a control frame */
+#define WS_NOISE_FRAGMENT 1             /* of a fragment below WS_FRAGMENT_SMALL bytes */
 #define WS_FRAGMENT_SMALL 32
 #define WS_HEAD_KEPT 256 /* of an oversize message, so that the answer can name what it was */
 
@@ -54,19 +55,19 @@ enum ws_event {
 
 /* Idle it owns no heap memory, once the feed after the last event has said WS_EV_MORE. Zero-initialise, ws_in_fini to drop. */
 struct ws_in {
-	uint8_t *msg; /* the unfinished message's bytes so far; NULL when there are none */
-	size_t msg_len, msg_room;
-	size_t reserved;    /* bytes of it that are counted in the budget */
-	uint64_t remaining; /* payload of the current frame still to come */
-	uint64_t discarded; /* bytes of an oversize message thrown away so far */
+	uint8_t *msg;               /* the unfinished message's bytes so far; NULL when there are none */
+	uint8_t *control;           /* a control frame's payload when it came in pieces; else NULL */
+	uint64_t remaining;         /* payload of the current frame still to come */
+	uint64_t discarded;         /* bytes of an oversize message thrown away so far */
+	uint32_t msg_len, msg_room; /* both at most WS_MESSAGE_MAX */
+	uint32_t reserved;          /* bytes of it that are counted in the budget */
 	uint8_t header[14], header_len;
 	uint8_t mask[4], mask_at;
-	uint8_t opcode, fin;
-	uint8_t in_frame, in_message, is_oversize, is_dead;
+	uint8_t opcode : 4, fin : 1, in_frame : 1, in_message : 1, is_oversize : 1;
+	uint8_t is_dead;
 	uint8_t control_len;
 	uint8_t noise; /* of this feed: control frames and small fragments, in WS_NOISE_…; the caller sets it back to 0 */
 	struct utf8 utf8;
-	uint8_t *control; /* a control frame's payload when it came in pieces; else NULL */
 };
 
 struct ws_out {

@@ -39,6 +39,7 @@ static size_t longest_message(const struct options *o)
 static struct ws_limits frame_limits(struct server *s)
 {
 	size_t hard = 2 * longest_message(s->o), soft = longest_message(s->o);
+	soft = WC_MIN(soft, (size_t)WS_MESSAGE_MAX);
 	if (s->plan->budgets.frame)
 		soft = WC_MIN(soft, (size_t)s->plan->budgets.frame);
 	s->budget.cap_bytes = s->plan->budgets.pending_in;

@@ -30,16 +30,16 @@ struct token;
 
 struct user {
 	uint64_t id;
-	char *name, *key, *json; /* terminated, within text. key: name_key(); json: {"id":…,"name":…} */
-	bool is_identity;        /* has a token, is stored */
-	bool is_online;          /* as others see it: stays so for a few seconds after the last session of an identity */
-	bool is_listed;          /* scratch of a list under construction */
-	bool is_told;            /* some dialect-2 client was told of this person */
-	bool is_told_apart;      /* some client was, only because the two have DMs */
-	bool has_dms;            /* the store may have DMs of this identity */
-	bool has_spoken;         /* wrote to everyone */
-	bool is_tentative;       /* made by a batch that is not committed yet */
-	bool peers_are_known;    /* the peers were read from the store, or there is nothing to read */
+	char *name, *key, *json;  /* terminated, within text. key: name_key(); json: {"id":…,"name":…} */
+	bool is_identity : 1;     /* has a token, is stored */
+	bool is_online : 1;       /* as others see it: stays so for a few seconds after the last session of an identity */
+	bool is_listed : 1;       /* scratch of a list under construction */
+	bool is_told : 1;         /* some dialect-2 client was told of this person */
+	bool is_told_apart : 1;   /* some client was, only because the two have DMs */
+	bool has_dms : 1;         /* the store may have DMs of this identity */
+	bool has_spoken : 1;      /* wrote to everyone */
+	bool is_tentative : 1;    /* made by a batch that is not committed yet */
+	bool peers_are_known : 1; /* the peers were read from the store, or there is nothing to read */
 	uint16_t name_len, json_len;
 	int peer_count;
 	uint32_t mute_generation;
@@ -58,6 +58,7 @@ struct user {
 	struct peer *peers;  /* whom an identity has DMs with, newest last; meaningful if peers_are_known */
 	char text[];
 };
+_Static_assert(sizeof(struct user) <= 232, "an idle client costs a kilobyte at most, all in all");
 
 #define USER_PEERS 200
 struct peer {
