@@ -1,10 +1,12 @@
 /* leave.h — the leave for an upload: the question that the site puts to the room, and the room's answer.
  *
- * Plain data, embedded in the asker's own struct. Never decides anything: bans, mutes, the password's admission and the limits are the
- * room's. Thread: the asker's until it is asked, the room's until `done`. */
+ * Embedded in the asker's own struct. Never decides anything: bans, mutes, the password's admission and the limits are the room's. A ban
+ * that comes later withdraws a leave: the room keeps a snapshot of all bans here. Thread: the asker's until it is asked, the room's until
+ * `done`. */
 #ifndef WC_LEAVE_H
 #define WC_LEAVE_H
 
+#include "base/ip.h"
 #include "base/wc.h"
 #include "wire/msg.h"
 
@@ -32,6 +34,25 @@ struct leave {
 	char *words; /* malloc'd, the asker's to free; NULL: none */
 	/* The room's own. */
 	void *room;
+	uint64_t generation; /* of the bans that it was judged by */
 };
+
+struct leave_ban {
+	uint64_t id;      /* the identity's */
+	int64_t until_ms; /* CLOCK_BOOTTIME; 0: for good */
+};
+
+/* All bans that are in force or were; both lists malloc'd. */
+struct leave_bans {
+	struct leave_ban *persons;
+	struct ip_net *nets;
+	size_t person_count, net_count;
+};
+
+/* Was l's person or address banned since it was given? Then its verdict says so. Cheap. Thread: the asker's. */
+bool leave_is_withdrawn(struct leave *l);
+/* Takes both lists. Thread: room, or main before it runs. */
+void leave_replace_bans(struct leave_bans b);
+uint64_t leave_generation(void); /* of the bans as they are now. Any thread */
 
 #endif

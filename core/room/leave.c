@@ -48,6 +48,7 @@ static enum leave_verdict judge(struct room *r, struct leave *l)
 static void ask(void *arg)
 {
 	struct leave *l = arg;
+	l->generation = leave_generation();
 	l->verdict = judge(l->room, l);
 	if (l->verdict == LEAVE_BANNED || l->verdict == LEAVE_PASSWORD || l->verdict == LEAVE_MUTED)
 		metric_add(M_REFUSED_UPLOAD_LEAVE, 1);

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/steady.h"
+#include "files/leave.h"
 #include "net/ipban.h"
 #include "room/banguard.h"
 #include "room/impl.h"
@@ -14,22 +15,51 @@
 
 /* --- The list */
 
-static void list_changed(struct room *r)
+static struct ip_net *nets_banned(const struct moderation *mod, size_t *n)
 {
-	struct moderation *mod = &r->mod;
 	struct ip_net *nets = NULL;
-	size_t n = 0;
-	mod->generation++;
+	*n = 0;
 	for (size_t i = 0; i < mod->count; i++) {
 		const struct sanction *s = mod->list[i];
 		if (s->act != SANCTION_BAN || s->kind != SANCTION_NET)
 			continue;
-		nets = xrealloc(nets, (n + 1) * sizeof(*nets));
-		memcpy(nets[n].addr, s->addr, sizeof(s->addr));
-		nets[n].bits = s->bits;
-		nets[n++].until_ms = s->ends_ms;
+		nets = xrealloc(nets, (*n + 1) * sizeof(*nets));
+		memcpy(nets[*n].addr, s->addr, sizeof(s->addr));
+		nets[*n].bits = s->bits;
+		nets[(*n)++].until_ms = s->ends_ms;
 	}
+	return nets;
+}
+
+/* A ban of a name meets the identity that has it now: nobody else can come by it. */
+static struct leave_ban *persons_banned(const struct room *r, size_t *n)
+{
+	struct leave_ban *persons = NULL;
+	*n = 0;
+	for (size_t i = 0; i < r->mod.count; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (s->act != SANCTION_BAN || s->kind == SANCTION_NET)
+			continue;
+		const struct user *u = s->kind == SANCTION_NAME ? map_get(&r->users.by_key, s->key, strlen(s->key)) : NULL;
+		if (s->kind == SANCTION_NAME && !u)
+			continue;
+		persons = xrealloc(persons, (*n + 1) * sizeof(*persons));
+		persons[(*n)++] = (struct leave_ban){ u ? u->id : s->user_id, s->ends_ms };
+	}
+	return persons;
+}
+
+/* Other threads have snapshots of the bans. */
+static void list_changed(struct room *r)
+{
+	struct leave_bans b = { 0 };
+	size_t n;
+	r->mod.generation++;
+	struct ip_net *nets = nets_banned(&r->mod, &n);
 	ban_ip_replace(nets, n);
+	b.nets = nets_banned(&r->mod, &b.net_count);
+	b.persons = persons_banned(r, &b.person_count);
+	leave_replace_bans(b);
 }
 
 static void keep(void *arg, struct sanction *s)
@@ -59,6 +89,7 @@ void sanctions_free(struct room *r)
 		sanction_free(r->mod.list[i]);
 	free(r->mod.list);
 	ban_ip_replace(NULL, 0);
+	leave_replace_bans((struct leave_bans){ 0 });
 }
 
 void sanction_add(struct room *r, struct sanction *s)

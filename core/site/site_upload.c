@@ -214,7 +214,7 @@ static void answer_refused(const struct upload_job *job, int status, const char 
 	buf_fini(&b);
 }
 
-/* May it go on? Answers and frees job if not. Thread: helper. */
+/* May it go on? Answers and frees job if not. Thread: helper or transfer. */
 static bool has_leave(struct upload_job *job)
 {
 	switch (job->leave.verdict) {
@@ -320,8 +320,13 @@ static void finish_upload(void *arg, struct store_reader *reader)
 {
 	struct upload_job *job = arg;
 	struct upload_state state;
-	int rc = upload_finish(job->u, &state);
 	(void)reader;
+	if (leave_is_withdrawn(&job->leave)) {
+		upload_suspend(job->u);
+		(void)has_leave(job);
+		return;
+	}
+	int rc = upload_finish(job->u, &state);
 	if (rc == -WC_ECLOSED) {
 		answer_taken(job);
 		return;
@@ -344,7 +349,8 @@ static void tell_taken(void *arg, struct store_reader *reader)
 static int write_body(void *arg, const void *data, size_t n)
 {
 	struct upload_job *job = arg;
-	job->error = is_read_only(job->site) ? -WC_EDENIED : upload_write(job->u, data, n);
+	const bool may_write = !is_read_only(job->site) && !leave_is_withdrawn(&job->leave);
+	job->error = may_write ? upload_write(job->u, data, n) : -WC_EDENIED;
 	if (!job->error)
 		job->came += n;
 	return job->error;
@@ -368,7 +374,7 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 		free_job(job);
 	else if (job->error == -WC_ECLOSED)
 		submit_last(job, tell_taken);
-	else
+	else if (has_leave(job)) /* it may have been withdrawn */
 		fail(job, job->error, NULL);
 }
 

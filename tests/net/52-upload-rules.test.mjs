@@ -34,6 +34,33 @@ serverTest('a banned token uploads nothing, asks nothing; a muted one uploads no
 	assert.equal((await post(s, 'nobody', body)).status, 401);
 });
 
+serverTest('a ban breaks off the uploads of its person, name or address, and nobody else\'s', { args: ['--trust-proxy', '127.0.0.1'] }, async s => {
+	const people = [];
+	for (const name of ['a', 'b', 'c', 'd']) people.push(await join2(s, name));
+	const begin = async (c, i) => {
+		const key = newKey(), r = await Raw.connect(s);
+		r.socket.write(`POST ${uploadPath(key, 2000)} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.${i}\r\nAuthorization: Bearer ${c.token}\r\nContent-Length: 2000\r\n\r\n`);
+		r.socket.write(noise(1000));
+		for (const end = Date.now() + 20000 * patience; (await request(s, 'GET', `/upload?key=${key}`, { headers: auth(c.token) })).json?.offset !== 1000;) {
+			assert.ok(Date.now() < end, 'the first half was not stored');
+			await sleep(20);
+		}
+		return r;
+	};
+	const uploads = [];
+	for (const [i, c] of people.entries()) uploads.push(await begin(c, i));
+	await ctl(s, ['ban', `id:${people[0].id}`]);
+	await ctl(s, ['ban', '--name', 'b']);
+	await ctl(s, ['ban', '--ip', '203.0.113.2']);
+	const answers = await Promise.all(uploads.map(async r => {
+		r.socket.write(noise(1000));
+		return String(await new Promise(resolve => r.socket.once('data', resolve)));
+	}));
+	assert.deepEqual(answers.map(a => a.split(' ')[1]), ['403', '403', '403', '200']);
+	assert.match(answers[0], /"error":"banned"/);
+	for (const r of uploads) r.socket.destroy();
+});
+
 serverTest('an address that is muted uploads nothing either', { args: ['--trust-proxy', '127.0.0.1'] }, async s => {
 	const a = await join2(s, 'a'), body = noise(1000);
 	await ctl(s, ['mute', '--ip', '203.0.113.0/24']);
