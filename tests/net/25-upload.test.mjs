@@ -4,7 +4,7 @@ import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { bad, exact, fence, noise, nothingFor, serverTest, slack, sleep } from './lib.mjs';
-import { error2, file2, isUrl, join2, newKey, request, upload, uploadPath, voice2 } from './v2.mjs';
+import { beginUpload, error2, file2, isUrl, join2, newKey, request, upload, uploadPath, voice2 } from './v2.mjs';
 
 const MB = 1 << 20;
 const auth = token => ({ authorization: `Bearer ${token}` });
@@ -89,13 +89,8 @@ serverTest('an upload that broke off goes on where it stopped, also after kill -
 	const body = noise(5 * MB), key = newKey();
 	const where = async () => request(s, 'GET', `/upload?key=${key}`, { headers: auth(a.token) });
 	assert.equal((await where()).status, 404);
-	await request(s, 'POST', uploadPath(key, body.length), { headers: { ...auth(a.token), 'content-length': body.length }, body: body.subarray(0, 2 * MB), endEarly: 300 }).catch(() => {});
-	let r;
-	for (let i = 0; i < 50; i++) {
-		r = await where();
-		if (r.status === 200 && r.json.offset > 0) break;
-		await sleep(100);
-	}
+	(await beginUpload(s, a.token, key, body.length, body.subarray(0, 2 * MB))).breakOff();
+	let r = await where();
 	assert.equal(r.status, 200);
 	assert.equal(r.json.size, body.length);
 	const offset = r.json.offset;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { ctl, metric } from './admin.mjs';
 import { exact, noise, patience, serverTest, sleep } from './lib.mjs';
 import { isStored, soon } from './lost.mjs';
-import { error2, join2, newKey, request, uploadPath } from './v2.mjs';
+import { beginUpload, error2, join2, newKey, request, uploadPath } from './v2.mjs';
 import { Raw } from './raw.mjs';
 
 const MB = 1 << 20;
@@ -35,30 +35,13 @@ serverTest('a banned token uploads nothing, asks nothing; a muted one uploads no
 });
 
 serverTest('a ban breaks off the uploads of its person, name or address, and nobody else\'s', { args: ['--trust-proxy', '127.0.0.1'] }, async s => {
-	const people = [];
+	const people = [], uploads = [];
 	for (const name of ['a', 'b', 'c', 'd']) people.push(await join2(s, name));
-	const begin = async (c, i) => {
-		const key = newKey(), r = await Raw.connect(s);
-		r.socket.write(`POST ${uploadPath(key, 2000)} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.${i}\r\nAuthorization: Bearer ${c.token}\r\nContent-Length: 2000\r\n\r\n`);
-		r.socket.write(noise(1000));
-		for (const end = Date.now() + 20000 * patience; (await request(s, 'GET', `/upload?key=${key}`, { headers: auth(c.token) })).json?.offset !== 1000;) {
-			assert.ok(Date.now() < end, 'the first half was not stored');
-			await sleep(20);
-		}
-		return r;
-	};
-	const uploads = [];
-	for (const [i, c] of people.entries()) uploads.push(await begin(c, i));
+	for (const [i, c] of people.entries()) uploads.push(await beginUpload(s, c.token, newKey(), 2000, noise(1000), { 'x-forwarded-for': `203.0.113.${i}` }));
 	await ctl(s, ['ban', `id:${people[0].id}`]);
 	await ctl(s, ['ban', '--name', 'b']);
 	await ctl(s, ['ban', '--ip', '203.0.113.2']);
-	const answers = await Promise.all(uploads.map(async r => {
-		r.socket.write(noise(1000));
-		return String(await new Promise(resolve => r.socket.once('data', resolve)));
-	}));
-	assert.deepEqual(answers.map(a => a.split(' ')[1]), ['403', '403', '403', '200']);
-	assert.match(answers[0], /"error":"banned"/);
-	for (const r of uploads) r.socket.destroy();
+	assert.deepEqual(await Promise.all(uploads.map(u => u.goOn(noise(1000)))), [403, 403, 403, 200]);
 });
 
 serverTest('an address that is muted uploads nothing either', { args: ['--trust-proxy', '127.0.0.1'] }, async s => {
@@ -72,7 +55,7 @@ serverTest('bytes of uploads are limited, and those that never came are not coun
 	const a = await join2(s, 'a'), b = await join2(s, 'b'), body = noise(2 * MB);
 	// Broken off again and again: a network like that uses nothing up.
 	for (let i = 0; i < 6; i++)
-		await request(s, 'POST', uploadPath('k', 2 * MB), { headers: { ...auth(a.token), 'content-length': 2 * MB }, body: body.subarray(0, 1000), endEarly: 50 }).catch(() => {});
+		(await beginUpload(s, a.token, `k${i}`, 2 * MB, body.subarray(0, 1000))).breakOff();
 	await sleep(200);
 	const statuses = [];
 	let last;
@@ -104,8 +87,7 @@ serverTest('a token of before a changed password uploads nothing', async s => {
 serverTest('an upload can be given up, and then its bytes are gone', { timeout: 120000 }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b'), body = noise(3 * MB), kept = noise(2 * MB, 5);
 	for (let i = 0; i < 20; i++) { // more than a person may leave open
-		await request(s, 'POST', uploadPath(`k${i}`, body.length), { headers: { ...auth(a.token), 'content-length': body.length }, body: body.subarray(0, 5000), endEarly: 60 }).catch(() => {});
-		for (let n = 0; n < 50 && (await request(s, 'GET', `/upload?key=k${i}`, { headers: auth(a.token) })).status !== 200; n++) await sleep(20);
+		(await beginUpload(s, a.token, `k${i}`, body.length, body.subarray(0, 5000))).breakOff();
 		assert.equal((await drop(s, b.token, `k${i}`)).status, 404, 'by its owner alone');
 		assert.equal((await drop(s, a.token, `k${i}`)).status, 204);
 		assert.equal((await drop(s, a.token, `k${i}`)).status, 404);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import https from 'node:https';
-import { isId, isNow } from './lib.mjs';
+import { isId, isNow, patience, sleep } from './lib.mjs';
 
 /** Connected and joined in the second dialect; `.init`, `.id`, `.name` and, where one was issued or used, `.token` are kept. */
 export async function join2(s, name, more = {}, how = {}) {
@@ -59,6 +59,23 @@ let keys = 0;
 export const newKey = () => `key-${process.pid}-${++keys}`;
 
 export const uploadPath = (key, size, offset = 0) => `/upload?key=${encodeURIComponent(key)}&size=${size}&offset=${offset}`;
+
+/** An upload of `size` bytes whose first `bytes` are stored when this resolves: `{ goOn, breakOff }`. goOn sends more and resolves to the status. */
+export async function beginUpload(s, token, key, size, bytes, headers = {}) {
+	const auth = { authorization: `Bearer ${token}` };
+	let answered, broken;
+	const req = http.request({ host: '127.0.0.1', port: s.port, method: 'POST', path: uploadPath(key, size), headers: { ...auth, 'content-length': size, ...headers }, agent: false });
+	const status = new Promise(resolve => {
+		req.on('response', res => { answered = true; res.resume(); resolve(res.statusCode); });
+		req.on('error', e => { broken = e; resolve(e.code); });
+	});
+	req.write(bytes);
+	for (const end = Date.now() + 10000 * patience; (await request(s, 'GET', `/upload?key=${key}`, { headers: { ...auth, ...headers } })).json?.offset !== bytes.length;) {
+		assert.ok(!answered && !broken && Date.now() < end, `the first bytes were not stored: ${broken || (answered ? 'answered' : 'too slow')}`);
+		await sleep(10);
+	}
+	return { goOn: more => { req.write(more); return status; }, breakOff: () => req.destroy() };
+}
 
 /** Uploads body in one go; the handle. */
 export async function upload(s, token, body, key = newKey()) {
