@@ -41,13 +41,14 @@ bool limit_wait(const struct ctl *c, int fd, short events)
 			errno = EINTR;
 			return false;
 		}
-		if (left <= 0) {
+		/* The last look does not wait: this process itself may have been stopped, and what it waits for may be there. */
+		n = poll(&p, 1, (int)WC_MAX(WC_MIN(left, (int64_t)LOOK_MS), 0));
+		if (n > 0)
+			return true;
+		if (n == 0 && left <= 0) {
 			errno = EAGAIN;
 			return false;
 		}
-		n = poll(&p, 1, (int)WC_MIN(left, (int64_t)LOOK_MS));
-		if (n > 0)
-			return true;
 		if (n < 0 && errno != EINTR)
 			return false;
 	}

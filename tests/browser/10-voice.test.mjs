@@ -19,7 +19,8 @@ async function hold(person, seconds = 1) {
 	const x = mic.x + mic.width / 2, y = mic.y + mic.height / 2;
 	await person.page.mouse.move(x, y);
 	await person.page.mouse.down();
-	await until(async () => (await person.page.textContent('#rec-time')) >= `0:0${seconds}` && person.page.isVisible('#recording'), `${seconds} s on the clock`);
+	// Both at one moment: the clock still shows the recording before.
+	await until(() => person.page.evaluate(() => !document.querySelector('#recording').hidden && document.querySelector('#rec-time').textContent).then((shown) => shown >= `0:0${seconds}`), `${seconds} s on the clock`);
 	return { x, y };
 }
 

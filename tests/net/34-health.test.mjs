@@ -7,7 +7,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { Server, fence, patience, serverTest, sleep } from './lib.mjs';
+import { Server, fence, patience, serverTest, sleep, stopInItsTracks } from './lib.mjs';
 import { adminRequest, ctl, ctlBinary, ctlJson, ctlRaw, metric, socketOf } from './admin.mjs';
 import { join2 } from './v2.mjs';
 
@@ -236,7 +236,7 @@ serverTest('a stop answers those who wait', { allow: /stor|database replaced/ },
 // --- What hangs is named, in time
 
 serverTest('a server that is stopped is named as that, by every kind of verb', { timeout: 60000 }, async s => {
-	process.kill(s.pid, 'SIGSTOP');
+	await stopInItsTracks(s.pid);
 	try {
 		for (const verb of [['status'], ['users'], ['kick', 'a'], ['history'], ['metrics'], ['backup', path.join(s.dir, 'x.tar')], ['top']]) {
 			const r = await ctlRaw(['--socket', socketOf(s), '--timeout', '0.5', ...verb]);
@@ -370,7 +370,7 @@ serverTest('the limit is a number of seconds, and none is none', async s => {
 	}
 	assert.equal((await ctl(s, ['--timeout=2.5', 'status'])).status, 0);
 	assert.equal((await ctl(s, ['status', '--timeout', '0'])).status, 0);
-	process.kill(s.pid, 'SIGSTOP');
+	await stopInItsTracks(s.pid);
 	const endless = ctlRaw(['--socket', socketOf(s), '--timeout', '0', 'users']);
 	assert.equal(await Promise.race([endless, sleep(1500).then(() => 'waits')]), 'waits');
 	process.kill(s.pid, 'SIGCONT');

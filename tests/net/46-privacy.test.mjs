@@ -5,7 +5,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { ctl } from './admin.mjs';
-import { Server, patience, serverTest, sleep } from './lib.mjs';
+import { Server, patience, serverTest, sleep, stopInItsTracks } from './lib.mjs';
 import { join2 } from './v2.mjs';
 
 const MANY = 1000;
@@ -122,7 +122,7 @@ serverTest('a gap between two ids is the time between them, however much was sen
 		assert.ok(gap <= units(to - from) * 1.01 + 1100, `${gap} in ${to - from} ms`);
 	}
 	// In one batch, too: the server was held up while all of it arrived.
-	s.child.kill('SIGSTOP');
+	await stopInItsTracks(s.pid);
 	c.text('before');
 	for (let i = 0; i < MANY; i++) a.text(`${i}`, { to_id: b.id });
 	await sleep(50);

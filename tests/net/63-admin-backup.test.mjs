@@ -238,9 +238,10 @@ serverTest('a backup that was killed is over: the next one begins at once, and s
 	// the server stops amid one: it stops in time, and nothing stays
 	const child = stuckBackup(s);
 	while (!fs.existsSync(path.join(data, 'backup.tmp'))) await sleep(10);
+	const closed = once(child, 'close'); // it may be over before the server is
 	await s.stop();
 	child.stdout.resume();
-	await once(child, 'close');
+	await closed;
 	assert.ok(child.exitCode === 1 || child.exitCode === 3, String(child.exitCode)); // broken off, or nobody there to be asked for more
 	assert.deepEqual(fs.readdirSync(data).filter(f => f.startsWith('backup')), []);
 });

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, binary, fence, patience, run, serverTest, sleep, within } from './lib.mjs';
+import { Server, binary, fence, patience, run, serverTest, sleep, stopInItsTracks, within } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlRaw, adminRequest, socketOf } from './admin.mjs';
 
@@ -51,7 +51,7 @@ test('a service manager is told: ready once it serves, alive while the room work
 	await m.until(/^READY=1(;STATUS=.*)?$/, reloading);
 	assert.equal(await (await s.get('/health')).text(), 'ok');
 	// Stopped in its tracks, it says nothing: that is what the manager restarts it for.
-	s.child.kill('SIGSTOP');
+	await stopInItsTracks(s.pid);
 	await sleep(300);
 	from = m.said.length;
 	await sleep(1200);

@@ -8,7 +8,7 @@ import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { binary, patience, serverTest, slack, sleep } from './lib.mjs';
+import { binary, patience, serverTest, slack, sleep, stopInItsTracks } from './lib.mjs';
 import { ownMounts } from './disk.mjs';
 import { renderEnv } from './hostile.mjs';
 import { join2 } from './v2.mjs';
@@ -274,7 +274,7 @@ for (const [i, name, more] of [[0, 'prebuilt', {}], [1, 'built in a container', 
 			const well = check();
 			assert.equal(well.status, 0, well.said + said);
 			assert.match(well.said, /^online +0 people/m);
-			server.kill('SIGSTOP');
+			await stopInItsTracks(server.pid);
 			const hung = check();
 			assert.notEqual(hung.status, 0, hung.said);
 			assert.notEqual(hung.status, null, 'it gives up by itself, sooner than the engine, and says why');

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { Server, fence, noise, patience, sleep } from './lib.mjs';
+import { Server, fence, noise, patience, sleep, stopInItsTracks } from './lib.mjs';
 import { join2 } from './v2.mjs';
 import { ctl, ctlBinary, socketOf } from './admin.mjs';
 import { OP, Raw } from './raw.mjs';
@@ -79,7 +79,7 @@ async function abandoned(s) {
 	child.stdout.pause();
 	const copy = path.join(s.dir, 'data', 'backup.tmp');
 	while (!fs.existsSync(copy)) await sleep(10);
-	child.kill('SIGSTOP');
+	await stopInItsTracks(child.pid);
 	try {
 		await ctl(s, ['backup', path.join(s.dir, 'x.tar')], { status: 1 });
 		while (fs.existsSync(copy)) await sleep(500);

@@ -30,13 +30,23 @@ if (overTls) process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'; // for fetch
 
 export const sleep = ms => new Promise(resolve => setTimeout(resolve, ms));
 
-/** Rejects with the message `what()` gives when `promise` is not settled in time. */
+/** Stops a process with SIGSTOP; resolves when the last of its threads has stopped, which on a busy machine is not at once. */
+export async function stopInItsTracks(pid) {
+	process.kill(pid, 'SIGSTOP');
+	const tasks = `/proc/${pid}/task`, stateOf = id => /\) (\S)/.exec(fs.readFileSync(`${tasks}/${id}/stat`, 'latin1'))[1];
+	for (const end = Date.now() + 10000 * patience; !fs.readdirSync(tasks).every(id => stateOf(id) === 'T');) {
+		assert.ok(Date.now() < end, `process ${pid} goes on`);
+		await sleep(5);
+	}
+}
+
 /** Every name below a folder, as readdir with `recursive`, which in Node 18 takes a socket for a folder. */
 export function namesBelow(dir) {
 	return fs.readdirSync(dir, { withFileTypes: true }).flatMap(e =>
 		[e.name, ...(e.isDirectory() ? namesBelow(path.join(dir, e.name)).map(n => path.join(e.name, n)) : [])]);
 }
 
+/** Rejects with the message `what()` gives when `promise` is not settled in time. */
 export function within(ms, promise, what) {
 	let timer;
 	const late = new Promise((_, reject) => {
