@@ -93,13 +93,14 @@ serverTest('with all uploads under way there are descriptors left for files and 
 	const people = await Promise.all(['c', 'd', 'e'].map(n => join2(s, n)));
 	const refused = [];
 	for (let i = 0; i < 70; i++)
-		request(s, 'POST', uploadPath(newKey(), 1000), { headers: { authorization: `Bearer ${people[i % 3].token}`, 'content-length': 1000 }, body: Buffer.alloc(10), endEarly: 3000 })
+		request(s, 'POST', uploadPath(newKey(), 1000), { headers: { authorization: `Bearer ${people[i % 3].token}`, 'content-length': 1000 }, body: Buffer.alloc(10), endEarly: 40000 * patience })
 			.then(r => refused.push(r.status), () => {});
-	await sleep(500);
+	for (let i = 0; i < 100 * patience && !refused.length; i++) await sleep(50);
+	await sleep(300);
 	assert.ok(refused.length > 0 && refused.length < 70 && refused.every(status => status === 503 || status === 429), `${refused}`);
-	// Those that were refused are let go a moment later; the others are at it for three seconds.
+	// Those that were refused are let go a moment later; the others are at it until the end.
 	let status;
-	for (let i = 0; i < 15 && status !== 200; i++, await sleep(100)) status = (await request(s, 'GET', url)).status;
+	for (let i = 0; i < 100 * patience && status !== 200; i++, await sleep(100)) status = (await request(s, 'GET', url)).status;
 	assert.equal(status, 200);
 	a.text('still here');
 	await b.next({ text: 'still here' });

@@ -50,7 +50,7 @@ export function request(s, method, path, { headers = {}, body, endEarly = false 
 		req.on('error', reject);
 		if (endEarly) { // the line breaks in mid-body
 			req.write(body);
-			setTimeout(() => req.destroy(new Error('broken off')), endEarly);
+			setTimeout(() => req.destroy(new Error('broken off')), endEarly).unref();
 		} else req.end(body);
 	});
 }
