@@ -83,7 +83,7 @@ for (const schema of released) for (const withWal of [false, true])
 		// First a start and no people: what a migration alone does to the tables.
 		const s = await Server.start({ dir });
 		t.after(() => s.cleanUp());
-		assert.match(s.output, new RegExp(`database migrated from=${schema} to=`));
+		await s.says(new RegExp(`database migrated from=${schema} to=`));
 		await s.stop();
 		const copy = path.join(data, `wavechat.db.v${schema}`);
 		assert.deepEqual(copies(data), [path.basename(copy)]);

@@ -174,8 +174,8 @@ diskTest('--max-storage-mb 0 sets no bound; the free reserve stops files, also o
 	a.send({ type: 'file', blob: r.json.blob, filename: 'f' });
 	assert.ok((await request(s, 'GET', (await a.next('file')).url)).body.equals(body));
 	await until('it is well', async () => (await status(s)).disk_state === 'ok');
-	assert.match(s.output, /storage is low/);
-	assert.match(s.output, /storage has room again/);
+	await s.says(/storage is low/);
+	await s.says(/storage has room again/);
 });
 
 diskTest('words alone do not fill the disk: they stop at a floor, and begin again when there is room', { megabytes: 160, allow, timeout: 120000 }, async (s, dir) => {
@@ -279,7 +279,7 @@ diskTest('a full disk: bans, mutes and deletions hold, the server starts again o
 		await ctl(s, ['mute', '--name', `x${n}`, '--reason', 'r'.repeat(390)]);
 		fillUp(ballast);
 	}
-	assert.match(s.output, /reserve given up/);
+	await s.says(/reserve given up/);
 	assert.equal((await status(s)).reserve_file, false);
 	const mutes = (await ctlJson(s, ['mutes'])).sanctions.length, bans = (await ctlJson(s, ['bans'])).sanctions;
 	assert.equal(bans.length, 1);
@@ -360,7 +360,7 @@ diskTest('a full disk with a reserve: also where the database cannot be opened w
 	await s.stop();
 	fillUp(path.join(dir, 'ballast'));
 	await s.restart();
-	assert.match(s.output, /reserve given up/);
+	await s.says(/reserve given up/);
 	assert.equal(reserveBytes(dir), 0);
 	assert.deepEqual(await history(s, a.token), before);
 	await ctl(s, ['ban', '--name', 'somebody']);

@@ -88,6 +88,7 @@ test('a file that is not there, is a folder, or may not be read', async () => {
 test('a misspelt variable is warned of, with the nearest name; others are not', async () => {
 	const s = await Server.start({ env: { WAVECHAT_RETAINDAYS: '3', WAVECHAT_SOCKET: '/x', WAVECHAT_PORT: '1', WAVECHAT_LOG_LEVEL: 'info' }, allow: /unknown variable/ });
 	try {
+		await s.says(/(unknown variable[^]*){2}\n/);
 		const warned = s.output.split('\n').filter(l => l.includes('unknown variable'));
 		assert.equal(warned.length, 2, s.output);
 		assert.ok(warned.some(l => /"WAVECHAT_RETAINDAYS".*did you mean WAVECHAT_RETAIN_DAYS/.test(l)), s.output);
@@ -290,7 +291,7 @@ test('SIGHUP: what needs a restart is named with both values, and waits', { time
 		const of = name => shown.settings.find(x => x.name === name);
 		assert.deepEqual([of('threads').value, of('threads').next, of('threads').from], ['0', '3', 'default']);
 		assert.deepEqual([of('history-limit').value, of('history-limit').from, of('history-limit').next], ['7', `${s.file}:3`, undefined]);
-		assert.deepEqual([of('port').value, of('port').from], ['0', 'command line']);
+		assert.deepEqual([of('port').value, of('port').from], [String(s.port), 'command line']);
 		assert.equal(of('data').value, path.join(s.dir, 'data'));
 		const text = (await ctl(s, ['config'])).stdout;
 		assert.match(text, /threads +0 .*restart.*3/);

@@ -93,8 +93,8 @@ for (const name of ['wavechat.db', 'wavechat.db-wal', 'wavechat.db-shm'])
 		await isUnwell(s, 'storage', 'the storage fails', /replaced under the server/);
 		fs.renameSync(aside, file);
 		await isWell(s);
-		assert.match(s.output, /error +storage check failed found=".*removed/);
-		assert.match(s.output, /warn +storage check passes again/);
+		await s.says(/error +storage check failed found=".*removed/);
+		await s.says(/warn +storage check passes again/);
 	});
 
 serverTest('a database that cannot be read any more is found though nobody reads', { allow: /storage|store|checkpoint/ }, async s => {

@@ -202,7 +202,7 @@ test('a peer without permission: exit 4, and the server says who', { skip: proce
 	fs.chmodSync(socketOf(s), 0o666);
 	const open = await asNobody(['--socket', socketOf(s), 'status']);
 	assert.deepEqual([open.status, /only the user the server runs as/.test(open.text)], [4, true], open.text);
-	assert.match(s.output, /admin refused uid=65534/);
+	await s.says(/admin refused uid=65534/);
 	await s.stop();
 });
 

@@ -88,7 +88,7 @@ test('a name that is no socket is said in one line, and the chat runs', async t 
 	const s = await Server.start({ env: { NOTIFY_SOCKET: path.join(temp(t), 'nobody') }, allow: /warn +notify/ });
 	t.after(() => s.cleanUp());
 	for (let i = 0; i < 100 && !/warn +notify /.test(s.output); i++) await sleep(25);
-	assert.match(s.output, /warn +notify /);
+	await s.says(/warn +notify /);
 	assert.equal(await (await s.get('/health')).text(), 'ok');
 	await s.stop();
 });
@@ -177,8 +177,8 @@ test('started by a service manager it says its addresses, its data and its versi
 		assert.equal(banner.length === 0, isService, banner.join('\n'));
 		assert.match(ready, /data="[^"]*" version=\d\S* admin="[^"]*admin\.sock"$/);
 		assert.equal(/ listening url=https?:\/\/127\.0\.0\.1:\d+ for=this_machine$/m.test(s.output), isService);
-		if (option.length) assert.match(s.output, / certificate sha256=[0-9A-F:]+/);
-		if (!isService) assert.match(s.output, /^WaveChat \d.*\n {2}open {6}http:.*\n(.*\n)* {2}stop {6}kill \d+$/m);
+		if (option.length) await s.says(/ certificate sha256=[0-9A-F:]+/);
+		if (!isService) await s.says(/^WaveChat \d.*\n {2}open {6}http:.*\n(.*\n)* {2}stop {6}kill \d+$/m);
 	}
 	await m.until(/^STOPPING=1$/);
 	// A person's terminal, also where those variables were inherited.

@@ -196,7 +196,7 @@ serverTest('the audit says on whose behalf root acted', async s => {
 		assert.match(shown, /root \(via ann\) .* mute +Ann \(/);
 		assert.match(list[4].via, /^[!-~]{1,64}$/);
 		assert.doesNotMatch(list[4].via, /["\\]/);
-		assert.match(s.output, /info  admin verb=mute uid=0 via=ann pid=/);
+		await s.says(/info  admin verb=mute uid=0 via=ann pid=/);
 	}
 	await s.stop();
 	await s.restart();

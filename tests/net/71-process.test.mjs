@@ -25,7 +25,10 @@ function openFolder() {
 }
 
 const statusOf = (pid, task = pid) => Object.fromEntries(fs.readFileSync(`/proc/${pid}/task/${task}/status`, 'utf8').trim().split('\n').map(l => l.split(/:\s*/, 2)));
-const sandboxLine = s => /^.* sandbox (user=.*)$/m.exec(s.output)?.[1];
+async function sandboxLine(s) {
+	await s.says(/ sandbox user=.*\n/);
+	return /^.* sandbox (user=.*)$/m.exec(s.output)[1];
+}
 
 /** A server that drops to `uid`, in a folder of its own; cleaned up whatever happens. */
 async function withUser(options, fn) {
@@ -42,7 +45,7 @@ async function withUser(options, fn) {
 }
 
 serverTest('every thread is without new privileges and under the filter, and the log says so in one line', async s => {
-	const line = sandboxLine(s);
+	const line = await sandboxLine(s);
 	assert.match(line, /^user=\d+:\d+ no_new_privs=on seccomp=(on|off) landlock=\d+ core=off$/);
 	const tasks = fs.readdirSync(`/proc/${s.pid}/task`);
 	assert.ok(tasks.length > 5, `${tasks.length} threads`);
@@ -57,7 +60,7 @@ serverTest('every thread is without new privileges and under the filter, and the
 test('--sandbox off', { skip: isSanitized }, async () => {
 	const s = await Server.start({ args: ['--sandbox', 'off'] });
 	try {
-		assert.match(sandboxLine(s), /no_new_privs=on seccomp=off landlock=0/);
+		assert.match(await sandboxLine(s), /no_new_privs=on seccomp=off landlock=0/);
 		assert.equal(statusOf(s.pid).Seccomp, '0');
 		await s.stop();
 	} finally {
@@ -67,7 +70,7 @@ test('--sandbox off', { skip: isSanitized }, async () => {
 
 test('--user: port, data and chat work; root is gone in every thread', { skip: needsRoot, timeout: 30000 * patience }, async () => {
 	await withUser({}, async s => {
-		assert.match(sandboxLine(s), new RegExp(`^user=${uid}:${gid} `));
+		assert.match(await sandboxLine(s), new RegExp(`^user=${uid}:${gid} `));
 		for (const task of fs.readdirSync(`/proc/${s.pid}/task`)) {
 			const status = statusOf(s.pid, task);
 			assert.deepEqual([...new Set(status.Uid.split('\t'))], [String(uid)]);
@@ -122,13 +125,13 @@ test('--user: a key of root alone is used; reloading it says why it cannot be, a
 	try {
 		await withUser({ args: ['--tls-cert', `${keys}/cert.pem`, '--tls-key', `${keys}/key.pem`], allow: /cannot be read again|not reloaded/ }, async s => {
 			const certificates = () => s.output.match(/ certificate sha256=\S+/g) || [];
-			assert.match(s.output, /warn +cannot be read again file=\S+key\.pem .*remedy=/);
+			await s.says(/warn +cannot be read again file=\S+key\.pem .*remedy=/);
 			assert.doesNotMatch(s.output, /cannot be read again file=\S+cert\.pem/);
 			assert.equal((await request(s, 'GET', '/health')).status, 200);
 			place(0o600);
 			s.child.kill('SIGHUP');
 			for (let i = 0; !/certificate not reloaded/.test(s.output); i++) { assert.ok(i < 100); await sleep(50); }
-			assert.match(s.output, /not reloaded.*key\.pem: Permission denied; make it readable for the user that the server runs as/);
+			await s.says(/not reloaded.*key\.pem: Permission denied; make it readable for the user that the server runs as/);
 			assert.equal((await request(s, 'GET', '/health')).status, 200);
 			const before = certificates().length;
 			place(0o644);
@@ -225,7 +228,7 @@ test('tokens and codes are in no log, at any level, in no file and in no answer 
 		await ctl(s, ['kick', 'ann']);
 		await ctlRaw(['--socket', socketOf(s), 'backup', path.join(s.dir, 'copy')]);
 		await s.stop();
-		assert.match(s.output, / debug /, 'it did log at that level');
+		await s.says(/ debug /); // it did log at that level
 		const secrets = { 'a token': a.token, 'another token': phone.token, 'a wrong token': wrong, 'a code': code, 'a handle': blob };
 		const files = namesBelow(s.dir).map(f => path.join(s.dir, f)).filter(f => fs.statSync(f).isFile());
 		assert.ok(files.some(f => f.endsWith('wavechat.db')));

@@ -111,7 +111,7 @@ serverTest('a trusted proxy names its clients; nobody else names anybody', { arg
 	await come('stranger', { 'X-Forwarded-For': '192.0.2.1', Forwarded: 'for=192.0.2.1' }, { localAddress: '127.0.0.2' });
 	const wanted = { plain: '192.0.2.1', forger: '192.0.2.2', six: '2001:db8::6', standard: '192.0.2.3', nobody: '127.0.0.1', stranger: '127.0.0.2' };
 	for (const [name, address] of Object.entries(wanted)) assert.equal(await addressOf(name), address, name);
-	assert.match(s.output, /proxy names no client/);
+	await s.says(/proxy names no client/);
 
 	// A ban meets the client, at its WebSocket and at each request, and not the others that share the proxy's connections.
 	const shared = await Raw.connect(s);

@@ -99,7 +99,22 @@ export class Server {
 		return s;
 	}
 
-	async spawn({ port = 0 } = {}) {
+	/**
+	 * A port of its own is below those that the kernel gives to whoever asks for any: another one's would be taken while this server is
+	 * down for a restart.
+	 */
+	async spawn({ port } = {}) {
+		for (let tries = 0; !port && tries < 5; tries++) {
+			try {
+				return await this.#spawnAt(10240 + Math.floor(Math.random() * (32768 - 10240)));
+			} catch (e) {
+				if (!/another program listens there/.test(e.message)) throw e;
+			}
+		}
+		return this.#spawnAt(port ?? 0);
+	}
+
+	async #spawnAt(port) {
 		const { args, env, startMs, listen, limits, nofile, cgroup } = this.options;
 		const before = (nofile ? `ulimit -n ${nofile}; ` : '') + (cgroup ? `echo $$ >${cgroup}; ` : '');
 		const [program, first] = before ? ['/bin/sh', ['-ec', `${before}exec "$0" "$@"`, binary]] : [binary, []];
