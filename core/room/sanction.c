@@ -31,7 +31,7 @@ static struct ip_net *nets_banned(const struct moderation *mod, size_t *n)
 	return nets;
 }
 
-/* A ban of a name meets the identity that has it now: nobody else can come by it. */
+/* A ban of a name meets the identity that has it now. Others are judged when they ask. */
 static struct leave_ban *persons_banned(const struct room *r, size_t *n)
 {
 	struct leave_ban *persons = NULL;

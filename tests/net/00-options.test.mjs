@@ -137,7 +137,7 @@ test('a data directory that cannot be made is one clear line and exit 1', async 
 	assert.equal(r.stderr.trimEnd().split('\n').length, 1, r.stderr);
 });
 
-serverTest('starts on a port of its own and says where', async s => {
+serverTest('starts on a port of its own and says where', { port: 0 }, async s => {
 	assert.ok(s.port > 0);
 	assert.ok(s.output.includes(path.join(s.dir, 'data')), 'it says where the data is');
 	assert.ok(fs.statSync(path.join(s.dir, 'data')).isDirectory(), 'the data directory is made');

@@ -89,9 +89,9 @@ export class Server {
 	clients = new Set();
 
 	/** nofile: how many descriptors it may have, hard and soft. cgroup: a file of one that takes its process (cgroup.mjs). */
-	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1', limits = false, nofile, cgroup } = {}) {
+	static async start({ args = [], env = {}, dir, allow = null, startMs = 10000, listen = '127.0.0.1', limits = false, nofile, cgroup, port } = {}) {
 		const s = new Server();
-		s.options = { args, env, allow, startMs, listen, limits, nofile, cgroup };
+		s.options = { args, env, allow, startMs, listen, limits, nofile, cgroup, port };
 		s.allow = allow;
 		s.ownsDir = !dir;
 		s.dir = dir || fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-net-'));
@@ -100,11 +100,10 @@ export class Server {
 	}
 
 	/**
-	 * A port of its own is below those that the kernel gives to whoever asks for any: another one's would be taken while this server is
-	 * down for a restart.
+	 * Without a port it takes one below those that the kernel gives for 0. One of those could be another's after a restart.
 	 */
-	async spawn({ port } = {}) {
-		for (let tries = 0; !port && tries < 5; tries++) {
+	async spawn({ port = this.options.port } = {}) {
+		for (let tries = 0; port === undefined && tries < 5; tries++) {
 			try {
 				return await this.#spawnAt(10240 + Math.floor(Math.random() * (32768 - 10240)));
 			} catch (e) {

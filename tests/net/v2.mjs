@@ -64,7 +64,7 @@ export const uploadPath = (key, size, offset = 0) => `/upload?key=${encodeURICom
 export async function beginUpload(s, token, key, size, bytes, headers = {}) {
 	const auth = { authorization: `Bearer ${token}` };
 	let answered, broken;
-	const req = http.request({ host: '127.0.0.1', port: s.port, method: 'POST', path: uploadPath(key, size), headers: { ...auth, 'content-length': size, ...headers }, agent: false });
+	const req = (s.isSecure ? https : http).request({ host: '127.0.0.1', port: s.port, method: 'POST', path: uploadPath(key, size), headers: { ...auth, 'content-length': size, ...headers }, agent: false, rejectUnauthorized: false });
 	const status = new Promise(resolve => {
 		req.on('response', res => { answered = true; res.resume(); resolve(res.statusCode); });
 		req.on('error', e => { broken = e; resolve(e.code); });
