@@ -29,16 +29,9 @@ struct conn *conn_new(struct hub *h, const struct taken *t)
 	c->stash_len = (uint32_t)t->early_len;
 	ws_budget_add(h->all->o.limits.budget, t->early_len);
 	c->list = LIST_NEW;
-	if (t->peer.ss_family == AF_INET6) {
-		const struct sockaddr_in6 *a = (const void *)&t->peer;
-		memcpy(c->addr, &a->sin6_addr, 16);
-		c->port = ntohs(a->sin6_port);
-	} else {
-		const struct sockaddr_in *a = (const void *)&t->peer;
-		memcpy(c->addr, &a->sin_addr, 4);
-		c->port = ntohs(a->sin_port);
-		c->is_v4 = true;
-	}
+	if (ip_bytes(&t->peer, c->addr)) /* else a unix socket's, and "::" says so */
+		c->port = ntohs(t->peer.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)&t->peer)->sin6_port
+		                                              : ((const struct sockaddr_in *)(const void *)&t->peer)->sin_port);
 	metric_add(M_CONNECTIONS, 1);
 	metric_add(M_CONNECTS, 1);
 	return c;
@@ -188,11 +181,13 @@ struct hub *conn_hub(const struct conn *c)
 void conn_peer(const struct conn *c, struct sockaddr_storage *out)
 {
 	memset(out, 0, sizeof(*out));
-	if (c->is_v4) {
+	if (ip_is_v4(c->addr)) {
 		struct sockaddr_in *a = (void *)out;
 		a->sin_family = AF_INET;
-		memcpy(&a->sin_addr, c->addr, 4);
+		memcpy(&a->sin_addr, c->addr + 12, 4);
 		a->sin_port = htons(c->port);
+	} else if (memcmp(c->addr, (const uint8_t[16]){ 0 }, 16) == 0) {
+		out->ss_family = AF_UNIX;
 	} else {
 		struct sockaddr_in6 *a = (void *)out;
 		a->sin6_family = AF_INET6;
@@ -204,10 +199,7 @@ void conn_peer(const struct conn *c, struct sockaddr_storage *out)
 struct rota_owner conn_owner(const struct conn *c, uint64_t person)
 {
 	struct rota_owner o = { .person = person };
-	struct sockaddr_storage peer;
-	conn_peer(c, &peer);
-	if (!ip_bytes(&peer, o.addr))
-		memset(o.addr, 0, sizeof(o.addr));
+	memcpy(o.addr, c->addr, sizeof(o.addr));
 	return o;
 }
 

@@ -43,22 +43,22 @@ struct conn {
 	struct transport io;
 	uint8_t list;
 	_Atomic bool is_gone; /* is_dead, for other threads */
-	bool is_blocked : 1;  /* output waits for EPOLLOUT */
-	bool is_dead : 1;     /* the socket is gone */
-	bool is_ending : 1;   /* the room still answers earlier messages, then posts MAIL_CLOSE; input is thrown away */
-	bool is_closing : 1;  /* a close frame is queued; input is thrown away */
+	/* Bits are the I/O thread's alone: a write to one is a write to all. */
+	bool is_blocked : 1; /* output waits for EPOLLOUT */
+	bool is_dead : 1;    /* the socket is gone */
+	bool is_ending : 1;  /* the room still answers earlier messages, then posts MAIL_CLOSE; input is thrown away */
+	bool is_closing : 1; /* a close frame is queued; input is thrown away */
 	bool is_close_sent : 1;
-	bool saw_hangup : 1;  /* read until the end even after a short read */
-	bool is_held : 1;     /* its turn to be read came in a pause: there may be input, and no edge will tell */
-	bool is_released : 1; /* free it as soon as no list holds it */
-	bool is_counted : 1;  /* the metrics know why it ends */
-	bool is_pinged : 1;   /* its next pong answers a ping, and costs nothing */
-	bool is_heavy : 1;    /* its last turn left input behind */
-	bool is_v4 : 1;
+	bool saw_hangup : 1;              /* read until the end even after a short read */
+	bool is_held : 1;                 /* its turn to be read came in a pause: there may be input, and no edge will tell */
+	bool is_released : 1;             /* free it as soon as no list holds it */
+	bool is_counted : 1;              /* the metrics know why it ends */
+	bool is_pinged : 1;               /* its next pong answers a ping, and costs nothing */
+	bool is_heavy : 1;                /* its last turn left input behind */
 	uint8_t pause : 2;                /* PAUSE_… */
 	uint8_t refusals;                 /* of its joins; the room's */
 	uint8_t waits;                    /* a bit for each kind of queue it waits in */
-	uint16_t port;                    /* as addr and is_v4: of the client */
+	uint16_t port;                    /* as addr: of the client */
 	uint32_t slot;                    /* index in its list */
 	uint32_t insert_bytes;            /* of small parts waiting */
 	_Atomic shbuf_owner buffer_owner; /* of the large buffers that are made for it */
@@ -79,7 +79,7 @@ struct conn {
 	void *session;      /* the room's */
 	struct seat *seat;  /* left when the socket is closed */
 	size_t large_bytes; /* of large parts waiting */
-	uint8_t addr[16];
+	uint8_t addr[16];   /* of ip_bytes; all 0: it came by a unix socket */
 };
 _Static_assert(sizeof(struct conn) <= 296, "an idle client costs a kilobyte at most, all in all");
 

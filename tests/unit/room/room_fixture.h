@@ -4,7 +4,6 @@
 #ifndef ROOM_FIXTURE_H
 #define ROOM_FIXTURE_H
 
-#include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -14,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "base/ip.h"
 #include "base/logmsg.h"
 #include "base/sha256.h"
 #include "hub/impl.h"
@@ -76,8 +76,8 @@ static UNUSED struct client *client_new(struct fixture *f, const char *ip)
 	c->ring = -1;
 	c->conn = xcalloc(1, sizeof(*c->conn));
 	c->conn->hub = &f->hub;
-	c->conn->is_v4 = true;
-	assert_int_equal(inet_pton(AF_INET, ip, c->conn->addr), 1);
+	int bits;
+	assert_true(ip_net_parse(ip, c->conn->addr, &bits));
 	return c;
 }
 
