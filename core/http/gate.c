@@ -28,6 +28,7 @@
 #define SHED_AT_ONCE 64     /* idle connections closed to make room */
 #define QUIET_MS 10000      /* such a shortage is over after that long without one, and may be logged again */
 #define HOST_LOG_MS 60000   /* between two lines about refused hosts */
+#define PIECES_MOST 512     /* of one header: it fits 12 packets, and every piece costs a turn of this thread */
 #define TAG_KICK 0          /* event tags below any pointer; 1 + i is listener i */
 
 struct gate {
@@ -267,7 +268,7 @@ static void judge(struct gate *g, struct hconn *c)
 		return;
 	}
 	int n = httpcheck_scan(&c->scan, c->buf, c->len);
-	if (n > g->o.head_bytes || (n == 0 && c->len >= (uint32_t)g->o.head_bytes))
+	if (n > g->o.head_bytes || (n == 0 && (c->len >= (uint32_t)g->o.head_bytes || c->pieces > PIECES_MOST)))
 		n = -431;
 	if (n == 0) {
 		wait_more(g, c);
@@ -347,7 +348,8 @@ static void on_readable(struct gate *g, struct hconn *c)
 	if ((c->awaits_tls || c->io.tls) && !secure(g, c))
 		return;
 	ssize_t n = transport_recv(&c->io, g->scratch, sizeof(g->scratch) - c->len);
-	if (n == -WC_EAGAIN) {
+	c->pieces += transport_has_more(&c->io) ? TRANSPORT_RECORDS : 1;
+	if (n == -WC_EAGAIN && c->pieces <= PIECES_MOST) {
 		wait_more(g, c);
 	} else if (n <= 0 || !hconn_append(c, g->scratch, (size_t)n)) {
 		stop_waiting(g, c);

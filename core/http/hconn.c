@@ -33,6 +33,7 @@ void hconn_next_request(struct hconn *c)
 		c->cap = 0;
 	}
 	c->head_len = 0;
+	c->pieces = 0;
 	c->body_left = 0;
 	c->scan = (struct http_scan){ 0 };
 	c->check = (struct http_check){ 0 }; /* a next one that cannot be read is not answered as the last one wished */

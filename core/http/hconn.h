@@ -37,6 +37,7 @@ struct hconn {
 	bool is_https;   /* the peer came to the proxy by HTTPS */
 	uint8_t *buf;
 	uint32_t len, cap, head_len;
+	uint32_t pieces;    /* reads that the header took, a read of many records as many */
 	uint64_t body_left; /* bytes of the body that nobody took yet */
 	struct http_scan scan;
 	struct http_check check;

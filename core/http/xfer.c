@@ -24,6 +24,7 @@
 
 #define TURN_BYTES (256 * 1024)
 #define CHUNK_BYTES (64 * 1024)
+#define TURN_READS (TURN_BYTES / CHUNK_BYTES) /* also if each brings a few bytes only */
 /* Bytes of a large answer that may wait in the kernel unsent: else each slow reader holds megabytes there. */
 #define UNSENT_BYTES (128 * 1024)
 
@@ -327,8 +328,9 @@ static bool take_early(struct xfer *x, struct hconn *c)
 static bool go_on_receiving(struct xfer *x, struct hconn *c)
 {
 	/* A turn ends, but not with bytes in hand that epoll knows nothing of. */
-	for (size_t moved = 0, buffered; moved < TURN_BYTES || (buffered = transport_buffered(&c->io));) {
-		size_t want = moved < TURN_BYTES ? sizeof(x->chunk) : WC_MIN(buffered, sizeof(x->chunk));
+	size_t buffered = 0;
+	for (int reads = 0; reads < TURN_READS || (buffered = transport_buffered(&c->io)); reads++) {
+		size_t want = reads < TURN_READS ? sizeof(x->chunk) : WC_MIN(buffered, sizeof(x->chunk));
 		ssize_t n = transport_recv(&c->io, x->chunk, WC_MIN(c->job->body.length, want));
 		if (n == -WC_EAGAIN)
 			return true;
@@ -336,7 +338,6 @@ static bool go_on_receiving(struct xfer *x, struct hconn *c)
 			drop(x, c);
 			return false;
 		}
-		moved += (size_t)n;
 		if (!take_body(x, c, x->chunk, (size_t)n))
 			return false;
 	}
@@ -346,7 +347,7 @@ static bool go_on_receiving(struct xfer *x, struct hconn *c)
 /* The deadline stays: a peer that goes on sending is cut off all the same. */
 static void go_on_lingering(struct xfer *x, struct hconn *c)
 {
-	for (size_t moved = 0; moved < TURN_BYTES;) {
+	for (int reads = 0; reads < TURN_READS; reads++) {
 		ssize_t n = transport_recv(&c->io, x->chunk, sizeof(x->chunk));
 		if (n == -WC_EAGAIN)
 			return;
@@ -354,7 +355,6 @@ static void go_on_lingering(struct xfer *x, struct hconn *c)
 			drop(x, c);
 			return;
 		}
-		moved += (size_t)n;
 	}
 }
 

@@ -23,7 +23,7 @@ struct conn *conn_new(struct hub *h, const struct taken *t)
 	if (!c)
 		return NULL;
 	c->hub = h;
-	c->io = (struct transport){ t->fd, t->tls };
+	c->io = (struct transport){ .fd = t->fd, .tls = t->tls };
 	c->seat = t->seat;
 	c->stash = t->early;
 	c->stash_len = (uint32_t)t->early_len;

@@ -451,7 +451,7 @@ void hubs_free(struct hubs *hs)
 /* A taken socket that no hub will have. */
 static void refuse(struct taken *t)
 {
-	transport_close(&(struct transport){ t->fd, t->tls });
+	transport_close(&(struct transport){ .fd = t->fd, .tls = t->tls });
 	seat_leave(t->seat);
 	free(t->early);
 }

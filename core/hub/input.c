@@ -218,6 +218,8 @@ void conn_read_turn(struct conn *c)
 	if (got == -WC_EAGAIN) {
 		c->is_heavy = false;
 		conn_pay(c); /* what others found to be worth nothing */
+		if (transport_has_more(&c->io))
+			go_on_later(c); /* records without bytes */
 		return;
 	}
 	if (got <= 0) {

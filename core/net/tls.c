@@ -68,6 +68,27 @@ static int no_password(char *buf, int size, int for_writing, void *arg)
 	return -1;
 }
 
+/* OpenSSL reads on by itself until a record brings bytes. Here ends what a client can do with records that bring none:
+ * - a new key, which ends the read; tls_recv counts it and sets the mode back;
+ * - a handshake in crumbs, or the wish for another one in TLS 1.2: after RECORDS_MOST the session has nothing to read from, and breaks. */
+#define RECORDS_MOST 128
+
+static void look_at_record(int is_written, int version, int type, const void *message, size_t n, SSL *ssl, void *arg)
+{
+	const uint8_t *p = message;
+	(void)version;
+	(void)arg;
+	if (!is_written && type == SSL3_RT_HANDSHAKE && n && p[0] == SSL3_MT_KEY_UPDATE)
+		SSL_clear_mode(ssl, SSL_MODE_AUTO_RETRY);
+	const bool is_crumb = !is_written && type == SSL3_RT_HEADER && !SSL_is_init_finished(ssl);
+	if (!is_crumb && !(is_written && type == SSL3_RT_ALERT && n == 2 && p[1] == SSL_AD_NO_RENEGOTIATION))
+		return;
+	const uintptr_t records = (uintptr_t)SSL_get_app_data(ssl) + 1;
+	SSL_set_app_data(ssl, (void *)records);
+	if (records > RECORDS_MOST)
+		SSL_set0_rbio(ssl, NULL);
+}
+
 static SSL_CTX *new_context(char **cause)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
@@ -86,6 +107,7 @@ static SSL_CTX *new_context(char **cause)
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, 1);
 	SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, NULL);
+	SSL_CTX_set_msg_callback(ctx, look_at_record);
 	return ctx;
 }
 

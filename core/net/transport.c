@@ -26,19 +26,35 @@ static int tls_error(const struct transport *t, int rc, bool *wants_write)
 	}
 }
 
+/* After a record that changed a key (tls.c), OpenSSL says "not now", as it does of an empty socket. True: it was such a record. */
+static bool was_new_key(const struct transport *t)
+{
+	if (SSL_get_mode(t->tls) & SSL_MODE_AUTO_RETRY)
+		return false;
+	SSL_set_mode(t->tls, SSL_MODE_AUTO_RETRY);
+	return true;
+}
+
 static ssize_t tls_recv(struct transport *t, uint8_t *buf, size_t n)
 {
 	size_t sum = 0, got;
 	bool ignored;
 	int error;
+	t->is_cut = false;
 	ERR_clear_error();
-	while (sum < n) {
+	for (int records = 0; sum < n; records++) {
+		if (records == TRANSPORT_RECORDS) {
+			t->is_cut = true;
+			return sum ? (ssize_t)sum : -WC_EAGAIN;
+		}
 		int rc = SSL_read_ex(t->tls, buf + sum, n - sum, &got);
 		if (rc == 1) {
 			sum += got;
 			continue;
 		}
 		error = tls_error(t, rc, &ignored);
+		if (error == -WC_EAGAIN && was_new_key(t))
+			continue;
 		if (sum == 0)
 			return error;
 		/* The next read finds the event behind these bytes, also if OpenSSL would not say it twice. */
@@ -162,7 +178,7 @@ size_t transport_buffered(const struct transport *t)
 
 bool transport_has_more(const struct transport *t)
 {
-	return t->tls && (SSL_get_shutdown(t->tls) & SSL_RECEIVED_SHUTDOWN);
+	return t->tls && (t->is_cut || (SSL_get_shutdown(t->tls) & SSL_RECEIVED_SHUTDOWN));
 }
 
 static void say_farewell(struct transport *t)

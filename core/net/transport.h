@@ -3,7 +3,7 @@
  * Non-blocking. Bytes moved; 0 from transport_recv is the peer's end; -WC_EAGAIN: not now; -WC_EIO: broken. Thread: the connection's owner.
  *
  * Two promises that make TLS look like a plain socket to those who wait with epoll. A short read has emptied the socket (transport_has_more
- * tells the one exception). A read that filled its buffer may have left bytes unknown to epoll (transport_buffered). And the caller keeps
+ * tells the exceptions). A read that filled its buffer may have left bytes unknown to epoll (transport_buffered). And the caller keeps
  * one: after -WC_EAGAIN or a short write, the next write begins with the same bytes, at least as many. TLS has a record of them under
  * way. */
 #ifndef WC_TRANSPORT_H
@@ -16,8 +16,12 @@
 
 struct transport {
 	int fd;
+	bool is_cut;        /* the last read ended after TRANSPORT_RECORDS records, and there may be more */
 	struct ssl_st *tls; /* NULL: plain */
 };
+
+/* Records of TLS that one read takes. Each costs about a microsecond, also if it holds a byte or a new key. */
+#define TRANSPORT_RECORDS 32
 
 struct seat;
 
@@ -37,8 +41,9 @@ int transport_handshake(struct transport *t, bool *wants_write) WC_MUSTCHECK;
 ssize_t transport_recv(struct transport *t, void *buf, size_t n);
 ssize_t transport_sendv(struct transport *t, const struct iovec *iov, int n);
 size_t transport_buffered(const struct transport *t); /* received, decrypted, and still to be read */
-bool transport_has_more(const struct transport *t);   /* after a short read: the peer's end, or a fault, is to be read yet */
-void transport_shutdown(struct transport *t);         /* ends our side */
+/* After a short read: the peer's end, a fault, or what came behind TRANSPORT_RECORDS records is to be read yet. */
+bool transport_has_more(const struct transport *t);
+void transport_shutdown(struct transport *t); /* ends our side */
 void transport_close(struct transport *t);
 
 /* For machines with little memory. Connections accepted from this socket, which does not listen yet, take little of the kernel's memory for

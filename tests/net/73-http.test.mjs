@@ -134,6 +134,33 @@ serverTest('forms that HTTP allows, and few send', async s => {
 	r.destroy();
 });
 
+serverTest('a header in crumbs is refused before it is long', async s => {
+	const before = await metric(s, 'refused_total{reason="header"}');
+	const r = await Raw.connect(s);
+	r.socket.setNoDelay(true);
+	r.socket.write(`GET /health HTTP/1.1\r\n${HOST}X: `);
+	const head = r.head(60000);
+	let answer, sent = 0;
+	head.then(h => { answer = h; });
+	for (; !answer && sent < 15000; sent++) {
+		r.socket.write('x');
+		await sleep(0); // a packet of its own, and time for the server to read it
+	}
+	assert.match(await head, /^HTTP\/1\.1 431 /);
+	assert.ok(sent >= 500 && sent < 15000, `${sent} bytes`); // the size of a header has another bound
+	assert.ok(await metric(s, 'refused_total{reason="header"}') > before);
+	r.destroy();
+	// A hundred pieces are a slow network.
+	const slow = await Raw.connect(s);
+	slow.socket.setNoDelay(true);
+	for (const ch of `GET /health HTTP/1.1\r\n${HOST}${'X: y\r\n'.repeat(10)}\r\n`) {
+		slow.socket.write(ch);
+		await sleep(0);
+	}
+	assert.match(await slow.head(60000), /^HTTP\/1\.1 200 /);
+	slow.destroy();
+});
+
 serverTest('every kind of answer has the security headers', { args: ['--header-timeout', '2'], allow: /(origin|host) refused/ }, async s => {
 	const a = await join2(s, 'a');
 	a.send({ type: 'file', blob: await upload(s, a.token, noise(1000)), filename: 'f.bin' });
