@@ -1,17 +1,21 @@
 /* seats.c — see seats.h. Owns the table. Never blocks. */
 #include "net/seats.h"
 
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/map.h"
 
+#define WIDE_BITS 48   /* of IPv6: what one customer may be given */
 #define EVICT_LOOKS 32 /* at unoccupied seats, for one whose bucket is full again; then any of them goes */
 
 struct seat {
 	struct seats *all;
-	atomic_uint count; /* connections that have this seat */
+	struct seat *wide; /* of its /48, while somebody sits here; NULL: there is none */
+	atomic_uint count; /* connections that have this seat, or one below it */
+	bool is_wide;
 	uint8_t key[16];
 	int64_t milli_tokens; /* handshakes it may make at once, as of filled_ms */
 	int64_t filled_ms;
@@ -52,9 +56,24 @@ void seats_free(struct seats *s)
 	free(s);
 }
 
-static int64_t bucket_size(const struct seats *s)
+static int64_t rate_of(const struct seat *seat)
 {
-	return (int64_t)s->o.rate * SEATS_BURST_S * 1000;
+	return (int64_t)seat->all->o.rate * (seat->is_wide ? SEATS_WIDE : 1);
+}
+
+static int64_t bucket_size(const struct seat *seat)
+{
+	return rate_of(seat) * SEATS_BURST_S * 1000;
+}
+
+/* Connections; 0: no bound. */
+static unsigned most_of(const struct seat *seat)
+{
+	const struct seats_opts *o = &seat->all->o;
+	const int64_t wide = (int64_t)o->per_address * SEATS_WIDE;
+	if (!seat->is_wide || !o->per_address)
+		return (unsigned)o->per_address;
+	return (unsigned)WC_MAX(o->total ? WC_MIN(wide, (int64_t)o->total / 2) : WC_MIN(wide, (int64_t)INT_MAX), (int64_t)o->per_address);
 }
 
 static void refill(struct seat *seat, int64_t now)
@@ -62,7 +81,7 @@ static void refill(struct seat *seat, int64_t now)
 	/* A thousandth of a token a millisecond, times the rate. A bucket is full again after SEATS_BURST_S; more time adds nothing. */
 	int64_t ms = WC_MIN(now - seat->filled_ms, SEATS_BURST_S * 1000);
 
-	seat->milli_tokens = WC_MIN(seat->milli_tokens + ms * seat->all->o.rate, bucket_size(seat->all));
+	seat->milli_tokens = WC_MIN(seat->milli_tokens + ms * rate_of(seat), bucket_size(seat));
 	seat->filled_ms = now;
 }
 
@@ -79,7 +98,7 @@ static void evict(struct seats *s, int64_t now)
 		looks++;
 		found = s->hand;
 		refill(seat, now);
-		if (seat->milli_tokens == bucket_size(s))
+		if (seat->milli_tokens == bucket_size(seat))
 			break;
 	}
 	if (found == s->n)
@@ -89,24 +108,21 @@ static void evict(struct seats *s, int64_t now)
 	s->v[found] = s->v[--s->n];
 }
 
-/* The address's seat, made if it is new; NULL: no memory. */
-static struct seat *seat_of(struct seats *s, const uint8_t addr[16], int64_t now)
+/* The seat of that key, made if it is new; NULL: no memory. */
+static struct seat *seat_of(struct seats *s, const uint8_t key[16], bool is_wide, int64_t now)
 {
-	uint8_t key[16];
-	struct seat *seat;
-
-	ip_household(addr, key);
-	seat = map_get(&s->by_key, key, sizeof(key));
+	struct seat *seat = map_get(&s->by_key, key, sizeof(seat->key));
 	if (seat)
 		return seat;
-	if (s->n >= atomic_load(&s->open) + SEATS_SPARE)
+	if (s->n >= 2 * atomic_load(&s->open) + SEATS_SPARE) /* each connection has two at most */
 		evict(s, now);
 	seat = calloc(1, sizeof(*seat));
 	if (!seat)
 		return NULL;
 	seat->all = s;
-	memcpy(seat->key, key, sizeof(key));
-	seat->milli_tokens = bucket_size(s);
+	seat->is_wide = is_wide;
+	memcpy(seat->key, key, sizeof(seat->key));
+	seat->milli_tokens = bucket_size(seat);
 	seat->filled_ms = now;
 	if (s->n == s->room) {
 		s->room = s->room ? s->room * 2 : 64;
@@ -117,29 +133,83 @@ static struct seat *seat_of(struct seats *s, const uint8_t addr[16], int64_t now
 	return seat;
 }
 
+static bool has_token(struct seat *seat, int64_t now)
+{
+	refill(seat, now);
+	return seat->milli_tokens >= 1000;
+}
+
+static enum seats_verdict judge(struct seat *seat, bool is_handshake, int64_t now)
+{
+	struct seat *v[] = { seat, seat->wide };
+	const size_t n = seat->wide ? 2 : 1;
+	is_handshake = is_handshake && seat->all->o.rate;
+	for (size_t i = 0; i < n; i++) {
+		const unsigned most = most_of(v[i]);
+		if (most && atomic_load_explicit(&v[i]->count, memory_order_relaxed) > most)
+			return SEATS_ADDRESS_FULL;
+	}
+	for (size_t i = 0; is_handshake && i < n; i++)
+		if (!has_token(v[i], now))
+			return SEATS_TOO_FAST;
+	for (size_t i = 0; is_handshake && i < n; i++)
+		v[i]->milli_tokens -= 1000;
+	return SEATS_GIVEN;
+}
+
+static void leave(struct seat *seat)
+{
+	struct seat *wide = seat->wide; /* it lives while somebody sits there */
+	atomic_fetch_sub_explicit(&seat->count, 1, memory_order_release);
+	if (wide)
+		atomic_fetch_sub_explicit(&wide->count, 1, memory_order_release);
+}
+
+static void occupy(struct seat *seat)
+{
+	atomic_fetch_add_explicit(&seat->count, 1, memory_order_relaxed);
+}
+
+/* Sits down at addr's seat, and in that of its /48. Whoever sits in a seat keeps it in the table. */
+static enum seats_verdict sit_at(struct seats *s, const uint8_t addr[16], bool is_handshake, struct seat **out)
+{
+	const int64_t now = mono_ms();
+	uint8_t key[16];
+	struct seat *seat, *wide = NULL;
+	if (ip_household(addr, key) < 128) {
+		uint8_t net[16] = { 0 };
+		memcpy(net, addr, WIDE_BITS / 8);
+		net[15] = WIDE_BITS; /* is no household of its own */
+		wide = seat_of(s, net, true, now);
+		if (!wide)
+			return SEATS_FULL;
+		occupy(wide);
+	}
+	seat = seat_of(s, key, false, now);
+	if (!seat) {
+		if (wide)
+			leave(wide);
+		return SEATS_FULL;
+	}
+	if (seat->wide != wide) /* nobody sits here, so nobody reads it */
+		seat->wide = wide;
+	occupy(seat);
+	enum seats_verdict verdict = judge(seat, is_handshake, now);
+	if (verdict == SEATS_GIVEN)
+		*out = seat;
+	else
+		leave(seat);
+	return verdict;
+}
+
 /* Sits down where a belongs, if a may. */
 static enum seats_verdict sit(struct seats *s, const struct sockaddr_storage *a, bool is_handshake, struct seat **out)
 {
-	int64_t now = mono_ms();
 	uint8_t addr[16];
-	struct seat *seat;
-	if ((!s->o.per_address && !s->o.rate) || !a || !ip_bytes(a, addr) || ip_in_nets(addr, &s->o.exempt)) {
-		seat = &s->apart;
-	} else {
-		seat = seat_of(s, addr, now);
-		if (!seat)
-			return SEATS_FULL;
-		if (s->o.per_address && atomic_load_explicit(&seat->count, memory_order_relaxed) >= (unsigned)s->o.per_address)
-			return SEATS_ADDRESS_FULL;
-		if (s->o.rate && is_handshake) {
-			refill(seat, now);
-			if (seat->milli_tokens < 1000)
-				return SEATS_TOO_FAST;
-			seat->milli_tokens -= 1000;
-		}
-	}
-	atomic_fetch_add_explicit(&seat->count, 1, memory_order_relaxed);
-	*out = seat;
+	if ((s->o.per_address || s->o.rate) && a && ip_bytes(a, addr) && !ip_in_nets(addr, &s->o.exempt))
+		return sit_at(s, addr, is_handshake, out);
+	occupy(&s->apart);
+	*out = &s->apart;
 	return SEATS_GIVEN;
 }
 
@@ -165,15 +235,15 @@ enum seats_verdict seats_move(struct seat **seat, const struct sockaddr_storage 
 	struct seat *old = *seat;
 	enum seats_verdict verdict = sit(old->all, a, is_handshake, seat);
 	if (verdict == SEATS_GIVEN)
-		atomic_fetch_sub_explicit(&old->count, 1, memory_order_release);
+		leave(old);
 	return verdict;
 }
 
 struct seat *seats_move_back(struct seat *seat)
 {
 	struct seat *apart = &seat->all->apart;
-	atomic_fetch_add_explicit(&apart->count, 1, memory_order_relaxed);
-	atomic_fetch_sub_explicit(&seat->count, 1, memory_order_release);
+	occupy(apart);
+	leave(seat);
 	return apart;
 }
 
@@ -184,6 +254,6 @@ void seat_leave(struct seat *seat)
 	struct seats *s = seat->all;
 
 	/* In this order: seats that are sat on are never more than `open`. */
-	atomic_fetch_sub_explicit(&seat->count, 1, memory_order_release);
+	leave(seat);
 	atomic_fetch_sub(&s->open, 1);
 }

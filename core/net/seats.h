@@ -2,12 +2,12 @@
  *
  * A connection has one seat from accept to close, wherever its socket goes in between. So a WebSocket counts as long as it lives. A
  * connection of a trusted proxy sits apart; for each of its requests it moves to the seat of the client that the proxy names. IPv6 counts
- * by /64, since one household gets that much.
+ * by /64, since one household gets that much; and by /48, which one customer may have whole.
  *
  * A peer cannot grow the table. It has the addresses that are connected, and at most SEATS_SPARE others. Those are remembered only so that
  * reconnecting does not refill their bucket.
  *
- * One thread takes seats and owns the table. Leaving is two atomic subtractions, for any thread, the I/O threads included. */
+ * One thread takes seats and owns the table. Leaving is three atomic subtractions, for any thread, the I/O threads included. */
 #ifndef WC_SEATS_H
 #define WC_SEATS_H
 
@@ -15,7 +15,8 @@
 
 #include "base/ip.h"
 
-#define SEATS_SPARE 4096
+#define SEATS_SPARE 8192 /* an IPv6 address has two: of its /64 and of its /48 */
+#define SEATS_WIDE 4     /* times what a /64 may, for its /48; of connections never more than half of all, unless one /64 may */
 #define SEATS_BURST_S 10 /* seconds; a bucket holds as many handshakes as its rate gives in that time */
 
 struct seats;
@@ -26,7 +27,7 @@ struct seats_opts {
 	int descriptors;        /* connections and the descriptors that `held` counts; 0: no bound */
 	int (*held)(void *arg); /* descriptors that transfers hold now; any thread. NULL: none do */
 	void *held_arg;
-	int per_address;       /* of them from one address; 0: no bound */
+	int per_address;       /* of them from one IPv4 address or /64; 0: no bound */
 	int rate;              /* new connections, or WebSockets through a proxy, of one address a second; 0: no bound */
 	struct ip_nets exempt; /* borrowed: addresses exempt from per_address and rate */
 };

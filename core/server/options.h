@@ -33,7 +33,7 @@ struct options {
 	char **allow_origin;   /* --allow-origin ORIGIN..., repeatable | WAVECHAT_ALLOW_ORIGIN; normalized, ends with NULL; NULL: none */
 	struct ip_nets exempt; /* --exempt CIDR..., repeatable | WAVECHAT_EXEMPT; loopback if not given */
 	int max_connections;   /* --max-connections; 0: what the descriptors allow */
-	int max_connections_per_ip;            /* --max-connections-per-ip; 0: no bound; so in those that follow */
+	int max_connections_per_ip;            /* --max-connections-per-ip; -1: not given; 0: no bound; so in those that follow */
 	int handshake_rate;                    /* --handshake-rate; a second and address */
 	int max_header_bytes;                  /* --max-header-bytes, 1024..16384 */
 	int header_timeout;                    /* --header-timeout, seconds */

@@ -200,6 +200,27 @@ serverTest('through a proxy each request counts for its client', { args: ['--tru
 	assert.equal((await ask(s, 'GET /health', b)).status, 200, 'what is no handshake is not concerned');
 });
 
+serverTest('a /48 of IPv6 is limited as well as its /64s', { args: ['--trust-proxy', '127.0.0.1', '--max-connections-per-ip', '3', '--handshake-rate', '10'] }, async s => {
+	const of = i => ({ 'X-Forwarded-For': `2001:db8:1:${i}::1` }), sockets = [];
+	for (let i = 0; i < 12; i++) sockets.push(await enters(s, of(i >> 1)));
+	assert.equal(await knock(s, of(100)), 429);
+	assert.ok(await refused(s, 'address') >= 1);
+	assert.equal((await ask(s, 'GET /health', { 'X-Forwarded-For': '2001:db8:2::1' })).status, 200, 'another /48');
+	sockets.pop().destroy();
+	await becomes(200, async () => (await ask(s, 'GET /health', of(100))).status);
+	for (const r of sockets) r.destroy();
+});
+
+serverTest('where descriptors are few, one address has a third of them', { nofile: 256, args: ['--exempt', 'none', '--handshake-rate', '0'] }, async s => {
+	const from = { localAddress: '127.0.0.5' }, all = [];
+	const enter = () => enters(s, {}, from).then(r => all.push(r), () => null);
+	while (all.length < 250 && await enter());
+	assert.ok(all.length > 20 && all.length < 86, `${all.length} of 256`);
+	assert.ok(await refused(s, 'address') >= 1);
+	assert.equal((await ask(s, 'GET /health', {}, { localAddress: '127.0.0.6' })).status, 200);
+	for (const r of all) r.destroy();
+});
+
 serverTest('new connections of one address are limited by rate', { args: ['--exempt', 'none', '--handshake-rate', '2'] }, async s => {
 	const from = { localAddress: '127.0.0.7' };
 	let good = 0;

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -70,6 +71,56 @@ static void check_counts(void **state)
 	for (size_t i = 0; i < WC_LEN(left); i++)
 		seat_leave(left[i]);
 	assert_int_equal(atomic_load(&s->open), 0);
+	seats_free(s);
+}
+
+static enum seats_verdict take_64(struct seats *s, unsigned i, struct seat **out)
+{
+	char text[64];
+	snprintf(text, sizeof(text), "2001:db8:1:%x::1", i);
+	return take(s, text, out);
+}
+
+/* A /48 may do four times what one of its /64s may, of connections and of new ones. */
+static void check_wide(void **state)
+{
+	struct seats_opts opts = { .total = 100, .per_address = 3 };
+	struct seats *s = seats_new(&opts);
+	struct seat *v[4 * 3], *none, *other;
+	(void)state;
+	for (unsigned i = 0; i < WC_LEN(v); i++)
+		assert_int_equal(take_64(s, i / 2, &v[i]), SEATS_GIVEN);
+	assert_int_equal(take_64(s, 99, &none), SEATS_ADDRESS_FULL);
+	assert_int_equal(take(s, "2001:db8:2::1", &other), SEATS_GIVEN);
+	seat_leave(v[0]);
+	assert_int_equal(take_64(s, 99, &v[0]), SEATS_GIVEN);
+	/* Never more than half of all, but as much as one /64 may. */
+	opts.total = 20;
+	seats_set_opts(s, &opts);
+	seat_leave(v[0]);
+	seat_leave(v[1]);
+	assert_int_equal(take_64(s, 98, &none), SEATS_ADDRESS_FULL);
+	seat_leave(v[2]);
+	assert_int_equal(take_64(s, 98, &v[2]), SEATS_GIVEN);
+	for (unsigned i = 2; i < WC_LEN(v); i++)
+		seat_leave(v[i]);
+	seat_leave(other);
+	assert_int_equal(atomic_load(&s->open), 0);
+	for (size_t i = 0; i < s->n; i++)
+		assert_int_equal(atomic_load(&s->v[i]->count), 0);
+	seats_free(s);
+	/* Requests of a proxy's clients count alike; a refusal takes nothing. */
+	opts = (struct seats_opts){ .rate = 1 };
+	s = seats_new(&opts);
+	const int64_t began = mono_ms();
+	int given = 0;
+	for (unsigned i = 0; i < 1000 && take_64(s, i, &none) == SEATS_GIVEN; i++, given++)
+		seat_leave(none);
+	assert_true(given >= SEATS_WIDE * SEATS_BURST_S);
+	assert_true(given <= SEATS_WIDE * SEATS_BURST_S + (mono_ms() - began) * SEATS_WIDE / 1000 + 1);
+	assert_int_equal(take_64(s, 2000, &none), SEATS_TOO_FAST);
+	assert_int_equal(take(s, "2001:db8:2::1", &none), SEATS_GIVEN);
+	seat_leave(none);
 	seats_free(s);
 }
 
@@ -153,11 +204,11 @@ static void check_table(void **state)
 	for (uint32_t i = 0; i < 200000; i++) {
 		struct sockaddr_storage a = address("2001:db8::1");
 		uint32_t net = htonl(i);
-		memcpy(&((struct sockaddr_in6 *)&a)->sin6_addr.s6_addr[4], &net, sizeof(net));
+		memcpy(&((struct sockaddr_in6 *)&a)->sin6_addr.s6_addr[2], &net, sizeof(net)); /* another /48 */
 		assert_int_equal(seats_take(s, &a, &seat), SEATS_GIVEN);
 		seat_leave(seat);
-		assert_true(s->n <= WC_LEN(kept) + 1 + SEATS_SPARE);
-		if (i == SEATS_SPARE / 2) /* within what is remembered */
+		assert_true(s->n <= 2 * (WC_LEN(kept) + 1) + SEATS_SPARE);
+		if (i == SEATS_SPARE / 4) /* within what is remembered */
 			assert_int_equal(take(s, "192.0.2.1", &seat), SEATS_TOO_FAST);
 	}
 	for (unsigned i = 0; i < WC_LEN(kept); i++) {
@@ -232,8 +283,8 @@ static void check_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(check_counts), cmocka_unit_test(check_proxied), cmocka_unit_test(check_rate),
-		cmocka_unit_test(check_table),  cmocka_unit_test(check_threads),
+		cmocka_unit_test(check_counts), cmocka_unit_test(check_wide),  cmocka_unit_test(check_proxied),
+		cmocka_unit_test(check_rate),   cmocka_unit_test(check_table), cmocka_unit_test(check_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
