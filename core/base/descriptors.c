@@ -4,8 +4,8 @@
 #include <dirent.h>
 #include <sys/resource.h>
 
-/* Descriptors that the parts open at start and keep, measured; a door is its listener, and the wakers of its three threads. */
-#define OF_DOOR 6
+/* Descriptors that the parts open at start and keep, measured; a door is its listener, and the wakers of its four threads. */
+#define OF_DOOR 8
 #define OF_ADMIN (OF_DOOR + 1 + 8) /* the socket's folder; some at work */
 #define OF_THREAD 2                /* of I/O */
 #define OF_DISK 20                 /* the database of a writer and five readers, folders, the lock */

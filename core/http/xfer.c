@@ -1,8 +1,9 @@
-/* xfer.c — the transfer thread. Owns every connection whose peer is to be waited for, and the file of a running answer. Knows no HTTP.
- * Thread: xfer; the three ways in only leave the connection in its inbox.
+/* xfer.c — the transfer threads. Owns every connection whose peer is to be waited for, and the file of a running answer. Knows no HTTP.
+ * Threads: one for answers, one for bodies, each with a lane of its own; the three ways in only leave the connection in an inbox.
  *
  * Jobs of one kind have equal deadlines, counted from their last progress. A job that moves goes to the end of its list, so the head of
- * each list expires next. A turn is bounded, so that one fast peer with a large file does not keep the others waiting. */
+ * each list expires next. A turn is bounded, and addresses take turns, not connections (rota.h): five hundred fast peers behind one
+ * address keep another one waiting for one turn. A connection is armed for one event, which puts it into the rota. */
 #include "http/xfer.h"
 
 #include <errno.h>
@@ -17,13 +18,16 @@
 #include <sys/sendfile.h>
 #include <unistd.h>
 
+#include "base/ip.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
+#include "base/rota.h"
 #include "http/gate.h"
 
 #define TURN_BYTES (256 * 1024)
 #define CHUNK_BYTES (64 * 1024)
+#define TURNS_A_WAKE 16                       /* then it is looked who else is ready */
 #define TURN_READS (TURN_BYTES / CHUNK_BYTES) /* also if each brings a few bytes only */
 /* Bytes of a large answer that may wait in the kernel unsent: else each slow reader holds megabytes there. */
 #define UNSENT_BYTES (128 * 1024)
@@ -31,6 +35,10 @@
 enum kind { SENDING, RECEIVING, LINGERING, KINDS };
 
 struct xfer_job {
+	struct rota_item item; /* first: the rota's */
+	struct hconn *c;
+	bool is_ready; /* in the rota: it waits for its turn, not for its peer */
+	bool is_over;  /* its time is up, although it is ready */
 	enum kind kind;
 	struct xfer_send send;
 	struct xfer_body body;
@@ -39,7 +47,9 @@ struct xfer_job {
 	uint64_t window_bytes;
 };
 
-struct xfer {
+struct lane {
+	const char *name;
+	struct rota *ready; /* the thread's own */
 	int epoll, kick;
 	int idle_ms[KINDS], window_ms;
 	_Atomic uint64_t rate;
@@ -50,6 +60,10 @@ struct xfer {
 	pthread_mutex_t lock;
 	struct hconn_list inbox;
 	bool wants_stop, is_stopped;
+};
+
+struct xfer {
+	struct lane sends, receives; /* a disk that takes its time with bodies delays no answer */
 };
 
 /* Of all doors. */
@@ -86,7 +100,7 @@ static void abandon(struct hconn *c, enum xfer_end end)
 		gate_close(c);
 }
 
-static void post(struct xfer *x, struct hconn *c)
+static void post(struct lane *x, struct hconn *c)
 {
 	uint64_t one = 1;
 	bool is_stopped;
@@ -107,6 +121,7 @@ static void post(struct xfer *x, struct hconn *c)
 static struct xfer_job *job_new(struct hconn *c, enum kind kind)
 {
 	struct xfer_job *job = xcalloc(1, sizeof(*job));
+	job->c = c;
 	job->kind = kind;
 	job->send.fd = -1;
 	c->job = job;
@@ -118,37 +133,37 @@ void xfer_send(struct xfer *x, struct hconn *c, const struct xfer_send *send)
 	job_new(c, SENDING)->send = *send;
 	if (send->fd >= 0)
 		atomic_fetch_add_explicit(&files_open, 1, memory_order_relaxed);
-	post(x, c);
+	post(&x->sends, c);
 }
 
 void xfer_receive(struct xfer *x, struct hconn *c, const struct xfer_body *body)
 {
 	job_new(c, RECEIVING)->body = *body;
-	post(x, c);
+	post(&x->receives, c);
 }
 
 void xfer_linger(struct xfer *x, struct hconn *c)
 {
 	transport_shutdown(&c->io);
 	job_new(c, LINGERING);
-	post(x, c);
+	post(&x->sends, c);
 }
 
 /* --- The thread. Each of these returns true while the job goes on; false when c has left. */
 
-static void leave(struct xfer *x, struct hconn *c)
+static void leave(struct lane *x, struct hconn *c)
 {
 	TAILQ_REMOVE(&x->jobs[c->job->kind], c, link);
 	epoll_ctl(x->epoll, EPOLL_CTL_DEL, c->io.fd, NULL);
 }
 
-static void drop(struct xfer *x, struct hconn *c)
+static void drop(struct lane *x, struct hconn *c)
 {
 	leave(x, c);
 	abandon(c, XFER_BROKEN);
 }
 
-static void drop_slow(struct xfer *x, struct hconn *c)
+static void drop_slow(struct lane *x, struct hconn *c)
 {
 	if (c->job->kind != LINGERING) /* nothing is wanted of that one */
 		metric_add(M_REFUSED_SLOW, 1);
@@ -156,21 +171,40 @@ static void drop_slow(struct xfer *x, struct hconn *c)
 	abandon(c, XFER_TOO_SLOW);
 }
 
-static bool enter(struct xfer *x, struct hconn *c)
+static void get_in_line(struct lane *x, struct hconn *c)
 {
-	struct epoll_event ev = { .events = c->job->kind == SENDING ? EPOLLOUT : EPOLLIN, .data.ptr = c };
+	struct rota_owner owner = { 0 };
+	if (c->job->is_ready)
+		return;
+	c->job->is_ready = true;
+	(void)ip_bytes(&c->peer, owner.addr);
+	rota_put(x->ready, &owner, &c->job->item);
+}
+
+/* Its next event puts it into the rota. */
+static bool wait_for_peer(struct lane *x, struct hconn *c)
+{
+	struct epoll_event ev = { .events = (c->job->kind == SENDING ? EPOLLOUT : EPOLLIN) | EPOLLONESHOT, .data.ptr = c };
+	return epoll_ctl(x->epoll, EPOLL_CTL_MOD, c->io.fd, &ev) == 0;
+}
+
+static bool enter(struct lane *x, struct hconn *c)
+{
+	struct epoll_event ev = { .events = EPOLLONESHOT, .data.ptr = c };
 	c->job->window_ms = mono_ms();
 	c->deadline_ms = c->job->window_ms + x->idle_ms[c->job->kind];
 	TAILQ_INSERT_TAIL(&x->jobs[c->job->kind], c, link);
-	if (epoll_ctl(x->epoll, EPOLL_CTL_ADD, c->io.fd, &ev) == 0)
+	if (epoll_ctl(x->epoll, EPOLL_CTL_ADD, c->io.fd, &ev) == 0) {
+		get_in_line(x, c);
 		return true;
+	}
 	TAILQ_REMOVE(&x->jobs[c->job->kind], c, link);
 	abandon(c, XFER_BROKEN);
 	return false;
 }
 
 /* n bytes moved: the deadline starts anew. False, and c is gone, if the peer is at it with a trickle. */
-static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
+static bool progress(struct lane *x, struct hconn *c, uint64_t n)
 {
 	struct xfer_job *job = c->job;
 	int64_t now = mono_ms();
@@ -189,7 +223,7 @@ static bool progress(struct xfer *x, struct hconn *c, uint64_t n)
 	return true;
 }
 
-static bool sent_all(struct xfer *x, struct hconn *c)
+static bool sent_all(struct lane *x, struct hconn *c)
 {
 	bool keeps_alive = c->job->send.keeps_alive;
 	leave(x, c);
@@ -229,7 +263,7 @@ static ssize_t send_memory(struct hconn *c)
 }
 
 /* TLS needs the bytes in memory; a plain socket takes them from the page cache. */
-static ssize_t send_file(struct xfer *x, struct hconn *c)
+static ssize_t send_file(struct lane *x, struct hconn *c)
 {
 	struct xfer_send *s = &c->job->send;
 	off_t at = (off_t)s->fd_offset;
@@ -258,7 +292,7 @@ static ssize_t send_file(struct xfer *x, struct hconn *c)
 	return n;
 }
 
-static bool go_on_sending(struct xfer *x, struct hconn *c)
+static bool go_on_sending(struct lane *x, struct hconn *c)
 {
 	struct xfer_job *job = c->job;
 	uint64_t moved = 0;
@@ -280,7 +314,7 @@ static bool go_on_sending(struct xfer *x, struct hconn *c)
 	return moved == 0 || progress(x, c, moved);
 }
 
-static void body_done(struct xfer *x, struct hconn *c)
+static void body_done(struct lane *x, struct hconn *c)
 {
 	struct xfer_body body = c->job->body;
 	leave(x, c);
@@ -289,7 +323,7 @@ static void body_done(struct xfer *x, struct hconn *c)
 }
 
 /* Hands over n bytes. False: the receiver wants no more, or that was all, and c has left. */
-static bool take_body(struct xfer *x, struct hconn *c, const void *data, size_t n)
+static bool take_body(struct lane *x, struct hconn *c, const void *data, size_t n)
 {
 	struct xfer_job *job = c->job;
 	int refused = job->body.write(job->body.arg, data, n);
@@ -303,7 +337,7 @@ static bool take_body(struct xfer *x, struct hconn *c, const void *data, size_t 
 }
 
 /* Bytes that came together with the header are used first. Bytes behind the body stay for the next request. */
-static bool take_early(struct xfer *x, struct hconn *c)
+static bool take_early(struct lane *x, struct hconn *c)
 {
 	size_t n = WC_MIN((uint64_t)hconn_extra(c), c->job->body.length);
 	if (n == 0) {
@@ -325,8 +359,10 @@ static bool take_early(struct xfer *x, struct hconn *c)
 	return goes_on;
 }
 
-static bool go_on_receiving(struct xfer *x, struct hconn *c)
+static bool go_on_receiving(struct lane *x, struct hconn *c)
 {
+	if (!take_early(x, c))
+		return false;
 	/* A turn ends, but not with bytes in hand that epoll knows nothing of. */
 	size_t buffered = 0;
 	for (int reads = 0; reads < TURN_READS || (buffered = transport_buffered(&c->io)); reads++) {
@@ -345,34 +381,44 @@ static bool go_on_receiving(struct xfer *x, struct hconn *c)
 }
 
 /* The deadline stays: a peer that goes on sending is cut off all the same. */
-static void go_on_lingering(struct xfer *x, struct hconn *c)
+static bool go_on_lingering(struct lane *x, struct hconn *c)
 {
 	for (int reads = 0; reads < TURN_READS; reads++) {
 		ssize_t n = transport_recv(&c->io, x->chunk, sizeof(x->chunk));
 		if (n == -WC_EAGAIN)
-			return;
+			return true;
 		if (n <= 0) {
 			drop(x, c);
-			return;
+			return false;
 		}
 	}
+	return true;
 }
 
-static void begin(struct xfer *x, struct hconn *c)
+static void begin(struct lane *x, struct hconn *c)
 {
 	int unsent = UNSENT_BYTES;
-	if (!enter(x, c))
-		return;
-	if (c->job->kind == SENDING) {
+	if (enter(x, c) && c->job->kind == SENDING)
 		setsockopt(c->io.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
-		go_on_sending(x, c);
-	} else if (c->job->kind == RECEIVING && take_early(x, c)) {
-		go_on_receiving(x, c);
+}
+
+static void take_turn(struct lane *x, struct xfer_job *job)
+{
+	struct hconn *c = job->c;
+	job->is_ready = false;
+	if (job->is_over) {
+		drop(x, c);
+		return;
 	}
+	const bool goes_on = job->kind == SENDING     ? go_on_sending(x, c)
+	                     : job->kind == RECEIVING ? go_on_receiving(x, c)
+	                                              : go_on_lingering(x, c);
+	if (goes_on && !c->job->is_ready && !wait_for_peer(x, c))
+		drop(x, c);
 }
 
 /* Returns true when the thread is to end. */
-static bool on_kick(struct xfer *x)
+static bool on_kick(struct lane *x)
 {
 	struct hconn_list inbox = TAILQ_HEAD_INITIALIZER(inbox);
 	struct hconn *c;
@@ -390,49 +436,72 @@ static bool on_kick(struct xfer *x)
 	return stop;
 }
 
-static int expire(struct xfer *x)
+/* That it did not move is not its peer's fault; but a peer that has long been cut off may not go on. */
+static void wait_for_turn(struct lane *x, struct hconn *c, int64_t now)
+{
+	const enum kind kind = c->job->kind;
+	c->job->is_over = kind == LINGERING;
+	c->deadline_ms = now + x->idle_ms[kind];
+	TAILQ_REMOVE(&x->jobs[kind], c, link);
+	TAILQ_INSERT_TAIL(&x->jobs[kind], c, link);
+}
+
+static int expire(struct lane *x)
 {
 	int64_t now = mono_ms(), next = INT64_MAX;
 	for (int kind = 0; kind < KINDS; kind++) {
 		struct hconn *c;
 		while ((c = TAILQ_FIRST(&x->jobs[kind])) && c->deadline_ms <= now)
-			drop_slow(x, c);
+			if (c->job->is_ready)
+				wait_for_turn(x, c, now);
+			else
+				drop_slow(x, c);
 		if (c)
 			next = WC_MIN(next, c->deadline_ms);
 	}
 	return next == INT64_MAX ? -1 : (int)(next - now);
 }
 
-static void *xfer_main(void *arg)
+/* Puts all that are ready into the rota: each fires once. Returns true when the thread is to end. */
+static bool gather(struct lane *x, int timeout)
 {
-	struct xfer *x = arg;
 	struct epoll_event events[64];
 	bool stop = false;
+	int n;
+	do {
+		pulse_rest();
+		n = epoll_wait(x->epoll, events, WC_LEN(events), timeout);
+		pulse_work();
+		for (int i = 0; i < n; i++)
+			if (events[i].data.ptr)
+				get_in_line(x, events[i].data.ptr);
+			else
+				stop = on_kick(x);
+		timeout = 0;
+	} while (n == WC_LEN(events) && !stop);
+	return stop;
+}
+
+static void *xfer_main(void *arg)
+{
+	struct lane *x = arg;
+	struct rota_item *item;
 	sigset_t pipe;
 
 	/* sendfile has no MSG_NOSIGNAL. */
 	sigemptyset(&pipe);
 	sigaddset(&pipe, SIGPIPE);
 	pthread_sigmask(SIG_BLOCK, &pipe, NULL);
-	wc_thread_is(ROLE_HTTP, "xfer");
-	while (!stop) {
-		int timeout = expire(x);
-		pulse_rest();
-		int n = epoll_wait(x->epoll, events, WC_LEN(events), timeout);
-		pulse_work();
-
-		for (int i = 0; i < n; i++) {
-			struct hconn *c = events[i].data.ptr;
-			if (!c)
-				stop = on_kick(x);
-			else if (c->job->kind == SENDING)
-				go_on_sending(x, c);
-			else if (c->job->kind == RECEIVING)
-				go_on_receiving(x, c);
-			else
-				go_on_lingering(x, c);
-		}
+	wc_thread_is(ROLE_HTTP, x->name);
+	for (;;) {
+		const int timeout = expire(x);
+		if (gather(x, rota_count(x->ready) ? 0 : timeout))
+			break;
+		for (int i = 0; i < TURNS_A_WAKE && (item = rota_take(x->ready)); i++)
+			take_turn(x, (struct xfer_job *)item);
 	}
+	while ((item = rota_take(x->ready)))
+		((struct xfer_job *)item)->is_ready = false;
 	for (int kind = 0; kind < KINDS; kind++)
 		while (!TAILQ_EMPTY(&x->jobs[kind]))
 			drop(x, TAILQ_FIRST(&x->jobs[kind]));
@@ -444,13 +513,14 @@ static void *xfer_main(void *arg)
 
 void xfer_set_rate(struct xfer *x, int rate)
 {
-	x->rate = (uint64_t)rate;
+	x->sends.rate = (uint64_t)rate;
+	x->receives.rate = (uint64_t)rate;
 }
 
-int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
+static int lane_start(struct lane *x, const char *name, int idle_ms, int rate, char **cause)
 {
-	struct xfer *x = xcalloc(1, sizeof(*x));
 	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
+	x->name = name;
 	for (int kind = 0; kind < KINDS; kind++)
 		TAILQ_INIT(&x->jobs[kind]);
 	x->idle_ms[SENDING] = idle_ms ? idle_ms : XFER_SEND_IDLE_MS;
@@ -458,27 +528,25 @@ int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
 	x->idle_ms[LINGERING] = XFER_LINGER_MS;
 	x->window_ms = idle_ms ? idle_ms : XFER_WINDOW_MS;
 	x->rate = (uint64_t)rate;
+	x->ready = rota_new();
+	x->is_stopped = true;
 	TAILQ_INIT(&x->inbox);
 	pthread_mutex_init(&x->lock, NULL);
 	x->epoll = epoll_create1(EPOLL_CLOEXEC);
 	x->kick = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (x->epoll < 0 || x->kick < 0 || epoll_ctl(x->epoll, EPOLL_CTL_ADD, x->kick, &ev)) {
-		wc_cause(cause, "cannot start the transfer thread: %s; raise the limit of open files (ulimit -n)", strerror(errno));
-		goto fail;
+		wc_cause(cause, "cannot start the transfer threads: %s; raise the limit of open files (ulimit -n)", strerror(errno));
+		return -WC_EIO;
 	}
-	if (pthread_create(&x->thread, NULL, xfer_main, x)) {
-		wc_cause(cause, "cannot start the transfer thread; raise the limit of processes (ulimit -u)");
-		goto fail;
-	}
-	*out = x;
-	return 0;
-fail:
+	x->is_stopped = false;
+	if (pthread_create(&x->thread, NULL, xfer_main, x) == 0)
+		return 0;
 	x->is_stopped = true;
-	xfer_free(x);
+	wc_cause(cause, "cannot start the transfer threads; raise the limit of processes (ulimit -u)");
 	return -WC_EIO;
 }
 
-void xfer_stop(struct xfer *x)
+static void lane_stop(struct lane *x)
 {
 	struct hconn_list inbox = TAILQ_HEAD_INITIALIZER(inbox);
 	struct hconn *c;
@@ -499,15 +567,47 @@ void xfer_stop(struct xfer *x)
 	}
 }
 
-void xfer_free(struct xfer *x)
+static void lane_fini(struct lane *x)
 {
-	if (!x)
-		return;
 	WC_ASSERT(x->is_stopped);
 	if (x->epoll >= 0)
 		close(x->epoll);
 	if (x->kick >= 0)
 		close(x->kick);
+	rota_free(x->ready);
 	pthread_mutex_destroy(&x->lock);
+}
+
+int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
+{
+	struct xfer *x = xcalloc(1, sizeof(*x));
+	int rc = lane_start(&x->receives, "xfer/in", idle_ms, rate, cause);
+	if (rc) {
+		lane_fini(&x->receives);
+		free(x);
+		return rc;
+	}
+	rc = lane_start(&x->sends, "xfer/out", idle_ms, rate, cause);
+	if (rc) {
+		lane_stop(&x->receives);
+		xfer_free(x);
+		return rc;
+	}
+	*out = x;
+	return 0;
+}
+
+void xfer_stop(struct xfer *x)
+{
+	lane_stop(&x->receives); /* what it ends may be answered yet */
+	lane_stop(&x->sends);
+}
+
+void xfer_free(struct xfer *x)
+{
+	if (!x)
+		return;
+	lane_fini(&x->receives);
+	lane_fini(&x->sends);
 	free(x);
 }

@@ -1,8 +1,8 @@
-/* xfer.h — the transfer thread, for everything that takes a peer's time: answers that did not fit the socket at once, files, request
+/* xfer.h — the transfer threads, for everything that takes a peer's time: answers that did not fit the socket at once, files, request
  * bodies.
  *
- * It also keeps a connection that is closed while its peer may still be sending. One epoll thread. It may wait for a disk (sendfile, a
- * body's write), so no other work may live on it. */
+ * It also keeps a connection that is closed while its peer may still be sending. Two epoll threads: one sends, the other
+ * receives. Each may wait for a disk (sendfile, a body's write), so no other work may live on it. Addresses take turns. */
 #ifndef WC_XFER_H
 #define WC_XFER_H
 
@@ -39,7 +39,7 @@ struct xfer_body {
 /* idle_ms: replaces XFER_SEND_IDLE_MS, XFER_RECV_IDLE_MS and XFER_WINDOW_MS, unless 0. rate: bytes a second; 0: any. */
 int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause) WC_MUSTCHECK;
 void xfer_set_rate(struct xfer *x, int rate); /* any thread */
-/* Ends the thread. Bodies under way are done(…, XFER_BROKEN); all other connections are closed, also those that still come. */
+/* Ends the threads. Bodies under way are done(…, XFER_BROKEN); all other connections are closed, also those that still come. */
 void xfer_stop(struct xfer *x);
 void xfer_free(struct xfer *x);
 

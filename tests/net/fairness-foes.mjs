@@ -266,6 +266,12 @@ export const rows = [
 		attack: f => f.forever(async i => f.end(await f.chat(f.known(i, { since: f.seed.first }))), { n: 60 }) },
 	{ name: 'lookups', line: 1, what: 'downloads of files that are not there, 50 at once', counted: [/limited_total/, /refused_total/],
 		attack: f => f.forever(() => f.request('GET', `/f/${crypto.randomBytes(16).toString('base64url')}/x`), { n: 50, pause: 1 }) },
+	{ name: 'fast-downloads', line: 1, what: '200 downloads of 1 MB by one address, read at full speed, again and again', counted: [/limited_total/, /refused_total/], optional: true, attack: async f => {
+		f.prepares();
+		const path = await ownFile(f, MB);
+		f.begins();
+		f.forever(() => f.request('GET', path), { n: 200 });
+	} },
 	{ name: 'upload-looks', line: 1, what: 'one person asks how far an upload got, 50 at once', counted: [...REQUESTS, /refused_total/],
 		attack: f => f.forever(i => f.request('GET', `/upload?key=k${i}`, { headers: { authorization: `Bearer ${f.seed.foes[0].token}` } }), { n: 50, pause: 1 }) },
 	{ name: 'kept-lookups', line: 1, what: 'the same over 50 connections that stay', counted: [/limited_total/, /refused_total/], optional: true,
