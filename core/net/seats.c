@@ -170,7 +170,7 @@ static void occupy(struct seat *seat)
 	atomic_fetch_add_explicit(&seat->count, 1, memory_order_relaxed);
 }
 
-/* Sits down at addr's seat, and in that of its /48. Whoever sits in a seat keeps it in the table. */
+/* Sits down at addr's seat, and in that of its /48. An occupied seat stays in the table. */
 static enum seats_verdict sit_at(struct seats *s, const uint8_t addr[16], bool is_handshake, struct seat **out)
 {
 	const int64_t now = mono_ms();

@@ -33,7 +33,7 @@ struct upload_job {
 	struct leave leave;
 	struct upload_place place; /* with the key */
 	job_fn then;               /* once the room has answered */
-	uint64_t size, offset, length, came;
+	uint64_t size, offset, length;
 	int error; /* of upload_write */
 };
 
@@ -257,7 +257,7 @@ static void drop(void *arg)
 	if (job->u)
 		upload_suspend(job->u);
 	if (job->leave.verdict == LEAVE_GIVEN)
-		give_back(job, job->length - job->came);
+		give_back(job, job->length - job->place.came);
 	fail(job, -WC_EAGAIN, NULL);
 }
 
@@ -350,9 +350,12 @@ static int write_body(void *arg, const void *data, size_t n)
 {
 	struct upload_job *job = arg;
 	const bool may_write = !is_read_only(job->site) && !leave_is_withdrawn(&job->leave);
-	job->error = may_write ? upload_write(job->u, data, n) : -WC_EDENIED;
+	if (atomic_load(&job->place.is_over))
+		job->error = -WC_EAGAIN;
+	else
+		job->error = may_write ? upload_write(job->u, data, n) : -WC_EDENIED;
 	if (!job->error)
-		job->came += n;
+		atomic_fetch_add(&job->place.came, n);
 	return job->error;
 }
 
@@ -362,14 +365,18 @@ static void body_done(void *arg, struct http_req *r, bool ok)
 	struct upload_job *job = arg;
 	(void)r;
 	places_leave(job->site, &job->place);
-	give_back(job, job->length - job->came);
-	job->length = job->came;
+	give_back(job, job->length - job->place.came);
+	job->length = job->place.came;
 	if (ok && !job->error) {
 		submit_last(job, finish_upload);
 		return;
 	}
 	upload_suspend(job->u);
 	job->u = NULL;
+	if (atomic_load(&job->place.is_over)) {
+		metric_add(M_REFUSED_UPLOADS, 1);
+		log_refused(job, "displaced");
+	}
 	if (!ok)
 		free_job(job);
 	else if (job->error == -WC_ECLOSED)

@@ -128,3 +128,26 @@ serverTest('one address has at most half of the places', { args: ['--max-uploads
 	assert.ok(await metric(s, 'refused_total{reason="uploads"}') >= 8);
 	held.forEach(r => r.destroy());
 });
+
+serverTest('two addresses that hold all places hold up nobody else', { args: ['--max-uploads', '4', '--trust-proxy', '127.0.0.1', '--exempt', 'none'], timeout: 60000 }, async s => {
+	const a = await join2(s, 'a'), b = await join2(s, 'b'), c = await join2(s, 'c'), under = [], keys = [];
+	for (const from of ['198.51.100.9', '2001:db8:1::1'])
+		for (let i = 0; i < 2; i++) {
+			keys.push(newKey());
+			under.push(await beginUpload(s, i ? a.token : b.token, keys.at(-1), 1000, noise(500), { 'x-forwarded-for': from }));
+		}
+	// One of them, the slowest of an address, loses its place to an address that has none, and can be resumed.
+	assert.equal((await post(s, c.token, noise(10), { headers: { 'x-forwarded-for': '198.51.100.10' } })).status, 200);
+	const statuses = await Promise.all(under.map(u => u.goOn(noise(500))));
+	assert.deepEqual(statuses.sort(), [200, 200, 200, 503]);
+	assert.equal(await metric(s, 'refused_total{reason="uploads"}'), 1);
+	await s.says(/upload refused.*reason=displaced/);
+	const states = await Promise.all(keys.map(async (key, i) => (await request(s, 'GET', `/upload?key=${key}`, { headers: auth(i % 2 ? a.token : b.token) })).json.offset));
+	assert.deepEqual(states.sort(), [1000, 1000, 1000, 500]);
+	// Among those with as many places nobody displaces anybody.
+	const more = [];
+	for (const [i, from] of ['198.51.100.9', '198.51.100.10', '198.51.100.11', '198.51.100.12'].entries())
+		more.push(await beginUpload(s, [a, b, c][i % 3].token, newKey(), 1000, noise(500), { 'x-forwarded-for': from }));
+	assert.equal((await post(s, c.token, noise(10), { headers: { 'x-forwarded-for': '198.51.100.13' } })).status, 503);
+	assert.deepEqual(await Promise.all(more.map(u => u.goOn(noise(500)))), [200, 200, 200, 200]);
+});
