@@ -24,7 +24,7 @@ static const struct blob_ops on_disk = {
 	.record_resume = disk_record_resume, .record_grow = disk_record_grow, .record_came = disk_record_came,
 	.record_finish = disk_record_finish, .record_use = disk_record_use, .record_end = disk_record_end,
 	.record_remove = disk_record_remove, .record_each_own = disk_record_each_own, .record_each_handle = disk_record_each_handle,
-	.record_sweep = disk_record_sweep,
+	.record_sweep = disk_record_sweep, .record_trim = disk_record_trim,
 };
 static const struct blob_ops in_memory = {
 	.put = mem_put, .get = mem_get, .touch = mem_touch, .unlink = mem_unlink, .is_pending = mem_is_pending, .decide = mem_decide,
@@ -33,7 +33,7 @@ static const struct blob_ops in_memory = {
 	.record_resume = mem_record_resume, .record_grow = mem_record_grow, .record_came = mem_record_came,
 	.record_finish = mem_record_finish, .record_use = mem_record_use, .record_end = mem_record_end,
 	.record_remove = mem_record_remove, .record_each_own = mem_record_each_own, .record_each_handle = mem_record_each_handle,
-	.record_sweep = mem_record_sweep,
+	.record_sweep = mem_record_sweep, .record_trim = mem_record_trim,
 };
 /* clang-format on */
 
@@ -99,7 +99,8 @@ struct blobs *blobs_new(bool is_memory)
 	struct blobs *b = xcalloc(1, sizeof(*b));
 
 	pthread_mutex_init(&b->lock, NULL);
-	pthread_mutex_init(&b->create_lock, NULL);
+	for (size_t i = 0; i < WC_LEN(b->create_locks); i++)
+		pthread_mutex_init(&b->create_locks[i], NULL);
 	pthread_mutex_init(&b->holds_lock, NULL);
 	LIST_INIT(&b->held);
 	LIST_INIT(&b->ended);
@@ -161,7 +162,8 @@ void blobs_close(struct blobs *b)
 			close(fd);
 	}
 	pthread_mutex_destroy(&b->lock);
-	pthread_mutex_destroy(&b->create_lock);
+	for (size_t i = 0; i < WC_LEN(b->create_locks); i++)
+		pthread_mutex_destroy(&b->create_locks[i]);
 	pthread_mutex_destroy(&b->holds_lock);
 	free(b);
 }

@@ -298,6 +298,26 @@ void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UP
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* Newest first: those behind the newest of one person go, and those behind the newest of all. */
+void mem_record_trim(struct blobs *b, uint64_t identity_id)
+{
+	size_t own = 0, all = 0;
+
+	pthread_mutex_lock(&b->lock);
+	for (struct mem_upload **at = &b->mem_uploads; *at;) {
+		const struct upload_record *rec = &(*at)->rec;
+		const bool is_old = rec->is_used || rec->is_gone;
+
+		own += is_old && rec->identity_id == identity_id;
+		all += is_old;
+		if (is_old && ((rec->identity_id == identity_id && own > USED_MOST) || all > 16 * USED_MOST))
+			drop_upload(b, at);
+		else
+			at = &(*at)->next;
+	}
+	pthread_mutex_unlock(&b->lock);
+}
+
 void mem_record_end(struct blobs *b, const struct upload_record *rec)
 {
 	struct mem_upload *u;

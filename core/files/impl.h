@@ -25,6 +25,7 @@
 #define LOST_LIFE_MS (24 * 3600 * 1000LL)
 #define UPLOAD_LIFE_MS ((int64_t)WC_UPLOAD_HOURS * 3600 * 1000)
 #define MEM_FILES_MAX 1000   /* each blob holds a descriptor, and connections need theirs */
+#define USED_MOST 256        /* records of one person that are kept only to recognise a message that is sent again */
 #define UPLOAD_NAME_BYTES 15 /* with 16 random bytes behind it, in hex, it fits a handle */
 
 /* The record of an upload. name: a hash of identity and key, so that no word of the client's ever becomes a file's name. */
@@ -115,6 +116,8 @@ struct blob_ops {
 	/* Every record of one person, or those that no message has used; fn may ask for changes of it. */
 	void (*record_each_own)(struct blobs *b, uint64_t identity_id, bool unused, void (*fn)(void *arg, const struct upload_record *rec),
 	                        void *arg);
+	/* Of the records of one person that are used or gone, the newest USED_MOST or a few more stay. */
+	void (*record_trim)(struct blobs *b, uint64_t identity_id);
 	/* Every record; those for which fn says true are removed with their parts. fn is called with the lock held. */
 	void (*record_sweep)(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
 };
@@ -124,9 +127,9 @@ struct blobs {
 	bool is_look;         /* opened by blobs_look: nothing may change */
 	pthread_mutex_t lock; /* names in the directories, `sending`, and all of the memory kind. Never held over an fsync */
 	_Atomic uint64_t bytes;
-	struct space *space;         /* NULL: nothing is bounded */
-	uint64_t cost_at_open;       /* of blobs and parts, as space_cost has it; until there is a space */
-	pthread_mutex_t create_lock; /* counting the open uploads of an identity and adding one is one step; taken before `lock` */
+	struct space *space;              /* NULL: nothing is bounded */
+	uint64_t cost_at_open;            /* of blobs and parts, as space_cost has it; until there is a space */
+	pthread_mutex_t create_locks[16]; /* by identity: counting its open uploads and adding one is one step; taken before `lock` */
 	struct sending *sending;
 	/* blob_hold.c. Taken after `lock`, or alone; held for a few instructions */
 	pthread_mutex_t holds_lock;
@@ -219,6 +222,7 @@ void disk_record_each_own(struct blobs *b, uint64_t identity_id, bool unused, vo
                           void *arg);
 void disk_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct upload_record *rec), void *arg);
 void disk_record_sweep(struct blobs *b, bool (*fn)(void *arg, const struct upload_record *rec), void *arg);
+void disk_record_trim(struct blobs *b, uint64_t identity_id);
 void disk_record_recover(struct blobs *b); /* at start: finishes or undoes what a crash left half done */
 
 /* --- blob_mem.c. See struct blob_ops. */
@@ -238,6 +242,7 @@ int mem_record_resume(struct blobs *b, const struct upload_record *rec, int *fd)
 int mem_record_grow(struct blobs *b, const struct upload_record *rec, uint64_t more) WC_MUSTCHECK;
 uint64_t mem_record_came(struct blobs *b, const struct upload_record *rec, int fd);
 int mem_record_finish(struct blobs *b, const struct upload_record *rec, int fd) WC_MUSTCHECK;
+void mem_record_trim(struct blobs *b, uint64_t identity_id);
 void mem_record_use(struct blobs *b, uint64_t identity_id, const uint8_t name[UPLOAD_NAME_BYTES], const char *handle);
 void mem_record_end(struct blobs *b, const struct upload_record *rec);
 void mem_record_remove(struct blobs *b, const struct upload_record *rec);

@@ -186,9 +186,11 @@ static bool has_too_much_unsent(const struct upload *u)
 static int start_over(struct upload *u, bool is_new, uint64_t had)
 {
 	struct blobs *b = u->b;
+	pthread_mutex_t *lock = &b->create_locks[u->rec.identity_id % WC_LEN(b->create_locks)];
 	int rc = 0;
 
-	pthread_mutex_lock(&b->create_lock);
+	pthread_mutex_lock(lock);
+	b->ops->record_trim(b, u->rec.identity_id);
 	if ((is_new && b->ops->record_count_open(b, u->rec.identity_id) >= WC_UPLOADS_OPEN) || has_too_much_unsent(u))
 		rc = -WC_ETOOBIG;
 	if (rc == 0)
@@ -197,7 +199,7 @@ static int start_over(struct upload *u, bool is_new, uint64_t had)
 		rc = b->ops->record_create(b, &u->rec, &u->fd);
 		u->is_counted = true;
 	}
-	pthread_mutex_unlock(&b->create_lock);
+	pthread_mutex_unlock(lock);
 	if (rc) {
 		release(u); /* nothing is stored: the old part is gone, too */
 		return rc;

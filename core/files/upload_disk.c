@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -170,18 +171,25 @@ int disk_record_count_open(struct blobs *b, uint64_t identity_id)
 	return count;
 }
 
-static void unlink_kind(struct blobs *b, const struct upload_record *rec, const char *kind)
+static bool unlink_kind(struct blobs *b, const struct upload_record *rec, const char *kind)
 {
 	char path[PATH_BYTES];
 
 	make_path(path, rec->identity_id, rec->name, kind);
-	(void)unlinkat(b->uploads_fd, path, 0);
+	return unlinkat(b->uploads_fd, path, 0) == 0;
+}
+
+/* A record that stays counts as the smallest file does: a block, and one for its name. */
+static void unlink_one_done(struct blobs *b, const struct upload_record *rec, const char *kind)
+{
+	if (unlink_kind(b, rec, kind))
+		blob_count(b, 1, 0);
 }
 
 static void unlink_done(struct blobs *b, const struct upload_record *rec)
 {
 	for (size_t i = 0; i < WC_LEN(done_kinds); i++)
-		unlink_kind(b, rec, done_kinds[i]);
+		unlink_one_done(b, rec, done_kinds[i]);
 }
 
 int disk_record_create(struct blobs *b, const struct upload_record *rec, int *fd)
@@ -194,7 +202,7 @@ int disk_record_create(struct blobs *b, const struct upload_record *rec, int *fd
 	/* Under the lock, so that the sweep does not remove the folder in between. */
 	pthread_mutex_lock(&b->lock);
 	unlink_done(b, rec);
-	unlink_kind(b, rec, "part"); /* never truncated: a file that is a blob's by now must not change */
+	(void)unlink_kind(b, rec, "part"); /* never truncated: a file that is a blob's by now must not change */
 	*fd = -1;
 	if (mkdirat(b->uploads_fd, folder, 0700) == 0 || errno == EEXIST)
 		*fd = openat(b->uploads_fd, path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -204,7 +212,7 @@ int disk_record_create(struct blobs *b, const struct upload_record *rec, int *fd
 	if (rc && *fd >= 0) {
 		close(*fd);
 		*fd = -1;
-		unlink_kind(b, rec, "part");
+		(void)unlink_kind(b, rec, "part");
 	}
 	return rc;
 }
@@ -244,11 +252,17 @@ int disk_record_finish(struct blobs *b, const struct upload_record *rec, int fd)
 	make_path(path, rec->identity_id, rec->name, "part");
 	if (fsync(fd) != 0)
 		return file_failed("sync_upload");
-	if (write_record(b, rec, "done") != 0 || file_sync_dir(b->uploads_fd, folder) != 0)
+	rc = write_record(b, rec, "done");
+	if (rc == 0)
+		blob_count(b, 0, 1);
+	if (rc != 0 || file_sync_dir(b->uploads_fd, folder) != 0)
 		rc = file_failed("finish_upload");
 	else
 		rc = blob_adopt_file(b, b->uploads_fd, path, rec->sha, rec->size);
-	unlink_kind(b, rec, rc ? "done" : "open");
+	if (rc)
+		unlink_one_done(b, rec, "done");
+	else
+		(void)unlink_kind(b, rec, "open");
 	return rc;
 }
 
@@ -263,8 +277,8 @@ static void remove_record(struct blobs *b, const struct upload_record *rec)
 	if (fstatat(b->uploads_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		blob_count(b, (uint64_t)st.st_size, 0);
 	unlink_done(b, rec);
-	unlink_kind(b, rec, "part");
-	unlink_kind(b, rec, "open");
+	(void)unlink_kind(b, rec, "part");
+	(void)unlink_kind(b, rec, "open");
 }
 
 void disk_record_remove(struct blobs *b, const struct upload_record *rec)
@@ -414,6 +428,63 @@ void disk_record_each_handle(struct blobs *b, void (*fn)(void *arg, const struct
 		each_file(b, handle_file, &each);
 }
 
+/* --- Those that are used or gone: a repeated message is recognised by them, and nothing else needs them. */
+
+struct old {
+	int64_t at_ms;
+	struct upload_record rec;
+	const char *kind;
+};
+
+static int compare_age(const void *a, const void *b)
+{
+	const int64_t x = ((const struct old *)a)->at_ms, y = ((const struct old *)b)->at_ms;
+
+	return (x > y) - (x < y);
+}
+
+/* All of one person, malloc'd. */
+static size_t old_records(struct blobs *b, uint64_t identity_id, struct old **out)
+{
+	char folder[DIR_NAME_BYTES];
+	struct old one = { .rec.identity_id = identity_id };
+	size_t n = 0, room = 0;
+	struct dirent *e;
+	struct stat st;
+	DIR *d;
+
+	*out = NULL;
+	dir_name(folder, identity_id);
+	d = file_open_dir(b->uploads_fd, folder);
+	while (d && (e = readdir(d))) {
+		one.kind = is_kind(e->d_name, "used", one.rec.name) ? "used" : is_kind(e->d_name, "gone", one.rec.name) ? "gone" : NULL;
+		if (!one.kind || fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		one.at_ms = file_mtime_ms(&st);
+		if (n == room)
+			*out = xrealloc(*out, (room = room ? 2 * room : 64) * sizeof(one));
+		(*out)[n++] = one;
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+void disk_record_trim(struct blobs *b, uint64_t identity_id)
+{
+	struct old *v;
+	const size_t n = old_records(b, identity_id, &v);
+
+	if (n > USED_MOST + USED_MOST / 8) {
+		qsort(v, n, sizeof(*v), compare_age);
+		pthread_mutex_lock(&b->lock);
+		for (size_t i = 0; i < n - USED_MOST; i++)
+			unlink_one_done(b, &v[i].rec, v[i].kind);
+		pthread_mutex_unlock(&b->lock);
+	}
+	free(v);
+}
+
 static void recover_file(struct blobs *b, uint64_t identity_id, const char *file, void *arg)
 {
 	struct upload_record rec = { .identity_id = identity_id }, done;
@@ -422,6 +493,8 @@ static void recover_file(struct blobs *b, uint64_t identity_id, const char *file
 	bool is_part = is_kind(file, "part", rec.name), has_part;
 
 	(void)arg;
+	if (is_done_kind(file, rec.name))
+		blob_count(b, 0, 1);
 	if (!is_part && !is_kind(file, "open", rec.name))
 		return;
 	make_path(path, identity_id, rec.name, "part");
@@ -433,13 +506,13 @@ static void recover_file(struct blobs *b, uint64_t identity_id, const char *file
 			if (!is_part)
 				blob_count(b, 0, done.size);
 			if (blob_adopt_file(b, b->uploads_fd, path, done.sha, done.size) != 0) {
-				unlink_kind(b, &rec, "done"); /* it stays an upload to go on with */
+				unlink_one_done(b, &rec, "done"); /* it stays an upload to go on with */
 				if (!is_part)
 					blob_count(b, done.size, 0);
 				return;
 			}
 		}
-		unlink_kind(b, &rec, "open");
+		(void)unlink_kind(b, &rec, "open");
 	} else if (read_record(b, identity_id, rec.name, "open", &done) != 0) {
 		if (has_part && !is_part)
 			blob_count(b, 0, (uint64_t)st.st_size);

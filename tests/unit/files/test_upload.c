@@ -184,6 +184,35 @@ static void so_much_unsent(void **state)
 	upload_suspend(u);
 }
 
+/* Records that only recognise a repeated message do not grow without end: the oldest of a person go. */
+static void few_used_records_stay(void **state)
+{
+	enum { COUNT = USED_MOST + USED_MOST / 8 + 20 };
+	static struct upload_state st[COUNT];
+	struct both *t = *state;
+	struct upload_state other, last;
+	uint8_t name[31], sha[WC_SHA_BYTES];
+	uint64_t size;
+	char key[16];
+	int gone = 0;
+
+	whole_upload(t->b, 8, "other", 100, &other);
+	for (int i = 0; i < COUNT; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		whole_upload(t->b, 7, key, 100, &st[i]);
+		assert_int_equal(wc_unhex(name, sizeof(name), str_of(st[i].handle)), 0);
+		t->b->ops->record_use(t->b, 7, name, st[i].handle);
+	}
+	whole_upload(t->b, 7, "last", 100, &last); /* of no message yet */
+	assert_int_equal(upload_resolve(t->b, 7, str_of(st[0].handle), sha, &size), -WC_ENOENT);
+	for (int i = COUNT - 1; i >= 0; i--)
+		gone += upload_resolve(t->b, 7, str_of(st[i].handle), sha, &size) != 0;
+	assert_in_range(gone, COUNT - USED_MOST - USED_MOST / 8, COUNT - USED_MOST + 1);
+	assert_int_equal(upload_resolve(t->b, 7, str_of(st[COUNT - 1].handle), sha, &size), 0);
+	assert_int_equal(upload_resolve(t->b, 7, str_of(last.handle), sha, &size), 0);
+	assert_int_equal(upload_resolve(t->b, 8, str_of(other.handle), sha, &size), 0);
+}
+
 static void so_many_at_once(void **state)
 {
 	struct both *t = *state;
@@ -572,6 +601,7 @@ int main(void)
 		BOTH(the_later_sender_wins),
 		BOTH(so_many_at_once),
 		BOTH(so_much_unsent),
+		BOTH(few_used_records_stay),
 		BOTH(old_uploads_and_handles_go),
 		BOTH(rivals_make_one_whole_file),
 		{ "killed_anywhere_it_resumes_or_is_done", killed_anywhere_it_resumes_or_is_done, set_up_disk, tear_down, NULL },
