@@ -100,6 +100,7 @@
 	X(LIMITED_ADDRESS_BYTES, counter, one, "limited_total{limit=\"address_bytes\"}", "") \
 	X(LIMITED_ADDRESS_REQUESTS, counter, one, "limited_total{limit=\"address_requests\"}", "") \
 	X(LIMITED_ADDRESS_TYPING, counter, one, "limited_total{limit=\"address_typing\"}", "") \
+	X(LIMITED_DEVICES, counter, one, "limited_total{limit=\"devices\"}", "") \
 	X(LIMITED_FRAMES, counter, one, "limited_total{limit=\"frames\"}", "") \
 	X(IGNORED_FRAMES, counter, one, "ignored_frames_total", "frames received that did nothing: of an unknown type, or without text") \
 	X(LOCKDOWN, gauge, one, "lockdown", "the lockdown that is on: 0 none, 1 no new people, 2 nobody writes") \

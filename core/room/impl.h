@@ -51,15 +51,17 @@ struct action {
 	bool is_void;            /* its connection was closed meanwhile: no answer */
 	bool closes;             /* after its error */
 	bool is_stored;
-	bool is_repeat;       /* the cid was there: msg is the first one, strings in `copy` */
-	char *copy;           /* of msg's strings, or of words */
-	struct user *user;    /* EV_JOIN: the person */
-	bool is_new;          /* made by this batch */
-	struct code *code;    /* the code that it used up, owned; NULL: none */
-	bool reserved_ids;    /* wrote the counter of people's ids */
-	bool is_deferred;     /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
-	bool has_token;       /* token: to be told */
-	struct token *admits; /* EV_JOIN: let in by the password it came with */
+	bool is_repeat;         /* the cid was there: msg is the first one, strings in `copy` */
+	char *copy;             /* of msg's strings, or of words */
+	struct user *user;      /* EV_JOIN: the person */
+	bool is_new;            /* made by this batch */
+	struct code *code;      /* the code that it used up, owned; NULL: none */
+	bool reserved_ids;      /* wrote the counter of people's ids */
+	bool is_deferred;       /* EV_FILE, EV_VOICE: goes to a helper once more, and comes again */
+	bool has_token;         /* token: to be told */
+	struct token *admits;   /* EV_JOIN: let in by the password it came with */
+	struct token *comes_by; /* EV_JOIN: the token that it came with */
+	struct token *ends;     /* EV_JOIN: makes room for the new one; detached, owned */
 	uint8_t token[WC_TOKEN_BYTES], token_hash[WC_SHA_BYTES];
 };
 
@@ -280,6 +282,7 @@ bool limit_return(struct room *r, struct action *a, struct user *u);
 /* Before an upload's body, or a question about one, is taken. False: l->wait_ms says when. give_back: of l->bytes that never came. */
 bool limit_upload(struct room *r, struct user *u, struct leave *l);
 void limit_upload_give_back(struct room *r, struct user *u, const struct leave *l);
+void limit_refuse_device(struct action *a); /* one more device of this person would be too many */
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
 void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */

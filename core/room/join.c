@@ -86,6 +86,56 @@ static struct user *user_of_code(struct room *r, struct action *a, struct str co
 	return a->code ? user_get(&r->users, a->code->user_id) : NULL;
 }
 
+/* In use by a connection, or by a join of this group. */
+static bool is_token_used(const struct room *r, const struct token *t)
+{
+	for (const struct session *s = t->user->sessions; s; s = s->next)
+		if (s->token == t)
+			return true;
+	for (int i = 0; i < r->action_count; i++)
+		if (r->actions[i].comes_by == t)
+			return true;
+	return false;
+}
+
+/* A person with all tokens there may be loses the one used longest ago. False: refused, the action says why. */
+static bool make_token_room(struct room *r, struct action *a)
+{
+	struct token *last = NULL;
+	int count = 0;
+	for (struct token *t = a->user->tokens; t; t = t->next)
+		count++;
+	if (count < USER_TOKENS)
+		return true;
+	for (struct token *t = a->user->tokens; t; t = t->next)
+		if (!is_token_used(r, t))
+			last = t;
+	if (!last) {
+		limit_refuse_device(a);
+		return false;
+	}
+	if (store_drop_token(r->o.store, last->hash) < 0) {
+		refuse(a, ERR_STORAGE);
+		return false;
+	}
+	user_detach_token(&r->users, last);
+	a->ends = last;
+	return true;
+}
+
+static void prepare_by_code(struct room *r, struct action *a)
+{
+	a->user = user_of_code(r, a, a->e->join.code);
+	if (!a->user)
+		refuse(a, ERR_BAD_CODE);
+	else if (sanction_bars(r, a, a->user) || !limit_return(r, a, a->user) || !make_token_room(r, a))
+		return;
+	else if (new_token(r, a) < 0)
+		refuse(a, ERR_STORAGE);
+	else
+		a->is_stored = true;
+}
+
 void join_prepare(struct room *r, struct action *a)
 {
 	if (a->session) {
@@ -101,20 +151,14 @@ void join_prepare(struct room *r, struct action *a)
 		struct token *t = user_token(&r->users, hash);
 		if (!t)
 			refuse(a, ERR_BAD_TOKEN);
-		else if (!sanction_bars(r, a, t->user) && limit_return(r, a, t->user) && admit_by_token(r, a, t))
+		else if (!sanction_bars(r, a, t->user) && limit_return(r, a, t->user) && admit_by_token(r, a, t)) {
 			a->user = t->user;
+			a->comes_by = t;
+		}
 		return;
 	}
 	if (is_dialect_2(a) && e->join.code.len) {
-		a->user = user_of_code(r, a, e->join.code);
-		if (!a->user)
-			refuse(a, ERR_BAD_CODE);
-		else if (sanction_bars(r, a, a->user))
-			return;
-		else if (new_token(r, a) < 0)
-			refuse(a, ERR_STORAGE);
-		else
-			a->is_stored = true;
+		prepare_by_code(r, a);
 		return;
 	}
 	if (admit_by_password(r, a))
@@ -135,6 +179,9 @@ void join_undo(struct room *r, struct action *a)
 	if (a->code) /* it brought nobody in: good for another try */
 		codes_give_back(&r->codes, a->code);
 	a->code = NULL;
+	if (a->ends)
+		user_attach_token(&r->users, a->ends);
+	a->comes_by = a->ends = NULL;
 }
 
 /* --- init */
@@ -309,6 +356,10 @@ void join_apply(struct room *r, struct action *a)
 	u->seen_ms = r->now_ms;
 	free(a->code);
 	a->code = NULL;
+	free(a->ends);
+	a->ends = NULL;
+	if (a->comes_by)
+		user_used_token(a->comes_by);
 	if (a->has_token)
 		user_add_token(&r->users, u, a->token_hash, admit_stamp(r));
 	else if (is_dialect_2(a))

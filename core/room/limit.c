@@ -19,7 +19,8 @@
 #define NEW_PEOPLE_S 600
 #define ADDRESS_BURST_S 60 /* of messages and bytes: a class of 40 may send what its outboxes held */
 #define LOG_GAP_MS 60000
-#define UNREAD_WAIT_MS 1000 /* for a file whose bytes were thrown away while its sender was over a limit */
+#define DEVICE_WAIT_MS 10000 /* of a page that finds too many others of its person: it comes in by itself once some are closed */
+#define UNREAD_WAIT_MS 1000  /* for a file whose bytes were thrown away while its sender was over a limit */
 
 /* burst of them at once, then one each cost_us. */
 static struct pace_rate rate(int64_t cost_us, int64_t burst)
@@ -257,6 +258,15 @@ bool limit_request(struct room *r, struct action *a)
 	answer_error_retry(r, a->e->conn, a->error, (struct str){ a->words, strlen(a->words) }, a->e->cid, a->retry_ms);
 	limit_close(r, a);
 	return false;
+}
+
+void limit_refuse_device(struct action *a)
+{
+	static const struct cause by_person_devices = { M_LIMITED_DEVICES, "", "none: devices of one person" };
+	refuse(a, ERR_RATE_LIMITED);
+	a->words = "You are here in too many places at once: close some of them, or sign out there";
+	a->retry_ms = DEVICE_WAIT_MS;
+	tell(&by_person_devices);
 }
 
 /* Muted people may still come in and read, so this mutes nobody. A connection has five tries. */

@@ -258,18 +258,44 @@ void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_
 	t->admitted_ms = admitted_ms;
 	memcpy(t->hash, hash, WC_SHA_BYTES);
 	t->user = u;
-	t->next = u->tokens;
-	u->tokens = t;
-	map_put(&us->tokens, t->hash, WC_SHA_BYTES, t);
+	user_attach_token(us, t);
 }
 
-void user_end_token(struct users *us, struct token *t)
+static void unlink_token(struct token *t)
 {
 	struct token **at = &t->user->tokens;
 	while (*at != t)
 		at = &(*at)->next;
 	*at = t->next;
+}
+
+static void link_token(struct token *t)
+{
+	t->next = t->user->tokens;
+	t->user->tokens = t;
+}
+
+void user_used_token(struct token *t)
+{
+	unlink_token(t);
+	link_token(t);
+}
+
+void user_attach_token(struct users *us, struct token *t)
+{
+	link_token(t);
+	map_put(&us->tokens, t->hash, WC_SHA_BYTES, t);
+}
+
+void user_detach_token(struct users *us, struct token *t)
+{
+	unlink_token(t);
 	map_del(&us->tokens, t->hash, WC_SHA_BYTES);
+}
+
+void user_end_token(struct users *us, struct token *t)
+{
+	user_detach_token(us, t);
 	free(t);
 }
 

@@ -46,7 +46,7 @@ struct user {
 	struct session *sessions;
 	struct user *newer, *older; /* online people by what all see of their activity; newer also: the graveyard of this batch */
 	int64_t seen_ms, stored_seen_ms, created_ms;
-	struct token *tokens;
+	struct token *tokens;        /* by their last use, newest first */
 	const struct sanction *mute; /* as of mute_generation (sanction.c) */
 	struct pace pace;
 	int64_t spoke_ms;    /* slow mode: the last public message, monotonic; 0: none */
@@ -66,6 +66,7 @@ struct peer {
 	char *name;
 };
 
+#define USER_TOKENS 32 /* devices of one person; the one used longest ago makes room */
 struct token {
 	uint8_t hash[WC_SHA_BYTES];
 	int64_t admitted_ms; /* when it was made, or last let in by a password (admit.c) */
@@ -104,7 +105,12 @@ void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint6
 void user_active(struct users *us, struct user *u);
 
 void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms);
-void user_end_token(struct users *us, struct token *t); /* frees it; no session may name it any more */
+/* Most recently used first: a join by a token brings it to the front. */
+void user_used_token(struct token *t);
+/* Lets nobody in any more, until it is attached again. No session may name it. */
+void user_detach_token(struct users *us, struct token *t);
+void user_attach_token(struct users *us, struct token *t);
+void user_end_token(struct users *us, struct token *t); /* detaches and frees it */
 struct token *user_token(const struct users *us, const uint8_t hash[WC_SHA_BYTES]);
 
 struct session *session_new(struct users *us, struct user *u, struct conn *c, enum dialect d);

@@ -94,7 +94,8 @@ int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms) WC_MUSTCH
 int store_drop_identity(struct store *s, uint64_t identity_id) WC_MUSTCHECK;         /* its name is free again; its messages stay */
 /* A token is stored as its SHA-256; an identity has one for each device. */
 int store_put_token(struct store *s, uint64_t identity_id, const uint8_t hash[WC_SHA_BYTES], int64_t now_ms) WC_MUSTCHECK;
-/* The token lets nobody in any more. A transaction of its own. */
+/* The token lets nobody in any more. drop: within the caller's transaction; end: in one of its own. */
+int store_drop_token(struct store *s, const uint8_t hash[WC_SHA_BYTES]) WC_MUSTCHECK;
 int store_end_token(struct store *s, const uint8_t hash[WC_SHA_BYTES]) WC_MUSTCHECK;
 int store_admit_token(struct store *s, const uint8_t hash[WC_SHA_BYTES], int64_t at_ms) WC_MUSTCHECK; /* counts as made at that time */
 

@@ -52,7 +52,7 @@ const char *const store_writer_sql[W_LAST] = {
 	                    " (SELECT max(m.id) FROM messages m INDEXED BY messages_dm_to WHERE m.to_id IS NOT NULL AND m.to_id = i.id))"
 	                    " FROM (SELECT *, coalesce((SELECT max(last_id) FROM dm_peers INDEXED BY dm_peers_last"
 	                    " WHERE owner_id = identities.id), 0) AS newest FROM identities) i ORDER BY id",
-	[W_EACH_TOKEN] = "SELECT identity_id, hash, created FROM tokens",
+	[W_EACH_TOKEN] = "SELECT identity_id, hash, created FROM tokens ORDER BY created",
 	[W_TAIL_LOW] = "SELECT min(id) FROM (SELECT m.id FROM messages m INDEXED BY messages_public WHERE m.to_id IS NULL"
 	               " ORDER BY m.id DESC LIMIT ?)",
 	[W_TAIL] = "SELECT " MSG_COLUMNS MSG_FROM("INDEXED BY messages_public") "WHERE m.to_id IS NULL AND m.id >= ? ORDER BY m.id",
@@ -200,17 +200,22 @@ int store_admit_token(struct store *s, const uint8_t hash[WC_SHA_BYTES], int64_t
 	return rc == SQLITE_OK ? 0 : store_failed(s, "admit_token", rc);
 }
 
-int store_end_token(struct store *s, const uint8_t hash[WC_SHA_BYTES])
+int store_drop_token(struct store *s, const uint8_t hash[WC_SHA_BYTES])
 {
 	struct binder b;
 	int rc;
 
-	if (store_begin(s) < 0)
+	if (!store_is_usable(s))
 		return -WC_ESTORAGE;
 	b = bind_to(s->stmt[W_END_TOKEN]);
 	bind_blob(&b, hash, WC_SHA_BYTES);
 	rc = store_run(s, W_END_TOKEN, &b);
-	return store_finish(s, rc == SQLITE_OK ? 0 : store_failed(s, "end_token", rc));
+	return rc == SQLITE_OK ? 0 : store_failed(s, "drop_token", rc);
+}
+
+int store_end_token(struct store *s, const uint8_t hash[WC_SHA_BYTES])
+{
+	return store_begin(s) < 0 ? -WC_ESTORAGE : store_finish(s, store_drop_token(s, hash));
 }
 
 int store_touch(struct store *s, uint64_t identity_id, int64_t now_ms)

@@ -180,6 +180,83 @@ static void a_sign_out_ends_its_token_alone(void **state)
 	close_room(f);
 }
 
+/* By a code of this one; the token that it made. */
+static char *token_by_code(struct fixture *f, struct client *here)
+{
+	char *code = code_from(f, here);
+	struct client *c = join_by_code(f, "10.0.0.2", code);
+	char *token = text_of(expect(c, "\"my_name\":\"Ann\""), "token");
+	leave(f, c);
+	settle(f);
+	free(code);
+	forget_frames(f);
+	return token;
+}
+
+static void expect_token(struct fixture *f, const char *token, const char *what)
+{
+	struct client *c = join_by_token(f, "10.0.0.1", token);
+	expect(c, what);
+	leave(f, c);
+	settle(f);
+}
+
+static void a_person_has_so_many_tokens_and_the_idlest_makes_room(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *token[USER_TOKENS + 2] = { token_of_new(f, "10.0.0.1", "\"name\":\"Ann\"") };
+	struct client *here = f->client[0];
+	for (int i = 1; i < USER_TOKENS; i++) {
+		after(f, 1000);
+		token[i] = token_by_code(f, here);
+	}
+	expect_token(f, token[1], "\"my_name\":\"Ann\""); /* used again: no longer the idlest */
+	for (int step = 1; step <= 3; step++) {           /* nobody loses a token to a join that is not stored */
+		char *code = code_from(f, here);
+		break_store(f, step);
+		struct client *c = join_by_code(f, "10.0.0.2", code);
+		expect(c, "\"code\":\"storage\"");
+		break_store(f, 0);
+		assert_non_null(user_get(&f->room->users, 1)->tokens);
+		leave(f, c);
+		settle(f);
+		free(code);
+	}
+	expect_token(f, token[2], "\"my_name\":\"Ann\"");
+	token[USER_TOKENS] = token_by_code(f, here);
+	expect_token(f, token[3], "\"code\":\"bad_token\"");
+	token[USER_TOKENS + 1] = token_by_code(f, here);
+	expect_token(f, token[4], "\"code\":\"bad_token\"");
+	restart(f, NULL);
+	for (int i = 0; i < USER_TOKENS + 2; i++) {
+		expect_token(f, token[i], i == 3 || i == 4 ? "\"code\":\"bad_token\"" : "\"my_name\":\"Ann\"");
+		free(token[i]);
+	}
+	close_room(f);
+}
+
+static void a_join_by_code_is_a_request(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.request_rate = 1; /* ten at once */
+	struct fixture *f = open_room(&set, NULL);
+	free(token_of_new(f, "10.0.0.1", "\"name\":\"Ann\""));
+	struct client *here = f->client[0];
+	for (int i = 0; i < 4; i++)
+		free(token_by_code(f, here)); /* a request for the code, and one for the join */
+	say(f, here, "{\"type\":\"ping\"}");
+	turn(f);
+	char *code = code_from(f, here);
+	expect(join_by_code(f, "10.0.0.2", code), "\"code\":\"rate_limited\"", "Too many joins at once");
+	after(f, 1000);
+	expect(join_by_code(f, "10.0.0.2", code), "\"my_name\":\"Ann\""); /* the refusal did not use it up */
+	free(code);
+	close_room(f);
+}
+
 static void a_link_is_for_those_who_are_in(void **state)
 {
 	(void)state;
@@ -445,6 +522,8 @@ int main(void)
 		cmocka_unit_test(a_code_survives_a_store_that_fails),
 		cmocka_unit_test(codes_of_others_end_nobodys),
 		cmocka_unit_test(a_sign_out_ends_its_token_alone),
+		cmocka_unit_test(a_person_has_so_many_tokens_and_the_idlest_makes_room),
+		cmocka_unit_test(a_join_by_code_is_a_request),
 		cmocka_unit_test(a_link_is_for_those_who_are_in),
 		cmocka_unit_test(a_password_lets_new_people_in),
 		cmocka_unit_test(guesses_are_counted_by_address),
