@@ -9,6 +9,7 @@
 #include "base/sha256.h"
 #include "room/impl.h"
 
+#define SESSIONS_MAX 64     /* of one person: each private message and each own echo is copied to all of them */
 #define JOIN_TRIES 5        /* of one connection */
 #define USER_ID_BLOCK 10000 /* ids reserved in the store at a time: a guest costs no write */
 
@@ -86,6 +87,17 @@ static struct user *user_of_code(struct room *r, struct action *a, struct str co
 	return a->code ? user_get(&r->users, a->code->user_id) : NULL;
 }
 
+/* Room for one more connection of this person? False: refused. The joins of one group are not counted: there are a handful at most. */
+static bool has_place(struct action *a, const struct user *u)
+{
+	int count = 0;
+	for (const struct session *s = u->sessions; s; s = s->next)
+		count++;
+	if (count >= SESSIONS_MAX)
+		limit_refuse_device(a);
+	return count < SESSIONS_MAX;
+}
+
 /* In use by a connection, or by a join of this group. */
 static bool is_token_used(const struct room *r, const struct token *t)
 {
@@ -128,7 +140,7 @@ static void prepare_by_code(struct room *r, struct action *a)
 	a->user = user_of_code(r, a, a->e->join.code);
 	if (!a->user)
 		refuse(a, ERR_BAD_CODE);
-	else if (sanction_bars(r, a, a->user) || !limit_return(r, a, a->user) || !make_token_room(r, a))
+	else if (sanction_bars(r, a, a->user) || !limit_return(r, a, a->user) || !has_place(a, a->user) || !make_token_room(r, a))
 		return;
 	else if (new_token(r, a) < 0)
 		refuse(a, ERR_STORAGE);
@@ -151,7 +163,7 @@ void join_prepare(struct room *r, struct action *a)
 		struct token *t = user_token(&r->users, hash);
 		if (!t)
 			refuse(a, ERR_BAD_TOKEN);
-		else if (!sanction_bars(r, a, t->user) && limit_return(r, a, t->user) && admit_by_token(r, a, t)) {
+		else if (!sanction_bars(r, a, t->user) && limit_return(r, a, t->user) && has_place(a, t->user) && admit_by_token(r, a, t)) {
 			a->user = t->user;
 			a->comes_by = t;
 		}

@@ -271,3 +271,17 @@ serverTest('a class of 40 behind one address, all at once, twice over: nobody me
 	}
 	for (const limit of ['messages', 'requests', 'new_people', 'typing', 'frames', 'address_messages', 'address_bytes', 'address_requests', 'address_typing']) assert.equal(await metric(s, `limited_total{limit="${limit}"}`), 0);
 });
+
+serverTest('a person is in 64 places at most, and comes in again once one is left', { limits: true }, async s => {
+	const a = await join2(s, 'a'), tabs = [];
+	for (let i = 1; i < 64; i++) tabs.push(await join2(s, 'a', { token: a.token }));
+	const late = await s.connect();
+	late.send({ type: 'join', v: 2, name: 'a', token: a.token });
+	exact(await late.next('error'), error2('rate_limited', { text: /too many places at once: close some/, retry_ms: 10000 }));
+	assert.equal(await metric(s, 'limited_total{limit="devices"}'), 1);
+	await s.says(/limit reached .*devices/);
+	tabs[0].close();
+	await tabs[0].closed;
+	await fence(a, [a]);
+	await rejoin2(late, 'a', { token: a.token });
+});

@@ -134,8 +134,8 @@ export class Foe {
 		return !s.destroyed;
 	}
 
-	/** `n` connections of one person, or of one each, that send the same bytes as fast as they are taken. */
-	flood(bytes, { n = 200, join = () => this.known(1), before, from } = {}) {
+	/** `n` connections of four people, or of one each, that send the same bytes as fast as they are taken. */
+	flood(bytes, { n = 200, join = i => this.known(1 + i % 4), before, from } = {}) {
 		const count = Math.max(1, Math.round(bytes.length / 64));
 		this.forever(async i => {
 			const s = await this.chat(join(i), { from: from?.(i) });
@@ -247,8 +247,8 @@ const UPLOADS = [/refused_total.*(upload|storage|slow|queue|memory)/, /limited_t
 const MEMORY = [/error_codes_total.*(busy|rate_limited|storage)/, /evicted_total.*(pending|large|inserts|lag|stalled|budget|flood)/, /limited_total/, /budget_waits/];
 const DOOR = [/refused_total/, /limited_total/, /evicted_total.*(not_joined|not_let_in|protocol|join_timeout|flood)/];
 
-/** A row whose attacker sends one cheap frame from 200 connections of one person. */
-const cheap = (name, what, one, more = {}) => ({ name, line: 4, what: `${what}, 200 connections of one person`, counted: CHEAP, attack: f => f.flood(many(one), more) });
+/** A row whose attacker sends one cheap frame from 200 connections of four people, since a person has 64 at most. */
+const cheap = (name, what, one, more = {}) => ({ name, line: 4, what: `${what}, 200 connections of four people`, counted: CHEAP, attack: f => f.flood(many(one), more) });
 
 export const rows = [
 	// 1. Slow work
@@ -342,8 +342,8 @@ export const rows = [
 	cheap('bad-base64', 'files that are no base64', frame({ type: 'file', data: '!!!!' })),
 	cheap('links', 'requests for links', frame({ type: 'link' })),
 	cheap('mixed', 'a mixture of all these', Buffer.concat([{ type: 'zzz' }, { type: 'text', text: ' ' }, { type: 'typing' }, { type: 'ping' }, { type: 'link' }, { type: 'text', text: 5 }, { type: 'who' }].map(x => frame(x)))),
-	{ name: 'unread-errors', line: 4, what: 'frames that are refused, from 100 connections that do not read', isBlind: true, counted: CHEAP, attack: f => f.forever(async () => {
-		const s = await f.chat(f.known(1), { reads: false });
+	{ name: 'unread-errors', line: 4, what: 'frames that are refused, from 100 connections that do not read', isBlind: true, counted: CHEAP, attack: f => f.forever(async i => {
+		const s = await f.chat(f.known(1 + i % 4), { reads: false });
 		while (await f.write(s, many(frame('{')), 2000)) await sleep(1);
 	}, { n: 100, pause: 250 }) },
 	{ name: 'trickles', line: 4, what: 'frames a byte at a time, 400 connections', counted: CHEAP, optional: true, attack: f => {

@@ -68,6 +68,43 @@ static void tabs_of_one_person_share_a_bucket(void **state)
 	close_room(f);
 }
 
+static void one_person_is_in_64_places_at_most(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = client_new(f, "10.0.0.1"), *last = NULL;
+	say(f, ann, "{\"type\":\"join\",\"v\":2,\"name\":\"Ann\"}");
+	turn(f);
+	char *token = text_of(expect(ann, "\"token\""), "token");
+	for (int i = 0; i < 64; i++) {
+		last = client_new(f, "10.0.0.2");
+		say(f, last, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\"}", token);
+		settle(f);
+		if (i < 63)
+			expect(last, "\"my_name\":\"Ann\"");
+	}
+	const uint64_t before = metric_get(M_LIMITED_DEVICES);
+	expect(last, "\"code\":\"rate_limited\"", "too many places at once: close some", "\"retry_ms\":10000");
+	calm(f);
+	say(f, ann, "{\"type\":\"link\"}");
+	turn(f);
+	char *code = text_of(expect(ann, "\"type\":\"link\""), "code");
+	say(f, last, "{\"type\":\"join\",\"v\":2,\"code\":\"%s\"}", code);
+	settle(f);
+	expect(last, "\"code\":\"rate_limited\"");
+	assert_int_equal(metric_get(M_LIMITED_DEVICES), before + 1);
+	/* One goes, so the next may come. */
+	leave(f, ann);
+	settle(f);
+	say(f, last, "{\"type\":\"join\",\"v\":2,\"code\":\"%s\"}", code);
+	settle(f);
+	expect(last, "\"my_name\":\"Ann\"");
+	free(code);
+	free(token);
+	close_room(f);
+}
+
 static char *base64_of_zeros(size_t n)
 {
 	size_t len = (n + 2) / 3 * 4;
@@ -491,6 +528,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_beyond_a_burst_wait),
 		cmocka_unit_test(tabs_of_one_person_share_a_bucket),
+		cmocka_unit_test(one_person_is_in_64_places_at_most),
 		cmocka_unit_test(bytes_are_counted_as_well),
 		cmocka_unit_test(an_unread_file_is_refused_and_costs_nothing),
 		cmocka_unit_test(what_is_stored_already_is_a_request),
