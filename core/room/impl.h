@@ -242,6 +242,7 @@ static inline bool room_made_room(struct room *r)
 
 /* join.c. prepare: store only; apply: after the commit. */
 void join_prepare(struct room *r, struct action *a);
+struct token *join_token(const struct room *r, const struct event *e); /* that it comes with; NULL: none, or not known */
 void join_undo(struct room *r, struct action *a); /* the batch failed */
 void join_apply(struct room *r, struct action *a);
 void leave_apply(struct room *r, struct conn *c);

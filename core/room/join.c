@@ -148,6 +148,15 @@ static void prepare_by_code(struct room *r, struct action *a)
 		a->is_stored = true;
 }
 
+struct token *join_token(const struct room *r, const struct event *e)
+{
+	uint8_t hash[WC_SHA_BYTES];
+	if (e->join.version < 2 || !e->join.token.len)
+		return NULL;
+	hash_token(e->join.token, hash);
+	return user_token(&r->users, hash);
+}
+
 void join_prepare(struct room *r, struct action *a)
 {
 	if (a->session) {
@@ -158,9 +167,7 @@ void join_prepare(struct room *r, struct action *a)
 	if (sanction_bars(r, a, NULL)) /* by address or name; a code is not used up by it */
 		return;
 	if (is_dialect_2(a) && e->join.token.len) {
-		uint8_t hash[WC_SHA_BYTES];
-		hash_token(e->join.token, hash);
-		struct token *t = user_token(&r->users, hash);
+		struct token *t = join_token(r, e);
 		if (!t)
 			refuse(a, ERR_BAD_TOKEN);
 		else if (!sanction_bars(r, a, t->user) && limit_return(r, a, t->user) && has_place(a, t->user) && admit_by_token(r, a, t)) {

@@ -247,9 +247,9 @@ struct waiting_join {
 
 static void let_join_wait(struct room *r, struct event *e)
 {
-	/* Nothing is known of its person, but their token tells people of one address apart. */
-	uint64_t person = 0;
-	memcpy(&person, e->join.token.p, WC_MIN(e->join.token.len, sizeof(person)));
+	/* A token tells people of one address apart, if it is one: those that a client makes up bring no turns of their own. */
+	const struct token *t = join_token(r, e);
+	const uint64_t person = t ? t->user->id : 0;
 	const struct rota_owner owner = conn_owner(e->conn, person);
 	struct waiting_join *w = xmalloc(sizeof(*w));
 	e->next = NULL;
@@ -257,11 +257,24 @@ static void let_join_wait(struct room *r, struct event *e)
 	rota_put(r->joins, &owner, &w->item);
 }
 
-static struct event *next_join(struct room *r)
+static struct event *take_join(struct room *r)
 {
 	struct waiting_join *w = (struct waiting_join *)rota_take(r->joins);
 	struct event *e = w ? w->e : NULL;
 	free(w);
+	return e;
+}
+
+/* Skips those whose client closed the connection meanwhile: they take nobody's turn. While a join waits its connection is not read, so the
+ * end itself comes behind it. NULL: none waits. */
+static struct event *next_join(struct room *r)
+{
+	struct event *e;
+	while ((e = take_join(r)) && (conn_is_gone(e->conn) || conn_has_hung_up(e->conn))) {
+		metric_add(M_JOBS_DROPPED, 1);
+		publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn)); /* it reads its own end then */
+		event_free(e);
+	}
 	return e;
 }
 
@@ -456,7 +469,7 @@ fail:
 static void room_free(struct room *r)
 {
 	presence_fini(r);
-	for (struct event *e; (e = next_join(r));) /* their sockets are closed already */
+	for (struct event *e; (e = take_join(r));) /* their sockets are closed already */
 		event_free(e);
 	rota_free(r->joins);
 	sanctions_free(r);

@@ -257,6 +257,50 @@ static void a_join_by_code_is_a_request(void **state)
 	close_room(f);
 }
 
+static void a_join_of_a_client_that_hung_up_is_dropped(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	const uint64_t dropped = metric_get(M_JOBS_DROPPED);
+	struct client *c[10];
+	for (int i = 0; i < 10; i++) {
+		c[i] = client_new(f, "10.0.0.1");
+		say(f, c[i], "{\"type\":\"join\",\"v\":2,\"name\":\"Ann\"}");
+		if (i < 9)
+			atomic_store(&c[i]->conn->end, END_HUNG_UP);
+	}
+	room_turn(f->room, inbox_take(f->opts.inbox, 0));
+	deliver(f);
+	assert_int_equal(rota_count(f->room->joins), 0); /* one turn: those dropped took nobody's */
+	expect(c[9], "\"my_name\":\"Ann\"");
+	for (int i = 0; i < 9; i++) {
+		assert_null(conn_session(c[i]->conn));
+		assert_int_equal(c[i]->resumes, 1); /* it reads its own end */
+	}
+	assert_int_equal(metric_get(M_JOBS_DROPPED), dropped + 9);
+	close_room(f);
+}
+
+static void made_up_tokens_bring_no_turns(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *token = token_of_new(f, "10.0.0.1", "\"name\":\"Ann\"");
+	for (int i = 0; i < 40; i++)
+		say(f, client_new(f, "10.0.0.1"), "{\"type\":\"join\",\"v\":2,\"token\":\"%08dxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\"}", i);
+	struct client *ann = client_new(f, "10.0.0.1");
+	say(f, ann, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\"}", token);
+	room_turn(f->room, inbox_take(f->opts.inbox, 0));
+	deliver(f);
+	expect(ann, "\"my_name\":\"Ann\"");
+	assert_true(rota_count(f->room->joins) > 30);
+	settle(f);
+	free(token);
+	close_room(f);
+}
+
 static void a_link_is_for_those_who_are_in(void **state)
 {
 	(void)state;
@@ -524,6 +568,8 @@ int main(void)
 		cmocka_unit_test(a_sign_out_ends_its_token_alone),
 		cmocka_unit_test(a_person_has_so_many_tokens_and_the_idlest_makes_room),
 		cmocka_unit_test(a_join_by_code_is_a_request),
+		cmocka_unit_test(a_join_of_a_client_that_hung_up_is_dropped),
+		cmocka_unit_test(made_up_tokens_bring_no_turns),
 		cmocka_unit_test(a_link_is_for_those_who_are_in),
 		cmocka_unit_test(a_password_lets_new_people_in),
 		cmocka_unit_test(guesses_are_counted_by_address),
