@@ -19,6 +19,7 @@
 #define NEW_PEOPLE_S 600
 #define ADDRESS_BURST_S 60 /* of messages and bytes: a class of 40 may send what its outboxes held */
 #define LOG_GAP_MS 60000
+#define WHO_SHARE 1000       /* people online: for as many, a list on demand costs one more request */
 #define DEVICE_WAIT_MS 10000 /* of a page that finds too many others of its person: it comes in by itself once some are closed */
 #define UNREAD_WAIT_MS 1000  /* for a file whose bytes were thrown away while its sender was over a limit */
 
@@ -224,6 +225,16 @@ void limit_give_back(struct room *r, struct action *a)
 	address_pay(r, BY_BYTES, addr, -(int64_t)bytes_of(a->e));
 }
 
+/* n more requests than the one that passed. */
+static void pay_more(struct room *r, struct action *a, int64_t n)
+{
+	struct pace *p = &a->session->user->pace;
+	uint8_t addr[16];
+	p->request_us += n * r->limits.pace.request.cost_us;
+	if (is_counted(r, a->e->conn, addr))
+		address_pay(r, BY_REQUESTS, addr, n);
+}
+
 /* A request, by person and by address. */
 static bool pay_request(struct room *r, struct action *a, const struct cause *cause)
 {
@@ -253,8 +264,11 @@ bool limit_request(struct room *r, struct action *a)
 {
 	if (is_void(a))
 		return false;
-	if (pay_request(r, a, &by_person_requests))
+	if (pay_request(r, a, &by_person_requests)) {
+		if (a->e->kind == EV_WHO)
+			pay_more(r, a, (int64_t)r->users.online / WHO_SHARE);
 		return true;
+	}
 	answer_error_retry(r, a->e->conn, a->error, (struct str){ a->words, strlen(a->words) }, a->e->cid, a->retry_ms);
 	limit_close(r, a);
 	return false;

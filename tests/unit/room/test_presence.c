@@ -259,6 +259,39 @@ static void who_is_a_page_by_id(void **state)
 	close_room(f);
 }
 
+/* People in an order of their activity that is not that of their ids: each page has the lowest ids behind `after`, in order. */
+static void who_finds_everybody_page_by_page(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *c[250];
+	for (int i = 0; i < 250; i++) {
+		char ip[32], name[32];
+		snprintf(ip, sizeof(ip), "10.0.%d.1", i);
+		snprintf(name, sizeof(name), "P%d", i);
+		c[i] = join_2(f, ip, name);
+	}
+	for (int i = 0; i < 250; i++)
+		say(f, c[i * 77 % 250], "{\"type\":\"text\",\"text\":\"x\"}");
+	calm(f);
+	uint64_t last = 0;
+	int seen = 0;
+	for (int page = 0; page < 9; page++) {
+		say(f, c[0], "{\"type\":\"who\",\"limit\":30,\"after\":%llu}", (unsigned long long)last);
+		turn(f);
+		const char *at = expect(c[0], "{\"type\":\"who\"", page < 8 ? "\"more\":true" : "\"more\":false");
+		while ((at = strstr(at, "{\"id\":"))) {
+			const uint64_t id = strtoull(at += 6, NULL, 10);
+			assert_true(id > last);
+			last = id;
+			seen++;
+		}
+	}
+	assert_int_equal(seen, 250);
+	close_room(f);
+}
+
 static void who_is_refused_before_the_join(void **state)
 {
 	(void)state;
@@ -283,7 +316,7 @@ int main(void)
 		cmocka_unit_test(a_further_tab_is_no_news),        cmocka_unit_test(a_crowd_costs_a_client_its_budget_and_no_more),
 		cmocka_unit_test(old_clients_get_lines_and_lists), cmocka_unit_test(many_old_clients_share_a_line),
 		cmocka_unit_test(a_long_list_has_oneself_in_it),   cmocka_unit_test(who_is_a_page_by_id),
-		cmocka_unit_test(who_is_refused_before_the_join),
+		cmocka_unit_test(who_is_refused_before_the_join),  cmocka_unit_test(who_finds_everybody_page_by_page),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
