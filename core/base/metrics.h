@@ -71,6 +71,7 @@
 	X(REFUSED_QUEUE, counter, one, "refused_total{reason=\"queue\"}", "") \
 	X(REFUSED_UPLOADS, counter, one, "refused_total{reason=\"uploads\"}", "") \
 	X(REFUSED_UPLOAD_LEAVE, counter, one, "refused_total{reason=\"upload_leave\"}", "") \
+	X(REFUSED_TOKEN, counter, one, "refused_total{reason=\"token\"}", "") \
 	X(REFUSED_DOWNLOADS, counter, one, "refused_total{reason=\"downloads\"}", "") \
 	X(REFUSED_STORAGE, counter, one, "refused_total{reason=\"storage\"}", "") \
 	X(REFUSED_MEMORY, counter, one, "refused_total{reason=\"memory\"}", "") \

@@ -112,8 +112,7 @@ bool admit_by_password(struct room *r, struct action *a)
 	bool is_counted = d->guesses && ip_bytes(&peer, addr);
 	int64_t wait_us = is_counted ? iprate_wait(d->guesses, addr, now_us, d->ahead_us) : 0;
 	if (wait_us) {
-		refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, "Too many wrong passwords from your address");
-		metric_add(M_LIMITED_GUESSES, 1);
+		limit_refuse_guess(a, wait_us);
 		return false;
 	}
 	if (password_matches(&d->password, a->e->join.password))

@@ -243,7 +243,7 @@ static inline bool room_made_room(struct room *r)
 /* join.c. prepare: store only; apply: after the commit. */
 void join_prepare(struct room *r, struct action *a);
 struct token *join_token(const struct room *r, const struct event *e); /* that it comes with; NULL: none, or not known */
-void join_undo(struct room *r, struct action *a); /* the batch failed */
+void join_undo(struct room *r, struct action *a);                      /* the batch failed */
 void join_apply(struct room *r, struct action *a);
 void leave_apply(struct room *r, struct conn *c);
 void link_apply(struct room *r, struct action *a);
@@ -283,7 +283,8 @@ bool limit_return(struct room *r, struct action *a, struct user *u);
 /* Before an upload's body, or a question about one, is taken. False: l->wait_ms says when. give_back: of l->bytes that never came. */
 bool limit_upload(struct room *r, struct user *u, struct leave *l);
 void limit_upload_give_back(struct room *r, struct user *u, const struct leave *l);
-void limit_refuse_device(struct action *a); /* one more device of this person would be too many */
+void limit_refuse_guess(struct action *a, int64_t wait_us); /* of the join password, by address */
+void limit_refuse_device(struct action *a);                 /* one more device of this person would be too many */
 /* Before somebody new is made. False: refused, the action says why. */
 bool limit_new_person(struct room *r, struct action *a);
 void limit_new_person_undo(struct room *r, struct action *a); /* after it passed, and the person did not come to be */

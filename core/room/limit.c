@@ -127,6 +127,7 @@ static const struct cause by_person_messages = { M_LIMITED_MESSAGES, "Too many m
 			  by_person_requests = { M_LIMITED_REQUESTS, "Too many requests at once", "--request-rate" },
 			  by_person_joins = { M_LIMITED_REQUESTS, "Too many joins at once", "--request-rate" },
 			  by_person_repeats = { M_LIMITED_REQUESTS, "Too many repetitions at once", "--request-rate" },
+			  by_person_typing = { M_LIMITED_TYPING, "", "--typing-rate" },
 			  by_person_uploads = { M_LIMITED_UPLOADS, "", "--byte-rate-kb, --request-rate" },
 			  address_causes[] = {
 				  [BY_MESSAGES] = { M_LIMITED_ADDRESS_MESSAGES, "Too many messages from your address", "--address-rate" },
@@ -310,6 +311,14 @@ void limit_close(struct room *r, struct action *a)
 		publish_close(r->pub, a->e->conn, M_EVICTED_FLOOD, WS_CLOSE_POLICY, "too fast for too long");
 }
 
+void limit_refuse_guess(struct action *a, int64_t wait_us)
+{
+	static const struct cause by_address_guesses = { M_LIMITED_GUESSES, "Too many wrong passwords from your address",
+		                                         "--join-guesses" };
+	refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, by_address_guesses.words);
+	tell(&by_address_guesses);
+}
+
 bool limit_typing(struct room *r, struct action *a)
 {
 	struct pace *p = &a->session->user->pace;
@@ -321,7 +330,7 @@ bool limit_typing(struct room *r, struct action *a)
 		return false;
 	}
 	if (p->silent_until_us > now_us(r) || !pace_typing(p, &r->limits.pace, now_us(r))) {
-		metric_add(M_LIMITED_TYPING, 1);
+		tell(&by_person_typing);
 		conn_charge(a->e->conn, TOLL_FRAME);
 		return false;
 	}
@@ -380,7 +389,8 @@ bool limit_new_person(struct room *r, struct action *a)
 		iprate_add(l->new_by_ip, addr, now_us(r), l->new_people.cost_us);
 		return true;
 	}
-	refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, "Too many new people from your address");
-	metric_add(M_LIMITED_NEW_PEOPLE, 1);
+	static const struct cause by_address_new = { M_LIMITED_NEW_PEOPLE, "Too many new people from your address", "--new-people" };
+	refuse_for(a, ERR_RATE_LIMITED, (wait_us + 999) / 1000, by_address_new.words);
+	tell(&by_address_new);
 	return false;
 }

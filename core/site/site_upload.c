@@ -64,6 +64,11 @@ static void answer_bad(struct http_req *r, const char *what)
 
 static void answer_unauthorized(struct http_req *r)
 {
+	static struct log_gap gap;
+	uint64_t missed;
+	metric_add(M_REFUSED_TOKEN, 1);
+	if (log_gap_is_over(&gap, LOG_MS, &missed))
+		log_info("upload refused", "reason=bad_token more=%llu", (unsigned long long)missed);
 	answer(r, 401, "Cache-Control: no-store\r\nWWW-Authenticate: Bearer\r\n", "{\"error\":\"bad_token\"}");
 }
 

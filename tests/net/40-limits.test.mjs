@@ -285,3 +285,19 @@ serverTest('a person is in 64 places at most, and comes in again once one is lef
 	await fence(a, [a]);
 	await rejoin2(late, 'a', { token: a.token });
 });
+
+serverTest('uploads with tokens of nobody are counted, and logged once', { limits: true }, async s => {
+	for (const authorization of [`Bearer ${'A'.repeat(43)}`, 'Bearer x', `Bearer ${'B'.repeat(43)}`])
+		assert.equal((await fetch(`http://127.0.0.1:${s.port}/upload?key=k`, { headers: { authorization } })).status, 401);
+	assert.equal(await metric(s, 'refused_total{reason="token"}'), 3);
+	await s.says(/upload refused reason=bad_token/);
+});
+
+serverTest('new people beyond their limit are logged, and typing beyond its own', { limits: true, args: ['--exempt', 'none', '--new-people', '1', '--typing-rate', '1'] }, async s => {
+	const a = await join2(s, 'a'), late = await s.connect();
+	late.send({ type: 'join', v: 2, name: 'b' });
+	exact(await late.next('error'), error2('rate_limited', { text: /new people/, retry_ms: v => v > 0 }));
+	await s.says(/limit reached option="--new-people"/);
+	for (let i = 0; i < 10; i++) a.send({ type: 'typing' });
+	await s.says(/limit reached option="--typing-rate"/);
+});
