@@ -34,7 +34,8 @@
  *   daytime.c   the time of day              ids.c        the order of events
  *   sight.c     what one may know of others  leave.c      who may upload */
 
-#define FRAME_CAP (1024 * 1024) /* of one encoded frame without a file's data */
+#define LOG_DATA_MAX (64 * 1024) /* dialect 1: a file with more base64 is shared by its readers, not copied into the log of all */
+#define FRAME_CAP (1024 * 1024)  /* of one encoded frame without a file's data */
 
 struct leave;
 
@@ -107,7 +108,15 @@ struct lockdown { /* room/lockdown.c */
 	int64_t ends_ms;  /* the same by boot_ms, which no step of a clock moves */
 };
 
-enum by_address { BY_MESSAGES, BY_BYTES, BY_REQUESTS, BY_TYPING, BY_UPLOADS, BY_ADDRESS }; /* BY_UPLOADS: their bytes */
+enum by_address {
+	BY_MESSAGES,
+	BY_BYTES,
+	BY_SPREAD,
+	BY_REQUESTS,
+	BY_TYPING,
+	BY_UPLOADS,
+	BY_ADDRESS
+}; /* BY_UPLOADS: their bytes; BY_SPREAD: what all get */
 
 /* A limit of one address, whatever the number of its people. */
 struct address_limit {

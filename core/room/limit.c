@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/ip.h"
 #include "base/logmsg.h"
 #include "base/metrics.h"
@@ -18,6 +19,8 @@
 #define TYPING_BURST_S 3
 #define NEW_PEOPLE_S 600
 #define ADDRESS_BURST_S 60 /* of messages and bytes: a class of 40 may send what its outboxes held */
+#define SPREAD_SHARE 64    /* of an address's bytes: 256 KB a second by default, which every client must take */
+#define SPREAD_BURST_S 16  /* 4 MB by default: as much as a client may lag behind the log */
 #define LOG_GAP_MS 60000
 #define WHO_SHARE 1000       /* people online: for as many, a list on demand costs one more request */
 #define DEVICE_WAIT_MS 10000 /* of a page that finds too many others of its person: it comes in by itself once some are closed */
@@ -68,6 +71,7 @@ void limits_set(struct room *r, const struct room_settings *was)
 	struct address_limit *by = r->limits.by_address;
 	address_limit_set(&by[BY_MESSAGES], o->address_rate, ADDRESS_BURST_S);
 	address_limit_set(&by[BY_BYTES], (int64_t)o->address_bytes_kb * 1024, ADDRESS_BURST_S);
+	address_limit_set(&by[BY_SPREAD], (int64_t)o->address_bytes_kb * 1024 / SPREAD_SHARE, SPREAD_BURST_S);
 	address_limit_set(&by[BY_UPLOADS], (int64_t)o->address_bytes_kb * 1024, ADDRESS_BURST_S);
 	address_limit_set(&by[BY_REQUESTS], o->address_requests, REQUEST_BURST_S);
 	address_limit_set(&by[BY_TYPING], o->typing_rate ? o->address_rate : 0, ADDRESS_BURST_S);
@@ -132,6 +136,8 @@ static const struct cause by_person_messages = { M_LIMITED_MESSAGES, "Too many m
 			  address_causes[] = {
 				  [BY_MESSAGES] = { M_LIMITED_ADDRESS_MESSAGES, "Too many messages from your address", "--address-rate" },
 				  [BY_BYTES] = { M_LIMITED_ADDRESS_BYTES, "Too many bytes from your address", "--address-bytes-kb" },
+				  [BY_SPREAD] = { M_LIMITED_ADDRESS_BYTES, "Too much text for everybody from your address",
+	                                          "--address-bytes-kb" },
 				  [BY_REQUESTS] = { M_LIMITED_ADDRESS_REQUESTS, "Too many requests from your address",
 	                                            "--address-requests" },
 				  [BY_UPLOADS] = { M_LIMITED_ADDRESS_BYTES, "", "--address-bytes-kb" },
@@ -174,9 +180,38 @@ static bool is_void(struct action *a)
 	return a->is_void;
 }
 
+/* As everybody gets it: a control character is six bytes of JSON. */
+static uint64_t text_bytes(struct str text)
+{
+	uint64_t bytes = text.len;
+	for (size_t i = 0; i < text.len; i++) {
+		const unsigned char c = (unsigned char)text.p[i];
+		bytes += c < ' ' ? 5 : c == '"' || c == '\\';
+	}
+	return bytes;
+}
+
 static uint64_t bytes_of(const struct event *e)
 {
-	return e->kind == EV_TEXT ? e->text.len : e->file.size;
+	return e->kind == EV_TEXT ? text_bytes(e->text) : e->file.size;
+}
+
+/* What the message adds to the log that every client reads. */
+static uint64_t spread_of(const struct room *r, const struct event *e)
+{
+	if (e->has_to)
+		return 0;
+	if (e->kind == EV_TEXT)
+		return text_bytes(e->text);
+	const uint64_t data = BASE64_LEN(e->file.size);
+	return r->users.session_count[DIALECT_1] && data <= LOG_DATA_MAX ? data : 0;
+}
+
+static void address_pay_message(const struct room *r, const uint8_t addr[16], const struct event *e, int64_t sign)
+{
+	address_pay(r, BY_MESSAGES, addr, sign);
+	address_pay(r, BY_BYTES, addr, sign * (int64_t)bytes_of(e));
+	address_pay(r, BY_SPREAD, addr, sign * (int64_t)spread_of(r, e));
 }
 
 bool limit_message(struct room *r, struct action *a)
@@ -189,7 +224,9 @@ bool limit_message(struct room *r, struct action *a)
 	if (is_void(a))
 		return false;
 	const bool is_by_address = is_counted(r, a->e->conn, addr);
-	for (enum by_address k = BY_MESSAGES; is_by_address && k <= BY_BYTES; k++) {
+	for (enum by_address k = BY_MESSAGES; is_by_address && k <= BY_SPREAD; k++) {
+		if (k == BY_SPREAD && !spread_of(r, a->e))
+			continue;
 		wait_us = address_wait(r, k, addr);
 		if (wait_us <= least_us)
 			continue;
@@ -203,10 +240,8 @@ bool limit_message(struct room *r, struct action *a)
 		wait_us = UNREAD_WAIT_MS * 1000;
 	}
 	if (obey(a, verdict, was_silent, wait_us, wait_us > least_us ? &by_person_messages : cause)) {
-		if (is_by_address) {
-			address_pay(r, BY_MESSAGES, addr, 1);
-			address_pay(r, BY_BYTES, addr, (int64_t)bytes_of(a->e));
-		}
+		if (is_by_address)
+			address_pay_message(r, addr, a->e, 1);
 		return true;
 	}
 	/* The next file of this connection is not worth a disk's work before then. */
@@ -220,10 +255,8 @@ void limit_give_back(struct room *r, struct action *a)
 	if (a->is_over)
 		return;
 	pace_give_back(&a->session->user->pace, &r->limits.pace, bytes_of(a->e));
-	if (!is_counted(r, a->e->conn, addr))
-		return;
-	address_pay(r, BY_MESSAGES, addr, -1);
-	address_pay(r, BY_BYTES, addr, -(int64_t)bytes_of(a->e));
+	if (is_counted(r, a->e->conn, addr))
+		address_pay_message(r, addr, a->e, -1);
 }
 
 /* n more requests than the one that passed. */

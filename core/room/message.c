@@ -386,7 +386,7 @@ static void publish_public(struct room *r, const struct user *from, enum dialect
 	if (r->users.session_count[d] == 0)
 		return;
 	size_t data_len = d == DIALECT_1 && data64 ? data64->len : 0;
-	if (data_len + 64 * 1024 <= publish_frame_max(r->pub, d)) {
+	if (data_len <= LOG_DATA_MAX) {
 		struct str data = data64 ? (struct str){ (const char *)data64->data, data64->len } : STR("");
 		buf_reset(&r->scratch);
 		encode_msg(&r->scratch, d, m, false, data64 ? &data : NULL);

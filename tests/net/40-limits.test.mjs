@@ -286,6 +286,16 @@ serverTest('a person is in 64 places at most, and comes in again once one is lef
 	await rejoin2(late, 'a', { token: a.token });
 });
 
+serverTest('text for everybody has a limit by address, and escapes count', { limits: true, args: ['--exempt', 'none', '--address-bytes-kb', '1024'] }, async s => {
+	const people = [await join2(s, 'a'), await join2(s, 'b')];
+	for (let i = 0; i < 12; i++) for (const c of people) c.text('\u0001'.repeat(3990) + i); // 24 KB each, in JSON
+	const got = await settled(people[0]);
+	const refused = got.find(f => f.code === 'rate_limited') || (await settled(people[1])).find(f => f.code === 'rate_limited');
+	assert.match(refused.text, /Too much text for everybody from your address/);
+	assert.ok(await metric(s, 'limited_total{limit="address_bytes"}') >= 1);
+	await s.says(/limit reached option="--address-bytes-kb"/);
+});
+
 serverTest('uploads with tokens of nobody are counted, and logged once', { limits: true }, async s => {
 	for (const authorization of [`Bearer ${'A'.repeat(43)}`, 'Bearer x', `Bearer ${'B'.repeat(43)}`])
 		assert.equal((await fetch(`http://127.0.0.1:${s.port}/upload?key=k`, { headers: { authorization } })).status, 401);

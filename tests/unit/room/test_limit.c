@@ -105,6 +105,32 @@ static void one_person_is_in_64_places_at_most(void **state)
 	close_room(f);
 }
 
+static void text_for_everybody_has_a_limit_by_address(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.address_bytes_kb = 1024; /* to everybody: 16 KB a second, 256 KB at once */
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.1", "Bob"), *far = join_2(f, "10.0.0.2", "Cy");
+	char text[2000 * 6 + 1] = "";
+	for (int i = 0; i < 2000; i++)
+		memcpy(text + (size_t)i * 6, "\\u0001", 7);
+	calm(f);
+	for (int i = 0; i < 22; i++) /* of 12,000 bytes each */
+		say(f, i & 1 ? ann : bob, "{\"type\":\"text\",\"text\":\"<%s>\"}", text);
+	turn(f);
+	forget_frames(f);
+	say(f, ann, "{\"type\":\"text\",\"text\":\"more\"}");
+	turn(f);
+	expect(ann, "\"code\":\"rate_limited\"", "Too much text for everybody from your address");
+	say(f, far, "{\"type\":\"text\",\"text\":\"far\"}");
+	say(f, ann, "{\"type\":\"text\",\"text\":\"private\",\"to_id\":%llu}", (unsigned long long)2);
+	turn(f);
+	expect(ann, "\"far\"");
+	expect(ann, "\"private\"");
+	close_room(f);
+}
+
 static char *base64_of_zeros(size_t n)
 {
 	size_t len = (n + 2) / 3 * 4;
@@ -528,6 +554,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages_beyond_a_burst_wait),
 		cmocka_unit_test(tabs_of_one_person_share_a_bucket),
+		cmocka_unit_test(text_for_everybody_has_a_limit_by_address),
 		cmocka_unit_test(one_person_is_in_64_places_at_most),
 		cmocka_unit_test(bytes_are_counted_as_well),
 		cmocka_unit_test(an_unread_file_is_refused_and_costs_nothing),
