@@ -30,6 +30,7 @@ static struct {
 	int64_t doubt_ahead_ms, doubt_since_ms; /* a step that is not believed yet; since 0: none */
 	int64_t stored_ms, stored_at_ms;        /* for steady_to_store: it was stored_ms at that boot_ms */
 	int64_t hold_until_ms;                  /* boot_ms; 0: none */
+	bool began_behind, is_mended;           /* for steady_mended */
 	int64_t said_ms;                        /* boot_ms */
 } st = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -54,7 +55,7 @@ static void note(struct history *h, int64_t now_ms, int64_t ahead)
 	h->v[h->n++] = (struct segment){ now_ms, ahead };
 }
 
-/* Before the first segment the clock is taken to have been as in it. */
+/* Before the first segment the clock is taken to have been as in it, or as one that it was set back to (see set_back). */
 static int64_t lowest(const struct history *h, int64_t now_ms, int64_t age_ms)
 {
 	const int64_t begin_ms = now_ms - age_ms;
@@ -66,6 +67,12 @@ static int64_t lowest(const struct history *h, int64_t now_ms, int64_t age_ms)
 		found = WC_MIN(found, (i ? WC_MAX(h->v[i].from_ms, begin_ms) : begin_ms) + h->v[i].ahead_ms);
 	}
 	return found;
+}
+
+/* The clock may have been wrong since before the start: what was stamped then is of the lower one. */
+static void set_back(struct history *h, int64_t ahead)
+{
+	h->v[0].ahead_ms = WC_MIN(h->v[0].ahead_ms, ahead);
 }
 
 static int64_t cut(const struct history *h, int64_t age_ms)
@@ -99,6 +106,8 @@ void steady_begin(int64_t last_ms)
 	st.own = st.files = (struct history){ { { now_ms, ahead } }, 1 };
 	note(&st.files, now_ms, WC_MIN(ahead, real - now_ms));
 	st.doubt_since_ms = st.said_ms = 0;
+	st.began_behind = is_behind;
+	st.is_mended = false;
 	st.stored_ms = is_far ? last_ms : now_ms + ahead;
 	st.stored_at_ms = now_ms;
 	st.hold_until_ms = is_far ? now_ms + STEADY_HOLD_MS : 0;
@@ -141,6 +150,20 @@ static void advance(int64_t now_ms)
 	st.stored_at_ms = now_ms;
 }
 
+/* A step that is believed: back within the hold, or forward after a start behind, it shows that the clock was wrong at the start. */
+static void believe(int64_t now_ms, int64_t raw, int64_t by_ms)
+{
+	st.is_mended = by_ms < 0 ? st.hold_until_ms > now_ms : st.began_behind;
+	st.began_behind &= by_ms < 0;
+	if (by_ms < 0) {
+		set_back(&st.own, raw);
+		set_back(&st.files, raw);
+	}
+	st.doubt_since_ms = 0;
+	atomic_store(&ahead_ms, raw);
+	say(now_ms, by_ms, true);
+}
+
 bool steady_follow(void)
 {
 	bool is_believed = false;
@@ -152,19 +175,27 @@ bool steady_follow(void)
 	} else if (!st.doubt_since_ms || llabs(raw - st.doubt_ahead_ms) > STEADY_STEP_MS) {
 		st.doubt_ahead_ms = raw;
 		st.doubt_since_ms = now_ms;
+		if (st.hold_until_ms > now_ms) /* set right late in the hour: it is believed before the hour is over */
+			st.hold_until_ms = WC_MAX(st.hold_until_ms, now_ms + 2 * STEADY_DOUBT_MS);
 		metric_add(M_CLOCK_STEPS, 1);
 		say(now_ms, by_ms, false);
 	} else if (now_ms - st.doubt_since_ms >= STEADY_DOUBT_MS) {
-		st.doubt_since_ms = 0;
-		atomic_store(&ahead_ms, raw);
 		is_believed = true;
-		say(now_ms, by_ms, true);
+		believe(now_ms, raw, by_ms);
 	}
 	note(&st.own, now_ms, atomic_load(&ahead_ms));
 	note(&st.files, now_ms, WC_MIN(atomic_load(&ahead_ms), raw));
 	advance(now_ms);
 	pthread_mutex_unlock(&st.lock);
 	return is_believed;
+}
+
+bool steady_mended(void)
+{
+	pthread_mutex_lock(&st.lock);
+	const bool is_mended = st.is_mended;
+	pthread_mutex_unlock(&st.lock);
+	return is_mended;
 }
 
 int64_t steady_ms(void)

@@ -19,6 +19,8 @@ void steady_begin(int64_t last_ms);
 /* Looks at the machine's clock; to be called about once a second. True: a step is believed from now on, and steady_ms has moved by it.
  * Thread: room. */
 bool steady_follow(void);
+/* Whether the last step believed mended a clock that was wrong at the start: a stored time is then right as it was stored. Any thread. */
+bool steady_mended(void);
 
 int64_t steady_ms(void); /* Unix time. Any thread, never waits */
 /* The lowest time that the clock showed within the last age_ms: what has an earlier stamp is older than that, for sure. INT64_MIN while

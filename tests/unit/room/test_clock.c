@@ -166,6 +166,25 @@ static void a_start_behind_goes_on_from_the_last_time(void **state)
 	assert_true(now_ms - HOUR_MS < steady_cut_ms(HOUR_MS) && now_ms >= steady_cut_ms(HOUR_MS));
 }
 
+static void a_start_far_ahead_can_be_set_right(void **state)
+{
+	(void)state;
+	const int64_t now_ms = atomic_load(&test_real_ms);
+	step_clock(100 * DAY_MS);
+	steady_begin(now_ms);
+	look(HOUR_MS - MINUTE_MS); /* late: it is believed after the hour */
+	step_clock(-100 * DAY_MS);
+	look(1000);
+	look(2 * MINUTE_MS);
+	assert_true(steady_cut_ms(0) == INT64_MIN);
+	look(3 * MINUTE_MS);
+	assert_true(steady_ms() == atomic_load(&test_real_ms) && steady_mended());
+	look(HOUR_MS);
+	assert_int_equal(steady_hold_left_ms(), 0);
+	assert_true(now_ms >= steady_cut_ms(30 * DAY_MS) && now_ms >= steady_file_cut_ms(30 * DAY_MS));
+	assert_true(now_ms - 30 * DAY_MS < steady_cut_ms(30 * DAY_MS) && now_ms - 30 * DAY_MS < steady_file_cut_ms(30 * DAY_MS));
+}
+
 /* --- The room */
 
 static void a_clock_ahead_for_a_minute_destroys_nothing(void **state)
@@ -269,6 +288,34 @@ static void names_end_with_the_time_that_passed(void **state)
 	close_room(f);
 }
 
+static void a_start_far_ahead_that_is_set_right_destroys_nothing(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.retain_days = set.name_hold_days = 30;
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	calm(f);
+	(void)at_of(f, ann, "before");
+	leave(f, ann);
+	leave(f, bob);
+	settle(f);
+	step_clock(100 * DAY_MS);
+	restart(f, NULL);
+	after(f, 10 * MINUTE_MS);
+	step_clock(-100 * DAY_MS);
+	stand(f);
+	after(f, HOUR_MS);
+	after(f, MINUTE_MS);
+	assert_int_equal(steady_hold_left_ms(), 0);
+	assert_int_equal(count_people(f), 2);
+	assert_int_equal(f->room->floor, 1);
+	after(f, 31 * DAY_MS); /* it is right again, so it counts again */
+	after(f, MINUTE_MS);
+	assert_int_equal(count_people(f), 0);
+	close_room(f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -279,7 +326,9 @@ int main(void)
 		cmocka_unit_test(a_start_behind_goes_on_from_the_last_time),
 		cmocka_unit_test(a_clock_ahead_for_a_minute_destroys_nothing),
 		cmocka_unit_test(a_believed_step_moves_no_end),
+		cmocka_unit_test(a_start_far_ahead_can_be_set_right),
 		cmocka_unit_test(names_end_with_the_time_that_passed),
+		cmocka_unit_test(a_start_far_ahead_that_is_set_right_destroys_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
