@@ -22,7 +22,8 @@ struct upload_place {
 };
 /* A connection that resumes an upload takes the place of the broken one, which may not have been noticed yet. So one upload of that person
  * with the same key does not count; further ones do. One address, or one /48 of IPv6, has at most half of all places. When all are
- * taken, an address with fewer takes the place of the slowest upload of the address that has most: it can be resumed. Returns 0 and takes one; 429: this person or this address has too many; 503: there are too many in all, or no descriptor. */
+ * taken, an address with fewer takes the place of the slowest upload of the address that has most: it can be resumed.
+ * Returns 0 and takes one; 429: this person or this address has too many; 503: there are too many in all, or no descriptor. */
 int places_take(struct site *site, struct upload_place *p, bool has_descriptor) WC_MUSTCHECK;
 /* Before the answer, so that a client that waits for the answer finds the place free. */
 void places_leave(struct site *site, struct upload_place *p);

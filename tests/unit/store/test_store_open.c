@@ -410,7 +410,7 @@ static void settings_are_as_promised(void **state)
 
 /* --- What the pages cost. */
 
-static void check_plan(sqlite3 *db, const char *text, bool may_scan)
+static void check_plan(sqlite3 *db, const char *text, bool may_scan, bool may_sort)
 {
 	sqlite3_stmt *stmt = NULL;
 	char *explain = NULL;
@@ -421,7 +421,7 @@ static void check_plan(sqlite3 *db, const char *text, bool may_scan)
 	while (sqlite3_step(stmt) == SQLITE_ROW) {
 		const char *detail = (const char *)sqlite3_column_text(stmt, 3);
 
-		if (strstr(detail, "TEMP B-TREE") ||
+		if ((!may_sort && strstr(detail, "TEMP B-TREE")) ||
 		    (!may_scan && strncmp(detail, "SCAN", 4) == 0 && strcmp(detail, "SCAN (subquery-1)") != 0))
 			fail_msg("%s\n    %s", text, detail);
 	}
@@ -436,11 +436,12 @@ static void no_page_scans_or_sorts(void **state)
 
 	(void)state;
 	for (int i = R_PEERS; i < R_LAST; i++)
-		check_plan(s->db, store_reader_sql[i], false);
+		check_plan(s->db, store_reader_sql[i], false, false);
 	for (int i = W_PUT_MSG; i < W_LAST; i++)
 		/* those that are meant to go through all, in the order of a key or from one end of it */
 		check_plan(s->db, store_writer_sql[i],
-		           i == W_EACH_IDENTITY || i == W_EACH_TOKEN || i == W_COUNT_ROWS || i == W_OLDEST || i == W_OLDEST_FILE);
+		           i == W_EACH_IDENTITY || i == W_EACH_TOKEN || i == W_COUNT_ROWS || i == W_OLDEST || i == W_OLDEST_FILE,
+		           i == W_EACH_TOKEN /* once, at start */);
 	store_close(s);
 	remove_tree(dir);
 }
