@@ -107,7 +107,7 @@ void conn_kill(struct conn *c, enum metric why, const char *reason)
 	transport_close(&c->io); /* takes it out of epoll: the descriptor was never duplicated */
 	seat_leave(c->seat);
 	c->is_dead = true;
-	atomic_fetch_or_explicit(&c->end, END_GONE, memory_order_relaxed);
+	atomic_store_explicit(&c->is_gone, true, memory_order_relaxed);
 	metric_sub(M_CONNECTIONS, 1);
 	conn_drop_inserts(c);
 	if (c->pause & PAUSE_BUDGET)
@@ -203,14 +203,9 @@ struct rota_owner conn_owner(const struct conn *c, uint64_t person)
 	return o;
 }
 
-bool conn_has_hung_up(const struct conn *c)
-{
-	return atomic_load_explicit(&c->end, memory_order_relaxed) & END_HUNG_UP;
-}
-
 bool conn_is_gone(const struct conn *c)
 {
-	return atomic_load_explicit(&c->end, memory_order_relaxed) & END_GONE;
+	return atomic_load_explicit(&c->is_gone, memory_order_relaxed);
 }
 
 uint64_t conn_identity(const struct conn *c)

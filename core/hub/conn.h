@@ -18,7 +18,6 @@ struct hub *conn_hub(const struct conn *c);                          /* its I/O 
 void conn_peer(const struct conn *c, struct sockaddr_storage *out);  /* the client's address. Any thread */
 struct rota_owner conn_owner(const struct conn *c, uint64_t person); /* whose turn a job for it takes; person: 0 if not known. Any thread */
 bool conn_is_gone(const struct conn *c);                             /* its socket is closed. Any thread */
-bool conn_has_hung_up(const struct conn *c);                         /* its client sends nothing more. Any thread */
 uint64_t conn_identity(const struct conn *c);                        /* from MAIL_SUBSCRIBE; 0 before it. Thread: I/O */
 bool conn_is_subscribed(const struct conn *c);                       /* Thread: I/O */
 void conn_refuse_files(struct conn *c, int64_t until_ms);            /* mono_ms: until then the room would refuse its files. Any thread */

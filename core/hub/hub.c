@@ -246,10 +246,8 @@ static void take_events(struct hub *h, const struct epoll_event *evs, int n)
 		}
 		if (c->is_dead)
 			continue;
-		if (evs[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+		if (evs[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			c->saw_hangup = true;
-			atomic_fetch_or_explicit(&c->end, END_HUNG_UP, memory_order_relaxed);
-		}
 		if (evs[i].events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 			conn_mark_ready(c);
 		if ((evs[i].events & EPOLLOUT) && c->io.tls)

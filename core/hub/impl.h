@@ -36,15 +36,13 @@ struct queue {
 	struct conn *first, *last;
 };
 
-enum conn_end { END_HUNG_UP = 1, END_GONE = 2 }; /* bits */
-
 struct conn {
 	/* The members that a sweep touches come first. */
 	uint64_t cursor;
 	struct mail *first, *last; /* inserts, ordered by `at` */
 	struct transport io;
 	uint8_t list;
-	_Atomic uint8_t end; /* is_dead and saw_hangup, for other threads: END_… */
+	_Atomic bool is_gone; /* is_dead, for other threads */
 	/* Bits are the I/O thread's alone: a write to one is a write to all. */
 	bool is_blocked : 1; /* output waits for EPOLLOUT */
 	bool is_dead : 1;    /* the socket is gone */

@@ -202,6 +202,20 @@ static void retain(struct room *r)
 	free(slice.dms);
 }
 
+#define TOUCHES 1000 /* in one turn */
+
+/* When the tokens of u last let somebody in: the store knows it to a day. */
+static int note_tokens(struct room *r, const struct user *u)
+{
+	int written = 0;
+	for (struct token *t = u->tokens; t; t = t->next)
+		if (t->admitted_ms - t->stored_ms > DAY_MS && store_admit_token(r->o.store, t->hash, t->admitted_ms) == 0) {
+			t->stored_ms = t->admitted_ms;
+			written++;
+		}
+	return written;
+}
+
 /* Last-seen times, a name's hold: written now and then, not at every join. */
 static void note_seen(struct room *r, bool is_last)
 {
@@ -218,10 +232,13 @@ static void note_seen(struct room *r, bool is_last)
 		if (u->sessions)
 			u->seen_ms = r->now_ms;
 		bool is_stale = u->seen_ms - u->stored_seen_ms > (u->sessions && !is_last ? DAY_MS : 0);
-		if (is_stale && written < 1000 + (is_last ? 1000000 : 0) && store_touch(r->o.store, u->id, u->seen_ms) == 0) {
+		const bool may_write = written < TOUCHES || is_last;
+		if (is_stale && may_write && store_touch(r->o.store, u->id, u->seen_ms) == 0) {
 			u->stored_seen_ms = u->seen_ms;
 			written++;
 		}
+		if (may_write)
+			written += note_tokens(r, u);
 		if (!u->sessions && !u->is_online && u->seen_ms < held_ms && expired_count < 100 && !is_last) {
 			expired = xrealloc(expired, (size_t)(expired_count + 1) * sizeof(*expired));
 			expired[expired_count++] = u;

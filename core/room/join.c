@@ -110,18 +110,22 @@ static bool is_token_used(const struct room *r, const struct token *t)
 	return false;
 }
 
-/* A person with all tokens there may be loses the one used longest ago. False: refused, the action says why. */
+/* A person with all tokens there may be loses one: of those that never let anybody in again the idlest, else the idlest of all. False: refused,
+ * the action says why. */
 static bool make_token_room(struct room *r, struct action *a)
 {
-	struct token *last = NULL;
+	struct token *last = NULL, *last_unused = NULL;
 	int count = 0;
 	for (struct token *t = a->user->tokens; t; t = t->next)
 		count++;
 	if (count < USER_TOKENS)
 		return true;
 	for (struct token *t = a->user->tokens; t; t = t->next)
-		if (!is_token_used(r, t))
+		if (!is_token_used(r, t)) {
 			last = t;
+			last_unused = t->came_back ? last_unused : t;
+		}
+	last = last_unused ? last_unused : last;
 	if (!last) {
 		limit_refuse_device(a);
 		return false;
@@ -377,14 +381,16 @@ void join_apply(struct room *r, struct action *a)
 	a->code = NULL;
 	free(a->ends);
 	a->ends = NULL;
-	if (a->comes_by)
-		user_used_token(a->comes_by);
+	if (a->comes_by) {
+		user_used_token(a->comes_by, admit_stamp(r));
+		a->comes_by->came_back = true;
+	}
 	if (a->has_token)
 		user_add_token(&r->users, u, a->token_hash, admit_stamp(r));
 	else if (is_dialect_2(a))
 		hash_token(a->e->join.token, a->token_hash);
 	if (a->admits)
-		a->admits->admitted_ms = admit_stamp(r);
+		a->admits->stored_ms = a->admits->admitted_ms;
 	struct session *s = session_new(&r->users, u, a->e->conn, is_dialect_2(a) ? DIALECT_2 : DIALECT_1);
 	s->is_admitted = true;
 	s->token = s->dialect == DIALECT_2 ? user_token(&r->users, a->token_hash) : NULL;
@@ -440,6 +446,8 @@ void leave_apply(struct room *r, struct conn *c)
 		return;
 	}
 	struct user *u = s->user;
+	if (s->token)
+		user_used_token(s->token, s->is_admitted ? admit_stamp(r) : 0);
 	session_unlink(&r->users, s);
 	count_sessions(r);
 	u->seen_ms = r->now_ms;

@@ -265,14 +265,14 @@ static struct event *take_join(struct room *r)
 	return e;
 }
 
-/* Skips those whose client closed the connection meanwhile: they take nobody's turn. While a join waits its connection is not read, so the
- * end itself comes behind it. NULL: none waits. */
+/* Skips those whose connection was closed meanwhile: they take nobody's turn. NULL: none waits. A client that sends nothing more may wait
+ * for its init, and messages may be behind its join. */
 static struct event *next_join(struct room *r)
 {
 	struct event *e;
-	while ((e = take_join(r)) && (conn_is_gone(e->conn) || conn_has_hung_up(e->conn))) {
+	while ((e = take_join(r)) && conn_is_gone(e->conn)) {
 		metric_add(M_JOBS_DROPPED, 1);
-		publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn)); /* it reads its own end then */
+		publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn));
 		event_free(e);
 	}
 	return e;
@@ -401,7 +401,7 @@ static int load_token(void *arg, uint64_t identity_id, const uint8_t hash[WC_SHA
 	struct room *r = arg;
 	struct user *u = user_get(&r->users, identity_id);
 	if (u && !user_token(&r->users, hash))
-		user_add_token(&r->users, u, hash, admitted_ms);
+		user_add_token(&r->users, u, hash, admitted_ms)->came_back = true;
 	return 0;
 }
 

@@ -252,13 +252,10 @@ void user_active(struct users *us, struct user *u)
 	link_newest(us, u);
 }
 
-void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms)
+static void link_token(struct token **at, struct token *t)
 {
-	struct token *t = xmalloc(sizeof(*t));
-	t->admitted_ms = admitted_ms;
-	memcpy(t->hash, hash, WC_SHA_BYTES);
-	t->user = u;
-	user_attach_token(us, t);
+	t->next = *at;
+	*at = t;
 }
 
 static void unlink_token(struct token *t)
@@ -269,21 +266,30 @@ static void unlink_token(struct token *t)
 	*at = t->next;
 }
 
-static void link_token(struct token *t)
+struct token *user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms)
 {
-	t->next = t->user->tokens;
-	t->user->tokens = t;
+	struct token *t = xcalloc(1, sizeof(*t));
+	t->admitted_ms = t->stored_ms = admitted_ms;
+	memcpy(t->hash, hash, WC_SHA_BYTES);
+	t->user = u;
+	link_token(&u->tokens, t);
+	map_put(&us->tokens, t->hash, WC_SHA_BYTES, t);
+	return t;
 }
 
-void user_used_token(struct token *t)
+void user_used_token(struct token *t, int64_t at_ms)
 {
 	unlink_token(t);
-	link_token(t);
+	link_token(&t->user->tokens, t);
+	t->admitted_ms = WC_MAX(t->admitted_ms, at_ms);
 }
 
 void user_attach_token(struct users *us, struct token *t)
 {
-	link_token(t);
+	struct token **at = &t->user->tokens;
+	while (*at)
+		at = &(*at)->next;
+	link_token(at, t);
 	map_put(&us->tokens, t->hash, WC_SHA_BYTES, t);
 }
 

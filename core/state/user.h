@@ -69,9 +69,11 @@ struct peer {
 #define USER_TOKENS 32 /* devices of one person; the one used longest ago makes room */
 struct token {
 	uint8_t hash[WC_SHA_BYTES];
-	int64_t admitted_ms; /* when it was made, or last let in by a password (admit.c) */
+	int64_t admitted_ms; /* the last time that it let its person in, or that one left (admit.c) */
+	int64_t stored_ms;   /* what the store has of it */
 	struct user *user;
 	struct token *next; /* of the same user */
+	bool came_back;     /* let somebody in since it was made */
 };
 
 struct users {
@@ -104,10 +106,10 @@ void user_add_peer(struct user *u, uint64_t peer_id, struct str peer_name, uint6
 /* Moves to the front of the active: for what everybody sees alone, since everybody sees the order. */
 void user_active(struct users *us, struct user *u);
 
-void user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms);
-/* Most recently used first: a join by a token brings it to the front. */
-void user_used_token(struct token *t);
-/* Lets nobody in any more, until it is attached again. No session may name it. */
+struct token *user_add_token(struct users *us, struct user *u, const uint8_t hash[WC_SHA_BYTES], int64_t admitted_ms);
+/* Most recently used first: this brings it to the front. */
+void user_used_token(struct token *t, int64_t at_ms);
+/* Lets nobody in any more, until it is attached again, as the last. No session may name it. */
 void user_detach_token(struct users *us, struct token *t);
 void user_attach_token(struct users *us, struct token *t);
 void user_end_token(struct users *us, struct token *t); /* detaches and frees it */

@@ -163,6 +163,16 @@ serverTest('half-closing after a message still delivers it', async s => {
 	await b.next({ type: 'system', text: 'r left the chat' });
 });
 
+serverTest('half-closing right behind a join delivers what lies between', async s => {
+	const b = await s.join('b');
+	for (const v of [undefined, 2]) {
+		const r = await Raw.open(s);
+		r.socket.end(Buffer.concat([clientFrame(JSON.stringify({ type: 'join', name: 'cron', v })), clientFrame(text('backup failed'))]));
+		await b.next({ text: 'backup failed' });
+		await b.next({ type: 'system', text: 'cron left the chat' });
+	}
+});
+
 serverTest('a connection cut in mid-frame harms nobody', async s => {
 	const b = await s.join('b');
 	for (let cut = 1; cut < 40; cut += 3) {

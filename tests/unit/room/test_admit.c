@@ -213,7 +213,7 @@ static void a_person_has_so_many_tokens_and_the_idlest_makes_room(void **state)
 		token[i] = token_by_code(f, here);
 	}
 	expect_token(f, token[1], "\"my_name\":\"Ann\""); /* used again: no longer the idlest */
-	for (int step = 1; step <= 3; step++) {           /* nobody loses a token to a join that is not stored */
+	for (int step = 1; step <= 6; step++) {           /* nobody loses a token to a join that is not stored */
 		char *code = code_from(f, here);
 		break_store(f, step);
 		struct client *c = join_by_code(f, "10.0.0.2", code);
@@ -237,6 +237,41 @@ static void a_person_has_so_many_tokens_and_the_idlest_makes_room(void **state)
 	close_room(f);
 }
 
+/* Of those that came back: by the end of their connection, and, to a day, past a restart. */
+static void a_device_in_daily_use_outlives_idle_ones(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *daily = token_of_new(f, "10.0.0.1", "\"name\":\"Ann\""), *token[USER_TOKENS];
+	struct client *here = f->client[0];
+	for (int i = 1; i < USER_TOKENS; i++) {
+		after(f, 1000);
+		token[i] = token_by_code(f, here);
+	}
+	after(f, 25 * 3600 * 1000);
+	for (int i = 1; i < USER_TOKENS; i++) {
+		after(f, 1000);
+		expect_token(f, token[i], "\"my_name\":\"Ann\"");
+	}
+	leave(f, here); /* here all the time, with the oldest token */
+	after(f, 25 * 3600 * 1000);
+	settle(f);
+	restart(f, NULL);
+	here = join_by_token(f, "10.0.0.1", token[1]);
+	after(f, 1000);
+	free(token_by_code(f, here));
+	free(token_by_code(f, here)); /* ends the one before, which never let anybody in again */
+	expect_token(f, token[2], "\"code\":\"bad_token\"");
+	for (int i = 3; i < USER_TOKENS; i++)
+		expect_token(f, token[i], "\"my_name\":\"Ann\"");
+	expect_token(f, daily, "\"my_name\":\"Ann\"");
+	for (int i = 1; i < USER_TOKENS; i++)
+		free(token[i]);
+	free(daily);
+	close_room(f);
+}
+
 static void a_join_by_code_is_a_request(void **state)
 {
 	(void)state;
@@ -257,7 +292,7 @@ static void a_join_by_code_is_a_request(void **state)
 	close_room(f);
 }
 
-static void a_join_of_a_client_that_hung_up_is_dropped(void **state)
+static void a_join_of_a_closed_connection_is_dropped(void **state)
 {
 	(void)state;
 	struct room_settings set = some_settings();
@@ -268,7 +303,7 @@ static void a_join_of_a_client_that_hung_up_is_dropped(void **state)
 		c[i] = client_new(f, "10.0.0.1");
 		say(f, c[i], "{\"type\":\"join\",\"v\":2,\"name\":\"Ann\"}");
 		if (i < 9)
-			atomic_store(&c[i]->conn->end, END_HUNG_UP);
+			atomic_store(&c[i]->conn->is_gone, true);
 	}
 	room_turn(f->room, inbox_take(f->opts.inbox, 0));
 	deliver(f);
@@ -276,7 +311,7 @@ static void a_join_of_a_client_that_hung_up_is_dropped(void **state)
 	expect(c[9], "\"my_name\":\"Ann\"");
 	for (int i = 0; i < 9; i++) {
 		assert_null(conn_session(c[i]->conn));
-		assert_int_equal(c[i]->resumes, 1); /* it reads its own end */
+		assert_int_equal(c[i]->resumes, 1);
 	}
 	assert_int_equal(metric_get(M_JOBS_DROPPED), dropped + 9);
 	close_room(f);
@@ -567,8 +602,9 @@ int main(void)
 		cmocka_unit_test(codes_of_others_end_nobodys),
 		cmocka_unit_test(a_sign_out_ends_its_token_alone),
 		cmocka_unit_test(a_person_has_so_many_tokens_and_the_idlest_makes_room),
+		cmocka_unit_test(a_device_in_daily_use_outlives_idle_ones),
 		cmocka_unit_test(a_join_by_code_is_a_request),
-		cmocka_unit_test(a_join_of_a_client_that_hung_up_is_dropped),
+		cmocka_unit_test(a_join_of_a_closed_connection_is_dropped),
 		cmocka_unit_test(made_up_tokens_bring_no_turns),
 		cmocka_unit_test(a_link_is_for_those_who_are_in),
 		cmocka_unit_test(a_password_lets_new_people_in),
