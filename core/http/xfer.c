@@ -39,11 +39,13 @@ struct xfer_job {
 	struct hconn *c;
 	bool is_ready; /* in the rota: it waits for its turn, not for its peer */
 	bool is_over;  /* its time is up, although it is ready */
+	bool had_turn; /* and nothing moved, since its deadline was set */
 	enum kind kind;
 	struct xfer_send send;
 	struct xfer_body body;
 	size_t copy_done;
-	int64_t window_ms; /* since then, window_bytes moved */
+	int64_t window_ms; /* since then, not counting waits for a turn, window_bytes moved */
+	int64_t ready_ms;
 	uint64_t window_bytes;
 };
 
@@ -177,6 +179,7 @@ static void get_in_line(struct lane *x, struct hconn *c)
 	if (c->job->is_ready)
 		return;
 	c->job->is_ready = true;
+	c->job->ready_ms = mono_ms();
 	(void)ip_bytes(&c->peer, owner.addr);
 	rota_put(x->ready, &owner, &c->job->item);
 }
@@ -209,6 +212,7 @@ static bool progress(struct lane *x, struct hconn *c, uint64_t n)
 	struct xfer_job *job = c->job;
 	int64_t now = mono_ms();
 	job->window_bytes += n;
+	job->had_turn = false;
 	if (now - job->window_ms >= x->window_ms) {
 		if (job->window_bytes < (uint64_t)(now - job->window_ms) * x->rate / 1000) {
 			drop_slow(x, c);
@@ -406,10 +410,14 @@ static void take_turn(struct lane *x, struct xfer_job *job)
 {
 	struct hconn *c = job->c;
 	job->is_ready = false;
+	pulse_rest();
+	pulse_work();
 	if (job->is_over) {
 		drop(x, c);
 		return;
 	}
+	job->window_ms += mono_ms() - job->ready_ms;
+	job->had_turn = true;
 	const bool goes_on = job->kind == SENDING     ? go_on_sending(x, c)
 	                     : job->kind == RECEIVING ? go_on_receiving(x, c)
 	                                              : go_on_lingering(x, c);
@@ -436,11 +444,13 @@ static bool on_kick(struct lane *x)
 	return stop;
 }
 
-/* That it did not move is not its peer's fault; but a peer that has long been cut off may not go on. */
+/* That it did not move is not its peer's fault, unless it had its turn, as one has whose TLS records bring no bytes. A peer that has long
+ * been cut off may not go on. */
 static void wait_for_turn(struct lane *x, struct hconn *c, int64_t now)
 {
 	const enum kind kind = c->job->kind;
-	c->job->is_over = kind == LINGERING;
+	c->job->is_over = kind == LINGERING || c->job->had_turn;
+	c->job->had_turn = false;
 	c->deadline_ms = now + x->idle_ms[kind];
 	TAILQ_REMOVE(&x->jobs[kind], c, link);
 	TAILQ_INSERT_TAIL(&x->jobs[kind], c, link);

@@ -217,9 +217,11 @@ void conn_read_turn(struct conn *c)
 	ssize_t got = transport_recv(&c->io, h->scratch, room);
 	if (got == -WC_EAGAIN) {
 		c->is_heavy = false;
-		conn_pay(c); /* what others found to be worth nothing */
-		if (transport_has_more(&c->io))
-			go_on_later(c); /* records without bytes */
+		if (transport_has_more(&c->io)) { /* records without bytes */
+			conn_charge(c, TOLL_FRAME);
+			go_on_later(c);
+		}
+		conn_pay(c); /* also what others found to be worth nothing */
 		return;
 	}
 	if (got <= 0) {

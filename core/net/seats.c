@@ -70,10 +70,11 @@ static int64_t bucket_size(const struct seat *seat)
 static unsigned most_of(const struct seat *seat)
 {
 	const struct seats_opts *o = &seat->all->o;
-	const int64_t wide = (int64_t)o->per_address * SEATS_WIDE;
-	if (!seat->is_wide || !o->per_address)
-		return (unsigned)o->per_address;
-	return (unsigned)WC_MAX(o->total ? WC_MIN(wide, (int64_t)o->total / 2) : WC_MIN(wide, (int64_t)INT_MAX), (int64_t)o->per_address);
+	const bool is_scarce = o->share && atomic_load(&seat->all->open) > (size_t)o->total / 2; /* with this one */
+	const int64_t narrow = is_scarce ? WC_MIN(o->per_address, o->share) : o->per_address, wide = narrow * SEATS_WIDE;
+	if (!seat->is_wide || !narrow)
+		return (unsigned)narrow;
+	return (unsigned)WC_MAX(o->total ? WC_MIN(wide, (int64_t)o->total / 2) : WC_MIN(wide, (int64_t)INT_MAX), narrow);
 }
 
 static void refill(struct seat *seat, int64_t now)

@@ -110,8 +110,8 @@ static bool is_token_used(const struct room *r, const struct token *t)
 	return false;
 }
 
-/* A person with all tokens there may be loses one: of those that never let anybody in again the idlest, else the idlest of all. False: refused,
- * the action says why. */
+/* A person with all tokens there may be loses one: of those that never let anybody in again the idlest, else the idlest of all. False:
+ * refused, the action says why. */
 static bool make_token_room(struct room *r, struct action *a)
 {
 	struct token *last = NULL, *last_unused = NULL;

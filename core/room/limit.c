@@ -20,6 +20,7 @@
 #define NEW_PEOPLE_S 600
 #define ADDRESS_BURST_S 60 /* of messages and bytes: a class of 40 may send what its outboxes held */
 #define SPREAD_SHARE 64    /* of an address's bytes: 256 KB a second by default, which every client must take */
+#define SPREAD_LEAST 32768 /* bytes a second, so that a small option leaves room for talk */
 #define SPREAD_BURST_S 16  /* 4 MB by default: as much as a client may lag behind the log */
 #define LOG_GAP_MS 60000
 #define WHO_SHARE 1000       /* people online: for as many, a list on demand costs one more request */
@@ -71,7 +72,8 @@ void limits_set(struct room *r, const struct room_settings *was)
 	struct address_limit *by = r->limits.by_address;
 	address_limit_set(&by[BY_MESSAGES], o->address_rate, ADDRESS_BURST_S);
 	address_limit_set(&by[BY_BYTES], (int64_t)o->address_bytes_kb * 1024, ADDRESS_BURST_S);
-	address_limit_set(&by[BY_SPREAD], (int64_t)o->address_bytes_kb * 1024 / SPREAD_SHARE, SPREAD_BURST_S);
+	const int64_t spread = o->address_bytes_kb ? WC_MAX((int64_t)o->address_bytes_kb * 1024 / SPREAD_SHARE, SPREAD_LEAST) : 0;
+	address_limit_set(&by[BY_SPREAD], spread, SPREAD_BURST_S);
 	address_limit_set(&by[BY_UPLOADS], (int64_t)o->address_bytes_kb * 1024, ADDRESS_BURST_S);
 	address_limit_set(&by[BY_REQUESTS], o->address_requests, REQUEST_BURST_S);
 	address_limit_set(&by[BY_TYPING], o->typing_rate ? o->address_rate : 0, ADDRESS_BURST_S);
@@ -180,13 +182,19 @@ static bool is_void(struct action *a)
 	return a->is_void;
 }
 
-/* As everybody gets it: a control character is six bytes of JSON. */
+/* As everybody gets it: most control characters, U+2028 and U+2029 are six bytes of JSON (json_str). */
 static uint64_t text_bytes(struct str text)
 {
 	uint64_t bytes = text.len;
 	for (size_t i = 0; i < text.len; i++) {
 		const unsigned char c = (unsigned char)text.p[i];
-		bytes += c < ' ' ? 5 : c == '"' || c == '\\';
+		if (c < ' ')
+			bytes += strchr("\b\f\n\r\t", c) && c ? 1 : 5;
+		else if (c == 0xe2 && text.len - i > 2 && memcmp(text.p + i, "\xe2\x80", 2) == 0 &&
+		         ((unsigned char)text.p[i + 2] & 0xfe) == 0xa8)
+			bytes += 3;
+		else
+			bytes += c == '"' || c == '\\';
 	}
 	return bytes;
 }

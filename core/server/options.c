@@ -39,7 +39,7 @@ const struct option_row option_table[] = {
 	{ "Guarding", "max-connections", "WAVECHAT_MAX_CONNECTIONS", "N", "connections in all; 0: as many as descriptors allow",
 	  .kind = KIND_INT, AT(max_connections), .high = INT_MAX, LIVE },
 	{ "Guarding", "max-connections-per-ip", "WAVECHAT_MAX_CONNECTIONS_PER_IP", "N", "connections from one address; 0: no limit",
-	  "1000, or a share", KIND_INT, AT(max_connections_per_ip), .high = INT_MAX, .fallback = -1, LIVE },
+	  "1000, or a third", KIND_INT, AT(max_connections_per_ip), .high = INT_MAX, .fallback = -1, LIVE },
 	{ "Guarding", "handshake-rate", "WAVECHAT_HANDSHAKE_RATE", "N", "new connections a second from one address; 0: no limit",
 	  .kind = KIND_INT, AT(handshake_rate), .high = 100000, .fallback = 50, LIVE },
 	{ "Guarding", "exempt", "WAVECHAT_EXEMPT", "CIDR", "addresses exempt from limits by address; \"none\" exempts nobody", "loopback",

@@ -150,14 +150,12 @@ static int held_by_transfers(void *site)
 	return atomic_load(&((struct site *)site)->upload_descriptors) + http_files_open();
 }
 
-/* One address never has most of the connections that memory or descriptors allow, unless the admin gives a number. A third is enough for a
- * class of 40 at 512 MB with TLS, and an address of IPv4 and a /48 of IPv6 together leave some. */
-static int connections_per_address(const struct server *s)
+/* One address never has most of the connections that memory or descriptors allow, unless the admin gives a number. While there is room, it
+ * has what it wants: a class of 40 behind one address with 3 tabs each needs 360. */
+static int share_of_address(const struct server *s)
 {
-	const int given = s->o->max_connections_per_ip;
-	if (given >= 0)
-		return given;
-	return s->o->max_connections ? PER_ADDRESS : WC_MAX(WC_MIN(PER_ADDRESS, s->plan->connections_max / 3), 1);
+	const bool is_given = s->o->max_connections_per_ip >= 0 || s->o->max_connections;
+	return is_given ? 0 : WC_MAX(s->plan->connections_max / 3, 1);
 }
 
 void server_http_limits(struct server *s, struct httpd_limits *out)
@@ -172,7 +170,8 @@ void server_http_limits(struct server *s, struct httpd_limits *out)
 		                     .descriptors = s->plan->descriptors.for_peers,
 		                     .held = held_by_transfers,
 		                     .held_arg = &s->site,
-		                     .per_address = connections_per_address(s),
+		                     .per_address = o->max_connections_per_ip < 0 ? PER_ADDRESS : o->max_connections_per_ip,
+		                     .share = share_of_address(s),
 		                     .rate = o->handshake_rate,
 		                     .exempt = o->exempt } },
 		.allow_origin = o->allow_origin,

@@ -11,7 +11,7 @@ const EVENTS = [
 	'needName',        // (why: key of a text): nothing says who this is
 	'signedOut',       // the token has ended, by this tab or another one
 	'needPassword',    // (code, waitMs)
-	'crowded',         // (waitMs): too many new people; the page tries again by itself
+	'crowded',         // (waitMs, isKnown): too many new people, or connections of this person; the page tries again by itself
 	'lockedOut',       // (waitMs): a lockdown keeps new people out
 	'refused',         // (error frame)
 	'notice',          // (key of a text)

@@ -263,7 +263,7 @@ function onUnadmitted(f) {
 		password = '';
 		return emit('needPassword', f.code, wait);
 	}
-	emit('crowded', wait);
+	emit('crowded', wait, Boolean(linkCode || token()));
 	admissionTimer = setTimeout(connect, wait);
 }
 

@@ -46,10 +46,10 @@ function askPassword(code, waitMs) {
 	say(code === 'bad_password' ? t('passwordWrong') : t('passwordWait', { time: fmtDuration(waitMs / 1000 + 1) }));
 }
 
-function waitOutside(waitMs) {
+function waitOutside(waitMs, isKnown) {
 	showEntry();
 	form.classList.add('busy');
-	say(t('crowded', { time: fmtDuration(waitMs / 1000 + 1) }), false);
+	say(t(isKnown ? 'crowdedWithYou' : 'crowded', { time: fmtDuration(waitMs / 1000 + 1) }), false);
 }
 
 function stayLockedOut(waitMs) {

@@ -86,7 +86,7 @@ static void check_wide(void **state)
 {
 	struct seats_opts opts = { .total = 100, .per_address = 3 };
 	struct seats *s = seats_new(&opts);
-	struct seat *v[4 * 3], *none, *other;
+	struct seat *v[4 * 3], *w[6], *none, *other;
 	(void)state;
 	for (unsigned i = 0; i < WC_LEN(v); i++)
 		assert_int_equal(take_64(s, i / 2, &v[i]), SEATS_GIVEN);
@@ -108,6 +108,20 @@ static void check_wide(void **state)
 	assert_int_equal(atomic_load(&s->open), 0);
 	for (size_t i = 0; i < s->n; i++)
 		assert_int_equal(atomic_load(&s->v[i]->count), 0);
+	seats_free(s);
+	/* Once half of all are taken, an address has its share. */
+	opts = (struct seats_opts){ .total = 20, .per_address = 15, .share = 6 };
+	s = seats_new(&opts);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(take_64(s, 1, &v[i]), SEATS_GIVEN);
+	assert_int_equal(take_64(s, 1, &none), SEATS_ADDRESS_FULL);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(take(s, "10.0.0.1", &w[i]), SEATS_GIVEN);
+	assert_int_equal(take(s, "10.0.0.1", &none), SEATS_ADDRESS_FULL);
+	for (unsigned i = 0; i < 10; i++)
+		seat_leave(v[i]);
+	for (unsigned i = 0; i < 6; i++)
+		seat_leave(w[i]);
 	seats_free(s);
 	/* Requests of a proxy's clients count alike; a refusal takes nothing. */
 	opts = (struct seats_opts){ .rate = 1 };

@@ -109,14 +109,14 @@ static void text_for_everybody_has_a_limit_by_address(void **state)
 {
 	(void)state;
 	struct room_settings set = some_settings();
-	set.address_bytes_kb = 1024; /* to everybody: 16 KB a second, 256 KB at once */
+	set.address_bytes_kb = 1024; /* to everybody: 32 KB a second, the least, and 512 KB at once */
 	struct fixture *f = open_room(&set, NULL);
 	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.1", "Bob"), *far = join_2(f, "10.0.0.2", "Cy");
 	char text[2000 * 6 + 1] = "";
 	for (int i = 0; i < 2000; i++)
-		memcpy(text + (size_t)i * 6, "\\u0001", 7);
+		memcpy(text + (size_t)i * 6, i & 1 ? "\\u0001" : "\\u2028", 7);
 	calm(f);
-	for (int i = 0; i < 22; i++) /* of 12,000 bytes each */
+	for (int i = 0; i < 44; i++) /* of 12,000 bytes each */
 		say(f, i & 1 ? ann : bob, "{\"type\":\"text\",\"text\":\"<%s>\"}", text);
 	turn(f);
 	forget_frames(f);

@@ -8,6 +8,7 @@ export const en = {
 	passwordChanged: 'The password of this chat has changed. Enter the new one to come back in.',
 	passwordWrong: 'That is not the password. Try again.',
 	passwordWait: 'Too many wrong passwords. Try again in {time}.',
+	crowdedWithYou: 'You have too many connections at once: close some. You will be let in automatically in {time}.',
 	crowded: 'Too many new people are joining from your network. You will be let in automatically in {time}.',
 	lockedOut: 'No new people are let in now. You will be let in automatically when that is over.',
 	lockedOutFor: 'No new people are let in now. You will be let in automatically in about {time}.',
