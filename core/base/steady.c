@@ -210,6 +210,11 @@ int64_t steady_deadline_ms(int64_t until_ms)
 	return now_ms + WC_MAX(WC_MAX(until_ms - steady_ms(), (int64_t)0), steady_hold_left_ms());
 }
 
+int64_t steady_until_ms(int64_t deadline_ms)
+{
+	return deadline_ms + (atomic_load(&has_begun) ? atomic_load(&ahead_ms) : real_ms() - boot_ms());
+}
+
 int64_t steady_hold_left_ms(void)
 {
 	pthread_mutex_lock(&st.lock);

@@ -67,5 +67,5 @@ void ban_net_of(const uint8_t addr[16], uint8_t net[16], int *bits)
 
 bool sanction_outlasts(const struct sanction *a, const struct sanction *b)
 {
-	return b->until_ms && (!a->until_ms || a->until_ms > b->until_ms);
+	return b->ends_ms && (!a->ends_ms || a->ends_ms > b->ends_ms);
 }

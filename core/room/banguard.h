@@ -16,7 +16,8 @@ bool ban_caution(const uint8_t addr[16], int bits, const struct ip_nets *proxies
 /* The network of one customer: the IPv4 address itself, or the IPv6 address's /64, in which a machine changes its address at will. */
 void ban_net_of(const uint8_t addr[16], uint8_t net[16], int *bits);
 
-/* Does a still hold when b has ended? One without an end is longest; of two that end together, neither outlasts the other. */
+/* Does a still hold when b has ended? By boot_ms: two times of day may be of two clocks. One without an end is longest; of two that end
+ * together, neither outlasts the other. */
 bool sanction_outlasts(const struct sanction *a, const struct sanction *b);
 
 #endif

@@ -284,7 +284,7 @@ void chores_tick(struct room *r)
 	if (r->mono_now_ms < r->chores_next_ms || r->is_quiet)
 		return;
 	r->chores_next_ms = r->mono_now_ms + TURN_MS;
-	clock_restamp(r);
+	clock_store_ends(r);
 	retain(r);
 	/* The reserve is for bans and deletions, not for addresses and times. */
 	const bool is_full = space_is_full(r->o.space);
@@ -331,7 +331,7 @@ void chores_tick(struct room *r)
 void chores_stop(struct room *r)
 {
 	clock_look(r);
-	clock_restamp(r);
+	clock_store_ends(r);
 	if (!space_is_full(r->o.space)) {
 		note_seen(r, true);
 		addresses_stop(r);

@@ -1,6 +1,7 @@
-/* daytime.c — the room's time of day (base/steady.h): its beginning, a look at it, and what is stored anew once a step of it is believed.
+/* daytime.c — the room's time of day (base/steady.h): its beginning, a look at it, and what is stamped anew once a step of it is believed.
  *
- * Owns r->now_ms and the times beside it; decides nothing about what expires. Thread: room (main while it loads, and at the end). */
+ * Owns r->now_ms and the times beside it; decides nothing about what expires. Ends are judged by boot_ms, which no step moves; the time
+ * of day beside each is for people, and for the store. Thread: room (main while it loads, and at the end). */
 #include "base/steady.h"
 #include "room/impl.h"
 
@@ -22,8 +23,13 @@ void clock_tick(struct room *r)
 	if (r->mono_now_ms < r->clock_next_ms)
 		return;
 	r->clock_next_ms = r->mono_now_ms + CLOCK_MS;
-	r->clock_moved |= steady_follow();
+	const bool is_believed = steady_follow();
 	clock_look(r);
+	if (!is_believed)
+		return;
+	sanctions_follow_clock(r);
+	lockdown_follow_clock(r);
+	r->ends_moved = true;
 }
 
 /* A database of before has no such time: the newest that somebody was seen at, which may be of a clock that was wrong. */
@@ -41,18 +47,14 @@ void clock_begin(struct room *r)
 	r->clock_kept_ms = last_ms;
 }
 
-void clock_restamp(struct room *r)
+void clock_store_ends(struct room *r)
 {
-	if (!r->clock_moved)
+	if (!r->ends_moved)
 		return;
 	int rc = store_begin(r->o.store);
 	if (rc == 0)
-		rc = sanctions_restamp(r);
+		rc = sanctions_store_ends(r);
 	if (rc == 0)
-		rc = lockdown_restamp(r);
-	if (store_finish(r->o.store, rc) < 0)
-		return; /* the next turn tries again */
-	sanctions_restamped(r);
-	lockdown_restamped(r);
-	r->clock_moved = false;
+		rc = lockdown_store_end(r);
+	r->ends_moved = store_finish(r->o.store, rc) < 0; /* the next turn tries again */
 }

@@ -194,7 +194,7 @@ struct room {
 	int64_t boot_now_ms;   /* monotonic, the machine's sleep included: when sanctions end */
 	int64_t clock_next_ms; /* monotonic: when the clock is looked at again */
 	int64_t clock_kept_ms; /* the last time of day that was stored */
-	bool clock_moved;      /* a step was believed: stored ends are not moved by it yet */
+	bool ends_moved;       /* by a step that was believed: the store has them as they were */
 	_Atomic uint32_t dialect_1_count;
 	_Atomic bool keeps_blobs; /* a backup is under way: nothing is collected */
 	bool is_stopping;
@@ -222,9 +222,9 @@ void room_close(struct room *r);     /* writes last-seen times and addresses, fr
 
 /* daytime.c. begin: before what has an end is loaded; identities are. */
 void clock_begin(struct room *r);
-void clock_look(struct room *r);    /* sets now_ms, mono_now_ms and boot_now_ms */
-void clock_tick(struct room *r);    /* also looks at the machine's clock, if it is time */
-void clock_restamp(struct room *r); /* after a step that is believed: stored ends are times of day, and a restart must find them */
+void clock_look(struct room *r);       /* sets now_ms, mono_now_ms and boot_now_ms */
+void clock_tick(struct room *r);       /* also looks at the machine's clock, if it is time */
+void clock_store_ends(struct room *r); /* after a step that is believed: a restart must find them */
 
 /* answer.c: refusals, and what one connection is told; below all that decides. */
 /* The action gets this error instead of what it wants, with the words that always are said. It is told with its batch. */
@@ -314,8 +314,8 @@ bool admit_has(const struct room *r, const struct token *t); /* was it let in by
 /* sanction.c: bans, mutes, slow mode. The list is changed by moderate.c, after the store. */
 int sanctions_load(struct room *r);
 void sanctions_free(struct room *r);
-int sanctions_restamp(struct room *r);    /* after a step of the clock: stores their ends anew, within the caller's transaction */
-void sanctions_restamped(struct room *r); /* after its commit */
+void sanctions_follow_clock(struct room *r);           /* after a step that is believed */
+int sanctions_store_ends(struct room *r);              /* within the caller's transaction */
 void sanction_add(struct room *r, struct sanction *s); /* takes it */
 /* Removes those that go, at once: one by one, thousands would hold the room up for seconds. */
 void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg);
@@ -334,8 +334,8 @@ bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
 
 /* room/lockdown.c. load: before the thread runs. */
 void lockdown_load(struct room *r);
-int lockdown_restamp(struct room *r);    /* after a step of the clock: stores its end anew, within the caller's transaction */
-void lockdown_restamped(struct room *r); /* after its commit */
+void lockdown_follow_clock(struct room *r); /* after a step that is believed */
+int lockdown_store_end(struct room *r);     /* within the caller's transaction */
 /* Before a join, before a message. True: refused, and the action says why; with a cid the message may still prove to be a repeat. */
 bool lockdown_bars(struct room *r, struct action *a);
 bool lockdown_silences(struct room *r, struct action *a);

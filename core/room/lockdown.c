@@ -127,19 +127,19 @@ void lockdown_set(struct room *r, struct lockdown l)
 
 /* --- Its end */
 
-int lockdown_restamp(struct room *r)
-{
-	const struct lockdown *l = &r->lockdown;
-
-	return l->ends_ms ? store_set_counter(r->o.store, "lockdown_until", (uint64_t)(r->now_ms + l->ends_ms - r->boot_now_ms)) : 0;
-}
-
-void lockdown_restamped(struct room *r)
+void lockdown_follow_clock(struct room *r)
 {
 	struct lockdown *l = &r->lockdown;
 
 	if (l->ends_ms)
-		l->until_ms = r->now_ms + l->ends_ms - r->boot_now_ms;
+		l->until_ms = steady_until_ms(l->ends_ms);
+}
+
+int lockdown_store_end(struct room *r)
+{
+	const struct lockdown *l = &r->lockdown;
+
+	return l->ends_ms ? store_set_counter(r->o.store, "lockdown_until", (uint64_t)l->until_ms) : 0;
 }
 
 int lockdown_timeout_ms(const struct room *r)

@@ -114,26 +114,22 @@ void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sancti
 	list_changed(r);
 }
 
-/* The clock was moved under them: their ends stay where they are in truth, and are another time of day. */
-int sanctions_restamp(struct room *r)
-{
-	struct moderation *mod = &r->mod;
-	int rc = 0;
-	for (size_t i = 0; i < mod->count && rc == 0; i++) {
-		const struct sanction *s = mod->list[i];
-		if (s->ends_ms && !sanction_is_over(s, r->boot_now_ms))
-			rc = store_move_sanction(r->o.store, s->id, r->now_ms + s->ends_ms - r->boot_now_ms);
-	}
-	return rc;
-}
-
-void sanctions_restamped(struct room *r)
+void sanctions_follow_clock(struct room *r)
 {
 	for (size_t i = 0; i < r->mod.count; i++) {
 		struct sanction *s = r->mod.list[i];
 		if (s->ends_ms && !sanction_is_over(s, r->boot_now_ms))
-			s->until_ms = r->now_ms + s->ends_ms - r->boot_now_ms;
+			s->until_ms = steady_until_ms(s->ends_ms);
 	}
+}
+
+int sanctions_store_ends(struct room *r)
+{
+	int rc = 0;
+	for (size_t i = 0; i < r->mod.count && rc == 0; i++)
+		if (r->mod.list[i]->ends_ms)
+			rc = store_move_sanction(r->o.store, r->mod.list[i]->id, r->mod.list[i]->until_ms);
+	return rc;
 }
 
 /* --- Whom one applies to */

@@ -116,7 +116,9 @@ static void one_customer_has_an_address_or_a_64(void **state)
 
 static void the_longer_of_two_outlasts_the_other(void **state)
 {
-	const struct sanction for_good = { .until_ms = 0 }, early = { .until_ms = 1000 }, late = { .until_ms = 1001 };
+	/* the times of day are of three clocks */
+	const struct sanction for_good = { .until_ms = 0 };
+	const struct sanction early = { .until_ms = 2000, .ends_ms = 1000 }, late = { .until_ms = 1500, .ends_ms = 1001 };
 	(void)state;
 	assert_true(sanction_outlasts(&for_good, &early));
 	assert_true(sanction_outlasts(&late, &early));

@@ -243,7 +243,7 @@ static void a_believed_step_moves_no_end(void **state)
 	stand(f);
 	assert_int_equal(count_people(f), 2);
 	assert_int_equal(f->room->floor, 1);
-	assert_false(f->room->clock_moved);
+	assert_false(f->room->ends_moved);
 	forget_frames(f);
 	say(f, ann, "{\"type\":\"text\",\"text\":\"muted\"}");
 	turn(f);
@@ -260,6 +260,35 @@ static void a_believed_step_moves_no_end(void **state)
 	assert_int_equal(count_people(f), 2);
 	after(f, 12 * MINUTE_MS);
 	assert_int_equal(f->room->lockdown.level, LOCKDOWN_OFF);
+	close_room(f);
+}
+
+static void an_end_moves_at_once_whatever_the_store_does(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct order mute = { .what = ORDER_SANCTION, .act = SANCTION_MUTE, .name = "Eve", .for_ms = HOUR_MS };
+	expect_order(f, mute, 200, "");
+	step_clock(-100 * DAY_MS);
+	for (int i = 0; i < 6; i++) {
+		break_store(f, 1);
+		after(f, MINUTE_MS);
+	}
+	break_store(f, 0);
+	assert_true(f->room->ends_moved);
+	assert_true(f->room->mod.list[0]->until_ms == f->room->now_ms + HOUR_MS - 6 * MINUTE_MS);
+	/* a longer one is not taken for the shorter one, whose end was of the other clock */
+	mute.for_ms = 2 * HOUR_MS;
+	carry_out(f, &mute);
+	assert_int_equal(mute.c.status, 200);
+	assert_null(strstr(mute.c.out.p, "\"kept\""));
+	buf_fini(&mute.c.out);
+	after(f, 1000);
+	assert_false(f->room->ends_moved);
+	restart(f, NULL);
+	assert_int_equal(f->room->mod.count, 1);
+	assert_true(f->room->mod.list[0]->until_ms < f->room->now_ms + 2 * HOUR_MS);
 	close_room(f);
 }
 
@@ -327,6 +356,7 @@ int main(void)
 		cmocka_unit_test(a_clock_ahead_for_a_minute_destroys_nothing),
 		cmocka_unit_test(a_believed_step_moves_no_end),
 		cmocka_unit_test(a_start_far_ahead_can_be_set_right),
+		cmocka_unit_test(an_end_moves_at_once_whatever_the_store_does),
 		cmocka_unit_test(names_end_with_the_time_that_passed),
 		cmocka_unit_test(a_start_far_ahead_that_is_set_right_destroys_nothing),
 	};
