@@ -207,7 +207,7 @@ int64_t steady_ms(void)
 int64_t steady_deadline_ms(int64_t until_ms)
 {
 	const int64_t now_ms = boot_ms();
-	return now_ms + WC_MAX(WC_MAX(until_ms - steady_ms(), (int64_t)0), steady_hold_left_ms());
+	return WC_MAX(now_ms + WC_MAX(until_ms - steady_ms(), (int64_t)0), steady_hold_until_ms());
 }
 
 int64_t steady_until_ms(int64_t deadline_ms)
@@ -215,12 +215,12 @@ int64_t steady_until_ms(int64_t deadline_ms)
 	return deadline_ms + (atomic_load(&has_begun) ? atomic_load(&ahead_ms) : real_ms() - boot_ms());
 }
 
-int64_t steady_hold_left_ms(void)
+int64_t steady_hold_until_ms(void)
 {
 	pthread_mutex_lock(&st.lock);
-	const int64_t left_ms = st.hold_until_ms ? WC_MAX(st.hold_until_ms - boot_ms(), (int64_t)0) : 0;
+	const int64_t until_ms = st.hold_until_ms > boot_ms() ? st.hold_until_ms : 0;
 	pthread_mutex_unlock(&st.lock);
-	return left_ms;
+	return until_ms;
 }
 
 int64_t steady_to_store(void)

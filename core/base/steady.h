@@ -31,7 +31,7 @@ int64_t steady_file_cut_ms(int64_t age_ms);
 /* The boot_ms at which a stored Unix time is over: now, if it is, but never before the hold at a start is. Any thread. */
 int64_t steady_deadline_ms(int64_t until_ms);
 int64_t steady_until_ms(int64_t deadline_ms); /* the Unix time of a boot_ms, as steady_ms has it now. Any thread */
-int64_t steady_hold_left_ms(void);            /* 0: there is none. Any thread */
+int64_t steady_hold_until_ms(void);           /* a boot_ms; 0: there is no hold. A step within it may put it off. Any thread */
 int64_t steady_to_store(void);                /* a time of day that was never moved forward by a step. Any thread */
 
 #endif

@@ -25,6 +25,10 @@ void clock_tick(struct room *r)
 	r->clock_next_ms = r->mono_now_ms + CLOCK_MS;
 	const bool is_believed = steady_follow();
 	clock_look(r);
+	if (steady_hold_until_ms()) {
+		sanctions_hold(r);
+		lockdown_hold(r);
+	}
 	if (!is_believed)
 		return;
 	sanctions_follow_clock(r);

@@ -32,7 +32,8 @@
  *   pages.c     history, by helpers          addresses.c  where people came from
  *   chores.c    upkeep of the store          collector.c  files that nobody refers to
  *   daytime.c   the time of day              ids.c        the order of events
- *   sight.c     what one may know of others  leave.c      who may upload */
+ *   sight.c     what one may know of others  leave.c      who may upload
+ *   ends.c      ends, as the clock steps */
 
 #define LOG_DATA_MAX (64 * 1024) /* dialect 1: a file with more base64 is shared by its readers, not copied into the log of all */
 #define FRAME_CAP (1024 * 1024)  /* of one encoded frame without a file's data */
@@ -104,8 +105,9 @@ struct moderation { /* sanction.c */
 
 struct lockdown { /* room/lockdown.c */
 	enum lockdown_level level;
-	int64_t until_ms; /* Unix; 0: until an admin ends it */
-	int64_t ends_ms;  /* the same by boot_ms, which no step of a clock moves */
+	int64_t until_ms;  /* Unix; 0: until an admin ends it */
+	int64_t ends_ms;   /* the same by boot_ms, which no step of a clock moves */
+	int64_t loaded_ms; /* until_ms as it was loaded; 0: set in this run */
 };
 
 enum by_address {
@@ -226,6 +228,11 @@ void clock_look(struct room *r);       /* sets now_ms, mono_now_ms and boot_now_
 void clock_tick(struct room *r);       /* also looks at the machine's clock, if it is time */
 void clock_store_ends(struct room *r); /* after a step that is believed: a restart must find them */
 
+/* ends.c: for an end that is still to come. until_ms: Unix; ends_ms: boot_ms; loaded_ms: until_ms as it was loaded, 0: made in this run.
+ * True: ends_ms moved. follow_clock: after a step that is believed. hold: nothing loaded ends within the hold, which may be put off. */
+bool end_follow_clock(int64_t *until_ms, int64_t *ends_ms, int64_t loaded_ms);
+bool end_hold(int64_t *ends_ms, int64_t loaded_ms);
+
 /* answer.c: refusals, and what one connection is told; below all that decides. */
 /* The action gets this error instead of what it wants, with the words that always are said. It is told with its batch. */
 void refuse(struct action *a, enum error_code code);
@@ -314,7 +321,8 @@ bool admit_has(const struct room *r, const struct token *t); /* was it let in by
 /* sanction.c: bans, mutes, slow mode. The list is changed by moderate.c, after the store. */
 int sanctions_load(struct room *r);
 void sanctions_free(struct room *r);
-void sanctions_follow_clock(struct room *r);           /* after a step that is believed */
+void sanctions_follow_clock(struct room *r); /* after a step that is believed */
+void sanctions_hold(struct room *r);
 int sanctions_store_ends(struct room *r);              /* within the caller's transaction */
 void sanction_add(struct room *r, struct sanction *s); /* takes it */
 /* Removes those that go, at once: one by one, thousands would hold the room up for seconds. */
@@ -335,7 +343,8 @@ bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
 /* room/lockdown.c. load: before the thread runs. */
 void lockdown_load(struct room *r);
 void lockdown_follow_clock(struct room *r); /* after a step that is believed */
-int lockdown_store_end(struct room *r);     /* within the caller's transaction */
+void lockdown_hold(struct room *r);
+int lockdown_store_end(struct room *r); /* within the caller's transaction */
 /* Before a join, before a message. True: refused, and the action says why; with a cid the message may still prove to be a repeat. */
 bool lockdown_bars(struct room *r, struct action *a);
 bool lockdown_silences(struct room *r, struct action *a);

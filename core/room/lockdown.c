@@ -35,6 +35,7 @@ void lockdown_load(struct room *r)
 	struct lockdown l = { .level = (enum lockdown_level)store_counter(r->o.store, "lockdown"),
 		              .until_ms = (int64_t)store_counter(r->o.store, "lockdown_until") };
 
+	l.loaded_ms = l.until_ms;
 	l.ends_ms = l.until_ms ? steady_deadline_ms(l.until_ms) : 0;
 	if (l.level > LOCKDOWN_READ_ONLY || is_over(&l, boot_ms()))
 		l = (struct lockdown){ .level = LOCKDOWN_OFF };
@@ -129,10 +130,22 @@ void lockdown_set(struct room *r, struct lockdown l)
 
 void lockdown_follow_clock(struct room *r)
 {
-	struct lockdown *l = &r->lockdown;
+	struct lockdown l = r->lockdown;
 
-	if (l->ends_ms)
-		l->until_ms = steady_until_ms(l->ends_ms);
+	if (!l.ends_ms)
+		return;
+	const bool is_moved = end_follow_clock(&l.until_ms, &l.ends_ms, l.loaded_ms);
+	set(r, l);
+	if (is_moved)
+		tell(r);
+}
+
+void lockdown_hold(struct room *r)
+{
+	struct lockdown l = r->lockdown;
+
+	if (end_hold(&l.ends_ms, l.loaded_ms))
+		lockdown_set(r, l);
 }
 
 int lockdown_store_end(struct room *r)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/steady.h"
 #include "room/banguard.h"
 #include "room/impl.h"
 #include "wire/name.h"
@@ -117,6 +118,7 @@ struct targets {
 		*longer[TARGETS_MAX]; /* the one of the same target that stands and lasts longer: nothing is done then. NULL: none */
 	int n;
 	const struct user *culprit; /* the person meant; NULL: nobody whom the room knows */
+	bool spares_loaded;         /* in the hold after a start: which of the two lasts longer is not known, so both stand */
 };
 
 static void add_target(struct targets *t, struct sanction *s)
@@ -330,6 +332,14 @@ static void find_longer(const struct room *r, bool replace, struct targets *t)
 		}
 }
 
+static bool makes_way(const struct sanction *old, const struct targets *t)
+{
+	for (int i = 0; i < t->n; i++)
+		if (!t->longer[i] && is_same_target(old, t->v[i]))
+			return !t->spares_loaded || !old->loaded_ms;
+	return false;
+}
+
 /* Would the list grow too long to be searched at every join? Sanctions that are over, or are replaced now, do not count. */
 static bool is_too_many(const struct room *r, const struct targets *t)
 {
@@ -337,10 +347,8 @@ static bool is_too_many(const struct room *r, const struct targets *t)
 	for (int i = 0; i < t->n; i++)
 		come += !t->longer[i];
 	for (size_t j = 0; j < r->mod.count; j++) {
-		bool goes = sanction_is_over(r->mod.list[j], r->boot_now_ms);
-		for (int i = 0; i < t->n && !goes; i++)
-			goes = !t->longer[i] && is_same_target(r->mod.list[j], t->v[i]);
-		stay += !goes;
+		const struct sanction *old = r->mod.list[j];
+		stay += !sanction_is_over(old, r->boot_now_ms) && !makes_way(old, t);
 	}
 	return come && stay + come > SANCTIONS_MAX;
 }
@@ -371,15 +379,12 @@ static int64_t expired_until(const struct room *r)
 static int store_targets(struct room *r, const struct targets *t)
 {
 	int rc = store_drop_expired_sanctions(r->o.store, expired_until(r));
-	for (int i = 0; i < t->n && rc == 0; i++) {
-		if (t->longer[i])
-			continue;
-		for (size_t j = 0; j < r->mod.count && rc == 0; j++)
-			if (is_same_target(r->mod.list[j], t->v[i]))
-				rc = store_drop_sanction(r->o.store, r->mod.list[j]->id);
-		if (rc == 0)
+	for (size_t j = 0; j < r->mod.count && rc == 0; j++)
+		if (makes_way(r->mod.list[j], t))
+			rc = store_drop_sanction(r->o.store, r->mod.list[j]->id);
+	for (int i = 0; i < t->n && rc == 0; i++)
+		if (!t->longer[i])
 			rc = store_put_sanction(r->o.store, t->v[i]);
-	}
 	return rc;
 }
 
@@ -391,10 +396,7 @@ struct taking {
 static bool makes_room(void *arg, const struct sanction *old)
 {
 	const struct taking *k = arg;
-	bool goes = sanction_is_over(old, k->r->boot_now_ms);
-	for (int i = 0; i < k->t->n; i++)
-		goes |= !k->t->longer[i] && is_same_target(old, k->t->v[i]);
-	return goes;
+	return sanction_is_over(old, k->r->boot_now_ms) || makes_way(old, k->t);
 }
 
 static void take_targets(struct room *r, const struct targets *t)
@@ -455,7 +457,7 @@ static size_t apply_targets(struct room *r, struct targets *t)
 
 void moderate_sanction(struct room *r, struct command *c, const struct sanction_order *o)
 {
-	struct targets t = { .n = 0 };
+	struct targets t = { .n = 0, .spares_loaded = !o->replace && steady_hold_until_ms() };
 	struct buf args;
 	bool found = find_targets(r, c, o, &t);
 	if (found)

@@ -76,9 +76,11 @@ int sanctions_load(struct room *r)
 {
 	r->mod.slow_ms = (int64_t)store_counter(r->o.store, "slow_s") * 1000;
 	int rc = store_each_sanction(r->o.store, keep, &r->mod);
-	for (size_t i = 0; i < r->mod.count; i++)
-		if (r->mod.list[i]->until_ms)
-			r->mod.list[i]->ends_ms = steady_deadline_ms(r->mod.list[i]->until_ms);
+	for (size_t i = 0; i < r->mod.count; i++) {
+		struct sanction *s = r->mod.list[i];
+		s->loaded_ms = s->until_ms;
+		s->ends_ms = s->until_ms ? steady_deadline_ms(s->until_ms) : 0;
+	}
 	list_changed(r);
 	return rc;
 }
@@ -116,11 +118,23 @@ void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sancti
 
 void sanctions_follow_clock(struct room *r)
 {
+	bool is_moved = false;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		struct sanction *s = r->mod.list[i];
 		if (s->ends_ms && !sanction_is_over(s, r->boot_now_ms))
-			s->until_ms = steady_until_ms(s->ends_ms);
+			is_moved |= end_follow_clock(&s->until_ms, &s->ends_ms, s->loaded_ms);
 	}
+	if (is_moved)
+		list_changed(r);
+}
+
+void sanctions_hold(struct room *r)
+{
+	bool is_moved = false;
+	for (size_t i = 0; i < r->mod.count; i++)
+		is_moved |= end_hold(&r->mod.list[i]->ends_ms, r->mod.list[i]->loaded_ms);
+	if (is_moved)
+		list_changed(r);
 }
 
 int sanctions_store_ends(struct room *r)

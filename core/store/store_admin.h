@@ -21,6 +21,7 @@ struct sanction {
 	int bits;                /* of 128 */
 	int64_t at_ms, until_ms; /* Unix; until_ms 0: for good */
 	int64_t ends_ms;         /* not stored: the same by boot_ms, which no step of a clock moves; the room's */
+	int64_t loaded_ms;       /* not stored: until_ms as it was loaded; 0: made in this run; the room's */
 	char *reason;            /* NULL: none given */
 	uint32_t uid;            /* of the admin who did it */
 };

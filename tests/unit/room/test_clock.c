@@ -180,7 +180,7 @@ static void a_start_far_ahead_can_be_set_right(void **state)
 	look(3 * MINUTE_MS);
 	assert_true(steady_ms() == atomic_load(&test_real_ms) && steady_mended());
 	look(HOUR_MS);
-	assert_int_equal(steady_hold_left_ms(), 0);
+	assert_int_equal(steady_hold_until_ms(), 0);
 	assert_true(now_ms >= steady_cut_ms(30 * DAY_MS) && now_ms >= steady_file_cut_ms(30 * DAY_MS));
 	assert_true(now_ms - 30 * DAY_MS < steady_cut_ms(30 * DAY_MS) && now_ms - 30 * DAY_MS < steady_file_cut_ms(30 * DAY_MS));
 }
@@ -253,7 +253,7 @@ static void a_believed_step_moves_no_end(void **state)
 	assert_int_equal(f->room->lockdown.level, LOCKDOWN_NEW_PEOPLE);
 	assert_int_equal(f->room->mod.count, 1);
 	assert_true(f->room->now_ms > (int64_t)at + 300 * DAY_MS);
-	assert_true(steady_hold_left_ms() > 0); /* a year past the last time that counted */
+	assert_true(steady_hold_until_ms() > 0); /* a year past the last time that counted */
 	assert_true(f->room->mod.list[0]->until_ms > f->room->now_ms);
 	after(f, HOUR_MS - 12 * MINUTE_MS);
 	assert_int_equal(f->room->lockdown.level, LOCKDOWN_NEW_PEOPLE); /* nothing ends in this hour */
@@ -336,12 +336,116 @@ static void a_start_far_ahead_that_is_set_right_destroys_nothing(void **state)
 	stand(f);
 	after(f, HOUR_MS);
 	after(f, MINUTE_MS);
-	assert_int_equal(steady_hold_left_ms(), 0);
+	assert_int_equal(steady_hold_until_ms(), 0);
 	assert_int_equal(count_people(f), 2);
 	assert_int_equal(f->room->floor, 1);
 	after(f, 31 * DAY_MS); /* it is right again, so it counts again */
 	after(f, MINUTE_MS);
 	assert_int_equal(count_people(f), 0);
+	close_room(f);
+}
+
+/* Bans of before the start, and the lockdown. */
+static void sanction_for(struct fixture *f, const char *name, int64_t ms)
+{
+	expect_order(f, (struct order){ .what = ORDER_SANCTION, .act = SANCTION_BAN, .name = name, .for_ms = ms }, 200, "");
+}
+
+static int64_t days_left(const struct fixture *f, int64_t ends_ms)
+{
+	return (ends_ms - f->room->boot_now_ms + HOUR_MS) / DAY_MS;
+}
+
+static void a_start_far_ahead_that_is_set_right_ends_no_ban(void **state)
+{
+	(void)state;
+	const int64_t set_right_after[] = { 10 * MINUTE_MS, 58 * MINUTE_MS };
+	struct room_settings set = some_settings();
+	for (int i = 0; i < 2; i++) {
+		struct fixture *f = open_room(&set, NULL);
+		const struct moderation *mod = &f->room->mod;
+		sanction_for(f, "Eve", 30 * DAY_MS);
+		expect_order(f, (struct order){ .what = ORDER_SANCTION, .act = SANCTION_BAN, .net = "203.0.113.7", .for_ms = DAY_MS }, 200,
+		             "");
+		expect_order(f, (struct order){ .what = ORDER_LOCKDOWN, .level = LOCKDOWN_READ_ONLY, .for_ms = DAY_MS }, 200, "");
+		const int64_t until_ms = mod->list[0]->until_ms, locked_until_ms = f->room->lockdown.until_ms;
+		step_clock(100 * DAY_MS);
+		restart(f, NULL);
+		mod = &f->room->mod;
+		after(f, set_right_after[i]);
+		sanction_for(f, "Mal", 3 * HOUR_MS); /* in this run: as long as was said */
+		step_clock(-100 * DAY_MS);
+		stand(f);
+		assert_true(steady_hold_until_ms() > 0);
+		after(f, HOUR_MS);
+		after(f, MINUTE_MS);
+		assert_true(steady_hold_until_ms() == 0);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(mod->count, 3);
+			assert_true(mod->list[0]->until_ms == until_ms && mod->list[2]->until_ms < f->room->now_ms + 3 * HOUR_MS);
+			assert_int_equal(days_left(f, mod->list[0]->ends_ms), 29);
+			assert_int_equal(f->room->lockdown.level, LOCKDOWN_READ_ONLY);
+			assert_true(f->room->lockdown.until_ms == locked_until_ms);
+			struct sockaddr_storage peer;
+			conn_peer(client_new(f, "203.0.113.7")->conn, &peer);
+			assert_true(ban_ip_check(&peer));
+			restart(f, NULL);
+			mod = &f->room->mod;
+		}
+		after(f, DAY_MS);
+		assert_int_equal(f->room->lockdown.level, LOCKDOWN_OFF);
+		close_room(f);
+	}
+}
+
+static void a_start_behind_that_is_set_right_lengthens_no_ban(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	for (int i = 0; i < 2; i++) {
+		struct fixture *f = open_room(&set, NULL);
+		sanction_for(f, "Eve", 30 * DAY_MS);
+		sanction_for(f, "Mal", 5 * DAY_MS);
+		expect_order(f, (struct order){ .what = ORDER_LOCKDOWN, .level = LOCKDOWN_NEW_PEOPLE, .for_ms = 30 * DAY_MS }, 200, "");
+		const int64_t until_ms = f->room->mod.list[0]->until_ms;
+		step_clock(-1000 * DAY_MS); /* a machine without a clock of its own, that was down for ten days */
+		restart(f, NULL);
+		after(f, 1000);
+		if (i == 1)
+			stand(f); /* the network comes late: 1000 days ago is believed first */
+		step_clock(1010 * DAY_MS);
+		stand(f);
+		const struct moderation *mod = &f->room->mod;
+		assert_true(mod->list[0]->until_ms == until_ms && f->room->lockdown.until_ms == until_ms);
+		assert_int_equal(days_left(f, mod->list[0]->ends_ms), 20);
+		assert_int_equal(days_left(f, f->room->lockdown.ends_ms), 20);
+		const int64_t left_ms = mod->list[1]->ends_ms - f->room->boot_now_ms;
+		assert_true(left_ms > 0 && left_ms <= HOUR_MS); /* over while it was down: but not at once */
+		close_room(f);
+	}
+}
+
+static void in_the_hold_a_ban_replaces_none_of_before(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	sanction_for(f, "Eve", 30 * DAY_MS);
+	step_clock(100 * DAY_MS);
+	restart(f, NULL);
+	after(f, MINUTE_MS);
+	sanction_for(f, "Eve", 2 * HOUR_MS); /* by the wrong clock the old one is over within the hour */
+	sanction_for(f, "Eve", 3 * HOUR_MS);
+	assert_int_equal(f->room->mod.count, 2);
+	step_clock(3 * DAY_MS); /* what else the clock does in the hour leaves the stored end alone */
+	stand(f);
+	step_clock(-103 * DAY_MS);
+	stand(f);
+	after(f, 4 * HOUR_MS);
+	restart(f, NULL);
+	assert_int_equal(days_left(f, f->room->mod.list[0]->ends_ms), 29);
+	sanction_for(f, "Eve", 40 * DAY_MS);
+	assert_int_equal(f->room->mod.count, 1);
 	close_room(f);
 }
 
@@ -359,6 +463,9 @@ int main(void)
 		cmocka_unit_test(an_end_moves_at_once_whatever_the_store_does),
 		cmocka_unit_test(names_end_with_the_time_that_passed),
 		cmocka_unit_test(a_start_far_ahead_that_is_set_right_destroys_nothing),
+		cmocka_unit_test(a_start_far_ahead_that_is_set_right_ends_no_ban),
+		cmocka_unit_test(a_start_behind_that_is_set_right_lengthens_no_ban),
+		cmocka_unit_test(in_the_hold_a_ban_replaces_none_of_before),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
