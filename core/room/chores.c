@@ -279,6 +279,13 @@ int chores_timeout_ms(const struct room *r)
 	return (int)WC_MAX(WC_MIN(r->chores_next_ms - r->mono_now_ms, (int64_t)TURN_MS), 1);
 }
 
+/* No restart brings them back then, whatever the clock says. */
+static void drop_ended(struct room *r)
+{
+	lockdown_drop_ended(r);
+	sanctions_drop_ended(r);
+}
+
 void chores_tick(struct room *r)
 {
 	if (r->mono_now_ms < r->chores_next_ms || r->is_quiet)
@@ -291,6 +298,8 @@ void chores_tick(struct room *r)
 	const bool has_more = !is_full && addresses_tick(r);
 	if (has_more)
 		r->chores_next_ms = r->mono_now_ms + FULL_TURN_MS;
+	if (!is_full)
+		drop_ended(r);
 	if (r->mono_now_ms >= r->seen_next_ms && !is_full) {
 		r->seen_next_ms = r->mono_now_ms + SEEN_MS;
 		note_seen(r, false);
@@ -333,6 +342,7 @@ void chores_stop(struct room *r)
 	clock_look(r);
 	clock_store_ends(r);
 	if (!space_is_full(r->o.space)) {
+		drop_ended(r);
 		note_seen(r, true);
 		addresses_stop(r);
 	}

@@ -21,7 +21,7 @@ bool end_follow_clock(int64_t *until_ms, int64_t *ends_ms, int64_t loaded_ms)
 bool end_hold(int64_t *ends_ms, int64_t loaded_ms)
 {
 	const int64_t was_ms = *ends_ms;
-	if (loaded_ms)
+	if (loaded_ms && was_ms)
 		*ends_ms = WC_MAX(was_ms, steady_hold_until_ms());
 	return *ends_ms != was_ms;
 }

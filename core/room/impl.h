@@ -108,6 +108,7 @@ struct lockdown { /* room/lockdown.c */
 	int64_t until_ms;  /* Unix; 0: until an admin ends it */
 	int64_t ends_ms;   /* the same by boot_ms, which no step of a clock moves */
 	int64_t loaded_ms; /* until_ms as it was loaded; 0: set in this run */
+	bool is_ended;     /* by itself: it is off, and the store has it still */
 };
 
 enum by_address {
@@ -228,7 +229,7 @@ void clock_look(struct room *r);       /* sets now_ms, mono_now_ms and boot_now_
 void clock_tick(struct room *r);       /* also looks at the machine's clock, if it is time */
 void clock_store_ends(struct room *r); /* after a step that is believed: a restart must find them */
 
-/* ends.c: for an end that is still to come. until_ms: Unix; ends_ms: boot_ms; loaded_ms: until_ms as it was loaded, 0: made in this run.
+/* ends.c: for an end. until_ms: Unix; ends_ms: boot_ms; loaded_ms: until_ms as it was loaded, 0: made in this run.
  * True: ends_ms moved. follow_clock: after a step that is believed. hold: nothing loaded ends within the hold, which may be put off. */
 bool end_follow_clock(int64_t *until_ms, int64_t *ends_ms, int64_t loaded_ms);
 bool end_hold(int64_t *ends_ms, int64_t loaded_ms);
@@ -327,6 +328,7 @@ int sanctions_store_ends(struct room *r);              /* within the caller's tr
 void sanction_add(struct room *r, struct sanction *s); /* takes it */
 /* Removes those that go, at once: one by one, thousands would hold the room up for seconds. */
 void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sanction *s), void *arg);
+void sanctions_drop_ended(struct room *r); /* a chore: some of those that are over, from the store, too */
 static inline bool sanction_is_over(const struct sanction *s, int64_t boot_now_ms)
 {
 	return s->ends_ms && s->ends_ms <= boot_now_ms;
@@ -344,7 +346,8 @@ bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);
 void lockdown_load(struct room *r);
 void lockdown_follow_clock(struct room *r); /* after a step that is believed */
 void lockdown_hold(struct room *r);
-int lockdown_store_end(struct room *r); /* within the caller's transaction */
+void lockdown_drop_ended(struct room *r); /* a chore: one that is over, from the store, too */
+int lockdown_store_end(struct room *r);   /* within the caller's transaction */
 /* Before a join, before a message. True: refused, and the action says why; with a cid the message may still prove to be a repeat. */
 bool lockdown_bars(struct room *r, struct action *a);
 bool lockdown_silences(struct room *r, struct action *a);

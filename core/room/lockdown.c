@@ -38,7 +38,7 @@ void lockdown_load(struct room *r)
 	l.loaded_ms = l.until_ms;
 	l.ends_ms = l.until_ms ? steady_deadline_ms(l.until_ms) : 0;
 	if (l.level > LOCKDOWN_READ_ONLY || is_over(&l, boot_ms()))
-		l = (struct lockdown){ .level = LOCKDOWN_OFF };
+		l = (struct lockdown){ .level = LOCKDOWN_OFF, .is_ended = l.level != LOCKDOWN_OFF };
 	set(r, l);
 	if (l.level)
 		log_warn("lockdown", "level=%s ends=\"%s\" remedy=\"wavechatctl lockdown off ends it\"",
@@ -166,6 +166,18 @@ void lockdown_tick(struct room *r)
 {
 	if (!is_over(&r->lockdown, r->boot_now_ms))
 		return;
-	lockdown_set(r, (struct lockdown){ .level = LOCKDOWN_OFF });
+	lockdown_set(r, (struct lockdown){ .level = LOCKDOWN_OFF, .is_ended = true });
 	log_info("lockdown", "level=off ends=\"its time is over\"");
+}
+
+void lockdown_drop_ended(struct room *r)
+{
+	if (!r->lockdown.is_ended)
+		return;
+	int rc = store_begin(r->o.store);
+	if (rc == 0)
+		rc = store_set_counter(r->o.store, "lockdown", LOCKDOWN_OFF);
+	if (rc == 0)
+		rc = store_set_counter(r->o.store, "lockdown_until", 0);
+	r->lockdown.is_ended = store_finish(r->o.store, rc) < 0; /* the next turn tries again */
 }

@@ -363,22 +363,10 @@ static void put_targets(struct buf *b, const struct targets *t)
 	buf_puts(b, "]");
 }
 
-/* Stored sanctions with an end up to this are over. Their stored ends follow the time of day; their real ones follow no step of it. */
-static int64_t expired_until(const struct room *r)
-{
-	int64_t until_ms = r->now_ms;
-	for (size_t j = 0; j < r->mod.count; j++) {
-		const struct sanction *s = r->mod.list[j];
-		if (s->until_ms && !sanction_is_over(s, r->boot_now_ms))
-			until_ms = WC_MIN(until_ms, s->until_ms - 1);
-	}
-	return until_ms;
-}
-
 /* An older one of the same target makes room for the new one, unless it lasts longer. */
 static int store_targets(struct room *r, const struct targets *t)
 {
-	int rc = store_drop_expired_sanctions(r->o.store, expired_until(r));
+	int rc = 0;
 	for (size_t j = 0; j < r->mod.count && rc == 0; j++)
 		if (makes_way(r->mod.list[j], t))
 			rc = store_drop_sanction(r->o.store, r->mod.list[j]->id);
@@ -388,21 +376,14 @@ static int store_targets(struct room *r, const struct targets *t)
 	return rc;
 }
 
-struct taking {
-	const struct room *r;
-	const struct targets *t;
-};
-
-static bool makes_room(void *arg, const struct sanction *old)
+static bool goes(void *arg, const struct sanction *old)
 {
-	const struct taking *k = arg;
-	return sanction_is_over(old, k->r->boot_now_ms) || makes_way(old, k->t);
+	return makes_way(old, arg);
 }
 
-static void take_targets(struct room *r, const struct targets *t)
+static void take_targets(struct room *r, struct targets *t)
 {
-	struct taking k = { r, t };
-	sanctions_sweep(r, makes_room, &k);
+	sanctions_sweep(r, goes, t);
 	for (int i = 0; i < t->n; i++)
 		if (!t->longer[i])
 			sanction_add(r, t->v[i]);

@@ -116,12 +116,44 @@ void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sancti
 	list_changed(r);
 }
 
+#define ENDED_SLICE 100
+
+struct ended {
+	uint64_t ids[ENDED_SLICE]; /* in the order of the list */
+	int n, at;
+};
+
+static bool is_dropped(void *arg, const struct sanction *s)
+{
+	struct ended *e = arg;
+	const bool goes = e->at < e->n && e->ids[e->at] == s->id;
+	e->at += goes;
+	return goes;
+}
+
+void sanctions_drop_ended(struct room *r)
+{
+	struct ended e = { .n = 0 };
+	for (size_t i = 0; i < r->mod.count && e.n < ENDED_SLICE; i++) {
+		const struct sanction *s = r->mod.list[i];
+		if (sanction_is_over(s, r->boot_now_ms))
+			e.ids[e.n++] = s->id;
+	}
+	if (e.n == 0)
+		return;
+	int rc = store_begin(r->o.store);
+	for (int i = 0; i < e.n && rc == 0; i++)
+		rc = store_drop_sanction(r->o.store, e.ids[i]);
+	if (store_finish(r->o.store, rc) == 0) /* else the next turn tries again */
+		sanctions_sweep(r, is_dropped, &e);
+}
+
 void sanctions_follow_clock(struct room *r)
 {
 	bool is_moved = false;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		struct sanction *s = r->mod.list[i];
-		if (s->ends_ms && !sanction_is_over(s, r->boot_now_ms))
+		if (s->ends_ms)
 			is_moved |= end_follow_clock(&s->until_ms, &s->ends_ms, s->loaded_ms);
 	}
 	if (is_moved)

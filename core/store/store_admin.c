@@ -99,11 +99,6 @@ int store_drop_sanction(struct store *s, uint64_t id)
 	return run_with_int(s, "drop_sanction", "DELETE FROM sanctions WHERE id = ?", (int64_t)id);
 }
 
-int store_drop_expired_sanctions(struct store *s, int64_t until_ms)
-{
-	return run_with_int(s, "drop_expired_sanctions", "DELETE FROM sanctions WHERE until > 0 AND until <= ?", until_ms);
-}
-
 int store_move_sanction(struct store *s, uint64_t id, int64_t until_ms)
 {
 	int result;

@@ -29,7 +29,6 @@ void sanction_free(struct sanction *s); /* and its strings; NULL-safe */
 
 int store_put_sanction(struct store *s, struct sanction *sanction) WC_MUSTCHECK; /* sets its id */
 int store_drop_sanction(struct store *s, uint64_t id) WC_MUSTCHECK;
-int store_drop_expired_sanctions(struct store *s, int64_t until_ms) WC_MUSTCHECK;       /* those with an end up to it */
 int store_move_sanction(struct store *s, uint64_t id, int64_t until_ms) WC_MUSTCHECK;   /* its end */
 typedef void (*store_sanction_fn)(void *arg, struct sanction *taken);                   /* the callee owns it */
 int store_each_sanction(struct store *s, store_sanction_fn fn, void *arg) WC_MUSTCHECK; /* Thread: main or room; no transaction needed */

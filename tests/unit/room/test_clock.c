@@ -449,6 +449,31 @@ static void in_the_hold_a_ban_replaces_none_of_before(void **state)
 	close_room(f);
 }
 
+static void what_has_ended_comes_back_at_no_start(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	for (int fails = 0; fails < 12; fails++) { /* at this step of the store */
+		struct fixture *f = open_room(&set, NULL);
+		step_clock(100 * DAY_MS);
+		stand(f);
+		sanction_for(f, "Eve", 10 * MINUTE_MS);
+		expect_order(f, (struct order){ .what = ORDER_LOCKDOWN, .level = LOCKDOWN_NEW_PEOPLE, .for_ms = 10 * MINUTE_MS }, 200, "");
+		break_store(f, fails);
+		after(f, 10 * MINUTE_MS);
+		break_store(f, 0);
+		assert_int_equal(f->room->lockdown.level, LOCKDOWN_OFF);
+		if (fails) /* it is tried again */
+			after(f, 1000);
+		step_clock(-100 * DAY_MS);
+		stand(f);
+		restart(f, NULL);
+		assert_int_equal(f->room->mod.count, 0);
+		assert_int_equal(f->room->lockdown.level, LOCKDOWN_OFF);
+		close_room(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +491,7 @@ int main(void)
 		cmocka_unit_test(a_start_far_ahead_that_is_set_right_ends_no_ban),
 		cmocka_unit_test(a_start_behind_that_is_set_right_lengthens_no_ban),
 		cmocka_unit_test(in_the_hold_a_ban_replaces_none_of_before),
+		cmocka_unit_test(what_has_ended_comes_back_at_no_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
