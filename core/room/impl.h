@@ -98,6 +98,7 @@ struct presence {
 struct moderation { /* sanction.c */
 	struct sanction **list;
 	size_t count, room;
+	struct held names;   /* of the list, by how they look */
 	uint32_t generation; /* of the list: what users remember of an older one is void */
 	bool has_net_mutes;
 	int64_t slow_ms; /* between two public messages of one person; 0: off */

@@ -11,6 +11,7 @@
 #include "net/ipban.h"
 #include "room/banguard.h"
 #include "room/impl.h"
+#include "wire/look.h"
 #include "wire/name.h"
 
 /* --- The list */
@@ -65,6 +66,12 @@ static void list_changed(struct room *r)
 static void keep(void *arg, struct sanction *s)
 {
 	struct moderation *mod = arg;
+	if (s->kind == SANCTION_NAME && s->name) {
+		s->looks = xmalloc(sizeof(*s->looks));
+		looks_of_name(s->looks, str_of(s->name));
+		for (int i = 0; i < s->looks->count; i++)
+			held_add(&mod->names, s->looks->key[i]);
+	}
 	if (mod->count == mod->room) {
 		mod->room = mod->room ? mod->room * 2 : 16;
 		mod->list = xrealloc(mod->list, mod->room * sizeof(*mod->list));
@@ -72,8 +79,20 @@ static void keep(void *arg, struct sanction *s)
 	mod->list[mod->count++] = s;
 }
 
+static void let_go(struct moderation *mod, struct sanction *s)
+{
+	if (s->looks) {
+		for (int i = 0; i < s->looks->count; i++)
+			held_remove(&mod->names, s->looks->key[i]);
+		looks_fini(s->looks);
+		free(s->looks);
+	}
+	sanction_free(s);
+}
+
 int sanctions_load(struct room *r)
 {
+	held_init(&r->mod.names);
 	r->mod.slow_ms = (int64_t)store_counter(r->o.store, "slow_s") * 1000;
 	int rc = store_each_sanction(r->o.store, keep, &r->mod);
 	for (size_t i = 0; i < r->mod.count; i++) {
@@ -88,8 +107,9 @@ int sanctions_load(struct room *r)
 void sanctions_free(struct room *r)
 {
 	for (size_t i = 0; i < r->mod.count; i++)
-		sanction_free(r->mod.list[i]);
+		let_go(&r->mod, r->mod.list[i]);
 	free(r->mod.list);
+	held_fini(&r->mod.names);
 	ban_ip_replace(NULL, 0);
 	leave_replace_bans((struct leave_bans){ 0 });
 }
@@ -106,7 +126,7 @@ void sanctions_sweep(struct room *r, bool (*goes)(void *arg, const struct sancti
 	size_t kept = 0;
 	for (size_t i = 0; i < mod->count; i++) {
 		if (goes(arg, mod->list[i]))
-			sanction_free(mod->list[i]);
+			let_go(mod, mod->list[i]);
 		else
 			mod->list[kept++] = mod->list[i];
 	}
@@ -217,15 +237,25 @@ static const struct sanction *longer(const struct sanction *a, const struct sanc
 	return !a || sanction_outlasts(b, a) ? b : a;
 }
 
-static const struct sanction *ban_of(const struct room *r, const struct conn *c, const struct user *u, const char *key)
+static bool is_of_look(const struct sanction *s, const struct looks *wish)
 {
+	for (int i = 0; s->looks && i < s->looks->count; i++)
+		for (int j = 0; j < wish->count; j++)
+			if (strcmp(s->looks->key[i], wish->key[j]) == 0)
+				return true;
+	return false;
+}
+
+/* Of u, of the address, or of a name that is wished for (NULL: none): of one that looks like it, too. */
+static const struct sanction *ban_of(const struct room *r, const struct conn *c, const struct user *u, const struct looks *wish)
+{
+	const bool has_look = wish && held_has(&r->mod.names, wish);
 	const struct sanction *found = NULL;
 	for (size_t i = 0; i < r->mod.count; i++) {
 		const struct sanction *s = r->mod.list[i];
 		if (s->act != SANCTION_BAN || sanction_is_over(s, r->boot_now_ms))
 			continue;
-		if ((u && sanction_is_of_user(s, u)) || (key && s->kind == SANCTION_NAME && strcmp(s->key, key) == 0) ||
-		    sanction_is_of_conn(s, c))
+		if ((u && sanction_is_of_user(s, u)) || (has_look && is_of_look(s, wish)) || sanction_is_of_conn(s, c))
 			found = longer(found, s);
 	}
 	return found;
@@ -243,10 +273,12 @@ bool sanction_bars(struct room *r, struct action *a, const struct user *u)
 		/* The name as wished for: a banned one is not let in as "Name 2" either. With a token or a code the name counts for
 		 * nothing. */
 		bool by_name = e->join.version < 2 || (!e->join.token.len && !e->join.code.len);
+		struct looks wish = { .count = 0 };
 		char name[WC_NAME_BYTES + 1];
-		char *key = by_name ? name_key((struct str){ name, name_clean(name, e->join.name) }) : NULL;
-		ban = ban_of(r, e->conn, NULL, key);
-		free(key);
+		if (by_name && r->mod.names.count)
+			looks_of_wish(&wish, (struct str){ name, name_clean(name, e->join.name) });
+		ban = ban_of(r, e->conn, NULL, &wish);
+		looks_fini(&wish);
 	}
 	if (!ban)
 		return false;

@@ -11,6 +11,7 @@
 enum sanction_act { SANCTION_BAN = 1, SANCTION_MUTE = 2 };
 enum sanction_kind { SANCTION_IDENTITY = 1, SANCTION_NAME = 2, SANCTION_NET = 3 };
 
+struct looks;
 struct sanction {
 	uint64_t id; /* 0: not stored yet */
 	enum sanction_act act;
@@ -22,6 +23,7 @@ struct sanction {
 	int64_t at_ms, until_ms; /* Unix; until_ms 0: for good */
 	int64_t ends_ms;         /* not stored: the same by boot_ms, which no step of a clock moves; the room's */
 	int64_t loaded_ms;       /* not stored: until_ms as it was loaded; 0: made in this run; the room's */
+	struct looks *looks;     /* not stored: how the name looks; NULL: none, or not in force; the room's, which frees it */
 	char *reason;            /* NULL: none given */
 	uint32_t uid;            /* of the admin who did it */
 };

@@ -97,7 +97,8 @@ serverTest('a ban of a name holds for who looks alike, whatever dialect, and not
 	await ctl(s, ['ban', 'boris']); // a guest: it is the name
 	exact(await b.next('error'), { type: 'error', text: /^You are banned: / });
 	assert.equal((await b.closed).code, 4002);
-	for (const join of [{ name: 'BORIS' }, { name: ' Boris\u200b' }, { v: 2, name: 'boris' }, { name: 'Ｂoris' }]) {
+	for (const join of [{ name: 'BORIS' }, { name: ' Boris\u200b' }, { v: 2, name: 'boris' }, { name: 'Ｂoris' },
+		{ name: '\u0412\u043eris' }, { v: 2, name: '\u0412oris' }]) {
 		const t = await tryJoin(s, join);
 		assert.deepEqual([t.last.type, t.last.code], ['(closed)', 4002], JSON.stringify(join));
 	}

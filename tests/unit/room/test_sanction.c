@@ -90,6 +90,32 @@ static void a_banned_name_is_met_however_it_is_written(void **state)
 	close_room(f);
 }
 
+static void a_banned_name_is_met_by_its_look_alikes(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *old = join_2(f, "10.0.0.9", "Mаrk"); /* with a Cyrillic а: had before the ban, and another person's */
+	expect_order(f, BAN(.name = "Boris", .reason = "no"), 200, "\"name\":\"Boris\"");
+	expect_order(f, BAN(.name = "Mark", .for_ms = 1000), 200, "\"connections\":0");
+	expect_open(old);
+	for (int again = 0; again < 2; again++) {
+		expect_banned(try_join(f, "10.0.0.1", "\"v\":2,\"name\":\"Воris\""), "no");
+		struct client *guest = try_join(f, "10.0.0.1", "\"name\":\"Вoris\"");
+		expect(guest, "You are banned: no");
+		expect_banned(guest, "no");
+		leave(f, join_2(f, "10.0.0.1", "Borys"));
+		restart(f, NULL);
+	}
+	assert_int_equal(try_join(f, "10.0.0.1", "\"v\":2,\"name\":\"Rnark\"")->close_code, CLOSE_BANNED);
+	after(f, 1000);
+	expect(try_join(f, "10.0.0.1", "\"v\":2,\"name\":\"Rnark\""), "\"my_name\":\"Rnark 2\""); /* Mаrk is held */
+	expect_order(f, UNBAN(.name = "Boris"), 200, "");
+	(void)join_2(f, "10.0.0.1", "Воris");
+	assert_int_equal(f->room->mod.names.count, 0);
+	close_room(f);
+}
+
 static void a_banned_network_is_met_by_address(void **state)
 {
 	(void)state;
@@ -515,6 +541,7 @@ int main(void)
 		cmocka_unit_test(a_banned_person_leaves_and_stays_out),
 		cmocka_unit_test(a_ban_ends_with_its_time),
 		cmocka_unit_test(a_banned_name_is_met_however_it_is_written),
+		cmocka_unit_test(a_banned_name_is_met_by_its_look_alikes),
 		cmocka_unit_test(a_banned_network_is_met_by_address),
 		cmocka_unit_test(with_ip_bans_where_they_were_last),
 		cmocka_unit_test(bans_that_hit_others_want_force),
