@@ -339,6 +339,7 @@ bool sanction_is_of_conn(const struct sanction *s, const struct conn *c);
 char *sanction_words(const struct sanction *s, const char *otherwise); /* its reason, or these words; the caller frees */
 /* Before a join, of u or, if NULL, of the name that is asked for; before a message. True: refused, and the action says why. */
 bool sanction_bars(struct room *r, struct action *a, const struct user *u);
+bool sanction_bars_guest(struct room *r, struct action *a); /* the same for the name that somebody new in the first dialect would get */
 bool sanction_silences(struct room *r, struct action *a);
 void sanction_tell_mute(struct room *r, const struct session *s); /* that it is muted, if so: of several mutes the longest */
 bool sanction_is_muted(struct room *r, struct user *u, const struct conn *c);

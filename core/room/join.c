@@ -55,7 +55,7 @@ static int new_user_id(struct room *r, struct action *a, uint64_t *id)
 static void prepare_new(struct room *r, struct action *a)
 {
 	uint64_t id;
-	if (!limit_new_person(r, a))
+	if (sanction_bars_guest(r, a) || !limit_new_person(r, a))
 		return;
 	if (new_user_id(r, a, &id) < 0) {
 		limit_new_person_undo(r, a);
@@ -63,7 +63,7 @@ static void prepare_new(struct room *r, struct action *a)
 		return;
 	}
 	char name[WC_NAME_BYTES + 1];
-	user_free_name(&r->users, a->e->join.name, id, name);
+	user_free_name(&r->users, is_dialect_2(a) ? &r->mod.names : NULL, a->e->join.name, id, name);
 	a->user = user_new(&r->users, id, (struct str){ name, strlen(name) }, is_dialect_2(a));
 	a->user->created_ms = a->user->seen_ms = r->now_ms;
 	a->user->is_tentative = a->is_new = true;

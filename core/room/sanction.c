@@ -261,6 +261,15 @@ static const struct sanction *ban_of(const struct room *r, const struct conn *c,
 	return found;
 }
 
+static bool bar(struct action *a, const struct sanction *ban)
+{
+	if (!ban)
+		return false;
+	a->rc = -WC_EDENIED;
+	a->words = a->copy = sanction_words(ban, "You are banned from this chat");
+	return true;
+}
+
 bool sanction_bars(struct room *r, struct action *a, const struct user *u)
 {
 	const struct event *e = a->e;
@@ -280,11 +289,22 @@ bool sanction_bars(struct room *r, struct action *a, const struct user *u)
 		ban = ban_of(r, e->conn, NULL, &wish);
 		looks_fini(&wish);
 	}
-	if (!ban)
+	return bar(a, ban);
+}
+
+/* A guest who was banned as "Name 2" asks for "Name" again, as old clients do, and is not to get the number again: nor is anybody else. In
+ * the second dialect somebody new gets another number (join.c). */
+bool sanction_bars_guest(struct room *r, struct action *a)
+{
+	char name[WC_NAME_BYTES + 1];
+	struct looks wish;
+	if (a->e->join.version >= 2 || !r->mod.names.count)
 		return false;
-	a->rc = -WC_EDENIED;
-	a->words = a->copy = sanction_words(ban, "You are banned from this chat");
-	return true;
+	user_free_name(&r->users, NULL, a->e->join.name, r->next_user_id, name);
+	looks_of_wish(&wish, str_of(name));
+	const struct sanction *ban = ban_of(r, a->e->conn, NULL, &wish);
+	looks_fini(&wish);
+	return bar(a, ban);
 }
 
 /* --- Before a message */

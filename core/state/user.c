@@ -121,11 +121,11 @@ void users_bury(struct users *us)
 	}
 }
 
-static bool is_free(const struct users *us, struct str name)
+static bool is_free(const struct users *us, const struct held *barred, struct str name)
 {
 	struct looks wish;
 	looks_of_wish(&wish, name);
-	bool is_held = held_has(&us->held, &wish);
+	bool is_held = held_has(&us->held, &wish) || (barred && held_has(barred, &wish));
 	looks_fini(&wish);
 	return !is_held;
 }
@@ -152,34 +152,48 @@ static void cut_head(struct head *h, struct str base, uint32_t digits)
 	looks_of_wish(&h->wish, (struct str){ name, len });
 }
 
-static bool free_number(const struct users *us, const struct head *h, uint32_t low, uint32_t high, char out[WC_NAME_BYTES + 1])
+/* The lowest number that is neither taken nor barred; 0: none is left. */
+static uint32_t next_number(const struct users *us, const struct held *barred, const struct head *h, uint32_t low, uint32_t high)
 {
-	for (uint32_t n = low; n <= high && (n = held_free_number(&us->held, &h->wish, n, high)); n++) {
+	for (;;) {
+		const uint32_t n = held_free_number(&us->held, &h->wish, low, high);
+		if (!n || !barred)
+			return n;
+		low = held_free_number(barred, &h->wish, n, high);
+		if (!low || low == n)
+			return low;
+	}
+}
+
+static bool free_number(const struct users *us, const struct held *barred, const struct head *h, uint32_t low, uint32_t high,
+                        char out[WC_NAME_BYTES + 1])
+{
+	for (uint32_t n = low; n <= high && (n = next_number(us, barred, h, n, high)); n++) {
 		char suffix[16];
 		int suffix_len = snprintf(suffix, sizeof(suffix), " %u", n);
 		memcpy(out, h->name, h->len);
 		memcpy(out + h->len, suffix, (size_t)suffix_len + 1);
-		if (is_free(us, str_of(out)))
+		if (is_free(us, barred, str_of(out)))
 			return true;
 	}
 	return false;
 }
 
-void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1])
+void user_free_name(struct users *us, const struct held *barred, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1])
 {
 	char base[WC_NAME_BYTES + 1];
 	size_t base_len = name_clean(base, wanted);
 	if (base_len == 0)
 		base_len = (size_t)snprintf(base, sizeof(base), "User%llu", (unsigned long long)id);
 	memcpy(out, base, base_len + 1);
-	if (is_free(us, (struct str){ base, base_len }))
+	if (is_free(us, NULL, (struct str){ base, base_len }))
 		return;
 	struct head head = { .len = 0 };
 	uint32_t low = 2, high = 9, digits = 1;
 	bool is_found = false;
 	for (; !is_found && digits <= DIGITS_MAX; digits++, low = high + 1, high = high * 10 + 9) {
 		cut_head(&head, (struct str){ base, base_len }, digits);
-		is_found = free_number(us, &head, low, high, out);
+		is_found = free_number(us, barred, &head, low, high, out);
 	}
 	looks_fini(&head.wish);
 	WC_ASSERT(is_found); /* or there are ten million people of one name */

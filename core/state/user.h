@@ -97,8 +97,9 @@ void user_remove(struct users *us, struct user *u);
 void user_forget(struct users *us, struct user *u); /* the same for an identity whose hold is over: its tokens go, too */
 void users_bury(struct users *us);                  /* end of a batch: nothing refers to removed users any more */
 
-/* The name this person gets: `wanted` cleaned, "User<id>" if nothing is left, with " 2", " 3" … if it is taken, or looks like one that is. */
-void user_free_name(struct users *us, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1]);
+/* The name this person gets: `wanted` cleaned, "User<id>" if nothing is left, with " 2", " 3" … if it is taken, or looks like one that is.
+ * barred: names that are not given by way of such a number; NULL: none. */
+void user_free_name(struct users *us, const struct held *barred, struct str wanted, uint64_t id, char out[WC_NAME_BYTES + 1]);
 
 void user_set_online(struct users *us, struct user *u, bool is_online);
 /* u has a DM with this peer: newest from now on. No-op for guests and while the peers are not known. */

@@ -110,6 +110,20 @@ serverTest('a ban of a name holds for who looks alike, whatever dialect, and not
 	assert.equal((await tryJoin(s, { v: 2, name: 'nobody yet' })).last.type, 'init');
 });
 
+serverTest('a guest banned under a number does not get it again, nor does anybody else', async s => {
+	await join2(s, 'Ann');
+	const guest = await tryJoin(s, { name: 'Ann' });
+	assert.equal(guest.last.my_name, 'Ann 2');
+	await ctl(s, ['ban', 'Ann 2']);
+	assert.equal((await guest.c.closed).code, 4002);
+	const again = await tryJoin(s, { name: 'Ann' });
+	assert.deepEqual([again.last.type, again.last.code], ['(closed)', 4002]);
+	const other = await tryJoin(s, { v: 2, name: 'Ann' });
+	assert.equal(other.last.my_name, 'Ann 3');
+	await other.c.close();
+	assert.equal((await tryJoin(s, { v: 2, token: other.last.token })).last.my_name, 'Ann 3');
+});
+
 serverTest('bans of addresses and networks meet everybody there, before anything else does', async s => {
 	const a = await join2(s, 'a'), old = await s.join('old');
 	const turnedAway = () => assert.rejects(s.connect(), overTls ? /disconnected|ECONNRESET|hang up/ : /403/);

@@ -116,6 +116,58 @@ static void a_banned_name_is_met_by_its_look_alikes(void **state)
 	close_room(f);
 }
 
+static void a_banned_number_is_given_to_nobody(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	(void)join_2(f, "10.0.0.1", "Ann");
+	struct client *guest = try_join(f, "10.0.0.2", "\"name\":\"Ann\"");
+	expect(guest, "\"my_name\":\"Ann 2\"");
+	calm(f);
+	expect_order(f, BAN(.user = "Ann 2", .reason = "no"), 200, "\"kind\":\"name\"");
+	assert_int_equal(guest->close_code, CLOSE_BANNED);
+	leave(f, guest);
+	settle(f);
+	/* the guest asks for the name without its number, as before */
+	const uint64_t next_id = f->room->next_user_id;
+	struct client *again = try_join(f, "10.0.0.2", "\"name\":\"ann\"");
+	expect(again, "You are banned: no");
+	expect_banned(again, "no");
+	assert_true(f->room->next_user_id == next_id);
+	/* others are not given it: their token would not let them in again */
+	struct client *other = try_join(f, "10.0.0.3", "\"v\":2,\"name\":\"Ann\"");
+	char members[128], *token = text_of(expect(other, "\"my_name\":\"Ann 3\""), "token");
+	snprintf(members, sizeof(members), "\"v\":2,\"token\":\"%s\"", token);
+	expect(try_join(f, "10.0.0.4", members), "\"my_name\":\"Ann 3\"");
+	free(token);
+	expect(try_join(f, "10.0.0.3", "\"v\":2,\"name\":\"Аnn\""), "\"my_name\":\"Аnn 4\""); /* with a Cyrillic А */
+	expect_order(f, UNBAN(.name = "Ann 2"), 200, "");
+	expect(try_join(f, "10.0.0.2", "\"name\":\"Ann\""), "\"my_name\":\"Ann 2\"");
+	close_room(f);
+}
+
+static void a_muted_number_is_given_to_guests_alone(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	(void)join_2(f, "10.0.0.1", "Ann");
+	for (int i = 2; i < 40; i++) {
+		char name[16];
+		snprintf(name, sizeof(name), "Ann %d", i);
+		expect_order(f, MUTE(.name = name), 200, "");
+	}
+	expect(try_join(f, "10.0.0.3", "\"v\":2,\"name\":\"Ann\""), "\"my_name\":\"Ann 40\"");
+	struct client *guest = try_join(f, "10.0.0.2", "\"name\":\"Ann\"");
+	expect(guest, "\"my_name\":\"Ann 2\"");
+	calm(f);
+	write_text(f, guest, "muted as before");
+	expect(guest, "You are muted");
+	expect(try_join(f, "10.0.0.3", "\"v\":2,\"name\":\"Ann 5\""), "\"my_name\":\"Ann 5\""); /* asked for: the mute meets it */
+	close_room(f);
+}
+
 static void a_banned_network_is_met_by_address(void **state)
 {
 	(void)state;
@@ -542,6 +594,8 @@ int main(void)
 		cmocka_unit_test(a_ban_ends_with_its_time),
 		cmocka_unit_test(a_banned_name_is_met_however_it_is_written),
 		cmocka_unit_test(a_banned_name_is_met_by_its_look_alikes),
+		cmocka_unit_test(a_banned_number_is_given_to_nobody),
+		cmocka_unit_test(a_muted_number_is_given_to_guests_alone),
 		cmocka_unit_test(a_banned_network_is_met_by_address),
 		cmocka_unit_test(with_ip_bans_where_they_were_last),
 		cmocka_unit_test(bans_that_hit_others_want_force),

@@ -12,7 +12,7 @@
 static void take(struct users *us, const char *wanted, uint64_t id, const char *expected)
 {
 	char name[WC_NAME_BYTES + 1];
-	user_free_name(us, str_of(wanted), id, name);
+	user_free_name(us, NULL, str_of(wanted), id, name);
 	assert_string_equal(name, expected);
 	user_new(us, id, str_of(name), true);
 }
@@ -46,7 +46,7 @@ static void test_a_crowd_of_one_name(void **state)
 	users_init(&us);
 	for (int i = 1; i <= 20000; i++) { /* one look-up each: quadratic, this would take a minute */
 		char name[WC_NAME_BYTES + 1];
-		user_free_name(&us, STR("bench"), (uint64_t)i, name);
+		user_free_name(&us, NULL, STR("bench"), (uint64_t)i, name);
 		user_new(&us, (uint64_t)i, str_of(name), false);
 	}
 	assert_string_equal(user_get(&us, 20000)->name, "bench 20000");
@@ -57,10 +57,10 @@ static void test_a_crowd_of_one_name(void **state)
 		memcpy(left, u->name, u->name_len + 1);
 		user_remove(&us, u);
 		users_bury(&us);
-		user_free_name(&us, STR("bench"), 20000 + i, name);
+		user_free_name(&us, NULL, STR("bench"), 20000 + i, name);
 		assert_string_equal(name, left);
 		user_new(&us, 20000 + i, str_of(name), false);
-		user_free_name(&us, STR("Bench"), 1, name);
+		user_free_name(&us, NULL, STR("Bench"), 1, name);
 		assert_string_equal(name, "Bench 20001");
 	}
 	users_fini(&us);
@@ -100,7 +100,7 @@ static void test_numbers(void **state)
 		char name[WC_NAME_BYTES + 1], wanted[32] = "Ann";
 		if (i > 1)
 			snprintf(wanted, sizeof(wanted), "Ann %llu", (unsigned long long)i); /* as after a restart */
-		user_free_name(&us, str_of(wanted), i, name);
+		user_free_name(&us, NULL, str_of(wanted), i, name);
 		assert_string_equal(name, wanted);
 		user_new(&us, i, str_of(name), true);
 	}
