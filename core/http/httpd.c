@@ -118,18 +118,27 @@ static bool method_matches(const struct http_route *route, const char *method)
 	return strcmp(route->method, method) == 0 || (strcmp(route->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
 }
 
+/* name: the methods of all routes of r's path. */
+static void put_methods(struct buf *b, const struct http_req *r, const char *name)
+{
+	bool is_first = true;
+	buf_printf(b, "%s: ", name);
+	for (const struct http_route *route = r->h->routes; route->method; route++) {
+		if (!path_matches(route, r->path))
+			continue;
+		buf_puts(b, is_first ? "" : ", ");
+		buf_puts(b, route->method);
+		buf_puts(b, strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
+		is_first = false;
+	}
+	buf_put(b, "\r\n", 3);
+}
+
 static void refuse_method(struct http_req *r)
 {
 	struct buf allow;
 	buf_init(&allow, 512);
-	for (const struct http_route *route = r->h->routes; route->method; route++) {
-		if (!path_matches(route, r->path))
-			continue;
-		buf_puts(&allow, allow.len ? ", " : "Allow: ");
-		buf_puts(&allow, route->method);
-		buf_puts(&allow, strcmp(route->method, "GET") == 0 ? ", HEAD" : "");
-	}
-	buf_put(&allow, "\r\n", 3);
+	put_methods(&allow, r, "Allow");
 	http_reply(r, &(struct http_reply){
 			      .status = 405, .headers = allow.failed ? NULL : allow.p, .body = "Method Not Allowed", .body_len = 18 });
 	buf_fini(&allow);
@@ -141,6 +150,16 @@ static bool is_preflight(const struct http_req *r)
 	const char *origin = http_header(r, "Origin");
 	return origin && strcmp(r->method, "OPTIONS") == 0 && http_header(r, "Access-Control-Request-Method") &&
 	       origin_is_listed((struct str){ origin, strlen(origin) }, r->h->o.allow_origin);
+}
+
+static void answer_preflight(struct http_req *r)
+{
+	struct buf headers;
+	buf_init(&headers, 512);
+	buf_puts(&headers, "Access-Control-Allow-Headers: Authorization, Content-Type, Range\r\nAccess-Control-Max-Age: 600\r\n");
+	put_methods(&headers, r, "Access-Control-Allow-Methods");
+	http_reply(r, &(struct http_reply){ .status = headers.failed ? 503 : 204, .headers = headers.failed ? NULL : headers.p });
+	buf_fini(&headers);
 }
 
 static void dispatch(struct http_req *r)
@@ -156,10 +175,7 @@ static void dispatch(struct http_req *r)
 		has_path = true;
 	}
 	if (has_path && is_preflight(r))
-		http_reply(r, &(struct http_reply){ .status = 204,
-		                                    .headers = "Access-Control-Allow-Methods: GET, HEAD, POST\r\n"
-		                                               "Access-Control-Allow-Headers: Authorization, Content-Type, Range\r\n"
-		                                               "Access-Control-Max-Age: 600\r\n" });
+		answer_preflight(r);
 	else if (has_path)
 		refuse_method(r);
 	else

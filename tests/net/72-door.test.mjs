@@ -83,6 +83,7 @@ serverTest('--allow-origin lets other pages in, with all that their browsers ask
 			const pre = await ask(s, 'OPTIONS /upload', { Origin, 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'authorization' });
 			assert.equal(pre.status, 204);
 			assert.match(pre.head, /^Access-Control-Allow-Methods: .*POST/m);
+			assert.match(pre.head, /^Access-Control-Allow-Methods: .*DELETE/m, 'an upload can be given up from there, too');
 			assert.match(pre.head, /^Access-Control-Allow-Headers: .*Authorization/m);
 			for (const answer of [pre, await ask(s, 'POST /upload?key=k&size=1', { Origin, 'Content-Length': 0 }), await ask(s, 'GET /nothing', { Origin })]) {
 				assert.ok(answer.head.includes(`\r\nAccess-Control-Allow-Origin: ${Origin}\r\n`), answer.head);
