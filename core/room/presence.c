@@ -489,8 +489,9 @@ void presence_who(struct room *r, struct action *a)
 		return;
 	int limit = e->page.limit ? (int)WC_MIN(e->page.limit, (uint32_t)WHO_MAX) : WHO_MAX;
 	char *key = e->page.q.len ? name_key(e->page.q) : NULL;
+	const bool fits_none = key && !*key;                 /* nothing of q can be in a name */
 	struct lowest found = { .room = (size_t)limit + 1 }; /* one more says whether there is more */
-	for (struct user *u = r->users.newest; u; u = u->older)
+	for (struct user *u = fits_none ? NULL : r->users.newest; u; u = u->older)
 		if (u->id > e->page.after && (found.count < found.room || u->id < found.v[0]->id) && (!key || strstr(u->key, key)))
 			keep_lowest(&found, u);
 	sort_lowest(&found);

@@ -205,6 +205,21 @@ static bool get_pixels(struct in *in, const char *key, uint32_t *out)
 	return true;
 }
 
+/* Whole numbers beyond INT32_MAX are versions as well, that one in their place. */
+static bool get_version(struct in *in, int *version)
+{
+	struct json_object *v = field(in, "v");
+	uint64_t n = 1;
+	bool is_number = v && (json_object_is_type(v, json_type_int) || json_object_is_type(v, json_type_double));
+
+	if (is_number && json_object_get_double(v) > (double)ID_MAX) /* no fraction is left up there */
+		n = ID_MAX;
+	else if (v && !whole_number(v, ID_MAX, &n))
+		return refuse_field(in, "v", "a whole number");
+	*version = (int)WC_MIN(WC_MAX(n, 1), (uint64_t)INT32_MAX);
+	return true;
+}
+
 /* A clock set back while recording makes old clients send less than nothing: that is 0, not a voice lost. */
 static bool get_duration(struct in *in, double *out)
 {
@@ -271,17 +286,13 @@ static struct str cut_bytes(struct str s, size_t max)
 static void decode_join(struct in *in)
 {
 	struct str name, token, code, password;
-	uint64_t version = 1, since;
-	struct json_object *v = field(in, "v");
 	struct event *e;
 	bool has_since;
+	uint64_t since;
+	int version = 1;
 	char *at;
 
-	if (v && !whole_number(v, INT32_MAX, &version)) {
-		refuse_field(in, "v", "a whole number");
-		return;
-	}
-	if (!get_str(in, "name", &name) || !get_str(in, "token", &token) || !get_str(in, "code", &code) ||
+	if (!get_version(in, &version) || !get_str(in, "name", &name) || !get_str(in, "token", &token) || !get_str(in, "code", &code) ||
 	    !get_str(in, "password", &password) || !get_id(in, "since", &since, &has_since))
 		return;
 	/* Of a name name_clean keeps 32 code points; more than this many bytes of rubbish before them is not worth carrying. */
@@ -293,7 +304,7 @@ static void decode_join(struct in *in)
 	if (!e)
 		return;
 	at = (char *)(e + 1);
-	e->join.version = version > 1 ? (int)version : 1;
+	e->join.version = version;
 	e->join.name = place(&at, name);
 	e->join.token = place(&at, token);
 	e->join.code = place(&at, code);
@@ -421,8 +432,13 @@ static void decode_page(struct in *in, enum event_kind kind)
 		refuse_field(in, "since", "a whole number");
 		return;
 	}
-	if (q.p)
-		q = cut_bytes((struct str){ clean, name_clean(clean, q) }, QUERY_BYTES);
+	/* Text of which nothing may be in a name stays as it is, since nobody's name contains it; spaces are no text. */
+	if (utf8_trim(q).len) {
+		size_t n = name_clean(clean, q);
+		q = cut_bytes(n ? (struct str){ clean, n } : q, QUERY_BYTES);
+	} else {
+		q.len = 0;
+	}
 	e = make(in, kind, q.len);
 	if (!e)
 		return;

@@ -256,6 +256,12 @@ static void who_is_a_page_by_id(void **state)
 	const char *rest = expect(ann, "\"BOBO\"", "\"more\":false");
 	assert_null(strstr(rest, "\"Bob\""));
 	expect(ann, "\"users\":[],\"more\":false}");
+	/* Nothing of it can be in a name. */
+	say(f, ann, "{\"type\":\"who\",\"q\":\"\\u200b\"}");
+	say(f, ann, "{\"type\":\"who\",\"q\":\"\\u2800\"}");
+	turn(f);
+	expect(ann, "{\"type\":\"who\",\"q\":\"\xe2\x80\x8b\",\"after\":0,\"users\":[],\"more\":false}");
+	expect(ann, "{\"type\":\"who\",\"q\":\"\xe2\xa0\x80\",\"after\":0,\"users\":[],\"more\":false}");
 	close_room(f);
 }
 
