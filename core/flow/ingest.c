@@ -14,6 +14,7 @@
 #include "state/lockdown.h"
 #include "state/tail.h"
 #include "wire/decode.h"
+#include "wire/unread.h"
 
 /* Bytes of one unit of the toll: of a frame that is ignored, of a large one that gets an error. */
 #define IGNORED_SHARE 64
@@ -94,7 +95,7 @@ static void run_slow(void *arg, struct store_reader *reader)
 	struct event *e = s->event;
 	if (!e) {
 		if (decode_frame_in_place((char *)s->data, s->len, s->conn, &e) < 0)
-			e = event_bad(s->conn, ERR_BUSY, STR("The server is short of memory. Send it again later"), STR(""));
+			e = unread_no_memory((const char *)s->data, s->len, s->conn);
 	}
 	if (!e)
 		ignore(s->conn, s->len);
@@ -164,7 +165,7 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 		if (!owned) {
 			uint8_t *copy = malloc(len);
 			if (!copy) {
-				turn_add(event_bad(c, ERR_BUSY, STR("The server is short of memory. Send it again later"), STR("")));
+				turn_add(unread_no_memory((const char *)data, len, c));
 				return false;
 			}
 			memcpy(copy, data, len);
@@ -175,7 +176,7 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 	}
 	struct event *e = NULL;
 	if (decode_frame((const char *)data, len, c, &e) < 0)
-		e = event_bad(c, ERR_BUSY, STR("The server is short of memory. Send it again later"), STR(""));
+		e = unread_no_memory((const char *)data, len, c);
 	if (owned) {
 		free(data);
 		ws_budget_give(in->budget, reserved);
@@ -197,7 +198,7 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 static bool oversize(void *arg, struct conn *c, const uint8_t *head, size_t len)
 {
 	struct ingest *in = arg;
-	struct event *e = decode_oversize((const char *)head, len, c, in->max_file_mb);
+	struct event *e = unread_oversize((const char *)head, len, c, in->max_file_mb);
 	if (e)
 		turn_add(e);
 	return false;

@@ -21,6 +21,7 @@
 #include "wire/filefield.h"
 #include "wire/jsonscan.h"
 #include "wire/name.h"
+#include "wire/unread.h"
 
 #define ID_MAX ((uint64_t)1 << 53) /* what a JavaScript number holds exactly */
 #define LIMIT_MAX ((uint64_t)1 << 31)
@@ -45,24 +46,6 @@ static _Atomic size_t rest_most = SIZE_MAX;
 void decode_bound(size_t bytes)
 {
 	atomic_store(&rest_most, bytes);
-}
-
-struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid)
-{
-	size_t cid_len = WC_MIN(cid.len, (size_t)WC_CID_BYTES);
-	struct event *e = event_new_small(EV_BAD, conn, text.len + cid_len);
-	char *at;
-
-	at = (char *)(e + 1);
-	if (text.len > 0)
-		memcpy(at, text.p, text.len);
-	e->bad.code = code;
-	e->bad.text = (struct str){ at, text.len };
-	if (cid_len > 0) {
-		memcpy(at + text.len, cid.p, cid_len);
-		e->cid = (struct str){ at + text.len, cid_len };
-	}
-	return e;
 }
 
 static bool refuse(struct in *in, enum error_code code, const char *text)
@@ -568,18 +551,16 @@ static int decode(const char *json, size_t len, struct conn *conn, bool is_ours,
 
 	*out = NULL;
 	if (len > INT32_MAX) {
-		*out = event_bad(conn, ERR_TOO_LARGE, STR("Frame too large"), (struct str){ NULL, 0 });
+		*out = unread_bad(json, len, conn, ERR_TOO_LARGE, "Frame too large");
 		return 0;
 	}
 	wrong = json_scan(json, len, &in.data);
 	if (wrong) {
-		refuse(&in, ERR_BAD_REQUEST, wrong);
-		*out = in.event;
+		*out = unread_bad(json, len, conn, ERR_BAD_REQUEST, wrong);
 		return 0;
 	}
 	if (len - in.data.len > atomic_load_explicit(&rest_most, memory_order_relaxed)) {
-		refuse(&in, ERR_TOO_LARGE, "Frame too large");
-		*out = in.event;
+		*out = unread_bad(json, len, conn, ERR_TOO_LARGE, "Frame too large");
 		return 0;
 	}
 	/* A tokener keeps the buffer of the longest string it ever saw: those of long frames are not kept. */
@@ -597,7 +578,7 @@ static int decode(const char *json, size_t len, struct conn *conn, bool is_ours,
 	if (in.o)
 		decode_object(&in);
 	else
-		refuse(&in, ERR_BAD_REQUEST, "not valid JSON");
+		in.event = unread_bad(json, len, conn, ERR_BAD_REQUEST, "not valid JSON");
 	json_object_put(in.o);
 out:
 	if (is_short)
@@ -616,47 +597,4 @@ int decode_frame(const char *json, size_t len, struct conn *conn, struct event *
 int decode_frame_in_place(char *json, size_t len, struct conn *conn, struct event **out)
 {
 	return decode(json, len, conn, true, out);
-}
-
-/* The last string that head gives a member of this name; p NULL: none that ends in head and has no escape in it.
- * Within a string a quote is escaped, so quotes around a name and a colon behind them are a member's. */
-static struct str member_in_head(const char *head, const char *quoted_name)
-{
-	static const char spaces[] = " \t\r\n";
-	struct str found = { NULL, 0 };
-	const char *p = head;
-
-	while ((p = strstr(p, quoted_name))) {
-		p += strlen(quoted_name);
-		p += strspn(p, spaces);
-		if (*p != ':')
-			continue;
-		p++;
-		p += strspn(p, spaces);
-		if (*p != '"')
-			continue;
-		p++;
-		size_t len = strcspn(p, "\"\\");
-		if (p[len] == '"')
-			found = (struct str){ p, len };
-	}
-	return found;
-}
-
-struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb)
-{
-	char copy[257], text[32];
-	struct str cid;
-
-	len = WC_MIN(len, sizeof(copy) - 1);
-	for (size_t i = 0; i < len; i++)
-		copy[i] = head[i] ? head[i] : ' ';
-	copy[len] = '\0';
-	cid = member_in_head(copy, "\"cid\"");
-	if (cid.len > WC_CID_BYTES || !utf8_valid(cid.p, cid.len)) /* nobody has looked at these bytes before */
-		cid.len = 0;
-	if (str_eq(member_in_head(copy, "\"type\""), STR("voice")))
-		return event_bad(conn, ERR_TOO_LARGE, STR("Voice max 10MB"), cid);
-	snprintf(text, sizeof(text), "Max %dMB", max_file_mb);
-	return event_bad(conn, ERR_TOO_LARGE, (struct str){ text, strlen(text) }, cid);
 }

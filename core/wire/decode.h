@@ -22,9 +22,5 @@ int decode_frame(const char *json, size_t len, struct conn *conn, struct event *
 int decode_frame_in_place(char *json, size_t len, struct conn *conn, struct event **out) WC_MUSTCHECK;
 /* Frames with more than this beside their data are refused as too large; at first any are taken. Any thread. */
 void decode_bound(size_t bytes);
-/* An EV_BAD of one's own, never NULL. cid may be empty; past WC_CID_BYTES it is cut. */
-struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid);
-/* The answer to a message that was too long to keep: its first bytes tell a voice from a file, and its cid if it stands there. */
-struct event *decode_oversize(const char *head, size_t len, struct conn *conn, int max_file_mb);
 
 #endif

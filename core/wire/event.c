@@ -46,6 +46,24 @@ struct event *event_new_small(enum event_kind kind, struct conn *conn, size_t ex
 	return begin(xmalloc(sizeof(struct event) + extra), kind, conn, extra);
 }
 
+struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid)
+{
+	size_t cid_len = WC_MIN(cid.len, (size_t)WC_CID_BYTES);
+	struct event *e = event_new_small(EV_BAD, conn, text.len + cid_len);
+	char *at;
+
+	at = (char *)(e + 1);
+	if (text.len > 0)
+		memcpy(at, text.p, text.len);
+	e->bad.code = code;
+	e->bad.text = (struct str){ at, text.len };
+	if (cid_len > 0) {
+		memcpy(at + text.len, cid.p, cid_len);
+		e->cid = (struct str){ at + text.len, cid_len };
+	}
+	return e;
+}
+
 void event_free(struct event *e)
 {
 	if (!e)

@@ -85,6 +85,8 @@ struct event {
 
 struct event *event_new(enum event_kind kind, struct conn *conn, size_t extra); /* zeroed; `extra` bytes lie behind it. NULL: no memory */
 struct event *event_new_small(enum event_kind kind, struct conn *conn, size_t extra); /* the same for what no peer sizes; never NULL */
-void event_free(struct event *e);                                                     /* drops data64 too and ends the hold; NULL-safe */
+/* An EV_BAD, never NULL. cid may be empty; past WC_CID_BYTES it is cut. */
+struct event *event_bad(struct conn *conn, enum error_code code, struct str text, struct str cid);
+void event_free(struct event *e); /* drops data64 too and ends the hold; NULL-safe */
 
 #endif

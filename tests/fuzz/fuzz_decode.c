@@ -1,7 +1,8 @@
 /* fuzz_decode.c — any bytes as a frame: decode_frame never crashes, leaks or answers with what must not go out.
  *
  * clang -g -O1 -std=gnu11 -D_GNU_SOURCE -DWC_VERSION='"fuzz"' -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
- *     tests/fuzz/fuzz_decode.c core/{decode,filefield,jsonscan,event,utf8,wc,shbuf}.c -o build/fuzz_decode -ljson-c -lutf8proc -lm -pthread
+ *     tests/fuzz/fuzz_decode.c core/{decode,unread,filefield,jsonscan,event,utf8,wc,shbuf}.c -o build/fuzz_decode \
+ *     -ljson-c -lutf8proc -lm -pthread
  * build/fuzz_decode -max_len=4096 tests/fuzz/corpus/decode
  *
  * Also held: what the strict scan lets pass json-c takes as well, and the data cut out of the frame is what json-c would have read. */
@@ -12,6 +13,7 @@
 #include "wire/decode.h"
 #include "wire/jsonscan.h"
 #include "wire/name.h"
+#include "wire/unread.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -90,7 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	struct str data;
 	const char *wrong;
 
-	e = decode_oversize(json, len, NULL, 25);
+	e = unread_oversize(json, len, NULL, 25);
 	check_event(e, json, len);
 	event_free(e);
 	if (!utf8_valid(bytes, len)) /* framing lets no other pass */

@@ -101,6 +101,9 @@ serverTest('errors carry a code, and the cid they answer', async s => {
 		[{ type: 'text', text: 5, cid: 'e2' }, 'bad_request'],
 		[{ type: 'text', text: 'x', to_id: 'x', cid: 'e3' }, 'bad_request'],
 		[{ type: 'file', filename: 'f', data: '!!!', cid: 'e4' }, 'bad_request'],
+		[{ type: 'text', text: 'x', cid: 'e6', extra: Array(260).fill(0) }, 'bad_request'],
+		[{ type: 'text', text: 'x', extra: Array(70000).fill(0), cid: 'e7' }, 'bad_request'],
+		[{ type: 'text', text: 'x', extra: [[[[[[[[[]]]]]]]]], cid: 'e8' }, 'bad_request'],
 		[{ type: 'voice', data: Buffer.alloc((10 << 20) + 1).toString('base64'), duration: 1, cid: 'e5' }, 'too_large'],
 	];
 	for (const [frame, code] of cases) {

@@ -3,6 +3,8 @@
 
 #include <pthread.h>
 
+#include "wire/unread.h"
+
 static void types(void **state)
 {
 	static const struct frame frames[] = {
@@ -490,7 +492,7 @@ static void oversize(void **state)
 
 		assert_non_null(copy);
 		memcpy(copy, cases[i].head, n);
-		e = decode_oversize(copy, n, some_conn, 25);
+		e = unread_oversize(copy, n, some_conn, 25);
 		free(copy);
 		assert_int_equal(e->kind, EV_BAD);
 		assert_ptr_equal(e->conn, some_conn);
@@ -501,14 +503,46 @@ static void oversize(void **state)
 	}
 	memset(far, ' ', sizeof(far));
 	memcpy(far + 256 - 14, "\"type\":\"voice\"", 14);
-	e = decode_oversize(far, sizeof(far), some_conn, 7);
+	e = unread_oversize(far, sizeof(far), some_conn, 7);
 	assert_true(str_eq(e->bad.text, STR("Voice max 10MB")));
 	event_free(e);
 	memset(far, '\0', sizeof(far));
 	memcpy(far + 256 - 13, "\"type\":\"voice\"", 14);
-	e = decode_oversize(far, sizeof(far), some_conn, 7);
+	e = unread_oversize(far, sizeof(far), some_conn, 7);
 	assert_true(str_eq(e->bad.text, STR("Max 7MB")));
 	event_free(e);
+}
+
+/* Beyond the limits of JSON, or none: at the frame's beginning or at its end, before and behind what was too much. */
+static void cid_of_a_frame_that_is_not_read(void **state)
+{
+	static const struct {
+		const char *before, *behind, *cid;
+	} cases[] = {
+		{ "\"cid\":\"a\",", "", "a" },
+		{ "", ",\"cid\":\"b\"", "b" },
+		{ "\"cid\":\"a\",", ",\"cid\":5", "a" },
+		{ "\"text\":\"\\\"cid\\\":\\\"no\\\"\",", "", "" },
+		{ "", "", "" },
+		{ "\"cid\":\"a\\u0031\",", "", "" },
+	};
+	char json[4000], want[200];
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(cases); i++) {
+		struct frame frame = { json, want };
+		size_t len = (size_t)snprintf(json, sizeof(json), "{\"type\":\"text\",%s\"z\":[0", cases[i].before);
+
+		for (int n = 0; n < 300; n++)
+			len += (size_t)snprintf(json + len, sizeof(json) - len, ",0");
+		snprintf(json + len, sizeof(json) - len, "]%s}", cases[i].behind);
+		snprintf(want, sizeof(want), "bad bad_request says=too many values%s%s", *cases[i].cid ? " cid=" : "", cases[i].cid);
+		check_frames(&frame, 1);
+		struct event *e = unread_no_memory(json, strlen(json), some_conn);
+		assert_int_equal(e->bad.code, ERR_BUSY);
+		assert_true(str_eq(e->cid, (struct str){ cases[i].cid, strlen(cases[i].cid) }));
+		event_free(e);
+	}
 }
 
 static void bad_events_and_codes(void **state)
@@ -551,6 +585,7 @@ int main(void)
 		cmocka_unit_test(pages),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(oversize),
+		cmocka_unit_test(cid_of_a_frame_that_is_not_read),
 		cmocka_unit_test(bad_events_and_codes),
 	};
 
