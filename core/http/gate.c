@@ -28,6 +28,7 @@
 #define SHED_AT_ONCE 64     /* idle connections closed to make room */
 #define QUIET_MS 10000      /* such a shortage is over after that long without one, and may be logged again */
 #define HOST_LOG_MS 60000   /* between two lines about refused hosts */
+#define AWAY_LOG_MS 60000   /* and about those turned away for one reason */
 #define PIECES_MOST 512     /* of one header: it fits 12 packets, and every piece costs a turn of this thread */
 #define TAG_KICK 0          /* event tags below any pointer; 1 + i is listener i */
 
@@ -42,8 +43,6 @@ struct gate {
 	bool is_short;             /* a descriptor was wanting since the last look */
 	int64_t resume_ms;         /* accepting is paused until then; 0: it is not */
 	int64_t last_shortage_ms;
-	int64_t said_ms; /* when a peer turned away was last logged, and how many were since */
-	uint64_t unsaid;
 	bool said_nameless, said_untrusted; /* hints, once each */
 	uint8_t scratch[HTTP_HEAD_BYTES + 1];
 
@@ -129,24 +128,22 @@ void gate_give(struct gate *g, struct hconn *c)
 		kick(g);
 }
 
-/* --- The gate thread: who may come in. */
-
-/* Counts it, and logs it now and then: an administrator wants to know of a flood, but not to read a line for each of its drops. */
-static void turned_away(struct gate *g, const struct sockaddr_storage *peer, enum metric why, const char *limit)
+/* An administrator wants to know of a flood, but not to read a line for each of its drops. */
+void gate_turned_away(const struct sockaddr_storage *peer, enum metric why, const char *limit)
 {
-	int64_t now = mono_ms();
+	static struct log_gap gaps[M_COUNT]; /* of all doors */
 	uint8_t addr[16];
 	char text[IP_NET_TEXT] = "none";
+	uint64_t missed;
 	metric_add(why, 1);
-	g->unsaid++;
-	if (g->said_ms && now - g->said_ms < QUIET_MS)
+	if (!log_gap_is_over(&gaps[why], AWAY_LOG_MS, &missed))
 		return;
 	if (ip_bytes(peer, addr))
 		ip_net_text(addr, 128, text);
-	log_info("turned away", "peer=%s limit=%s count=%llu", text, limit, (unsigned long long)g->unsaid);
-	g->said_ms = now;
-	g->unsaid = 0;
+	log_info("turned away", "peer=%s limit=%s count=%llu", text, limit, (unsigned long long)missed + 1);
 }
+
+/* --- The gate thread: who may come in. */
 
 /* The status to refuse with; 0: come in. */
 static int judge_verdict(struct gate *g, const struct sockaddr_storage *peer, enum seats_verdict verdict)
@@ -154,20 +151,20 @@ static int judge_verdict(struct gate *g, const struct sockaddr_storage *peer, en
 	switch (verdict) {
 	case SEATS_GIVEN: return 0;
 	case SEATS_FULL:
-		turned_away(g, peer, M_REFUSED_FULL, "max-connections");
+		gate_turned_away(peer, M_REFUSED_FULL, "max-connections");
 		g->is_short = true; /* those between two requests make room */
 		return 503;
-	case SEATS_ADDRESS_FULL: turned_away(g, peer, M_REFUSED_ADDRESS_FULL, "max-connections-per-ip"); return 429;
-	case SEATS_TOO_FAST: turned_away(g, peer, M_REFUSED_TOO_FAST, "handshake-rate"); return 429;
+	case SEATS_ADDRESS_FULL: gate_turned_away(peer, M_REFUSED_ADDRESS_FULL, "max-connections-per-ip"); return 429;
+	case SEATS_TOO_FAST: gate_turned_away(peer, M_REFUSED_TOO_FAST, "handshake-rate"); return 429;
 	}
 	return 503;
 }
 
-static bool is_banned(struct gate *g, const struct sockaddr_storage *peer)
+static bool is_banned(const struct sockaddr_storage *peer)
 {
 	if (!ban_ip_check(peer))
 		return false;
-	turned_away(g, peer, M_REFUSED_BANNED, "ban");
+	gate_turned_away(peer, M_REFUSED_BANNED, "ban");
 	return true;
 }
 
@@ -194,7 +191,7 @@ static int judge_peer(struct gate *g, struct hconn *c)
 		if (status)
 			return status;
 	}
-	return is_banned(g, &c->peer) ? 403 : 0;
+	return is_banned(&c->peer) ? 403 : 0;
 }
 
 /* A proxy on this machine that was not declared: all its clients look like one. Logged once. */
@@ -276,14 +273,14 @@ static void judge(struct gate *g, struct hconn *c)
 	}
 	stop_waiting(g, c);
 	if (n < 0) {
-		metric_add(M_REFUSED_HEADER, 1);
+		gate_turned_away(&c->peer, M_REFUSED_HEADER, "header");
 		g->o.on_bad(g->o.arg, c, -n);
 		return;
 	}
 	c->head_len = (uint32_t)n;
 	int status = httpcheck_head(c->buf, c->head_len, &c->check);
 	if (status) {
-		metric_add(M_REFUSED_HEADER, 1);
+		gate_turned_away(&c->peer, M_REFUSED_HEADER, "header");
 		if (c->check.is_host_bad)
 			log_host(c);
 	} else {
@@ -371,9 +368,8 @@ static void admit(struct gate *g, int fd, struct sockaddr_storage *peer, bool is
 		status = 503;
 	if (g->o.seats) {
 		is_proxied = ip_bytes(peer, addr) && ip_in_nets(addr, &g->o.proxies);
-		status = !is_proxied && is_banned(g, peer)
-		                 ? 403
-		                 : judge_verdict(g, peer, seats_take(g->o.seats, is_proxied ? NULL : peer, &seat));
+		status = !is_proxied && is_banned(peer) ? 403
+		                                        : judge_verdict(g, peer, seats_take(g->o.seats, is_proxied ? NULL : peer, &seat));
 	}
 	if (!status)
 		c = calloc(1, sizeof(*c));
@@ -516,7 +512,7 @@ static int expire(struct gate *g)
 		/* No event disarmed it, and it is about to be another thread's. */
 		epoll_ctl(g->epoll, EPOLL_CTL_DEL, c->io.fd, NULL);
 		c->is_registered = false;
-		metric_add(M_REFUSED_HEADER_TIME, 1);
+		gate_turned_away(&c->peer, M_REFUSED_HEADER_TIME, "header-timeout");
 		g->o.on_bad(g->o.arg, c, 408);
 	}
 	if (c)

@@ -7,6 +7,7 @@
 #define WC_GATE_H
 
 #include "base/ip.h"
+#include "base/metrics.h"
 #include "http/hconn.h"
 #include "net/seats.h"
 
@@ -50,6 +51,10 @@ void gate_free(struct gate *g);
 void gate_give(struct gate *g, struct hconn *c); /* answered: wait for its next request */
 void gate_close(struct hconn *c);                /* close and free */
 void gate_release(struct hconn *c);              /* free, but the socket and its seat live on elsewhere */
+
+/* Counts a refusal of `peer`; the log tells of it once a minute for each metric. limit: the option that turns it away, or a word for the
+ * reason. Any thread. */
+void gate_turned_away(const struct sockaddr_storage *peer, enum metric why, const char *limit);
 
 size_t gate_connections(const struct gate *g); /* at the door, whichever thread has them. Any thread */
 

@@ -107,6 +107,11 @@ bool http_has_descriptor(const struct http_req *r)
 	return !r->h->o.seats || seats_has_descriptor(r->h->o.seats);
 }
 
+void http_turned_away(const struct http_req *r, enum metric why, const char *limit)
+{
+	gate_turned_away(&r->c->peer, why, limit);
+}
+
 /* Decodes from p up to a stop character into out, terminated. Returns what follows, or NULL if it does not fit. Every % has its two
  * digits and none is a NUL: httpcheck saw to that. */
 static const char *query_decode(const char *p, const char *stops, char *out, size_t room)

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include "base/metrics.h"
 #include "base/wc.h"
 
 struct http_req;
@@ -25,5 +26,7 @@ void http_address(const struct http_req *r, uint8_t addr[16]);
 bool http_is_gone(const struct http_req *r);
 /* May one more descriptor be had for this request, beside its own connection? The door's seats decide; without them: always. */
 bool http_has_descriptor(const struct http_req *r);
+/* Counts a refusal of this client, which the caller answers; the log tells of it once a minute. limit: what turns it away. */
+void http_turned_away(const struct http_req *r, enum metric why, const char *limit);
 
 #endif

@@ -20,7 +20,6 @@
 
 #include "base/ip.h"
 #include "base/logmsg.h"
-#include "base/metrics.h"
 #include "base/pulse.h"
 #include "base/rota.h"
 #include "http/gate.h"
@@ -168,7 +167,7 @@ static void drop(struct lane *x, struct hconn *c)
 static void drop_slow(struct lane *x, struct hconn *c)
 {
 	if (c->job->kind != LINGERING) /* nothing is wanted of that one */
-		metric_add(M_REFUSED_SLOW, 1);
+		gate_turned_away(&c->peer, M_REFUSED_SLOW, "min-body-rate");
 	leave(x, c);
 	abandon(c, XFER_TOO_SLOW);
 }

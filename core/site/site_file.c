@@ -10,7 +10,6 @@
 #include <strings.h>
 #include <unistd.h>
 
-#include "base/metrics.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
 #include "files/blob.h"
@@ -242,7 +241,7 @@ static void find_file(void *arg, struct store_reader *reader)
 		http_text(job->r, 503, "Service Unavailable");
 	else if (!http_has_descriptor(job->r)) {
 		close(fd);
-		metric_add(M_REFUSED_DOWNLOADS, 1);
+		http_turned_away(job->r, M_REFUSED_DOWNLOADS, "descriptors");
 		http_reply(job->r, &(struct http_reply){ .status = 503,
 		                                         .headers = "Cache-Control: no-store\r\nRetry-After: 5\r\n",
 		                                         .body = "Service Unavailable",

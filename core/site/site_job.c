@@ -1,6 +1,5 @@
 /* site_job.c — the way from a worker to a helper, for requests that need the database or the disk. Owns nothing. Thread: civetweb's
  * workers. */
-#include "base/metrics.h"
 #include "site/impl.h"
 
 bool site_has_time(struct site *site, struct http_req *r, struct job *job)
@@ -10,7 +9,7 @@ bool site_has_time(struct site *site, struct http_req *r, struct job *job)
 	http_address(r, job->owner.addr);
 	if (!helpers_are_full(site->helpers, job->kind, &job->owner))
 		return true;
-	metric_add(M_REFUSED_QUEUE, 1);
+	http_turned_away(r, M_REFUSED_QUEUE, "queue");
 	http_reply(r, &(struct http_reply){
 			      .status = 503,
 			      .content_type = "application/json",

@@ -285,6 +285,8 @@ serverTest('a header has a size and a time', { args: ['--max-header-bytes', '204
 	assert.equal(late.status, 408);
 	assert.ok(Date.now() - began >= 900, `after ${Date.now() - began} ms`);
 	assert.equal(await refused(s, 'header_time'), 1);
+	const said = limit => s.output.match(new RegExp(`turned away.*limit=${limit} count=1`, 'g'))?.length;
+	assert.deepEqual([said('header'), said('header-timeout')], [1, 1], 'each reason once a minute');
 });
 
 serverTest('one upload begun over and over takes no more places than others do', { args: ['--max-uploads-per-user', '2'] }, async s => {
