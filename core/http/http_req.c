@@ -11,6 +11,8 @@
 #include "http/impl.h"
 #include "net/seats.h"
 
+#define LEFT_MS 1000 /* a client that has ended its sending, and waits for its answer for that long, has left */
+
 /* A copy in one block; NULL: no memory. */
 struct http_req *httpd_req_new(struct httpd *h, struct hconn *c, const struct civet_request *q)
 {
@@ -21,7 +23,7 @@ struct http_req *httpd_req_new(struct httpd *h, struct hconn *c, const struct ci
 	char *text = (char *)r + sizeof(*r) + headers, *path = text + q->text_len;
 	memcpy(text, q->text, q->text_len);
 	memcpy(path, q->path, path_len);
-	*r = (struct http_req){ .h = h, .c = c, .path = path, .header_count = q->header_count };
+	*r = (struct http_req){ .h = h, .c = c, .came_ms = mono_ms(), .path = path, .header_count = q->header_count };
 	r->method = text + (q->method - q->text);
 	r->query = q->query ? text + (q->query - q->text) : NULL;
 	for (int i = 0; i < q->header_count; i++)
@@ -99,7 +101,11 @@ void http_address(const struct http_req *r, uint8_t addr[16])
 bool http_is_gone(const struct http_req *r)
 {
 	struct pollfd p = { .fd = r->c->io.fd };
-	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP));
+	/* A client that closes a connection looks like one that only ends its sending, until it is written to. Those are rare, and answered
+	 * within LEFT_MS unless much waits. A body is worth more than its answer. */
+	if (strcmp(r->method, "POST") != 0 && mono_ms() - r->came_ms >= LEFT_MS)
+		p.events = POLLRDHUP;
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLERR | POLLHUP | POLLRDHUP));
 }
 
 bool http_has_descriptor(const struct http_req *r)

@@ -22,7 +22,8 @@ bool http_peer_uid(const struct http_req *r, uid_t *uid);
 bool http_peer_cred(const struct http_req *r, uid_t *uid, pid_t *pid);
 /* The client's address, 16 bytes as ip_bytes has them; zeros: on a unix socket. */
 void http_address(const struct http_req *r, uint8_t addr[16]);
-/* Has the client closed its connection for good? One that only ended its sending still waits for the answer. */
+/* Has the client closed its connection for good? One that only ended its sending still waits for the answer, but no longer than a second
+ * if there is no body. */
 bool http_is_gone(const struct http_req *r);
 /* May one more descriptor be had for this request, beside its own connection? The door's seats decide; without them: always. */
 bool http_has_descriptor(const struct http_req *r);

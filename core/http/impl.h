@@ -26,6 +26,7 @@ struct http_req {
 	struct httpd *h;
 	struct hconn *c;
 	struct http_body body;
+	int64_t came_ms;
 	const char *method, *path, *query;
 	int header_count;
 	struct civet_header headers[];

@@ -59,6 +59,14 @@ static void route_health(void *arg, struct http_req *r)
 	http_text(r, 200, "ok");
 }
 
+static struct http_req *_Atomic held; /* a request that its test answers */
+
+static void route_hold(void *arg, struct http_req *r)
+{
+	(void)arg;
+	held = r;
+}
+
 /* Says what it understood: method, path, ?q=, X-Test, the peer's family. */
 static void route_echo(void *arg, struct http_req *r)
 {
@@ -218,13 +226,23 @@ static void on_websocket(void *arg, struct taken *t)
 }
 
 static const struct http_route routes[] = {
-	{ "GET", "/health", route_health },    { "GET", "/own-policy", route_own_policy },
-	{ "GET", "/304", route_not_modified }, { "GET", "/static", route_static },
-	{ "GET", "/dynamic", route_dynamic },  { "GET", "/file", route_file },
-	{ "POST", "/upload", route_upload },   { "GET", "/upload", route_echo },
-	{ "GET", "/f/", route_echo },          { "DELETE", "/echo", route_echo },
-	{ "GET", "/echo", route_echo },        { "POST", "/echo", route_echo },
-	{ "GET", "/uid", route_uid },          { 0 },
+	{ "GET", "/health", route_health },
+	{ "GET", "/own-policy", route_own_policy },
+	{ "GET", "/304", route_not_modified },
+	{ "GET", "/static", route_static },
+	{ "GET", "/dynamic", route_dynamic },
+	{ "GET", "/file", route_file },
+	{ "POST", "/upload", route_upload },
+	{ "GET", "/upload", route_echo },
+	{ "GET", "/f/", route_echo },
+	{ "DELETE", "/echo", route_echo },
+	{ "GET", "/echo", route_echo },
+	{ "POST", "/echo", route_echo },
+	{ "GET", "/uid", route_uid },
+	{ "GET", "/hold", route_hold },
+	{ "DELETE", "/hold", route_hold },
+	{ "POST", "/hold", route_hold },
+	{ 0 },
 };
 
 static struct httpd *door;

@@ -468,13 +468,42 @@ static void check_refusals(void **state)
 	expect_end(fd);
 }
 
+/* One that has ended its sending is not given up at once, nor if it sent a body; one that is idle is never. */
+static void clients_that_left(void **state)
+{
+	static const struct {
+		const char *method;
+		bool is_gone;
+	} rows[] = { { "GET", true }, { "HEAD", true }, { "DELETE", true }, { "POST", false } };
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < WC_LEN(rows); i++) {
+		int fd = dial();
+		held = NULL;
+		snprintf(text, sizeof(text), "%s /hold HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n", rows[i].method);
+		say(fd, text);
+		while (!held)
+			usleep(1000);
+		held->came_ms -= 2000;
+		assert_false(http_is_gone(held));
+		held->came_ms += 2000;
+		shutdown(fd, SHUT_WR); /* over loopback it is there when the call returns */
+		assert_false(http_is_gone(held) && mono_ms() - held->came_ms < 1000);
+		held->came_ms -= 2000;
+		assert_int_equal(http_is_gone(held), rows[i].is_gone);
+		http_text(held, 200, "ok");
+		close(fd);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(check_opener_policy),  cmocka_unit_test(check_routes),        cmocka_unit_test(check_reply_shapes),
 		cmocka_unit_test(check_keep_alive),     cmocka_unit_test(check_large_replies), cmocka_unit_test(check_bodies),
 		cmocka_unit_test(check_refused_bodies), cmocka_unit_test(check_websocket),     cmocka_unit_test(check_bad_handshakes),
-		cmocka_unit_test(check_refusals),
+		cmocka_unit_test(check_refusals),       cmocka_unit_test(clients_that_left),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
