@@ -6,6 +6,7 @@ import { initLang, reasonOf, t } from './base/i18n.js';
 import { recall } from './base/prefs.js';
 import { conv, GENERAL, isDm, keyOf, knowUser, me, nameOf, neighbours, takeReadMarks, users, world } from './talk/model.js';
 import { watchNetwork } from './talk/net.js';
+import { endTokens, isEnded } from './talk/farewell.js';
 import { initSession, leave, openHistory, signOut, start, token } from './talk/session.js';
 import { forgetOutbox, initOutbox } from './talk/outbox.js';
 import { initPlayer, togglePlay } from './media/player.js';
@@ -215,7 +216,8 @@ function boot() {
 		if (m.id && after) togglePlay({ ...after, url: urlOf(after) });
 	});
 	on('signOut', signOut);
-	on('signedOut', () => {
+	on('signedOut', (hasEnded) => {
+		if (hasEnded) isEnded(token());
 		forgetOutbox();
 		leave();
 		leaveTimeline();
@@ -230,6 +232,7 @@ function boot() {
 	addEventListener('keydown', onKey);
 	addEventListener('hashchange', () => location.hash.startsWith('#link=') && location.reload());
 	enter();
+	endTokens();
 	startWorker();
 }
 

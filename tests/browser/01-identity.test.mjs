@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import WebSocket from 'ws';
-import { Person, PHONE, stage } from './lib.mjs';
+import { Person, PHONE, stage, until } from './lib.mjs';
 
 const server = stage();
 
@@ -80,7 +80,7 @@ test('a sign-in link that is declined, or is none, leaves the way in by a name',
 
 test('leaving ends the token, in all tabs of the browser; other devices stay', async () => {
 	const ada = await Person.open(server, 'Ada Leaves');
-	const token = await ada.page.evaluate(() => JSON.parse(localStorage.getItem('wave.token')));
+	const token = await tokenOf(ada);
 	await ada.page.click('#settings');
 	await ada.page.click('.device .button');
 	const link = new URL(await ada.page.inputValue('.device-link input'));
@@ -90,21 +90,72 @@ test('leaving ends the token, in all tabs of the browser; other devices stay', a
 	await phone.ready();
 	const first = ada.page, second = await ada.tab();
 	await ada.ready();
-	await second.click('#settings');
-	await second.click('.dialog button:has-text("Leave and forget me here")');
-	await second.click('.dialog button.danger');
+	await leaves(ada);
 	for (const page of [first, second]) await page.waitForSelector('#entry:not([hidden]) #name');
 	assert.equal(await first.evaluate(() => localStorage.getItem('wave.token')), null);
-	const thief = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
-	const answer = await new Promise((resolve) => {
-		thief.on('open', () => thief.send(JSON.stringify({ type: 'join', v: 2, token })));
-		thief.on('message', (data) => resolve(JSON.parse(data)));
-	});
-	assert.equal(answer.code, 'bad_token');
-	thief.close();
+	assert.equal((await knock(token)).code, 'bad_token');
 	await phone.say('still here');
 	await phone.settled();
 	for (const p of [ada, phone]) await p.close();
+});
+
+/** What the server says to somebody who comes with this token. */
+function knock(token) {
+	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
+	return new Promise((resolve, reject) => {
+		socket.on('open', () => socket.send(JSON.stringify({ type: 'join', v: 2, token }))).on('error', reject);
+		socket.on('message', (data) => {
+			socket.close();
+			resolve(JSON.parse(data));
+		});
+	});
+}
+
+async function leaves({ page }) {
+	await page.click('#settings');
+	await page.click('.dialog button:has-text("Leave and forget me here")');
+	await page.click('.dialog button.danger');
+}
+
+const tokenOf = ({ page }) => page.evaluate(() => JSON.parse(localStorage.getItem('wave.token')));
+
+test('leaving while the server is down: the token ends when it is there again, and until then the page says so', async () => {
+	const ada = await Person.open(server, 'Ada Offline', { mayBeDown: true }), token = await tokenOf(ada);
+	await ada.page.evaluate(() => navigator.serviceWorker.ready);
+	await server.stop();
+	await ada.page.waitForSelector('#status:not([hidden])');
+	await leaves(ada);
+	await ada.page.waitForSelector('.toast:has-text("has not ended your sign-in")');
+	await ada.page.waitForSelector('#entry:not([hidden]) #name');
+	assert.equal(await tokenOf(ada), null);
+	await server.spawn(server.port);
+	assert.equal((await knock(token)).type, 'init', 'nobody has told the server yet');
+	await ada.page.reload();
+	await until(() => ada.page.evaluate(() => localStorage.getItem('wave.ending') === null), 'the token to be ended');
+	assert.equal((await knock(token)).code, 'bad_token');
+	await ada.join('Somebody else');
+	await ada.close();
+});
+
+test('leaving that the server refuses at first is done all the same', async () => {
+	const ada = await Person.open(server, 'Ada Refused'), token = await tokenOf(ada);
+	let refusals = 0;
+	await ada.page.routeWebSocket('**/ws', (ws) => {
+		const there = ws.connectToServer();
+		ws.onMessage((text) => {
+			if (JSON.parse(text).type !== 'sign_out' || refusals === 2) return there.send(text);
+			refusals++;
+			ws.send(JSON.stringify({ type: 'error', code: refusals === 1 ? 'storage' : 'rate_limited', text: 'not now', retry_ms: 10 }));
+		});
+	});
+	await ada.page.reload();
+	await ada.ready();
+	await leaves(ada);
+	await ada.page.waitForSelector('#entry:not([hidden]) #name');
+	await until(() => ada.page.evaluate(() => localStorage.getItem('wave.ending') === null), 'the token to be ended');
+	assert.equal(refusals, 2);
+	assert.equal((await knock(token)).code, 'bad_token');
+	await ada.close();
 });
 
 test('a token the server does not know: in anew under the same name, and told so', async () => {

@@ -9,7 +9,7 @@ const EVENTS = [
 	// The session
 	'init',            // ({ isResumed, isNewHere, askedName }): the server has let this browser in
 	'needName',        // (why: key of a text): nothing says who this is
-	'signedOut',       // the token has ended, by this tab or another one
+	'signedOut',       // (hasEnded): this browser is left, by this tab or another one, and the server has ended the token or has yet to
 	'needPassword',    // (code, waitMs)
 	'crowded',         // (waitMs, isKnown): too many new people, or connections of this person; the page tries again by itself
 	'lockedOut',       // (waitMs): a lockdown keeps new people out

@@ -18,7 +18,7 @@ function setState(state) {
 	emit('net', state);
 }
 
-function url() {
+export function socketUrl() {
 	return `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/ws`;
 }
 
@@ -32,7 +32,7 @@ function dial() {
 	clearTimeout(deadline);
 	if (ws) drop(ws);
 	setState('connecting');
-	const socket = ws = new WebSocket(url());
+	const socket = ws = new WebSocket(socketUrl());
 	pingedAt = 0;
 	deadline = setTimeout(() => lost(socket), OPEN_TIMEOUT_MS);
 	socket.onopen = () => {
@@ -67,7 +67,7 @@ function lost(socket, event) {
 	}
 	if (event?.code === 1000 && event.reason === 'signed out') { // here, or in another tab
 		setState('stopped');
-		return emit('signedOut');
+		return emit('signedOut', true);
 	}
 	retryLater();
 	if (event && !socket.wasOpen) askWhy();

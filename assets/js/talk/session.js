@@ -1,6 +1,7 @@
 // The talk with the server in dialect 2: join, resume, history pages, presence. Turns frames into changes of the model.
 import { emit, on } from '../base/bus.js';
 import { recall, remember, forgetIdentity } from '../base/prefs.js';
+import { giveUp } from './farewell.js';
 import { net, connect, disconnect, send, setReady } from './net.js';
 import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages, forgetPassersBy,
 	forgetEverything, keyOf } from './model.js';
@@ -18,6 +19,7 @@ let inGap = false;
 let syncTimer = 0;
 let wantedName = '', linkCode = '', password = '';
 let admissionTimer = 0;
+let isLeaving = false;
 let joinedAs = 0;             // the identity whose messages the model holds
 
 export const session = { get isSyncing() { return inGap; } };
@@ -34,10 +36,12 @@ export function start(name, code = '', secret = '') {
 
 const SIGN_OUT_MS = 3000;     // the end of the token is waited for that long
 
-// The server ends the token, so that nobody can come in with a copy of it. Without a connection it is only forgotten here.
+// The server ends the token, so that nobody can come in with a copy of it. Where it cannot now, that is done as soon as it can (farewell.js).
 export function signOut() {
-	if (net.state !== 'ready' || !send({ type: 'sign_out' })) return emit('signedOut');
-	setTimeout(() => emit('signedOut'), SIGN_OUT_MS);
+	giveUp(token());
+	if (net.state !== 'ready' || !send({ type: 'sign_out' })) return emit('signedOut', false);
+	isLeaving = true;
+	setTimeout(() => emit('signedOut', false), SIGN_OUT_MS);
 }
 
 export function leave() {
@@ -275,6 +279,7 @@ function onLockedOut({ retry_ms }) {
 }
 
 function onError(f) {
+	if (isLeaving && !f.cid) return emit('signedOut', false); // most likely it was not carried out
 	if (f.code === 'lockdown' && net.state === 'joining') return onLockedOut(f);
 	if (f.code === 'password_required' && net.state === 'ready') return emit('notice', 'passwordChanged'); // for a link
 	if (f.code === 'password_required' || f.code === 'bad_password' || (f.code === 'rate_limited' && net.state === 'joining')) return onUnadmitted(f);
