@@ -24,6 +24,7 @@ enum fault_word {
 	FAULT_IO_STALL_MS,        /* the same for an I/O thread */
 	FAULT_HELPER_STALL_MS,    /* the same for a helper's next job */
 	FAULT_HELPER_PATIENCE_MS, /* in place of the time that a helper may take before it counts as hanging; 0: as it is */
+	FAULT_COLD_STALL_MS,      /* so long the next read of a file for a download takes; taken once */
 	FAULT_WORDS,
 };
 

@@ -59,6 +59,7 @@
 	X(LOG_WAITS, counter, one, "log_waits_total", "times the room waited for a sweep to make room in a log") \
 	X(BUDGET_WAITS, counter, one, "budget_waits_total", "times a connection waited because too many large frames were on their way") \
 	X(JOBS_DROPPED, counter, one, "jobs_dropped_total", "jobs of helpers, and joins, that nobody waited for any more") \
+	X(COLD_READS, counter, one, "cold_reads_total", "pieces of files that were read from the disk before they were sent") \
 	X(TLS_FAILURES, counter, one, "tls_failures_total", "connections whose TLS handshake failed") \
 	X(REFUSED_BANNED, counter, one, "refused_total{reason=\"banned\"}", "connections and requests turned away, by reason") \
 	X(REFUSED_FULL, counter, one, "refused_total{reason=\"connections\"}", "") \

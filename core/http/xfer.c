@@ -3,7 +3,8 @@
  *
  * Jobs of one kind have equal deadlines, counted from their last progress. A job that moves goes to the end of its list, so the head of
  * each list expires next. A turn is bounded, and addresses take turns, not connections (rota.h): five hundred fast peers behind one
- * address keep another one waiting for one turn. A connection is armed for one event, which puts it into the rota. */
+ * address keep another one waiting for one turn. A connection is armed for one event, which puts it into the rota. One whose file must
+ * come from the disk first leaves the lane until it is read (cold.h). */
 #include "http/xfer.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 #include "base/logmsg.h"
 #include "base/pulse.h"
 #include "base/rota.h"
+#include "http/cold.h"
 #include "http/gate.h"
 
 #define TURN_BYTES (256 * 1024)
@@ -36,9 +38,10 @@ enum kind { SENDING, RECEIVING, LINGERING, KINDS };
 struct xfer_job {
 	struct rota_item item; /* first: the rota's */
 	struct hconn *c;
-	bool is_ready; /* in the rota: it waits for its turn, not for its peer */
-	bool is_over;  /* its time is up, although it is ready */
-	bool had_turn; /* and nothing moved, since its deadline was set */
+	bool is_ready;           /* in the rota: it waits for its turn, not for its peer */
+	bool is_over;            /* its time is up, although it is ready */
+	bool had_turn;           /* and nothing moved, since its deadline was set */
+	struct cold_piece piece; /* of send.fd, the last that was cold */
 	enum kind kind;
 	struct xfer_send send;
 	struct xfer_body body;
@@ -50,6 +53,7 @@ struct xfer_job {
 
 struct lane {
 	const char *name;
+	struct cold *cold;  /* of the lane that sends files */
 	struct rota *ready; /* the thread's own */
 	int epoll, kick;
 	int idle_ms[KINDS], window_ms;
@@ -193,7 +197,9 @@ static bool wait_for_peer(struct lane *x, struct hconn *c)
 static bool enter(struct lane *x, struct hconn *c)
 {
 	struct epoll_event ev = { .events = EPOLLONESHOT, .data.ptr = c };
-	c->job->window_ms = mono_ms();
+	c->job->window_ms = mono_ms(); /* anew after a wait for the disk, which is not the peer's fault */
+	c->job->window_bytes = 0;
+	c->job->had_turn = false;
 	c->deadline_ms = c->job->window_ms + x->idle_ms[c->job->kind];
 	TAILQ_INSERT_TAIL(&x->jobs[c->job->kind], c, link);
 	if (epoll_ctl(x->epoll, EPOLL_CTL_ADD, c->io.fd, &ev) == 0) {
@@ -265,14 +271,45 @@ static ssize_t send_memory(struct hconn *c)
 	return n;
 }
 
+/* How much of the file may be sent without waiting for a disk; 0: its next bytes are cold. A piece that others have just read goes on
+ * unasked, however soon the page cache loses it. */
+static size_t warm_bytes(const struct xfer_job *job)
+{
+	const struct xfer_send *s = &job->send;
+	const uint64_t read_to = job->piece.offset + job->piece.len;
+	size_t len = WC_MIN(s->fd_len, (uint64_t)TURN_BYTES);
+	if (s->fd_offset >= job->piece.offset && s->fd_offset < read_to)
+		return WC_MIN(len, read_to - s->fd_offset);
+	return cold_is(s->fd, s->fd_offset, len) ? 0 : len;
+}
+
+/* The next piece of the file is on the disk alone. So others read it, and c comes back through the inbox. */
+static void wait_for_disk(struct lane *x, struct hconn *c)
+{
+	struct xfer_job *job = c->job;
+	struct rota_owner owner = { 0 };
+	leave(x, c);
+	job->piece = (struct cold_piece){ .fd = job->send.fd,
+		                          .offset = job->send.fd_offset,
+		                          .len = WC_MIN(job->send.fd_len, (uint64_t)TURN_BYTES) };
+	(void)ip_bytes(&c->peer, owner.addr);
+	cold_read(x->cold, &job->piece, &owner);
+}
+
+static void piece_read(struct cold_piece *p, void *arg)
+{
+	struct xfer_job *job = (struct xfer_job *)((char *)p - offsetof(struct xfer_job, piece));
+	post(arg, job->c);
+}
+
 /* TLS needs the bytes in memory; a plain socket takes them from the page cache. */
-static ssize_t send_file(struct lane *x, struct hconn *c)
+static ssize_t send_file(struct lane *x, struct hconn *c, size_t most)
 {
 	struct xfer_send *s = &c->job->send;
 	off_t at = (off_t)s->fd_offset;
 	ssize_t n;
 	if (c->io.tls) {
-		n = pread(s->fd, x->chunk, WC_MIN(s->fd_len, sizeof(x->chunk)), at);
+		n = pread(s->fd, x->chunk, WC_MIN(most, sizeof(x->chunk)), at);
 		if (n > 0) {
 			struct iovec iov = { x->chunk, (size_t)n };
 			n = transport_sendv(&c->io, &iov, 1);
@@ -281,7 +318,7 @@ static ssize_t send_file(struct lane *x, struct hconn *c)
 		}
 	} else {
 		do {
-			n = sendfile(c->io.fd, s->fd, &at, WC_MIN(s->fd_len, TURN_BYTES));
+			n = sendfile(c->io.fd, s->fd, &at, most);
 		} while (n < 0 && errno == EINTR);
 		if (n < 0)
 			n = errno == EAGAIN ? -WC_EAGAIN : -WC_EIO;
@@ -299,14 +336,19 @@ static bool go_on_sending(struct lane *x, struct hconn *c)
 {
 	struct xfer_job *job = c->job;
 	uint64_t moved = 0;
+	size_t warm;
 	ssize_t n = 0;
 	while (moved < TURN_BYTES && n >= 0) {
 		if (job->copy_done < job->send.copy_len || job->send.body_len)
 			n = send_memory(c);
-		else if (job->send.fd_len)
-			n = send_file(x, c);
-		else
+		else if (!job->send.fd_len)
 			return sent_all(x, c);
+		else if ((warm = warm_bytes(job)))
+			n = send_file(x, c, warm);
+		else {
+			wait_for_disk(x, c);
+			return false;
+		}
 		if (n > 0)
 			moved += (uint64_t)n;
 	}
@@ -596,8 +638,16 @@ int xfer_start(struct xfer **out, int idle_ms, int rate, char **cause)
 		free(x);
 		return rc;
 	}
+	rc = cold_start(&x->sends.cold, piece_read, &x->sends, cause);
+	if (rc) {
+		lane_stop(&x->receives);
+		lane_fini(&x->receives);
+		free(x);
+		return rc;
+	}
 	rc = lane_start(&x->sends, "xfer/out", idle_ms, rate, cause);
 	if (rc) {
+		cold_stop(x->sends.cold);
 		lane_stop(&x->receives);
 		xfer_free(x);
 		return rc;
@@ -610,6 +660,8 @@ void xfer_stop(struct xfer *x)
 {
 	lane_stop(&x->receives); /* what it ends may be answered yet */
 	lane_stop(&x->sends);
+	cold_stop(x->sends.cold); /* what waits there comes back, and is closed */
+	x->sends.cold = NULL;
 }
 
 void xfer_free(struct xfer *x)

@@ -2,7 +2,8 @@
  * bodies.
  *
  * It also keeps a connection that is closed while its peer may still be sending. Two epoll threads: one sends, the other
- * receives. Each may wait for a disk (sendfile, a body's write), so no other work may live on it. Addresses take turns. */
+ * receives. The one that receives may wait for a disk, so no other work may live on it. Files to be sent are read by threads of their own
+ * (cold.h). Addresses take turns. */
 #ifndef WC_XFER_H
 #define WC_XFER_H
 

@@ -37,7 +37,7 @@ bool syscalls_restrict(void)
 static const uint16_t allowed[] = {
 	/* of every message */
 	SYS_sendto, SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_epoll_pwait, SYS_epoll_ctl, SYS_futex, SYS_read, SYS_write, SYS_pwrite64,
-	SYS_pread64,
+	SYS_pread64, SYS_preadv2,
 	SYS_writev, SYS_readv, SYS_fcntl, SYS_fdatasync, SYS_fsync, SYS_newfstatat, SYS_fstat, SYS_clock_gettime,
 #ifdef __x86_64__
 	/* older calls, which libc takes where they exist */

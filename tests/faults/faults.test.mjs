@@ -2,11 +2,13 @@
 // did not meet notice nothing, and at the end the checker finds nothing lost. Needs a build of MODE=fault: `make faults`.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import path from 'node:path';
 import test from 'node:test';
 import { Server, fence, noise, patience, sleep, within, worstOf } from '../net/lib.mjs';
 import { ctl, metric } from '../net/admin.mjs';
 import { check } from '../net/checker.mjs';
 import { rng } from '../net/checker-actors.mjs';
+import { makeCold } from '../net/disk.mjs';
 import { join2, newKey, rejoin2, request, uploadPath } from '../net/v2.mjs';
 import { Control } from './control.mjs';
 
@@ -282,6 +284,24 @@ faultTest('the health: a room, an I/O thread, a helper or a disk that hangs is n
 	control.set('syncMs', 0);
 	await health(s, 'ok');
 	await fence(a, [a]);
+});
+
+faultTest('a file that a disk takes its time with holds up no other download', {}, async (s, control, t) => {
+	const a = await join2(s, 'ann'), urls = [];
+	const share = async body => {
+		a.send({ type: 'file', filename: 'f', data: body.toString('base64') });
+		urls.push((await a.next('file')).url);
+	};
+	await share(noise(2 << 20));
+	if (!makeCold(path.join(s.dir, 'data', 'blobs'))) return t.skip('this file system does not tell');
+	await share(noise(1 << 20, 2)); // in memory
+	control.set('coldStallMs', 5000);
+	let isThere = false;
+	const cold = request(s, 'GET', urls[0]).then(r => { isThere = true; return r; });
+	while (control.get('coldStallMs')) await sleep(20); // it is under way
+	for (let i = 0; i < 5; i++) assert.equal((await request(s, 'GET', urls[1])).body.length, 1 << 20);
+	assert.ok(!isThere, 'the others came first');
+	assert.equal((await cold).body.length, 2 << 20);
 });
 
 faultTest('the end takes less than 5 s, whatever waits for a slow disk', { args: ['--max-uploads-per-user', '200'] }, async (s, control) => {

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
+import { metric } from './admin.mjs';
+import { makeCold } from './disk.mjs';
 import { bad, exact, fence, noise, nothingFor, serverTest, slack, sleep } from './lib.mjs';
 import { beginUpload, error2, file2, isUrl, join2, newKey, request, upload, uploadPath, voice2 } from './v2.mjs';
 
@@ -39,6 +41,20 @@ serverTest('uploaded, shared, fetched: the same bytes', async s => {
 	assert.equal((await request(s, 'GET', got.url, { headers: { 'if-none-match': r.headers.etag } })).status, 304);
 	const old = await s.join('old');
 	assert.equal(old.init.history[0].data, null); // past the 256 KiB that a history inlines
+});
+
+serverTest('a file that the disk alone has is read by others than those who send', async (s, t) => {
+	const a = await join2(s, 'a'), b = await join2(s, 'b');
+	const body = noise(3 << 20), [{ url }] = await share(s, a, b, body);
+	if (!makeCold(path.join(s.dir, 'data', 'blobs'))) return t.skip('this file system does not tell');
+	assert.equal(await metric(s, 'cold_reads_total'), 0);
+	const all = await Promise.all([request(s, 'GET', url), request(s, 'GET', url, { headers: { range: 'bytes=1000000-2500000' } }), request(s, 'GET', url)]);
+	assert.deepEqual(all.map(r => r.status), [200, 206, 200]);
+	assert.ok(all[0].body.equals(body) && all[2].body.equals(body) && all[1].body.equals(body.subarray(1000000, 2500001)));
+	const reads = await metric(s, 'cold_reads_total');
+	assert.ok(reads >= 1, `${reads} reads`);
+	assert.ok((await request(s, 'GET', url)).body.equals(body));
+	assert.equal(await metric(s, 'cold_reads_total'), reads, 'now it is in memory');
 });
 
 serverTest('ranges, as a player asks for them', async s => {
