@@ -64,7 +64,7 @@ static bool count(struct buf *b, size_t room)
 {
 	if (!b->is_counted || room < SHBUF_LARGE)
 		return true;
-	if (!shbuf_take(room - b->counted, b->owner))
+	if (!shbuf_take_more(room - b->counted, b->counted, b->owner))
 		return false;
 	b->counted = room;
 	return true;

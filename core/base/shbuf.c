@@ -8,16 +8,21 @@
 
 #include "base/ip.h"
 
-#define OWNERS 4096 /* places for persons and for addresses; two that share one share what it may have */
-#define OWNER_BITS 12
+#define OWNERS (1U << SHBUF_OWNER_BITS) /* places of each sort; two that share one share what it may have */
+#define NETWORK_BYTES 6                 /* of IPv6: the /48 that one customer may have */
+#define ONLY_GROWS ((size_t)4 << 20)    /* a page has 1 MB or a little more, and a buffer's room doubles */
 #define WANTED_MS 2000
 
 static _Atomic size_t large_bytes, bound_bytes = SIZE_MAX;
-/* By kind, by person, by address: what is held, and when more was refused last (monotonic). A kind has the place of its number; 0 is the
- * sum's own. */
-enum { BY_KIND, BY_PERSON, BY_ADDRESS, BYS };
-static _Atomic size_t held[BYS][OWNERS];
-static _Atomic int64_t refused_ms[BYS][OWNERS];
+/* What is held, and when more was refused last (monotonic). */
+struct place {
+	_Atomic size_t held;
+	_Atomic int64_t refused_ms;
+};
+/* By kind, and within each kind by person, address and network. A kind has place 1; that of kind 0 is the sum's own. */
+enum { BY_KIND, BY_PERSON, BY_ADDRESS, BY_NETWORK, BYS };
+static struct place places[BYS][SHBUF_KINDS][OWNERS];
+static struct place *const whole = &places[BY_KIND][0][1];
 
 void shbuf_bound(size_t bytes)
 {
@@ -45,7 +50,7 @@ size_t shbuf_large_left(void)
 
 /* --- Owners */
 
-/* 1 .. OWNERS - 1; 0 is nobody's. The seed is the process's own, so that nobody can choose whose place to share. */
+/* 1 .. OWNERS - 2; 0 is nobody's, and the last one all joiners'. The seed is the process's own, so that nobody can choose whose place to share. */
 static uint32_t place_of(uint64_t a, uint64_t b)
 {
 	static _Atomic uint64_t seed;
@@ -64,88 +69,106 @@ static uint32_t place_of(uint64_t a, uint64_t b)
 		h *= 0xbf58476d1ce4e5b9;
 		h ^= h >> 32;
 	}
-	return 1 + (uint32_t)(h % (OWNERS - 1));
+	return 1 + (uint32_t)(h % (OWNERS - 2));
 }
 
 shbuf_owner shbuf_owner_of(uint64_t person, const uint8_t *addr)
 {
-	uint32_t person_at = person ? place_of(person, 0) : 0, address_at = 0;
+	uint32_t at[BYS] = { [BY_PERSON] = person ? place_of(person, 0) : 0 };
 	uint8_t net[16];
 	uint64_t half[2];
 
 	if (addr) {
 		ip_household(addr, net);
 		memcpy(half, net, sizeof(half));
-		address_at = place_of(half[0], half[1]);
+		at[BY_ADDRESS] = place_of(half[0], half[1]);
 	}
-	return person_at << 2 | address_at << (2 + OWNER_BITS);
+	if (addr && !ip_is_v4(addr)) {
+		memset(net + NETWORK_BYTES, 0, sizeof(net) - NETWORK_BYTES);
+		memcpy(half, net, sizeof(half));
+		at[BY_NETWORK] = place_of(half[0], 0);
+	}
+	shbuf_owner owner = 0;
+	for (int by = BY_NETWORK; by > BY_KIND; by--)
+		owner = owner << SHBUF_OWNER_BITS | at[by];
+	return owner << 2;
 }
 
-/* 0: not limited that way. */
-static uint32_t place_in(shbuf_owner owner, int by)
+/* NULL: not limited that way. */
+static struct place *place_in(shbuf_owner owner, int by)
 {
-	return by == BY_KIND ? owner & 3 : by == BY_PERSON ? owner >> 2 & (OWNERS - 1) : owner >> (2 + OWNER_BITS) & (OWNERS - 1);
+	const uint32_t kind = owner & 3;
+	const uint32_t n = by == BY_KIND ? kind > 0 : owner >> (2 + SHBUF_OWNER_BITS * (by - BY_PERSON)) & (OWNERS - 1);
+
+	return n ? &places[by][kind][n] : NULL;
 }
 
 static size_t share_of(shbuf_owner owner, int by)
 {
 	const size_t bound = atomic_load_explicit(&bound_bytes, memory_order_relaxed);
+	const uint32_t kind = owner & 3;
 
-	return by == BY_PERSON ? bound / 8 : by == BY_ADDRESS || (owner & 3) == SHBUF_PAGE ? bound / 4 : bound / 2;
+	if (by == BY_KIND)
+		return kind == SHBUF_PAGE ? bound / 4 : bound / 2;
+	const size_t sure = kind == SHBUF_PAGE || kind == SHBUF_JOIN ? bound / 4 : bound / 2;
+	return by == BY_PERSON ? sure / 4 : by == BY_ADDRESS ? sure / 2 : sure / 8 * 5;
 }
 
-static bool refused(int by, uint32_t place)
+static bool refused(struct place *p)
 {
-	atomic_store_explicit(&refused_ms[by][place], mono_ms(), memory_order_relaxed);
+	atomic_store_explicit(&p->refused_ms, mono_ms(), memory_order_relaxed);
 	return false;
 }
 
-/* A place's only buffer may be larger than its share: the largest file must go through. */
-static bool fits(size_t used, size_t bytes, size_t share)
+/* A place's only buffer may be larger than its share: the largest file must go through, and a page where there is little memory. had: what
+ * the buffer has already. */
+static bool fits(size_t used, size_t bytes, size_t had, size_t share)
 {
-	return used == 0 || (used <= share && bytes <= share - used);
+	if (used == 0 || (used <= share && bytes <= share - used))
+		return true;
+	const size_t most = WC_MAX(ONLY_GROWS, atomic_load_explicit(&bound_bytes, memory_order_relaxed) / 8);
+	return used <= had && used <= most && bytes <= most - used;
 }
 
 static void owner_give(shbuf_owner owner, size_t bytes, int n)
 {
 	for (int by = 0; by < n; by++) {
-		const uint32_t place = place_in(owner, by);
-		if (place)
-			atomic_fetch_sub_explicit(&held[by][place], bytes, memory_order_relaxed);
+		struct place *p = place_in(owner, by);
+		if (p)
+			atomic_fetch_sub_explicit(&p->held, bytes, memory_order_relaxed);
 	}
 }
 
-static bool owner_take(shbuf_owner owner, size_t bytes)
+static bool owner_take(shbuf_owner owner, size_t bytes, size_t had)
 {
 	for (int by = 0; by < BYS; by++) {
-		const uint32_t place = place_in(owner, by);
-		if (!place)
+		struct place *p = place_in(owner, by);
+		if (!p)
 			continue;
-		size_t used = atomic_load_explicit(&held[by][place], memory_order_relaxed);
+		size_t used = atomic_load_explicit(&p->held, memory_order_relaxed);
 		do {
-			if (!fits(used, bytes, share_of(owner, by))) {
+			if (!fits(used, bytes, had, share_of(owner, by))) {
 				owner_give(owner, bytes, by);
-				return refused(by, place);
+				return refused(p);
 			}
-		} while (!atomic_compare_exchange_weak_explicit(&held[by][place], &used, used + bytes, memory_order_relaxed,
-		                                                memory_order_relaxed));
+		} while (!atomic_compare_exchange_weak_explicit(&p->held, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
 	}
 	return true;
 }
 
 /* --- The sum */
 
-static bool take(size_t bytes, bool is_spare, shbuf_owner owner)
+static bool take(size_t bytes, size_t had, bool is_spare, shbuf_owner owner)
 {
 	size_t used = atomic_load_explicit(&large_bytes, memory_order_relaxed);
 	const size_t bound = most(is_spare);
 
-	if (!owner_take(owner, bytes))
+	if (!owner_take(owner, bytes, had))
 		return false;
 	do {
 		if (used > bound || bytes > bound - used) {
 			owner_give(owner, bytes, BYS);
-			return refused(BY_KIND, 0);
+			return refused(whole);
 		}
 	} while (!atomic_compare_exchange_weak_explicit(&large_bytes, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
 	return true;
@@ -157,9 +180,9 @@ static bool is_spare_for(shbuf_owner owner)
 	return (owner & 3) != SHBUF_JOIN;
 }
 
-bool shbuf_take(size_t bytes, shbuf_owner owner)
+bool shbuf_take_more(size_t bytes, size_t had, shbuf_owner owner)
 {
-	return take(bytes, is_spare_for(owner), owner);
+	return take(bytes, had, is_spare_for(owner), owner);
 }
 
 void shbuf_give(size_t bytes, shbuf_owner owner)
@@ -173,11 +196,11 @@ bool shbuf_has_room(size_t bytes, shbuf_owner owner)
 	if (bytes < SHBUF_LARGE)
 		return true;
 	if (bytes > shbuf_large_left())
-		return refused(BY_KIND, 0);
+		return refused(whole);
 	for (int by = 0; by < BYS; by++) {
-		const uint32_t place = place_in(owner, by);
-		if (place && !fits(atomic_load_explicit(&held[by][place], memory_order_relaxed), bytes, share_of(owner, by)))
-			return refused(by, place);
+		struct place *p = place_in(owner, by);
+		if (p && !fits(atomic_load_explicit(&p->held, memory_order_relaxed), bytes, 0, share_of(owner, by)))
+			return refused(p);
 	}
 	return true;
 }
@@ -188,11 +211,11 @@ bool shbuf_is_wanted(const struct shbuf *b)
 
 	if (b->len < SHBUF_LARGE)
 		return false;
-	if (atomic_load_explicit(&refused_ms[BY_KIND][0], memory_order_relaxed) > since_ms)
+	if (atomic_load_explicit(&whole->refused_ms, memory_order_relaxed) > since_ms)
 		return true;
 	for (int by = 0; by < BYS; by++) {
-		const uint32_t place = place_in(b->owner, by);
-		if (place && atomic_load_explicit(&refused_ms[by][place], memory_order_relaxed) > since_ms)
+		const struct place *p = place_in(b->owner, by);
+		if (p && atomic_load_explicit(&p->refused_ms, memory_order_relaxed) > since_ms)
 			return true;
 	}
 	return false;
@@ -212,7 +235,7 @@ static struct shbuf *make(size_t len, bool is_spare, shbuf_owner owner)
 {
 	const bool is_large = len >= SHBUF_LARGE;
 
-	if (len > SIZE_MAX - sizeof(struct shbuf) || (is_large && !take(len, is_spare, owner)))
+	if (len > SIZE_MAX - sizeof(struct shbuf) || (is_large && !take(len, 0, is_spare, owner)))
 		return NULL;
 	struct shbuf *b = malloc(sizeof(*b) + len);
 	if (!b && is_large)

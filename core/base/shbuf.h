@@ -22,11 +22,16 @@ enum shbuf_kind {
 	SHBUF_FILE = 1, /* the base64 of files: half */
 	SHBUF_PAGE = 2, /* pages of history: a quarter */
 	SHBUF_JOIN = 3, /* what is made for one who joins: half; a quarter of the bound is for those alone */
+	SHBUF_KINDS
 };
 
-/* For whom large buffers are made: a kind, a person and an address. One person may have an eighth of the bound, one address a quarter;
- * but one buffer alone may be larger. 0: for everybody, or nobody in particular. */
+/* For whom large buffers are made: a kind, a person, an address, and the /48 of an IPv6 address. Of half the bound for files, a quarter for
+ * pages and a quarter for joins, one person may have a quarter, one address a half, and one /48 five eighths; but one buffer alone may be
+ * larger. So what somebody has of one kind takes nothing from what the same may have of another. 0: for everybody, or nobody in particular. */
 typedef uint32_t shbuf_owner;
+#define SHBUF_OWNER_BITS 10 /* of each of the three; places are numbered from 1, and persons and networks may share one */
+/* What is made once for all who join. It has a person's share, however many versions slow readers hold. */
+#define SHBUF_FOR_ALL ((shbuf_owner)((1U << SHBUF_OWNER_BITS) - 1) << 2 | (shbuf_owner)SHBUF_JOIN)
 
 struct shbuf {
 	_Atomic uint32_t refs;
@@ -60,7 +65,13 @@ size_t shbuf_large_bytes(void);
 /* Bytes in large buffers that there may be; SIZE_MAX, as at first: any. Any thread. */
 void shbuf_bound(size_t bytes);
 /* Counts memory of another kind with them, as shbuf_new_spare does: what is being encoded. */
-bool shbuf_take(size_t bytes, shbuf_owner owner) WC_MUSTCHECK;
+static inline bool shbuf_take(size_t bytes, shbuf_owner owner) WC_MUSTCHECK;
+/* The same for a buffer that grows, of which `had` bytes are counted. It may grow to a few megabytes if it is its owner's only one. */
+bool shbuf_take_more(size_t bytes, size_t had, shbuf_owner owner) WC_MUSTCHECK;
+static inline bool shbuf_take(size_t bytes, shbuf_owner owner)
+{
+	return shbuf_take_more(bytes, 0, owner);
+}
 void shbuf_give(size_t bytes, shbuf_owner owner);
 /* Would shbuf_new_spare find room now? It may have gone by then. */
 bool shbuf_has_room(size_t bytes, shbuf_owner owner);

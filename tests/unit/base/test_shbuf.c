@@ -79,20 +79,89 @@ static void one_alone_may_be_larger(void **state)
 	assert_null(shbuf_new_spare(48 * MB + 1, me)); /* three quarters of all */
 }
 
-static void address_has_a_quarter(void **state)
+/* How many buffers of 1 MB the people of one address, or of a new /64 of one /48 each, get in all. */
+static int fill_at(struct shbuf **v, int people, uint8_t addr[16], bool moves, enum shbuf_kind kind)
+{
+	int n = 0;
+	for (int person = 1; person <= people; person++) {
+		if (moves)
+			addr[7] = (uint8_t)person;
+		n += fill(v + n, 1, MB, shbuf_for(shbuf_owner_of((uint64_t)person, addr), kind));
+	}
+	return n;
+}
+
+static void address_has_half_of_what_a_kind_has(void **state)
 {
 	(void)state;
 	uint8_t addr[16];
 	struct shbuf *v[64];
-	int n = 0;
+	int n;
 	address(addr, "\x0a\x01\x02\x03");
-	for (uint64_t person = 1; person <= 40; person++)
-		n += fill(v + n, 1, MB, shbuf_for(shbuf_owner_of(person, addr), SHBUF_FILE));
+	n = fill_at(v, 40, addr, false, SHBUF_FILE);
 	assert_int_equal(n, 16);
+	/* One kind takes nothing from another: files that wait for others' slow readers keep nobody from coming back. */
+	n += fill_at(v + n, 20, addr, false, SHBUF_PAGE);
+	assert_int_equal(n, 16 + 8);
+	n += fill_at(v + n, 20, addr, false, SHBUF_JOIN);
+	assert_int_equal(n, 16 + 8 + 8);
 	drop(v, n);
 	/* The /64 of IPv6 is one. */
 	uint8_t six[16] = { 0x20, 0x01, 0x0d, 0xb8 }, same[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 };
 	assert_int_equal(shbuf_owner_of(1, six), shbuf_owner_of(1, same));
+}
+
+/* A customer's /48 has 65,536 networks of /64. */
+static void networks_of_one_customer_leave_room(void **state)
+{
+	(void)state;
+	uint8_t addr[16] = { 0x20, 0x01, 0x0d, 0xb8, 0, 7 }, other[16] = { 0x20, 0x01, 0x0d, 0xb8, 0, 8 };
+	struct shbuf *v[128], *theirs[3];
+	int n = fill_at(v, 40, addr, true, SHBUF_FILE);
+	assert_int_equal(n, 20);
+	n += fill_at(v + n, 30, addr, true, SHBUF_PAGE);
+	assert_int_equal(n, 20 + 10);
+	n += fill_at(v + n, 30, addr, true, SHBUF_JOIN);
+	assert_int_equal(n, 20 + 10 + 10);
+	for (int kind = SHBUF_FILE; kind <= SHBUF_JOIN; kind++)
+		assert_int_equal(fill(theirs + kind - 1, 1, MB, shbuf_for(shbuf_owner_of(1000, other), (enum shbuf_kind)kind)), 1);
+	drop(theirs, 3);
+	drop(v, n);
+}
+
+/* What is shared by all joiners: old versions that slow readers hold have a share, and leave each joiner its own. */
+static void what_is_for_all_has_a_share(void **state)
+{
+	(void)state;
+	struct shbuf *v[40], *mine;
+	const int n = fill(v, 40, MB, SHBUF_FOR_ALL);
+	assert_int_equal(n, 4);
+	assert_true(shbuf_is_wanted(v[0]));
+	assert_int_equal(fill(&mine, 1, MB, shbuf_for(shbuf_owner_of(7, NULL), SHBUF_JOIN)), 1);
+	drop(&mine, 1);
+	drop(v, n);
+}
+
+/* A page of 1 MB also where a share is less, as long as it is its owner's only one. */
+static void only_buffer_may_grow(void **state)
+{
+	(void)state;
+	shbuf_bound(12 * MB);
+	const shbuf_owner me = shbuf_for(shbuf_owner_of(7, NULL), SHBUF_PAGE);
+	struct buf b, second;
+	buf_init_counted(&b, 32 * MB, me);
+	buf_init_counted(&second, 32 * MB, me);
+	while (b.len < MB + 1000)
+		buf_puts(&b, "0123456789");
+	assert_false(b.failed);
+	while (!second.failed)
+		buf_puts(&second, "0123456789");
+	assert_true(second.len <= SHBUF_LARGE);
+	buf_fini(&second);
+	while (!b.failed)
+		buf_puts(&b, "0123456789");
+	assert_true(b.len <= 4 * MB);
+	buf_fini(&b);
 }
 
 /* Unread files and pages together leave a quarter for joins. */
@@ -152,7 +221,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(person_has_an_eighth, bound, unbound),
 		cmocka_unit_test_setup_teardown(one_alone_may_be_larger, bound, unbound),
-		cmocka_unit_test_setup_teardown(address_has_a_quarter, bound, unbound),
+		cmocka_unit_test_setup_teardown(address_has_half_of_what_a_kind_has, bound, unbound),
+		cmocka_unit_test_setup_teardown(networks_of_one_customer_leave_room, bound, unbound),
+		cmocka_unit_test_setup_teardown(what_is_for_all_has_a_share, bound, unbound),
+		cmocka_unit_test_setup_teardown(only_buffer_may_grow, bound, unbound),
 		cmocka_unit_test_setup_teardown(kinds, bound, unbound),
 		cmocka_unit_test_setup_teardown(buffer_is_shared_without_a_copy, bound, unbound),
 	};
