@@ -14,7 +14,7 @@
 #include "base/pulse.h"
 
 /* A longer queue means that the disk has fallen behind: a quick refusal serves people better than a place at its end. */
-#define HOUSEHOLD_QUEUED_MAX 2048
+#define NETWORK_QUEUED_MAX 2048
 #define QUEUED_MAX 8192
 
 /* Linux has priorities by thread: hashing somebody's file must delay nobody's words. Look-ups are short and go first; pages, of
@@ -217,7 +217,7 @@ bool helpers_are_full(struct helpers *hs, enum job_kind kind, const struct rota_
 {
 	pthread_mutex_lock(&hs->lock);
 	const struct rota *r = hs->queue[kind].rota;
-	const bool is_full = rota_count(r) >= QUEUED_MAX || rota_count_of(r, owner) >= HOUSEHOLD_QUEUED_MAX;
+	const bool is_full = rota_count(r) >= QUEUED_MAX || rota_count_of(r, owner) >= NETWORK_QUEUED_MAX;
 	pthread_mutex_unlock(&hs->lock);
 	return is_full;
 }

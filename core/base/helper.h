@@ -48,7 +48,7 @@ struct helpers *helpers_start(const struct helpers_opts *o, char **cause) WC_MUS
 void helpers_stop(struct helpers *hs, int patience_ms);
 /* Queues a copy of the job. Any thread; never blocks longer than a mutex. Producers bound themselves: a connection has at most a few. */
 void helpers_submit(struct helpers *hs, const struct job *job);
-/* Would one more of this kind wait too long, behind those of its household or of all? Any thread. */
+/* Would one more of this kind wait too long, behind those of its network (an IPv4 address, or a /48) or of all? Any thread. */
 bool helpers_are_full(struct helpers *hs, enum job_kind kind, const struct rota_owner *owner);
 int64_t helpers_waiting_ms(struct helpers *hs); /* since jobs of a kind wait and none was taken; 0: none waits. Any thread */
 

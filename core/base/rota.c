@@ -132,7 +132,7 @@ size_t rota_count(const struct rota *r)
 
 size_t rota_count_of(const struct rota *r, const struct rota_owner *owner)
 {
-	const struct key key = key_of(owner, HOUSEHOLD);
+	const struct key key = key_of(owner, NETWORK);
 	const struct node *n = map_get(&r->nodes, &key, sizeof(key));
 	return n ? n->count : 0;
 }

@@ -25,7 +25,7 @@ void rota_free(struct rota *r); /* which must be empty */
 void rota_put(struct rota *r, const struct rota_owner *owner, struct rota_item *item);
 struct rota_item *rota_take(struct rota *r); /* whose turn it is; NULL: empty */
 size_t rota_count(const struct rota *r);
-/* Items of the owner's household: an IPv4 address, or a /64 of IPv6. */
+/* Items of the owner's network: an IPv4 address, or the /48 of IPv6 that one customer may have. */
 size_t rota_count_of(const struct rota *r, const struct rota_owner *owner);
 
 #endif

@@ -62,14 +62,14 @@ static bool is_moot(const void *arg)
 	return ((const struct work *)arg)->is_moot;
 }
 
+static void submit_for(struct helpers *hs, enum job_kind kind, const struct rota_owner *owner, struct work *w)
+{
+	helpers_submit(hs, &(struct job){ .kind = kind, .owner = *owner, .run = run, .arg = w, .drop = drop, .is_moot = is_moot });
+}
+
 static void submit(struct helpers *hs, enum job_kind kind, uint64_t person, struct work *w)
 {
-	helpers_submit(hs, &(struct job){ .kind = kind,
-	                                  .owner = { .addr = { 10 }, .person = person },
-	                                  .run = run,
-	                                  .arg = w,
-	                                  .drop = drop,
-	                                  .is_moot = is_moot });
+	submit_for(hs, kind, &(struct rota_owner){ .addr = { 10 }, .person = person }, w);
 }
 
 static void no_kind_waits_for_another(void **state)
@@ -171,7 +171,7 @@ static void the_end_waits_for_no_queue(void **state)
 	assert_true(sure.at > 0);
 }
 
-static void a_household_has_its_own_bound(void **state)
+static void a_network_has_its_own_bound(void **state)
 {
 	(void)state;
 	struct helpers *hs = start(1);
@@ -180,13 +180,16 @@ static void a_household_has_its_own_bound(void **state)
 	sem_init(&starts, 0, 0);
 	sem_init(&may_end, 0, 0);
 	struct work first = { .starts = &starts, .may_end = &may_end, .clock = &clock }, many = { .clock = &clock };
-	const struct rota_owner busy = { .addr = { 10 } }, other = { .addr = { 11 } };
+	struct rota_owner busy = { .addr = { 0x20, 1, 0x0d, 0xb8, 0, 7 } };
+	const struct rota_owner other = { .addr = { 0x20, 1, 0x0d, 0xb8, 0, 8 } };
 	submit(hs, JOB_LOOK_UP, 7, &first);
 	sem_wait(&starts);
 	int n = 0;
 	while (!helpers_are_full(hs, JOB_LOOK_UP, &busy)) {
-		submit(hs, JOB_LOOK_UP, (uint64_t)n, &many);
-		assert_true(++n < 10000);
+		submit_for(hs, JOB_LOOK_UP, &busy, &many);
+		assert_true(++n < 8000);
+		busy.addr[7] = (uint8_t)n; /* a /64 of its own each, all of one /48 */
+		busy.person = (uint64_t)n;
 	}
 	assert_false(helpers_are_full(hs, JOB_LOOK_UP, &other));
 	assert_false(helpers_are_full(hs, JOB_PAGE, &busy));
@@ -199,9 +202,9 @@ static void a_household_has_its_own_bound(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(no_kind_waits_for_another),     cmocka_unit_test(people_take_turns),
-		cmocka_unit_test(moot_jobs_are_dropped),         cmocka_unit_test(the_end_waits_for_no_queue),
-		cmocka_unit_test(a_household_has_its_own_bound),
+		cmocka_unit_test(no_kind_waits_for_another),   cmocka_unit_test(people_take_turns),
+		cmocka_unit_test(moot_jobs_are_dropped),       cmocka_unit_test(the_end_waits_for_no_queue),
+		cmocka_unit_test(a_network_has_its_own_bound),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

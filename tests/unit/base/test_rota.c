@@ -95,7 +95,8 @@ static void names_and_addresses_multiply_no_turns(void **state)
 		put(r, addr, (uint64_t)i + 10, i);
 	}
 	put(r, "2001:db8:8::1", 8, 5000);
-	assert_int_equal(rota_count_of(r, &(struct rota_owner){ .addr = { 0x20, 1, 0x0d, 0xb8, 0, 7 } }), 2);
+	assert_int_equal(rota_count_of(r, &(struct rota_owner){ .addr = { 0x20, 1, 0x0d, 0xb8, 0, 7 } }), 500); /* of the whole /48 */
+	assert_int_equal(rota_count_of(r, &(struct rota_owner){ .addr = { 0x20, 1, 0x0d, 0xb8, 0, 8 } }), 1);
 	assert_int_equal(place_of(r, 5000), 1);
 	rota_free(r);
 }
