@@ -8,9 +8,10 @@
 
 #include "base/ip.h"
 
-#define OWNERS (1U << SHBUF_OWNER_BITS) /* places of each sort; two that share one share what it may have */
-#define NETWORK_BYTES 6                 /* of IPv6: the /48 that one customer may have */
-#define ONLY_GROWS ((size_t)4 << 20)    /* a page has 1 MB or a little more, and a buffer's room doubles */
+#define OWNERS (1U << SHBUF_OWNER_BITS)    /* places of each sort; two that share one share what it may have */
+#define NETWORK_BYTES 6                    /* of IPv6: the /48 that one customer may have */
+#define ONLY_GROWS ((size_t)4 << 20)       /* a page has 1 MB or a little more, and a buffer's room doubles */
+#define PAGE_SHARE_LEAST ((size_t)5 << 18) /* where there is little memory: a page, and the list of people that goes with it to a joiner */
 #define WANTED_MS 2000
 
 static _Atomic size_t large_bytes, bound_bytes = SIZE_MAX;
@@ -110,8 +111,10 @@ static size_t share_of(shbuf_owner owner, int by)
 
 	if (by == BY_KIND)
 		return kind == SHBUF_PAGE ? bound / 4 : bound / 2;
-	const size_t sure = kind == SHBUF_PAGE || kind == SHBUF_JOIN ? bound / 4 : bound / 2;
-	return by == BY_PERSON ? sure / 4 : by == BY_ADDRESS ? sure / 2 : sure / 8 * 5;
+	const bool is_page = kind == SHBUF_PAGE || kind == SHBUF_JOIN;
+	const size_t sure = is_page ? bound / 4 : bound / 2;
+	const size_t share = by == BY_PERSON ? sure / 4 : by == BY_ADDRESS ? sure / 2 : sure / 8 * 5;
+	return is_page ? WC_MAX(share, PAGE_SHARE_LEAST) : share;
 }
 
 static bool refused(struct place *p)
@@ -149,7 +152,8 @@ static bool owner_take(shbuf_owner owner, size_t bytes, size_t had)
 		do {
 			if (!fits(used, bytes, had, share_of(owner, by))) {
 				owner_give(owner, bytes, by);
-				return refused(p);
+				return owner == SHBUF_FOR_ALL && by == BY_PERSON ? false
+				                                                 : refused(p); /* nobody waits: joiners have their own */
 			}
 		} while (!atomic_compare_exchange_weak_explicit(&p->held, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
 	}
