@@ -348,7 +348,7 @@ static void page_ready(void *arg)
 		struct init in = { .session = s, .token = p->is_new_token ? p->token : NULL, .gap = p->gap, .reset = p->reset };
 		in.history = p->tail;
 		p->tail = NULL;
-		if (!in.history && p->rc == 0)
+		if (p->wants_page && p->rc == 0)
 			in.history = buf_share(&p->history);
 		send_init(r, &in, true);
 	}

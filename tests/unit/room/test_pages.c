@@ -228,6 +228,46 @@ static void what_cannot_be_resumed_starts_anew(void **state)
 	close_room(f);
 }
 
+/* Fills the tail with long texts of one person, over a megabyte of JSON. Returns the token. */
+static char *fill_tail(struct fixture *f)
+{
+	static char text[6 * 3990 + 3] = "(";
+	for (size_t i = 0; i < 3990; i++)
+		memcpy(text + 1 + 6 * i, "\\u0001", 6);
+	text[sizeof(text) - 2] = ')';
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	write_dm(f, ann, user_of(bob)->id, "secret");
+	for (int i = 0; i < 50; i++)
+		write_text(f, ann, text);
+	return token_of(ann);
+}
+
+static struct client *come_back(struct fixture *f, const char *token)
+{
+	struct client *c = client_new(f, "10.0.0.1");
+	say(f, c, "{\"type\":\"join\",\"v\":2,\"token\":\"%s\"}", token);
+	settle(f);
+	return c;
+}
+
+/* Also while helpers look up with whom the person has written. */
+static void a_join_without_memory_is_busy(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	char *token = fill_tail(f);
+	restart(f, NULL);
+	shbuf_bound(1);
+	struct client *ann = come_back(f, token);
+	expect(ann, "\"code\":\"busy\"");
+	assert_int_equal(ann->close_code, WS_CLOSE_TRY_LATER);
+	shbuf_bound(SIZE_MAX);
+	expect(come_back(f, token), "{\"type\":\"init\"", "\"self\":true");
+	free(token);
+	close_room(f);
+}
+
 /* One frame that does not wait for what helpers sent meanwhile. */
 static void turn_with_text_alone(struct fixture *f, struct client *c, const char *json)
 {
@@ -398,6 +438,7 @@ int main(void)
 		cmocka_unit_test(a_page_is_cut_at_a_megabyte),
 		cmocka_unit_test(resuming_brings_what_was_missed),
 		cmocka_unit_test(what_cannot_be_resumed_starts_anew),
+		cmocka_unit_test(a_join_without_memory_is_busy),
 		cmocka_unit_test(what_comes_live_waits_behind_the_page),
 		cmocka_unit_test(pages_are_refused_before_the_join),
 		cmocka_unit_test(one_session_has_eight_jobs_at_once),
