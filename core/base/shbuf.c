@@ -15,7 +15,7 @@
 #define WANTED_MS 2000
 
 static _Atomic size_t large_bytes, bound_bytes = SIZE_MAX;
-/* What is held, and when more was refused last (monotonic). */
+/* Bytes held, and when more was refused last (monotonic). */
 struct place {
 	_Atomic size_t held;
 	_Atomic int64_t refused_ms;
@@ -51,7 +51,8 @@ size_t shbuf_large_left(void)
 
 /* --- Owners */
 
-/* 1 .. OWNERS - 2; 0 is nobody's, and the last one all joiners'. The seed is the process's own, so that nobody can choose whose place to share. */
+/* 1 .. OWNERS - 2; 0 is nobody's, and the last one all joiners'. The seed is the process's own, so that nobody can choose whose place to
+ * share. */
 static uint32_t place_of(uint64_t a, uint64_t b)
 {
 	static _Atomic uint64_t seed;

@@ -25,12 +25,13 @@ enum shbuf_kind {
 	SHBUF_KINDS
 };
 
-/* For whom large buffers are made: a kind, a person, an address, and the /48 of an IPv6 address. Of half the bound for files, a quarter for
- * pages and a quarter for joins, one person may have a quarter, one address a half, and one /48 five eighths; but one buffer alone may be
- * larger. So what somebody has of one kind takes nothing from what the same may have of another. 0: for everybody, or nobody in particular. */
+/* For whom large buffers are made: a kind, a person, an address, and the /48 of an IPv6 address. 0: for everybody, or nobody in particular.
+ *
+ * Of half the bound for files, a quarter for pages and a quarter for joins, one person may have a quarter, one address a half, and one /48
+ * five eighths; but one buffer alone may be larger. So files of somebody take nothing from the pages of the same. */
 typedef uint32_t shbuf_owner;
-#define SHBUF_OWNER_BITS 10 /* of each of the three; places are numbered from 1, and persons and networks may share one */
-/* What is made once for all who join. It has a person's share, however many versions slow readers hold. */
+#define SHBUF_OWNER_BITS 10 /* of each of the three: a place, by hash */
+/* For all who join, the same page. It has a person's share, however many versions slow readers hold. */
 #define SHBUF_FOR_ALL ((shbuf_owner)((1U << SHBUF_OWNER_BITS) - 1) << 2 | (shbuf_owner)SHBUF_JOIN)
 
 struct shbuf {

@@ -272,7 +272,8 @@ static void send_init(struct room *r, const struct init *in, bool is_held)
 	uint8_t header[WS_HEADER_MAX];
 	size_t rest = in->history ? in->history->len : 0;
 	size_t n = ws_header(header, WS_TEXT, r->scratch.len + rest);
-	struct shbuf *first = in->history && !r->scratch.failed ? shbuf_new(n + r->scratch.len) : NULL;
+	const shbuf_owner owner = conn_buffer_owner(s->conn, SHBUF_JOIN);
+	struct shbuf *first = in->history && !r->scratch.failed ? shbuf_new_spare(n + r->scratch.len, owner) : NULL;
 	if (!first) {
 		/* No memory for a joiner: it may come again. The error takes the place of its first frame. */
 		answer_count_memory(r);
@@ -368,6 +369,13 @@ static void own_buffers(struct room *r, const struct session *s)
 	conn_set_buffer_owner(s->conn, shbuf_owner_of(s->user->id, is_limited ? addr : NULL));
 }
 
+/* NULL: there is no memory for it, or what other pages of this person or address still hold is all that these may have. */
+static struct shbuf *page_of_tail(struct room *r, const struct session *s, bool has_since, uint64_t since, bool *gap)
+{
+	const shbuf_owner owner = conn_buffer_owner(s->conn, SHBUF_JOIN);
+	return has_since ? tail_since(r->tail, since, s->user->id, owner, gap) : tail_history(r->tail, s->dialect, s->user->id, owner);
+}
+
 void join_apply(struct room *r, struct action *a)
 {
 	if (a->rc) {
@@ -410,7 +418,7 @@ void join_apply(struct room *r, struct action *a)
 	}
 	bool needs_page = has_since && (u->has_dms || !tail_covers(r->tail, e->join.since));
 	if (s->dialect == DIALECT_1 || (!needs_page && u->peers_are_known)) {
-		in.history = has_since ? tail_since(r->tail, e->join.since, u->id, &in.gap) : tail_history(r->tail, s->dialect, u->id);
+		in.history = page_of_tail(r, s, has_since, e->join.since, &in.gap);
 		send_init(r, &in, false);
 		return;
 	}
@@ -431,7 +439,7 @@ void join_apply(struct room *r, struct action *a)
 	memcpy(p->token, a->token, WC_TOKEN_BYTES);
 	/* Take the page from the tail now: later the tail also holds messages that this session gets live. */
 	if (!needs_page)
-		p->tail = has_since ? tail_since(r->tail, e->join.since, u->id, &p->gap) : tail_history(r->tail, DIALECT_2, u->id);
+		p->tail = page_of_tail(r, s, has_since, e->join.since, &p->gap);
 	s->jobs++;
 	join_page_submit(r, p);
 }

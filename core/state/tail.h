@@ -36,11 +36,13 @@ bool tail_covers(const struct tail *t, uint64_t since);
 /* The tail holds all there is (nothing older is stored), so that it covers every since. */
 void tail_set_complete(struct tail *t, bool is_complete);
 
-/* `"history":[…]}` — the end of an init frame: the last history_limit, in dialect 2 at most TAIL_PAGE_BYTES. `me`: whose own messages show
- * cid and self in dialect 2. Shared where nothing is personal. The caller gets a reference; NULL without memory. */
-struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me);
+/* `"history":[…]}` — the end of an init frame: the last history_limit, in dialect 2 at most TAIL_PAGE_BYTES. `me`: the person
+ * whose messages show cid and self in dialect 2. Shared where nothing is personal, and where versions that slow readers still hold
+ * leave room; else made for the asker alone, at the cost of this owner. The caller gets a reference; NULL: no memory, or the
+ * asker's share is used up. */
+struct shbuf *tail_history(struct tail *t, enum dialect d, uint64_t me, shbuf_owner asker);
 /* The same for what came after since, the oldest first (dialect 2; at most TAIL_PAGE by construction). *has_more: it was cut at
  * TAIL_PAGE_BYTES. */
-struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me, bool *has_more);
+struct shbuf *tail_since(struct tail *t, uint64_t since, uint64_t me, shbuf_owner asker, bool *has_more);
 
 #endif

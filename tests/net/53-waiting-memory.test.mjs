@@ -93,3 +93,78 @@ serverTest('pages that one person does not read are refused past a share; others
 	const most = await stop();
 	assert.ok(most <= 24 * MB, `${most} bytes`); // a person's eighth; what is made for the others
 });
+
+const OWN = ['--memory-mb', '200', '--max-file-mb', '1', '--exempt', 'none', '--new-people', '0'];
+const HOARD = '127.0.9.1', AWAY = '127.0.9.2';
+
+/** Long texts of a newcomer at this address: more than a megabyte of JSON. */
+async function fillTail(s, localAddress) {
+	const a = await join2(s, 'a', {}, { localAddress });
+	for (let i = 0; i < 45; i++) {
+		a.text(`(${'\u0001'.repeat(3988)})`);
+		await a.next('text', 20000);
+	}
+	return a;
+}
+
+/** Joins and reads nothing from then on. */
+async function joinDeaf(s, join, from = HOARD) {
+	const r = await Raw.open(s, { localAddress: from });
+	r.socket.pause();
+	r.send({ type: 'join', ...join });
+	return r;
+}
+
+serverTest('pages of joins that nobody reads count as their person and address: others join', { args: OWN, timeout: 60000 }, async s => {
+	const a = await fillTail(s, HOARD);
+	const hoard = await Promise.all(Array.from({ length: 50 }, () => joinDeaf(s, { v: 2, token: a.token })));
+	await until(s, 'refused_total{reason="memory"}', n => n >= 1, 'nothing was refused');
+	await s.says(/ memory refused large_mb=\d+ /);
+	const near = await join2(s, 'near', {}, { localAddress: HOARD }); // another person there
+	assert.ok(near.init.history.length > 40);
+	const away = await join2(s, 'away', {}, { localAddress: AWAY });
+	assert.ok(away.init.history.length > 40);
+	hoard.forEach(r => r.destroy());
+	await until(s, 'pending_large_bytes', n => n < 4 * MB);
+	await join2(s, 'a', { token: a.token }, { localAddress: HOARD });
+});
+
+serverTest('old versions of the history that nobody reads keep nobody out', { args: OWN, timeout: 60000 }, async s => {
+	const a = await fillTail(s, AWAY);
+	const hoard = [];
+	for (let i = 0; i < 30; i++) { // another version for each guest
+		hoard.push(await joinDeaf(s, { name: `deaf ${i}` }));
+		a.text(`version ${i}`);
+		await a.next({ text: `version ${i}` }, 20000);
+	}
+	await until(s, 'refused_total{reason="memory"}', n => n >= 1, 'nothing was refused');
+	const second = await join2(s, 'second', {}, { localAddress: AWAY });
+	assert.equal(second.init.history.at(-1).text, 'version 29');
+	const first = await s.join('first', { localAddress: AWAY });
+	assert.equal(first.init.history.at(-1).text, 'version 29');
+	hoard.forEach(r => r.destroy());
+});
+
+for (const [what, address] of [['one address', () => null], ['the networks of one /48', i => `2001:db8:7:${i}::1`]])
+	serverTest(`pages that ${what} does not read leave room for others'`, { args: [...OWN, '--trust-proxy', HOARD], timeout: 60000 }, async s => {
+		await fillTail(s, AWAY);
+		const away = await join2(s, 'away', {}, { localAddress: '127.0.9.3' });
+		const hoard = [];
+		for (let i = 0; i < 20; i++) {
+			const client = address(i) || '192.0.2.7';
+			const r = await Raw.connect(s, { localAddress: HOARD });
+			await r.upgrade('', `X-Forwarded-For: ${client}\r\n`);
+			r.send({ type: 'join', v: 2, name: `hoard ${i}` });
+			hoard.push(r);
+			await r.json();
+			r.socket.pause();
+		}
+		for (let i = 0; i < 100 && !(await metric(s, 'refused_total{reason="memory"}')); i++) {
+			for (const r of hoard) r.send({ type: 'history', limit: 300 });
+			await sleep(30);
+		}
+		away.send({ type: 'history', limit: 300 });
+		assert.equal((await away.next(f => f.type === 'history' || f.type === 'error', 20000)).type, 'history', away.story());
+		assert.ok(await metric(s, 'refused_total{reason="memory"}') >= 1, 'nothing was refused');
+		hoard.forEach(r => r.destroy());
+	});

@@ -290,6 +290,16 @@ export const rows = [
 		attack: f => f.asking(() => ({ type: 'history', limit: 1000 }), { n: 100, join: i => f.known(i), reads: false }) },
 	{ name: 'unread-joins', line: 2, what: 'joins with `since` whose answer nobody reads, 200 open', isBlind: true, memoryMb: 8192, args: ['--request-rate', '2'], counted: [...MEMORY, ...REQUESTS],
 		attack: f => f.forever(async i => { const s = await f.chat(f.known(i % 4, { since: f.seed.first }), { waits: false }); s.pause(); await sleep(700); f.end(s); f.answered(); }, { n: 200 }) },
+	{ name: 'unread-tail', line: 2, what: 'somebody whose long messages are the newest joins from 60 connections and reads nothing', isBlind: true, counted: [...MEMORY, ...REQUESTS, /refused_total.*memory/],
+		attack: async f => {
+			f.prepares();
+			const talker = await f.chat(f.known(0)), long = Foe.frame({ type: 'text', text: `(${'\u0001'.repeat(3998)})` });
+			await f.write(talker, many(long, 44 * long.length), 44);
+			await sleep(500);
+			f.begins();
+			f.forever(() => f.write(talker, long), { pause: 250 });
+			f.forever(async () => { const s = await f.chat(f.known(0), { waits: false }); s.pause(); await sleep(2000); f.end(s); }, { n: 60 });
+		} },
 	{ name: 'own-tail', line: 2, what: 'somebody whose long messages are the newest joins again and again', counted: [...REQUESTS, ...DOOR], args: ['--request-rate', '2'],
 		attack: f => f.forever(async () => f.end(await f.chat(f.known(0))), { n: 20 }) },
 	{ name: 'unread-downloads', line: 2, what: '200 downloads of 25 MB that nobody reads', counted: [/refused_total/, /limited_total/], optional: true, attack: async f => {

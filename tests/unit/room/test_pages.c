@@ -268,6 +268,38 @@ static void a_join_without_memory_is_busy(void **state)
 	close_room(f);
 }
 
+/* Pages that one person does not read count as that person's: others join. */
+static void unread_joins_cost_their_person_alone(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	shbuf_bound(64 << 20);
+	char *token = fill_tail(f);
+	struct client *unread[20];
+	int n = 0;
+	for (; n < 20; n++) {
+		unread[n] = client_new(f, "10.0.0.1");
+		say(f, unread[n], "{\"type\":\"join\",\"v\":2,\"token\":\"%s\"}", token);
+		room_turn(f->room, inbox_take(f->opts.inbox, 0)); /* its mail stays in the box */
+	}
+	assert_in_range(shbuf_large_bytes(), 1 << 20, 6 << 20);
+	struct client *bob = client_new(f, "10.0.0.2");
+	say(f, bob, "{\"type\":\"join\",\"v\":2,\"name\":\"Eve\"}");
+	room_turn(f->room, inbox_take(f->opts.inbox, 0));
+	deliver(f);
+	expect(bob, "{\"type\":\"init\"", "\"history\":[{");
+	expect_open(bob);
+	int let_in = 0;
+	for (int i = 0; i < n; i++)
+		let_in += !unread[i]->close_code;
+	assert_in_range(let_in, 1, 6);
+	expect(come_back(f, token), "{\"type\":\"init\"", "\"self\":true"); /* what was read is given back */
+	shbuf_bound(SIZE_MAX);
+	free(token);
+	close_room(f);
+}
+
 /* One frame that does not wait for what helpers sent meanwhile. */
 static void turn_with_text_alone(struct fixture *f, struct client *c, const char *json)
 {
@@ -439,6 +471,7 @@ int main(void)
 		cmocka_unit_test(resuming_brings_what_was_missed),
 		cmocka_unit_test(what_cannot_be_resumed_starts_anew),
 		cmocka_unit_test(a_join_without_memory_is_busy),
+		cmocka_unit_test(unread_joins_cost_their_person_alone),
 		cmocka_unit_test(what_comes_live_waits_behind_the_page),
 		cmocka_unit_test(pages_are_refused_before_the_join),
 		cmocka_unit_test(one_session_has_eight_jobs_at_once),
