@@ -1,8 +1,10 @@
 /* admin_purge.c — the verb purge: finds the people, then counts or deletes their messages, a few in each transaction (see impl.h).
  *
  * A request works for about two seconds and says where it stopped. The client asks again from there, and names the people by the ids of
- * the first answer. So a name that somebody else takes meanwhile does no harm. A dry run only counts. Owns nothing. Threads: the admin's
- * own and the room's, one after the other. */
+ * the first answer. So a name that somebody else takes meanwhile does no harm. A dry run only counts.
+ *
+ * All messages to everybody go first, then the direct ones. So the times and ids of deletions that everybody is told show nothing of direct
+ * messages. Owns nothing. Threads: the admin's own and the room's, one after the other. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,12 +23,15 @@
 	300000              /* every page is told of every deletion: a person's whole past at once would drown the talk of the living */
 #define PURGE_PAUSE_MS 1000 /* at most, between two transactions */
 #define PURGE_MS 2000       /* of one request */
+#define PRIVATE_TOLD 128    /* connections at most that are told of a direct message: those of two people */
+#define PRIVATE_FROM (UINT64_C(1) << 53) /* `upto` and `after` from here on: of the direct messages. All ids are below */
 
 struct purge {
 	struct user_search search; /* its people are those to purge */
 	const char *net;
 	bool is_dry;
-	uint64_t after;          /* the last message that was looked at */
+	bool is_begun;           /* a request before this one began it */
+	uint64_t after;          /* the last message of this sort that was looked at */
 	struct sent_filter sent; /* of these people, once each has a name */
 	uint64_t *ids_of_people; /* sent.people */
 	size_t messages, files;  /* counted, or deleted */
@@ -69,7 +74,8 @@ static void answer(struct call *c)
 	buf_printf(b, ",\"%s\":%zu,\"files\":%zu", p->is_dry ? "messages" : "deleted", p->messages, p->files);
 	if (p->is_dry)
 		buf_puts(b, ",\"dry_run\":true");
-	buf_printf(b, ",\"upto\":%llu,\"more\":%s}", (unsigned long long)p->after, p->has_more ? "true" : "false");
+	buf_printf(b, ",\"upto\":%llu,\"more\":%s}", (unsigned long long)(p->after + (p->sent.is_private ? PRIVATE_FROM : 0)),
+	           p->has_more ? "true" : "false");
 	c->c.status = 200;
 	call_reply(c);
 }
@@ -90,21 +96,32 @@ static void take_sent(void *arg, const struct sent *m)
 		p->doomed[p->doomed_count++] = m->id;
 }
 
-/* Looks at the next messages, at most `most` of these people's. Returns how many it found, or below 0. */
+/* Looks at the next messages of one sort, at most `most` of these people's. Returns how many it found, or below 0. */
 static int read_sent(struct call *c, int most)
 {
 	struct purge *p = c->own;
 	return store_dump_sent(c->a->dump, &p->sent, &p->after, most, PURGE_ROWS, take_sent, p, &p->has_more);
 }
 
+/* After each step: where public messages end, the direct ones begin. */
+static void next_sort(struct purge *p)
+{
+	if (p->has_more || p->sent.is_private)
+		return;
+	p->sent.is_private = true;
+	p->after = 0;
+	p->has_more = true;
+}
+
 static void count_some(struct call *c)
 {
-	const struct purge *p = c->own;
+	struct purge *p = c->own;
 	do {
 		if (read_sent(c, PURGE_ROWS) < 0) {
 			call_fail_storage(c);
 			return;
 		}
+		next_sort(p);
 	} while (p->has_more && mono_ms() < p->deadline_ms);
 	answer(c);
 }
@@ -121,6 +138,7 @@ static void go_on(struct call *c)
 {
 	struct purge *p = c->own;
 	p->messages += p->last_deleted;
+	next_sort(p);
 	if (p->has_more && mono_ms() < p->deadline_ms)
 		call_read(c, purge_some);
 	else
@@ -138,7 +156,8 @@ static void some_deleted(struct call *c)
 static void purge_some(struct call *c)
 {
 	struct purge *p = c->own;
-	const uint64_t pause_ms = p->last_deleted * metric_get(M_CONNECTIONS) * 1000 / PURGE_DELIVERIES_S;
+	const uint64_t here = metric_get(M_CONNECTIONS), told = p->sent.is_private ? WC_MIN(here, (uint64_t)PRIVATE_TOLD) : here;
+	const uint64_t pause_ms = p->last_deleted * told * 1000 / PURGE_DELIVERIES_S;
 	usleep((useconds_t)WC_MIN(pause_ms, (uint64_t)PURGE_PAUSE_MS) * 1000);
 	p->doomed_count = 0;
 	p->last_deleted = 0;
@@ -202,7 +221,7 @@ static void begin(struct call *c)
 	p->sent.count = people->count;
 	if (p->is_dry)
 		count_some(c);
-	else if (p->after) /* goes on with a purge that is noted */
+	else if (p->is_begun) /* goes on with a purge that is noted */
 		purge_some(c);
 	else
 		call_note(c, note_of(p), purge_noted);
@@ -291,7 +310,7 @@ static void name_people(struct call *c)
 		int rc = one->name ? 0 : keeps ? store_dump_address(c->a->dump, one->id, since_ms, take_address_name, one) : -WC_ENOENT;
 		if (rc == -WC_ENOENT)
 			rc = store_dump_author(c->a->dump, one->id, take_name, one);
-		if (rc == -WC_ENOENT && p->after) { /* it was somebody when this purge began: what was written has expired since */
+		if (rc == -WC_ENOENT && p->is_begun) { /* it was somebody when this purge began: what was written has expired since */
 			one->name = xstrdup("");
 			rc = 0;
 		}
@@ -305,7 +324,7 @@ static void name_people(struct call *c)
 			return;
 		}
 	}
-	if (p->search.user && !p->after && add_namesakes(c))
+	if (p->search.user && !p->is_begun && add_namesakes(c))
 		return;
 	begin(c);
 }
@@ -445,7 +464,9 @@ void verb_purge(struct call *c)
 	p->deadline_ms = mono_ms() + PURGE_MS;
 	if (!take_int(c, "after", 0, &after) || !take_int(c, "since", 0, &p->sent.since_ms) || !take_reason(c))
 		return;
-	p->after = (uint64_t)after;
+	p->is_begun = after > 0;
+	p->sent.is_private = (uint64_t)after >= PRIVATE_FROM;
+	p->after = (uint64_t)after - (p->sent.is_private ? PRIVATE_FROM : 0);
 	if (!!p->search.user + !!p->net + !!people != 1)
 		call_fail(c, 400, "bad_request", "whom? name one of: user, net, people");
 	else if (p->search.user)

@@ -75,12 +75,10 @@ static int look_at(void *arg, const struct msg *m)
 	return 0;
 }
 
-/* If it is of that sort. */
-static int delete_one(struct room *r, struct doomed *d, bool is_dm)
+/* Looks again: a list may have an id twice. */
+static int delete_one(struct room *r, struct doomed *d)
 {
 	int rc = store_get_msg(r->o.store, d->id, look_at, d);
-	if (rc == -WC_ENOENT || (rc == 0 && d->is_dm != is_dm))
-		return 0;
 	if (rc == 0 && d->is_found && !(d->flags & MSG_DELETED)) {
 		rc = store_delete_msg(r->o.store, d->id);
 		d->viewers[d->event_count++] = d->is_dm ? d->from : 0;
@@ -158,11 +156,15 @@ size_t moderate_delete(struct room *r, struct command *c, const uint64_t *ids, s
 	size_t deleted = 0;
 	int rc = store_begin(r->o.store);
 	buf_init(&args, 64 * 1024);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count && rc == 0; i++) {
 		v[i].id = ids[i];
+		rc = store_get_msg(r->o.store, ids[i], look_at, &v[i]);
+		rc = rc == -WC_ENOENT ? 0 : rc;
+	}
 	/* Public ones first: the gaps between the ids that all are told must not count the direct messages that go with them. */
 	for (size_t i = 0; i < 2 * count && rc == 0; i++)
-		rc = delete_one(r, &v[i % count], i >= count);
+		if (v[i % count].is_found && v[i % count].is_dm == (i >= count))
+			rc = delete_one(r, &v[i % count]);
 	for (size_t i = 0; i < count; i++)
 		deleted += v[i].event_count > 0;
 	buf_puts(&args, "{");

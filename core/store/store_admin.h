@@ -80,12 +80,14 @@ struct dump_filter {
 int store_dump_page(struct store_dump *d, const struct dump_filter *f, store_msg_fn fn, void *arg, uint64_t *upto, bool *more) WC_MUSTCHECK;
 /* Sets *after, for f->after, to the id after which the newest n of that kind begin. */
 int store_dump_last(struct store_dump *d, const struct dump_filter *f, int n, uint64_t *after) WC_MUSTCHECK;
-/* Messages of people (ids, rising) since a time (0: ever), to anybody: ids above *after, at most limit handed out, within scan_limit looked
- * at. Deleted ones do not count. *after moves to the last one looked at; *more: something lies behind it. Returns how many. */
+/* Messages of people (ids, rising) since a time (0: ever), of one of two sorts: ids above *after, at most limit handed out, within
+ * scan_limit looked at. Deleted ones do not count. *after moves to the last one looked at; *more: something lies behind it. Returns how
+ * many. */
 struct sent_filter {
 	const uint64_t *people;
 	size_t count;
 	int64_t since_ms;
+	bool is_private; /* direct messages alone; else those to everybody alone */
 };
 struct sent {
 	uint64_t id, from_id;

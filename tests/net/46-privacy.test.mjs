@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
-import { ctl } from './admin.mjs';
+import { adminRequest, ctl } from './admin.mjs';
 import { Server, patience, serverTest, sleep, stopInItsTracks } from './lib.mjs';
 import { join2 } from './v2.mjs';
 
@@ -131,6 +131,47 @@ serverTest('a gap between two ids is the time between them, however much was sen
 	s.child.kill('SIGCONT');
 	const [x, y] = await Promise.all([c.next({ text: 'before' }), c.next({ text: 'after' })]);
 	assert.notEqual(Math.abs(y.id - x.id), MANY + 1);
+});
+
+serverTest('a purge is the same to those who watch, whatever direct messages go with it', async s => {
+	const ann = await join2(s, 'Ann'), bob = await join2(s, 'Bob'), cat = await join2(s, 'Cat');
+	const ends = { everybody: [], two: [] };
+	for (let i = 0; i < 60; i++) {
+		ann.text(`public ${i}`);
+		for (let j = 0; j < 9; j++) ann.text(`private ${i} ${j}`, { to_id: bob.id });
+	}
+	await Promise.all([cat.next({ text: 'public 59' }), ann.next({ text: 'private 59 8' })]);
+	for (const f of ann.frames.filter(f => f.type === 'text')) ends[f.dm ? 'two' : 'everybody'].push(f.id);
+	assert.deepEqual([ends.everybody.length, ends.two.length], [60, 540]);
+	// A request that is sent again goes on in the middle of either sort.
+	const dry = await adminRequest(s, 'POST', '/v1/purge', { people: [ann.id], dry_run: true, after: ends.everybody[19] });
+	assert.deepEqual([dry.json.messages, dry.json.more], [40 + 540, false]);
+	const late = await adminRequest(s, 'POST', '/v1/purge', { people: [ann.id], dry_run: true, after: 2 ** 53 + ends.two.find(id => id % 2 === 0) });
+	assert.equal(late.json.messages, 540 - 1 - ends.two.findIndex(id => id % 2 === 0));
+	assert.match((await ctl(s, ['purge', 'Ann'])).stdout, /^deleted 600 messages of Ann/);
+	await ann.next({ type: 'delete', target: ends.two.at(-1) });
+	await cat.next({ type: 'delete', target: ends.everybody.at(-1) });
+	assert.deepEqual(ann.frames.filter(f => f.type === 'delete').map(f => f.target), [...ends.everybody, ...ends.two]);
+	assert.deepEqual(cat.frames.filter(f => f.type === 'delete').map(f => f.target), ends.everybody);
+});
+
+serverTest('direct messages in a list of deletions leave no gap between those of public ones', async s => {
+	const ann = await join2(s, 'Ann'), bob = await join2(s, 'Bob'), cat = await join2(s, 'Cat');
+	const gaps = { with: [], without: [] };
+	ann.text('first');
+	for (let i = 0; i < MANY; i++) ann.text(`${i}`, { to_id: bob.id });
+	await ann.next({ text: `${MANY - 1}` });
+	const dms = ann.frames.filter(f => f.dm).map(f => f.id).slice(0, 998);
+	const remove = async ids => assert.equal((await adminRequest(s, 'POST', '/v1/delete', { ids })).status, 200);
+	await remove(dms); // what is deleted already is looked at, too
+	for (let round = 0; round < 5; round++)
+		for (const [sort, ids] of [['with', dms], ['without', []]]) {
+			const one = await say(ann, `a ${sort} ${round}`, [cat]), two = await say(ann, `b ${sort} ${round}`, [cat]);
+			await remove([one, ...ids, two]);
+			const deleted = await Promise.all([one, two].map(target => cat.next({ type: 'delete', target })));
+			gaps[sort].push(deleted[1].id - deleted[0].id);
+		}
+	assert.ok(Math.min(...gaps.with) < 5 * Math.min(...gaps.without), JSON.stringify(gaps));
 });
 
 serverTest('nobody is told the name of somebody whom they cannot know', async s => {

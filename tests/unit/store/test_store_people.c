@@ -154,7 +154,7 @@ static int take_name(void *arg, uint64_t id, struct str name)
 static void sent_by(struct store *s)
 {
 	const uint64_t both[] = { 5, 6 };
-	struct sent_filter f = { both, 2, 0 };
+	struct sent_filter f = { both, 2, 0, false };
 	struct sums t = { 0 };
 	struct store_dump *d;
 	uint64_t after = 0;
@@ -172,22 +172,39 @@ static void sent_by(struct store *s)
 	assert_int_equal(store_put_deletion(s, 31, 31 * DAY, 3, 0), 0);
 	assert_int_equal(store_commit(s), 0);
 	assert_int_equal(store_dump_open(s, &d), 0);
-	assert_int_equal(store_dump_sent(d, &f, &after, 100, 100, add_sent, &t, &more), 19); /* of 20, one is deleted */
+	assert_int_equal(store_dump_sent(d, &f, &after, 100, 100, add_sent, &t, &more), 17); /* of 20, one is deleted and two are direct */
 	assert_false(more);
 	assert_int_equal(t.first, 1);
-	assert_int_equal(t.last, 30);
+	assert_int_equal(t.last, 28);
+	/* direct messages of others take no part in what is looked at */
+	after = 8;
+	t = (struct sums){ 0 };
+	assert_int_equal(store_dump_sent(d, &f, &after, 1, 1, add_sent, &t, &more), 1);
+	assert_int_equal(after, 9);
+	assert_int_equal(store_dump_sent(d, &f, &after, 1, 2, add_sent, &t, &more), 1);
+	assert_int_equal(after, 12);
 	/* in pieces: nothing twice, nothing left out */
 	after = 0;
 	t = (struct sums){ 0 };
 	do
 		assert_true(store_dump_sent(d, &f, &after, 4, 3, add_sent, &t, &more) <= 3);
 	while (more);
-	assert_int_equal(t.n, 19);
+	assert_int_equal(t.n, 17);
+	f.is_private = true;
+	after = 0;
+	t = (struct sums){ 0 };
+	do
+		assert_true(store_dump_sent(d, &f, &after, 4, 3, add_sent, &t, &more) <= 3);
+	while (more);
+	assert_int_equal(t.n, 2);
+	assert_int_equal(t.first, 10);
+	assert_int_equal(t.last, 30);
+	f.is_private = false;
 	/* from a time on, exactly */
 	f.since_ms = 20 * DAY;
 	after = 0;
 	t = (struct sums){ 0 };
-	assert_int_equal(store_dump_sent(d, &f, &after, 100, 100, add_sent, &t, &more), 7);
+	assert_int_equal(store_dump_sent(d, &f, &after, 100, 100, add_sent, &t, &more), 6);
 	assert_int_equal(t.first, 21);
 	/* who wrote, and who has private talk */
 	assert_int_equal(store_dump_author(d, 7, take_name, name), 0);
