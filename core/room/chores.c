@@ -15,8 +15,9 @@
 #define TURN_MS 1000
 #define FULL_TURN_MS 100 /* when a slice of retention was full */
 #define SEEN_MS (60 * 1000)
-#define EXPIRE_SLICE 200      /* messages a turn */
-#define MEMORY_MESSAGES 10000 /* kept with :memory:, or as many as a history has; of the longest texts, 160 MB */
+#define EXPIRE_SLICE 200 /* messages a turn */
+#define MEMORY_MESSAGES \
+	10000 /* public and private ones kept with :memory:, each, or as many as a history has; of the longest texts, twice 160 MB */
 #define MEMORY_SLICE 2000
 #define VACUUM_PAGES 64
 #define DAY_MS (24 * 3600 * 1000LL)
@@ -115,7 +116,7 @@ static void show_slice(struct room *r, const struct slice *s)
 	if (s->expired_through) {
 		r->floor = WC_MAX(r->floor, s->expired_through);
 		r->public_floor = WC_MAX(r->public_floor, s->public_through);
-		tail_drop_through(r->tail, s->expired_through);
+		tail_drop_through(r->tail, s->public_through);
 	}
 	for (int i = 0; i < s->dm_count; i++) {
 		struct user *u = user_get(&r->users, s->dms[i].person);

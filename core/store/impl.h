@@ -40,7 +40,7 @@ enum writer_stmt {
 	W_PUT_MSG, W_PUT_FILE, W_PUT_PEER, W_FIND_CID,
 	W_PUT_IDENTITY, W_PUT_TOKEN, W_ADMIT_TOKEN, W_END_TOKEN, W_TOUCH, W_SET_SPOKE, W_SET_FLOOR, W_HAS_PEER,
 	W_DROP_IDENTITY, W_GET_META, W_SET_META, W_LAST_ID,
-	W_OLDEST, W_DELETE_FILE, W_DELETE_MSG, W_DELETE_PEER, W_COUNT_ROWS,
+	W_OLDEST, W_OLDEST_PUBLIC, W_OLDEST_PRIVATE, W_DELETE_FILE, W_DELETE_MSG, W_DELETE_PEER, W_COUNT_ROWS,
 	W_OLDEST_FILE, W_FILE_GONE, W_MSG_GONE, W_FORGET_RELEASED,
 	W_EACH_IDENTITY, W_EACH_TOKEN, W_TAIL_LOW, W_TAIL,
 	W_LAST,
@@ -53,6 +53,12 @@ enum reader_stmt {
 };
 /* clang-format on */
 
+/* By how much there is more than at the start, the open transaction's included: of what everybody may read, and of the rest. */
+struct store_tally {
+	int64_t rows[2], bytes[2]; /* [is it private?]; bytes: about, in memory alone */
+	uint64_t private_through;  /* private messages up to this id were removed, all of them */
+};
+
 struct store {
 	sqlite3 *db;
 	sqlite3_stmt *stmt[W_LAST];
@@ -64,10 +70,9 @@ struct store {
 	 * accepted. SQLite itself ends a transaction on some errors; without this what follows would be stored outside any. */
 	bool in_txn, is_poisoned;
 	bool was_full; /* a step failed for want of room, since the last store_begin */
-	int64_t rows, rows_at_begin,
-		rows_at_savepoint;      /* by how many messages there are more than at the start, this transaction's included */
+	struct store_tally tally, tally_at_begin, tally_at_savepoint;
 	_Atomic int64_t rows_at_start;  /* -1: not counted yet (store_count.c) */
-	_Atomic int64_t rows_committed; /* of rows, what is committed */
+	_Atomic int64_t rows_committed; /* of the tally's rows, what is committed */
 	sqlite3 *counter;               /* store_count.c's */
 	pthread_t count_thread;
 	_Atomic bool is_failing; /* see store_is_failing */
@@ -128,9 +133,11 @@ void store_cause_newer(char **cause, const char *path, int64_t version);
 int store_step(struct store *s, enum writer_stmt which);                        /* an SQLite code; store_done_with ends it */
 void store_done_with(struct store *s, enum writer_stmt which);                  /* resets it and forgets its parameters */
 int store_run(struct store *s, enum writer_stmt which, const struct binder *b); /* of no rows. An SQLite code, SQLITE_OK for done */
-int store_failed(struct store *s, const char *what, int rc);                    /* logs it, poisons the transaction; returns -WC_ESTORAGE */
-bool store_is_usable(struct store *s);                                          /* no step of this transaction has failed */
-int store_enter_slice(struct store *s, bool *is_own) WC_MUSTCHECK;              /* joins the caller's transaction, or begins one */
+/* Counts a message that was put (n 1) or goes (n -1), within the transaction. */
+void store_tally_add(struct store *s, const struct msg *m, int n);
+int store_failed(struct store *s, const char *what, int rc);       /* logs it, poisons the transaction; returns -WC_ESTORAGE */
+bool store_is_usable(struct store *s);                             /* no step of this transaction has failed */
+int store_enter_slice(struct store *s, bool *is_own) WC_MUSTCHECK; /* joins the caller's transaction, or begins one */
 int store_leave_slice(struct store *s, bool is_own, const char *what, int rc, int count) WC_MUSTCHECK; /* count, or -WC_ESTORAGE */
 
 /* --- store_write.c */

@@ -103,9 +103,9 @@ int store_admit_token(struct store *s, const uint8_t hash[WC_SHA_BYTES], int64_t
 uint64_t store_counter(struct store *s, const char *name);
 int store_set_counter(struct store *s, const char *name, uint64_t value) WC_MUSTCHECK;
 uint64_t store_last_id(struct store *s); /* the highest id of a stored message, or 0 */
-/* The highest id that retention removed, or 1. A client that names a lower `since` has missed messages. */
+/* The highest id that retention removed, or 1: no id up to it is ever given again. */
 uint64_t store_floor(struct store *s);
-uint64_t store_public_floor(struct store *s); /* the same of public events */
+uint64_t store_public_floor(struct store *s); /* the same of public events; a client that names a lower `since` has missed some */
 
 /* At start: all identities, all tokens, and the last `limit` public messages, oldest first. */
 typedef int (*store_identity_fn)(void *arg, const struct identity *who);
@@ -122,9 +122,10 @@ int store_tail(struct store *s, int limit, store_msg_fn fn, void *arg) WC_MUSTCH
 int store_expire(struct store *s, int64_t before_ms, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK; /* removes older messages */
 /* Marks the oldest files MSG_GONE until the stored blobs take at most max_bytes. */
 int store_evict_files(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
-/* Removes all but the newest keep_messages. */
+/* Removes all but the newest keep_messages that everybody may read, and the newest keep_messages of the private ones. Neither sort shows
+ * how many there are of the other. */
 int store_trim(struct store *s, int64_t keep_messages, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
-/* In memory: removes the oldest messages until the database takes at most max_bytes. */
+/* In memory: removes the oldest messages of each of the two sorts until both take at most half of max_bytes. */
 int store_trim_bytes(struct store *s, uint64_t max_bytes, int limit, store_msg_fn fn, void *arg) WC_MUSTCHECK;
 /* Takes n blobs off the list of released ones: their bytes are gone, or are in use again. */
 int store_forget_released(struct store *s, const uint64_t *ids, size_t n) WC_MUSTCHECK;

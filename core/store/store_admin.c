@@ -8,6 +8,7 @@
  * for pages of history. A deleted DM has one for each end. */
 #include "store/store_admin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -202,8 +203,21 @@ int store_get_msg(struct store *s, uint64_t id, store_msg_fn fn, void *arg)
 	return rc == SQLITE_ROW ? 0 : rc == SQLITE_DONE ? -WC_ENOENT : store_failed(s, "get_msg", rc);
 }
 
+static int take_out(void *arg, const struct msg *m)
+{
+	store_tally_add(arg, m, -1);
+	return 0;
+}
+
+static int put_back(void *arg, const struct msg *m)
+{
+	store_tally_add(arg, m, 1);
+	return 0;
+}
+
 int store_delete_msg(struct store *s, uint64_t id)
 {
+	const int there = s->is_memory ? store_get_msg(s, id, take_out, s) : -WC_ENOENT;
 	int rc = run_with_int(s, "delete_msg", "UPDATE messages SET flags = flags | 2, text = NULL WHERE id = ?", (int64_t)id);
 
 	_Static_assert(MSG_DELETED == 2, "the number in the statement");
@@ -211,12 +225,16 @@ int store_delete_msg(struct store *s, uint64_t id)
 	if (rc == 0)
 		rc = run_with_int(s, "delete_msg", "UPDATE files SET is_live = 0, filename = NULL, waveform = NULL WHERE msg_id = ?",
 		                  (int64_t)id);
+	if (rc == 0 && there == 0)
+		rc = store_get_msg(s, id, put_back, s); /* it is smaller now */
 	return rc;
 }
 
 int store_put_deletion(struct store *s, uint64_t id, int64_t at_ms, uint64_t target, uint64_t viewer)
 {
 	int result;
+	char digits[24];
+	const int n = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)target); /* as the column keeps it */
 	sqlite3_stmt *stmt = prepare(s, "put_deletion",
 	                             "INSERT INTO messages (id, at, kind, flags, from_id, from_name, to_id, to_name, text)"
 	                             " VALUES (?,?,?,0,0,'',?,'',?)",
@@ -230,10 +248,10 @@ int store_put_deletion(struct store *s, uint64_t id, int64_t at_ms, uint64_t tar
 	bind_int(&b, at_ms);
 	bind_int(&b, MSG_DELETE);
 	bind_int(&b, (int64_t)viewer);
-	bind_int(&b, (int64_t)target); /* a column of text: SQLite keeps the digits */
+	bind_str(&b, (struct str){ digits, (size_t)n });
 	result = finish(s, "put_deletion", &b);
 	if (result == 0)
-		s->rows++;
+		store_tally_add(s, &(struct msg){ .is_dm = true, .to_id = viewer, .text = { digits, (size_t)n } }, 1);
 	return result;
 }
 

@@ -51,7 +51,7 @@ void store_count_start(struct store *s)
 	if (rc == SQLITE_OK)
 		rc = store_exec(s->counter, "BEGIN; SELECT count(*) FROM meta");
 	if (rc == SQLITE_OK) {
-		s->rows = 0;
+		s->tally = (struct store_tally){ 0 };
 		atomic_store(&s->rows_committed, 0);
 		if (pthread_create(&s->count_thread, NULL, count, s) == 0)
 			return;

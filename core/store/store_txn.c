@@ -1,6 +1,7 @@
 /* store_txn.c — the writer's transactions: begin, savepoints, commit, and what a failed step means for all that follow it.
  *
- * Owns the state of the writer's transaction in struct store. Knows no table. Thread: main until the room runs, then the room. */
+ * Owns the state of the writer's transaction in struct store, with the tally of messages. Knows no table. Thread: main until the room
+ * runs, then the room. */
 #include "base/logmsg.h"
 #include "store/impl.h"
 
@@ -92,6 +93,26 @@ int store_run(struct store *s, enum writer_stmt which, const struct binder *b)
 	return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
+/* --- How much there is. */
+
+/* About as much as a message takes in the database: its indices, too, and the rest of a page that is too small for another. */
+static int64_t msg_bytes(const struct msg *m)
+{
+	const size_t n = 512 + m->from_name.len + (m->is_dm ? m->to_name.len : 0) + m->cid.len + m->text.len +
+	                 (m->kind == MSG_FILE || m->kind == MSG_VOICE ? m->filename.len + m->waveform.len : 0);
+
+	return (int64_t)(n <= STORE_PAGE_BYTES / 2 ? n : (n + STORE_PAGE_BYTES - 1) / STORE_PAGE_BYTES * STORE_PAGE_BYTES);
+}
+
+void store_tally_add(struct store *s, const struct msg *m, int n)
+{
+	const bool is_private = m->is_dm && m->to_id; /* a deletion that everybody is told of is to 0 */
+
+	s->tally.rows[is_private] += n;
+	if (s->is_memory)
+		s->tally.bytes[is_private] += n * msg_bytes(m);
+}
+
 /* --- Transactions. */
 
 int store_begin(struct store *s)
@@ -111,7 +132,7 @@ int store_begin(struct store *s)
 		return store_failed(s, "begin", rc);
 	}
 	s->in_txn = true;
-	s->rows_at_begin = s->rows_at_savepoint = s->rows;
+	s->tally_at_begin = s->tally_at_savepoint = s->tally;
 	return 0;
 }
 
@@ -138,7 +159,7 @@ int store_commit(struct store *s)
 		return -WC_ESTORAGE;
 	}
 	atomic_store_explicit(&s->is_failing, false, memory_order_relaxed);
-	atomic_store(&s->rows_committed, s->rows);
+	atomic_store(&s->rows_committed, s->tally.rows[0] + s->tally.rows[1]);
 	end_txn(s);
 	return 0;
 }
@@ -158,7 +179,7 @@ void store_rollback(struct store *s)
 		if (rc != SQLITE_OK)
 			store_failed(s, "rollback", rc); /* the next store_begin tries again */
 	}
-	s->rows = s->rows_at_begin;
+	s->tally = s->tally_at_begin;
 	end_txn(s);
 }
 
@@ -180,7 +201,7 @@ int store_savepoint(struct store *s)
 	rc = store_run(s, W_SAVEPOINT, NULL);
 	if (rc != SQLITE_OK)
 		return store_failed(s, "savepoint", rc);
-	s->rows_at_savepoint = s->rows;
+	s->tally_at_savepoint = s->tally;
 	return 0;
 }
 
@@ -210,7 +231,7 @@ void store_rollback_to(struct store *s)
 		store_failed(s, "rollback_to", rc);
 		return;
 	}
-	s->rows = s->rows_at_savepoint;
+	s->tally = s->tally_at_savepoint;
 	s->is_poisoned = false;
 }
 

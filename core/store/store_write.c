@@ -38,10 +38,16 @@ const char *const store_writer_sql[W_LAST] = {
 	[W_SET_META] = "INSERT INTO meta (name, value) VALUES (?,?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 	[W_LAST_ID] = "SELECT max(id) FROM messages",
 	[W_OLDEST] = "SELECT " MSG_COLUMNS MSG_FROM("") "ORDER BY m.id LIMIT 1",
+	/* Deletions that everybody is told of are to 0. */
+	[W_OLDEST_PUBLIC] = "SELECT " MSG_COLUMNS MSG_FROM("") "WHERE m.id = min("
+	                    "coalesce((SELECT id FROM messages INDEXED BY messages_public WHERE to_id IS NULL ORDER BY id LIMIT 1), 1 << 62),"
+	                    "coalesce((SELECT id FROM messages INDEXED BY messages_dm_to WHERE to_id IS NOT NULL AND to_id = 0 ORDER BY id"
+	                    " LIMIT 1), 1 << 62))",
+	[W_OLDEST_PRIVATE] = "SELECT " MSG_COLUMNS MSG_FROM("NOT INDEXED") "WHERE m.id > ? AND m.to_id > 0 ORDER BY m.id LIMIT 1",
 	[W_DELETE_FILE] = "DELETE FROM files WHERE msg_id = ?",
 	[W_DELETE_MSG] = "DELETE FROM messages WHERE id = ?",
 	[W_DELETE_PEER] = "DELETE FROM dm_peers WHERE owner_id = ? AND peer_id = ? AND last_id <= ?",
-	[W_COUNT_ROWS] = "SELECT count(*) FROM messages",
+	[W_COUNT_ROWS] = "SELECT coalesce(sum(coalesce(to_id, 0) = 0), 0), coalesce(sum(to_id > 0), 0) FROM messages",
 	[W_OLDEST_FILE] = "SELECT " MSG_COLUMNS " FROM files f INDEXED BY files_live JOIN messages m ON m.id = f.msg_id"
 	                  " WHERE f.is_live = 1 ORDER BY f.msg_id LIMIT 1",
 	[W_FILE_GONE] = "UPDATE files SET is_live = 0 WHERE msg_id = ?",
@@ -126,7 +132,7 @@ int store_put_msg(struct store *s, const struct msg *m)
 		rc = put_peer(s, m->to_id, m->from_id, m->from_name, m->id);
 	if (rc != SQLITE_OK)
 		return store_failed(s, "put_msg", rc);
-	s->rows++;
+	store_tally_add(s, m, 1);
 	return 0;
 }
 

@@ -133,6 +133,27 @@ serverTest('a gap between two ids is the time between them, however much was sen
 	assert.notEqual(Math.abs(y.id - x.id), MANY + 1);
 });
 
+serverTest('in memory, direct messages of others push out nothing that is public', { timeout: 60000, args: ['--data', ':memory:', '--message-rate', '0'] }, async s => {
+	const ann = await join2(s, 'Ann'), bob = await join2(s, 'Bob'), cat = await join2(s, 'Cat');
+	const first = await say(cat, 'hello', [ann, bob]);
+	for (let i = 0; i < 21; i++) {
+		for (let j = 0; j < 500; j++) ann.text(`${i} ${j}`, { to_id: bob.id });
+		await ann.next({ text: `${i} 499` });
+		ann.unread.length = 0; // is searched for each frame
+	}
+	// A turn of retention later the oldest of them are gone.
+	for (let oldest = ''; oldest !== null;) {
+		await sleep(200);
+		ann.send({ type: 'history', peer_id: bob.id, before: ann.frames.find(f => f.text === '0 1').id });
+		oldest = (await ann.next('history')).messages[0] ?? null;
+	}
+	cat.send({ type: 'history' });
+	assert.deepEqual((await cat.next('history')).messages.map(m => m.text), ['hello']);
+	const back = await join2(s, '', { token: cat.token ?? cat.init.token, since: first - 1 }), dan = await join2(s, 'Dan');
+	assert.equal(back.init.reset, undefined);
+	for (const c of [back, dan]) assert.deepEqual(c.init.history.map(m => m.text), ['hello']);
+});
+
 serverTest('a purge is the same to those who watch, whatever direct messages go with it', async s => {
 	const ann = await join2(s, 'Ann'), bob = await join2(s, 'Bob'), cat = await join2(s, 'Cat');
 	const ends = { everybody: [], two: [] };
