@@ -433,7 +433,7 @@ void mod_fail(struct command *c, int status, const char *code, const char *text)
 void mod_fail_storage(struct command *c);
 
 /* The person called so (see called_of). *u NULL: nobody whom the room knows. False: it fits two people, and was answered with both. People
- * who left count, while their address is kept. */
+ * who left count while their address is kept, and by their id always. */
 bool mod_find_user(struct room *r, struct command *c, const char *wanted, struct user **u);
 /* Answers: it fits nobody; similar names are listed. */
 void mod_fail_user(struct room *r, struct command *c, const char *wanted);

@@ -161,6 +161,25 @@ static void fail_two(struct command *c, const char *wanted, const struct user *a
 	buf_puts(&c->out, "]}");
 }
 
+/* It is a's name, and the id of nobody here, but of somebody who was. */
+static void fail_left_id(struct command *c, const char *wanted, const struct user *a, uint64_t id)
+{
+	char say[CALLED_SAY];
+	begin_refusal(c, 409, "ambiguous",
+	              called_of(wanted).literal
+	                      ? "one person has this as a name, and another had this id and left: say what stands beside each"
+	                      : "one person has this as a name, and another had it as an id and left: say id:N or name:NAME",
+	              wanted);
+	put_candidate(&c->out, wanted, a, true);
+	called_say(say, wanted, id);
+	buf_puts(&c->out, ",{");
+	mod_put_int(&c->out, "id", (int64_t)id);
+	mod_put_str(&c->out, "name", "");
+	mod_put_bool(&c->out, "online", false);
+	mod_put_str(&c->out, "say", say);
+	buf_puts(&c->out, "}]}");
+}
+
 /* Somebody who left, and whom the words fit in another sense than u. A store that cannot be read knows nobody. */
 static bool fits_one_who_left(const struct room *r, const char *wanted, const struct user *u, struct remembered *left)
 {
@@ -195,11 +214,17 @@ bool mod_find_user(struct room *r, struct command *c, const char *wanted, struct
 		}
 		*u = *u ? *u : fits[i];
 	}
-	if (!*u || !fits_one_who_left(r, wanted, *u, &left))
+	if (!*u)
 		return true;
-	fail_two(c, wanted, *u, NULL, &left);
-	remembered_fini(&left);
-	return false;
+	if (fits_one_who_left(r, wanted, *u, &left)) {
+		fail_two(c, wanted, *u, NULL, &left);
+		remembered_fini(&left);
+		return false;
+	}
+	const bool was_somebody = called.id && !fits[0] && called.id < r->next_user_id;
+	if (was_somebody)
+		fail_left_id(c, wanted, *u, called.id);
+	return !was_somebody;
 }
 
 static bool find_id(struct room *r, struct command *c, const char *wanted, uint64_t *id, struct command_people *people)

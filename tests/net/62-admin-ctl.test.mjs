@@ -288,3 +288,30 @@ serverTest('a person called id:7 or name:Ann makes an admin hit nobody else', { 
 	assert.deepEqual(await purge(`id:${eve.id}`), [200, [eve.name]]);
 	assert.deepEqual(await purge('name:name:Ann'), [200, ['name:Ann']]);
 });
+
+serverTest('the id of somebody who left hits nobody who has it as a name', { args: ['--keep-addresses', '0'] }, async s => {
+	const bad = await s.join('Bad'), id = bad.id;
+	bad.text('spam');
+	await fence(bad);
+	await bad.close();
+	const bare = await join2(s, String(id)), exact = await join2(s, `id:${id}`), far = await join2(s, '987654');
+	assert.deepEqual([bare.name, exact.name, far.name], [String(id), `id:${id}`, '987654']);
+	for (const c of [bare, exact, far]) c.text(`of ${c.name}`);
+	await fence(bare, [bare, exact, far]);
+	const zeros = `id:${String(id).padStart(40, '0')}`;
+	for (const verb of ['ban', 'mute', 'kick', 'purge', 'history --user']) {
+		const one = await ctl(s, [...verb.split(' '), String(id)], { status: 5 });
+		assert.match(one.stderr, new RegExp(`had it as an id and left: say id:N or name:NAME\n  ${bare.id} +${id}  \\(say id:${bare.id}\\)\n  ${id} .*\\(say id:${id}\\)\n$`), verb);
+		const two = await ctl(s, [...verb.split(' '), `id:${id}`], { status: 5 });
+		assert.match(two.stderr, new RegExp(`had this id and left: say what.*\n  ${exact.id} +id:${id}  \\(say id:${exact.id}\\)\n  ${id} .*\\(say ${zeros}\\)\n$`), verb);
+	}
+	// Each of the three can be said, and an id that nobody has had is a name.
+	const purge = async user => (await adminRequest(s, 'POST', '/v1/purge', { user, dry_run: true })).json.people.map(p => [p.id, p.name]);
+	assert.deepEqual(await purge(zeros), [[id, 'Bad']]);
+	assert.deepEqual(await purge(`name:${id}`), [[bare.id, bare.name]]);
+	assert.deepEqual(await purge(`name:id:${id}`), [[exact.id, exact.name]]);
+	assert.deepEqual(await purge('987654'), [[far.id, far.name]]);
+	await ctl(s, ['purge', zeros]);
+	await ctl(s, ['kick', `name:${id}`]);
+	assert.equal((await bare.closed).code, 4001);
+});
