@@ -7,12 +7,16 @@
 
 #define CLOCK_MS 500 /* between two looks at the machine's clock */
 
+int64_t clock_next(int64_t last_ms, int64_t now_ms)
+{
+	/* A clock that is slewed back does not disorder the history. One that was set back, and is believed, stamps what comes. */
+	return now_ms > last_ms || last_ms - now_ms > STEADY_STEP_MS ? now_ms : last_ms;
+}
+
 void clock_look(struct room *r)
 {
-	const int64_t now_ms = steady_ms();
-	/* A clock that is slewed back does not disorder the history. One that was set back, and is believed, stamps what comes. */
-	if (now_ms > r->now_ms || r->now_ms - now_ms > STEADY_STEP_MS)
-		r->now_ms = now_ms;
+	r->now_ms = clock_next(r->now_ms, steady_ms());
+	r->looked_fine = mono_fine();
 	r->mono_now_ms = mono_ms();
 	r->boot_now_ms = boot_ms();
 }

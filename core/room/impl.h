@@ -194,6 +194,8 @@ struct room {
 	uint64_t floor;        /* retention removed all up to it */
 	uint64_t public_floor; /* the same of what all see: a since below it was cut */
 	int64_t now_ms;        /* of this batch: Unix, as steady.h has it */
+	uint64_t looked_fine;  /* monotonic, of the same moment, in units of an id */
+	int64_t event_ms;      /* Unix: of the last event that took an id */
 	int64_t mono_now_ms;   /* monotonic */
 	int64_t boot_now_ms;   /* monotonic, the machine's sleep included: when sanctions end */
 	int64_t clock_next_ms; /* monotonic: when the clock is looked at again */
@@ -226,9 +228,10 @@ void room_close(struct room *r);     /* writes last-seen times and addresses, fr
 
 /* daytime.c. begin: before what has an end is loaded; identities are. */
 void clock_begin(struct room *r);
-void clock_look(struct room *r);       /* sets now_ms, mono_now_ms and boot_now_ms */
-void clock_tick(struct room *r);       /* also looks at the machine's clock, if it is time */
-void clock_store_ends(struct room *r); /* after a step that is believed: a restart must find them */
+int64_t clock_next(int64_t last_ms, int64_t now_ms); /* the time of day after last_ms when the clock says now_ms */
+void clock_look(struct room *r);                     /* sets now_ms, mono_now_ms and boot_now_ms */
+void clock_tick(struct room *r);                     /* also looks at the machine's clock, if it is time */
+void clock_store_ends(struct room *r);               /* after a step that is believed: a restart must find them */
 
 /* ends.c: for an end. until_ms: Unix; ends_ms: boot_ms; loaded_ms: until_ms as it was loaded, 0: made in this run.
  * True: ends_ms moved. follow_clock: after a step that is believed. hold: nothing loaded ends within the hold, which may be put off. */
@@ -269,7 +272,7 @@ void sign_out_apply(struct room *r, struct action *a); /* the connection's token
 
 /* ids.c. start: after `last`, the highest that is stored. */
 void ids_start(struct room *r, uint64_t last);
-uint64_t ids_take(struct room *r); /* of the next event */
+uint64_t ids_take(struct room *r, int64_t *at_ms); /* of the next event; at_ms: its time of day */
 
 /* sight.c: what u may know. */
 uint64_t sight_head(const struct room *r, const struct user *u);                  /* the id of the newest event that u may see */

@@ -278,7 +278,7 @@ void message_prepare(struct room *r, struct action *a)
 		find_first(r, a);
 		return;
 	}
-	m->id = ids_take(r);
+	m->id = ids_take(r, &m->at_ms);
 	int rc = fault("no-dedup") ? put_again(r, *m) : store_put_msg(r->o.store, m);
 	if (rc == 0 && !m->is_dm && !a->session->user->has_spoken && a->session->user->is_identity)
 		rc = store_set_spoke(r->o.store, m->from_id);

@@ -56,7 +56,8 @@ struct doomed {
 	uint64_t id, from, to;
 	uint32_t flags;
 	bool is_dm, has_file, is_found;
-	uint64_t events[2]; /* ids of those that tell of it */
+	uint64_t events[2]; /* ids of those that tell of it, and their times of day */
+	int64_t at_ms[2];
 	uint64_t viewers[2];
 	int event_count;
 	uint8_t sha[WC_SHA_BYTES]; /* if has_file */
@@ -85,8 +86,8 @@ static int delete_one(struct room *r, struct doomed *d)
 		if (d->is_dm && d->to != d->from)
 			d->viewers[d->event_count++] = d->to;
 		for (int i = 0; i < d->event_count && rc == 0; i++) {
-			d->events[i] = ids_take(r);
-			rc = store_put_deletion(r->o.store, d->events[i], r->now_ms, d->id, d->viewers[i]);
+			d->events[i] = ids_take(r, &d->at_ms[i]);
+			rc = store_put_deletion(r->o.store, d->events[i], d->at_ms[i], d->id, d->viewers[i]);
 		}
 	}
 	return rc;
@@ -117,10 +118,10 @@ static void apply_deletion(struct room *r, const struct doomed *d)
 		size_t len;
 		r->applied_id = d->events[i];
 		buf_reset(&r->scratch);
-		encode_delete(&r->scratch, d->events[i], r->now_ms, d->id);
+		encode_delete(&r->scratch, d->events[i], d->at_ms[i], d->id);
 		if (!d->is_dm) {
 			r->public_id = d->events[i];
-			tail_add_deletion(r->tail, d->events[i], r->now_ms, d->id);
+			tail_add_deletion(r->tail, d->events[i], d->at_ms[i], d->id);
 			if (r->users.session_count[DIALECT_2])
 				publish_frame(r->pub, DIALECT_2, r->scratch.p, r->scratch.len, &len);
 			continue;

@@ -131,6 +131,11 @@ serverTest('a gap between two ids is the time between them, however much was sen
 	s.child.kill('SIGCONT');
 	const [x, y] = await Promise.all([c.next({ text: 'before' }), c.next({ text: 'after' })]);
 	assert.notEqual(Math.abs(y.id - x.id), MANY + 1);
+	// The time of day is of the same moment: the two differ by the same everywhere, whatever was stored before in the batch.
+	const texts = a.frames.filter(f => f.type === 'text' && f.dm).concat(c.frames.filter(f => f.type === 'text')).sort((p, q) => p.id - q.id);
+	const offsets = texts.map(f => f.id / 1048.576 - f.at).sort((p, q) => p - q), low = offsets[100], high = offsets.at(-100);
+	assert.ok(high - low < 4, `${low} to ${high} ms`); // but for a few, while another program ran
+	for (let i = 1; i < texts.length; i++) assert.ok(texts[i].at >= texts[i - 1].at, 'and it never goes back');
 });
 
 serverTest('in memory, direct messages of others push out nothing that is public', { timeout: 60000, args: ['--data', ':memory:', '--message-rate', '0'] }, async s => {
