@@ -58,7 +58,8 @@ struct slow {
 	uint64_t identity;
 	/* Either a frame still to be decoded … */
 	uint8_t *data;
-	size_t len, reserved;
+	size_t len;
+	struct ws_share share; /* of the budget of frames */
 	/* … or an event still to be prepared. */
 	struct event *event;
 	bool is_first; /* nothing was joined: after a join the room resumes the connection, not the helper */
@@ -117,7 +118,7 @@ static void run_slow(void *arg, struct store_reader *reader)
 		prepare_file(&e, in->blobs, s->identity, in->max_file_mb, has_first_dialect(in) ? shbuf_large_most() : TAIL_INLINE_BYTES);
 	/* The frame, of which nothing is looked at any more; or what an event on its way was counted with. */
 	free(s->data);
-	ws_budget_give(in->budget, s->reserved);
+	ws_budget_give(in->budget, s->share);
 	/* A frame that the room may give back to a helper must not be overtaken by its sender's next one. */
 	if (e)
 		e->holds_conn = is_file(e);
@@ -135,13 +136,13 @@ static void drop_slow(void *arg)
 {
 	struct slow *s = arg;
 	free(s->data);
-	ws_budget_give(s->in->budget, s->reserved);
+	ws_budget_give(s->in->budget, s->share);
 	event_free(s->event);
 	hub_post_one(mail_new(MAIL_RESUME, s->conn));
 	free(s);
 }
 
-static bool submit(struct ingest *in, struct conn *c, struct event *e, uint8_t *data, size_t len, size_t reserved)
+static bool submit(struct ingest *in, struct conn *c, struct event *e, uint8_t *data, size_t len, struct ws_share share)
 {
 	struct slow *s = xcalloc(1, sizeof(*s));
 	*s = (struct slow){ .in = in,
@@ -149,7 +150,7 @@ static bool submit(struct ingest *in, struct conn *c, struct event *e, uint8_t *
 		            .identity = conn_identity(c),
 		            .data = data,
 		            .len = len,
-		            .reserved = reserved,
+		            .share = share,
 		            .event = e,
 		            .is_first = !conn_is_subscribed(c) };
 	helpers_submit(
@@ -158,7 +159,7 @@ static bool submit(struct ingest *in, struct conn *c, struct event *e, uint8_t *
 	return true;
 }
 
-static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved)
+static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, struct ws_share share)
 {
 	struct ingest *in = arg;
 	if (len > WC_DECODE_INLINE) {
@@ -170,16 +171,17 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 			}
 			memcpy(copy, data, len);
 			data = copy;
-			ws_budget_add(in->budget, reserved = len);
+			share.bytes = (uint32_t)len;
+			ws_budget_add(in->budget, share);
 		}
-		return submit(in, c, NULL, data, len, reserved);
+		return submit(in, c, NULL, data, len, share);
 	}
 	struct event *e = NULL;
 	if (decode_frame((const char *)data, len, c, &e) < 0)
 		e = unread_no_memory((const char *)data, len, c);
 	if (owned) {
 		free(data);
-		ws_budget_give(in->budget, reserved);
+		ws_budget_give(in->budget, share);
 	}
 	if (!e && !conn_is_subscribed(c))
 		e = not_a_join(c);
@@ -188,8 +190,9 @@ static bool message(void *arg, struct conn *c, uint8_t *data, size_t len, bool o
 		return false;
 	}
 	if (is_file(e)) {
-		ws_budget_add(in->budget, e->cost);
-		return submit(in, c, e, NULL, 0, e->cost);
+		share.bytes = (uint32_t)WC_MIN(e->cost, (size_t)UINT32_MAX);
+		ws_budget_add(in->budget, share);
+		return submit(in, c, e, NULL, 0, share);
 	}
 	turn_add(e);
 	return e->kind == EV_JOIN && !conn_is_subscribed(c);

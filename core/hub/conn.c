@@ -17,6 +17,14 @@
 
 /* --- Life */
 
+/* Whose share large messages take. One under way stays with the share that it took. */
+static void set_owner(struct conn *c)
+{
+	if (ws_in_reserved(&c->in))
+		return;
+	c->in.owner = holder_of(c->identity, toll_is_exempt(c->hub->all->toll, c->addr) ? NULL : c->addr);
+}
+
 struct conn *conn_new(struct hub *h, const struct taken *t)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -27,11 +35,12 @@ struct conn *conn_new(struct hub *h, const struct taken *t)
 	c->seat = t->seat;
 	c->stash = t->early;
 	c->stash_len = (uint32_t)t->early_len;
-	ws_budget_add(h->all->o.limits.budget, t->early_len);
 	c->list = LIST_NEW;
 	if (ip_bytes(&t->peer, c->addr)) /* else a unix socket's, and "::" says so */
 		c->port = ntohs(t->peer.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)&t->peer)->sin6_port
 		                                              : ((const struct sockaddr_in *)(const void *)&t->peer)->sin_port);
+	set_owner(c);
+	ws_budget_add(h->all->o.limits.budget, stash_share(c, c->stash_len));
 	metric_add(M_CONNECTIONS, 1);
 	metric_add(M_CONNECTS, 1);
 	return c;
@@ -79,7 +88,7 @@ void conn_count_end(struct conn *c, enum metric why)
 void conn_drop_stash(struct conn *c)
 {
 	free(c->stash);
-	ws_budget_give(c->hub->all->o.limits.budget, c->stash_len);
+	ws_budget_give(c->hub->all->o.limits.budget, stash_share(c, c->stash_len));
 	c->stash = NULL;
 	c->stash_len = c->stash_at = 0;
 }
@@ -160,6 +169,7 @@ void conn_resume(struct conn *c, int pause)
 void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity)
 {
 	c->identity = identity;
+	set_owner(c);
 	c->deadline_s = 0;
 	if (!c->is_closing) {
 		list_remove(c->hub, c);

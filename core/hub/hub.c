@@ -209,13 +209,14 @@ static void read_ready(struct hub *h)
 
 static void tick(struct hub *h)
 {
-	h->budget_was_freed = false;
+	tick_begin(h);
 	for (int l = 0; l < LISTS; l++)
 		for (uint32_t i = h->lists[l].n; i-- > 0;) {
 			conn_tick(h->lists[l].v[i]);
 			if (i > h->lists[l].n)
 				i = h->lists[l].n;
 		}
+	tick_end(h);
 }
 
 static void retry_budget(struct hub *h)
@@ -436,6 +437,7 @@ void hubs_free(struct hubs *hs)
 			conn_free(h->all_conns);
 		for (int l = 0; l < LISTS; l++)
 			free(h->lists[l].v);
+		slow_fini(&h->slow_senders);
 		close(h->epoll);
 		close(h->event);
 		free(h);

@@ -29,8 +29,9 @@ struct taken;
 /* Calls into the layer above. Thread: I/O. */
 struct hub_ops {
 	/* A whole text message. data lies in scratch memory, valid for the call. With is_owned it is a heap block: the callee frees it, and
-	 * gives `reserved` bytes back with ws_budget_give. True: the connection is not read further until MAIL_RESUME or MAIL_SUBSCRIBE. */
-	bool (*message)(void *arg, struct conn *c, uint8_t *data, size_t len, bool is_owned, size_t reserved);
+	 * gives `share` back with ws_budget_give. Else share has no bytes, but its owner. True: the connection is not read further until
+	 * MAIL_RESUME or MAIL_SUBSCRIBE. */
+	bool (*message)(void *arg, struct conn *c, uint8_t *data, size_t len, bool is_owned, struct ws_share share);
 	/* A message too long to keep. head: its first bytes. The result is that of message. */
 	bool (*oversize)(void *arg, struct conn *c, const uint8_t *head, size_t len);
 	/* A subscribed connection said goodbye or broke the protocol; it is read no further. The callee answers everything that came

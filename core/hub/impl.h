@@ -109,8 +109,9 @@ struct hub {
 	int64_t front_us;          /* time that may be spent on the front (sweep.c) */
 	uint32_t now_s;            /* seconds since start, monotonic */
 	uint32_t budget_waiters;
-	size_t insert_bytes;   /* of all its connections */
-	bool budget_was_freed; /* this tick already ended a connection that waited for it */
+	size_t insert_bytes;           /* of all its connections */
+	bool budget_was_freed;         /* this tick already ended a connection for it */
+	struct slow_list slow_senders; /* of large frames whose budget others wait for, as this tick finds them */
 	bool is_stopping;
 	int64_t stop_at_ms;
 	/* Counted here, added to the metrics once a turn. */
@@ -137,6 +138,12 @@ static inline void count_inserts(struct conn *c, int64_t bytes)
 {
 	c->insert_bytes = (uint32_t)(c->insert_bytes + bytes);
 	c->hub->insert_bytes = (size_t)((int64_t)c->hub->insert_bytes + bytes);
+}
+
+/* Bytes that are read and not parsed yet count for the address: the person may become known meanwhile. */
+static inline struct ws_share stash_share(const struct conn *c, size_t bytes)
+{
+	return (struct ws_share){ (uint32_t)bytes, holder_address(c->in.owner) };
 }
 
 /* Input is thrown away from now on. */
@@ -176,7 +183,10 @@ void conn_pay(struct conn *c);       /* for its frames that came to nothing; may
 void conn_read_turn(struct conn *c); /* a part of its input; marks it ready if there is more */
 
 /* tick.c */
-void conn_tick(struct conn *c); /* once a second */
+/* Once a second: the first, the second for each connection, the last. */
+void tick_begin(struct hub *h);
+void conn_tick(struct conn *c);
+void tick_end(struct hub *h); /* ends those that the ticks found to be in others' way */
 
 /* sweep.c */
 void hub_sweep(struct hub *h); /* sends what is new in the logs, for a turn's time */

@@ -49,11 +49,11 @@ static void handle(struct conn *c, const struct ws_out *out)
 	const struct hub_ops *ops = &c->hub->all->o.ops;
 	switch (out->event) {
 	case WS_EV_MESSAGE: {
-		size_t reserved = 0;
-		uint8_t *taken = ws_in_take(&c->in, &reserved);
+		struct ws_share share;
+		uint8_t *taken = ws_in_take(&c->in, &share);
 		metric_add(M_MESSAGES_IN, 1);
 		c->frame_s = c->budget_s = 0;
-		if (ops->message(ops->arg, c, taken ? taken : out->data, out->len, taken != NULL, reserved))
+		if (ops->message(ops->arg, c, taken ? taken : out->data, out->len, taken != NULL, share))
 			c->pause |= PAUSE_HELPER;
 		break;
 	}
@@ -194,7 +194,7 @@ static bool parse_read(struct conn *c, size_t got, int *units)
 	memcpy(c->stash, h->scratch + used, rest);
 	c->stash_len = (uint32_t)rest;
 	c->stash_at = 0;
-	ws_budget_add(h->all->o.limits.budget, rest);
+	ws_budget_add(h->all->o.limits.budget, stash_share(c, rest));
 	return true;
 }
 

@@ -7,6 +7,9 @@
 #define FRAME_S 900     /* for one message over WS_SMALL to arrive */
 #define FRAME_SILENT_S 30
 #define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
+#define SHARE_WAIT_S 60  /* the same, of those who wait for their own person or address */
+#define BUDGET_WANT_S 3  /* of waiting, before others are to make room */
+#define CRAWL_PACE 4096  /* bytes a second. Below it nobody gets through in FRAME_S */
 
 /* Each of these returns true when the connection has been ended, or is on its way out. */
 
@@ -47,7 +50,7 @@ static bool is_frame_late(struct conn *c, uint32_t now, bool is_unread)
 	if (!c->frame_s || is_unread)
 		return false;
 	/* A message over the limit is read to its end, so that its sender can be told; only its head is kept. */
-	const bool is_large = c->in.reserved || c->in.is_oversize;
+	const bool is_large = ws_in_reserved(&c->in) || c->in.is_oversize;
 	if (!is_large && timeout_s && now - c->frame_s > timeout_s) {
 		conn_start_close(c, M_EVICTED_UNFINISHED, WS_CLOSE_POLICY, "a message was not finished in time");
 		ws_in_fini(&c->in, &o->limits);
@@ -60,15 +63,47 @@ static bool is_frame_late(struct conn *c, uint32_t now, bool is_unread)
 	return false;
 }
 
-/* At most one connection a second: the bytes it gives back may let the others finish. */
-static bool is_budget_wait_over(struct conn *c, uint32_t now)
+/* While others wait for the budget: an address over its share is to make room for those within theirs, and so is a client that hardly
+ * sends. tick_end ends one of those found. is_unread: as above. */
+static void judge_large_frame(struct conn *c, uint32_t now, bool is_unread)
+{
+	const struct ws_budget *b = c->hub->all->o.limits.budget;
+	if (!ws_in_reserved(&c->in) || c->in.is_oversize || conn_is_deaf(c))
+		return;
+	const uint32_t pace = stride_pace(&c->in.pace, c->in.msg_len, now);
+	const int64_t now_ms = mono_ms();
+	if (pace == STRIDE_UNKNOWN || !ws_budget_is_wanted(b, now_ms))
+		return;
+	/* Those who wait for a share of their own are in nobody's way but their own. */
+	const bool crawls = !is_unread && pace < CRAWL_PACE, is_owed = ws_budget_is_owed(b, now_ms);
+	const bool is_over = ws_budget_is_over_share(b, c->in.owner);
+	if (is_over ? is_owed || crawls : is_owed && crawls)
+		slow_add(&c->hub->slow_senders, c, WC_MAX(holdings_of_address(&b->held, c->in.owner), (size_t)ws_in_reserved(&c->in)),
+		         pace);
+}
+
+static void end_large_frame(struct conn *c)
 {
 	struct hub *h = c->hub;
-	if (!(c->pause & PAUSE_BUDGET) || h->budget_was_freed || now - c->budget_s <= BUDGET_WAIT_S)
-		return false;
 	h->budget_was_freed = true;
 	conn_start_close(c, M_EVICTED_BUDGET, WS_CLOSE_TRY_LATER, "too many large frames at once");
 	ws_in_fini(&c->in, &h->all->o.limits);
+}
+
+/* At most one connection a second, of these and of the slow ones: the bytes it gives back may let the others finish. */
+static bool is_budget_wait_over(struct conn *c, uint32_t now)
+{
+	struct hub *h = c->hub;
+	struct ws_budget *b = h->all->o.limits.budget;
+	if (!(c->pause & PAUSE_BUDGET))
+		return false;
+	const uint32_t waited_s = now - c->budget_s;
+	if (b && waited_s >= BUDGET_WANT_S)
+		ws_budget_want(b, c->in.owner, mono_ms());
+	const bool is_for_itself = b && !c->saw_hangup && ws_budget_is_over_share(b, c->in.owner);
+	if (h->budget_was_freed || waited_s <= (is_for_itself ? SHARE_WAIT_S : BUDGET_WAIT_S))
+		return false;
+	end_large_frame(c);
 	return true;
 }
 
@@ -101,6 +136,23 @@ void conn_tick(struct conn *c)
 	if (!is_past_deadline(c, now) && !is_output_stuck(c, now) && !is_frame_late(c, now, is_unread) && !is_budget_wait_over(c, now) &&
 	    !is_silent(c, now, is_unread))
 		ping_if_due(c, now);
+	if (!c->is_dead)
+		judge_large_frame(c, now, is_unread);
 	/* Of what it sent last the room may have found out after its last turn of reading. */
 	conn_pay(c);
+}
+
+void tick_begin(struct hub *h)
+{
+	h->budget_was_freed = false;
+	h->slow_senders.n = 0;
+}
+
+void tick_end(struct hub *h)
+{
+	struct slow_list *l = &h->slow_senders;
+	slow_sort(l);
+	for (size_t i = 0; i < l->n && !h->budget_was_freed; i++)
+		if (!l->v[i].c->is_dead && ws_in_reserved(&l->v[i].c->in))
+			end_large_frame(l->v[i].c);
 }

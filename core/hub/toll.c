@@ -42,6 +42,16 @@ void toll_exempt(struct toll *t, struct ip_nets nets)
 	pthread_mutex_unlock(&t->lock);
 }
 
+bool toll_is_exempt(struct toll *t, const uint8_t addr[16])
+{
+	if (!t)
+		return false;
+	pthread_mutex_lock(&t->lock);
+	const bool is_exempt = ip_in_nets(addr, &t->exempt);
+	pthread_mutex_unlock(&t->lock);
+	return is_exempt;
+}
+
 bool toll_pay(struct toll *t, int64_t *own_us, uint64_t person, const uint8_t addr[16], uint32_t units, int64_t now_us)
 {
 	const int64_t cost_us = (int64_t)WC_MIN(units, (uint32_t)TOLL_MOST) * UNIT_US;

@@ -22,6 +22,7 @@ struct toll *toll_new(void);
 void toll_free(struct toll *t);
 /* Addresses that are not counted; borrowed until the next call. */
 void toll_exempt(struct toll *t, struct ip_nets nets);
+bool toll_is_exempt(struct toll *t, const uint8_t addr[16]); /* NULL: nobody is */
 /* person 0: has not joined. addr NULL: of a unix socket. own_us: the connection's bucket, 0 at first.
  * False: it cannot be paid, and the connection is to be closed. */
 bool toll_pay(struct toll *t, int64_t *own_us, uint64_t person, const uint8_t addr[16], uint32_t units, int64_t now_us);

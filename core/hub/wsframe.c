@@ -7,7 +7,7 @@
  * Between feeds a message in pieces lies in w->msg:
  *
  *   0 .. msg_len          unmasked, checked
- *   msg_len .. msg_room   free; all of msg_room is `reserved` from the budget if it is over WS_SMALL
+ *   msg_len .. msg_room   free; all of msg_room is reserved from the budget if it is over WS_SMALL
  *
  * A block that was handed out with an event is freed at the next feed. That is `msg` while !in_message, and `control` while no control
  * frame is being read. */
@@ -42,28 +42,87 @@ size_t ws_header(uint8_t out[WS_HEADER_MAX], enum ws_opcode opcode, uint64_t len
 
 /* --- memory */
 
-static bool budget_take(struct ws_budget *b, size_t bytes)
+/* The most that an owner may have while the budget is more than half spent. */
+static size_t share_of(const struct ws_budget *b, enum holder_by by)
 {
-	if (!b || !bytes)
+	const size_t cap = atomic_load_explicit(&b->cap_bytes, memory_order_relaxed);
+	return by == HOLDER_PERSON ? cap / 8 : by == HOLDER_HOUSEHOLD ? cap / 4 : cap / 2;
+}
+
+/* own: what one message of the owner's has. Alone it may be longer than the share. Crumbs of others, such as pieces that wait to be
+ * parsed, do not matter. */
+static bool is_over_share(const struct ws_budget *b, holder who, enum holder_by by, size_t own)
+{
+	const size_t held = holdings_of(&b->held, who, by), share = share_of(b, by);
+	return held > share && held > own && held - own > share / 8;
+}
+
+bool ws_budget_is_over_share(const struct ws_budget *b, holder who)
+{
+	return is_over_share(b, who, HOLDER_PERSON, 0) || is_over_share(b, who, HOLDER_HOUSEHOLD, 0) ||
+	       is_over_share(b, who, HOLDER_SITE, 0);
+}
+
+void ws_budget_give(struct ws_budget *b, struct ws_share s)
+{
+	if (!b || !s.bytes)
+		return;
+	atomic_fetch_sub_explicit(&b->used_bytes, s.bytes, memory_order_relaxed);
+	holdings_add(&b->held, s.owner, -(int64_t)s.bytes);
+}
+
+void ws_budget_add(struct ws_budget *b, struct ws_share s)
+{
+	if (!b || !s.bytes)
+		return;
+	atomic_fetch_add_explicit(&b->used_bytes, s.bytes, memory_order_relaxed);
+	holdings_add(&b->held, s.owner, s.bytes);
+}
+
+/* own: what the message has already. */
+static bool budget_take(struct ws_budget *b, struct ws_share s, size_t own)
+{
+	if (!b || !s.bytes)
 		return true;
 	size_t used = atomic_load_explicit(&b->used_bytes, memory_order_relaxed), cap = b->cap_bytes;
 	do
-		if (used > cap || bytes > cap - used)
+		if (used > cap || s.bytes > cap - used)
 			return false;
-	while (!atomic_compare_exchange_weak_explicit(&b->used_bytes, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
+	while (!atomic_compare_exchange_weak_explicit(&b->used_bytes, &used, used + s.bytes, memory_order_relaxed, memory_order_relaxed));
+	holdings_add(&b->held, s.owner, s.bytes);
+	if (used + s.bytes <= cap / 2)
+		return true;
+	for (int by = 0; by < HOLDER_BYS; by++)
+		if (is_over_share(b, s.owner, (enum holder_by)by, own + s.bytes)) {
+			ws_budget_give(b, s);
+			return false;
+		}
 	return true;
 }
 
-void ws_budget_give(struct ws_budget *b, size_t bytes)
+#define WANTED_MS 2500 /* waiters say so once a second */
+
+static bool was_lately(const _Atomic int64_t *ms, int64_t now_ms)
 {
-	if (b && bytes)
-		atomic_fetch_sub_explicit(&b->used_bytes, bytes, memory_order_relaxed);
+	const int64_t then_ms = atomic_load_explicit(ms, memory_order_relaxed);
+	return then_ms && now_ms - then_ms < WANTED_MS;
 }
 
-void ws_budget_add(struct ws_budget *b, size_t bytes)
+void ws_budget_want(struct ws_budget *b, holder waiter, int64_t now_ms)
 {
-	if (b)
-		atomic_fetch_add_explicit(&b->used_bytes, bytes, memory_order_relaxed);
+	atomic_store_explicit(&b->wanted_ms, now_ms, memory_order_relaxed);
+	if (!ws_budget_is_over_share(b, waiter))
+		atomic_store_explicit(&b->owed_ms, now_ms, memory_order_relaxed);
+}
+
+bool ws_budget_is_wanted(const struct ws_budget *b, int64_t now_ms)
+{
+	return b && was_lately(&b->wanted_ms, now_ms);
+}
+
+bool ws_budget_is_owed(const struct ws_budget *b, int64_t now_ms)
+{
+	return b && was_lately(&b->owed_ms, now_ms);
 }
 
 bool ws_budget_is_short(const struct ws_budget *b)
@@ -71,12 +130,17 @@ bool ws_budget_is_short(const struct ws_budget *b)
 	return b && atomic_load_explicit(&b->used_bytes, memory_order_relaxed) > b->cap_bytes / 4 * 3;
 }
 
+static struct ws_share reservation(const struct ws_in *w)
+{
+	return (struct ws_share){ ws_in_reserved(w), w->owner };
+}
+
 static void drop_message(struct ws_in *w, const struct ws_limits *limits)
 {
 	free(w->msg);
-	ws_budget_give(limits->budget, w->reserved);
+	ws_budget_give(limits->budget, reservation(w));
 	w->msg = NULL;
-	w->msg_len = w->msg_room = w->reserved = 0;
+	w->msg_len = w->msg_room = 0;
 }
 
 static void drop_control(struct ws_in *w)
@@ -90,7 +154,7 @@ void ws_in_fini(struct ws_in *w, const struct ws_limits *limits)
 {
 	drop_message(w, limits);
 	drop_control(w);
-	*w = (struct ws_in){ .is_dead = DEAD_FAILED };
+	*w = (struct ws_in){ .is_dead = DEAD_FAILED, .owner = w->owner };
 }
 
 bool ws_in_is_unfinished(const struct ws_in *w)
@@ -98,36 +162,35 @@ bool ws_in_is_unfinished(const struct ws_in *w)
 	return w->in_message || w->in_frame || w->header_len;
 }
 
-uint8_t *ws_in_take(struct ws_in *w, size_t *reserved)
+uint8_t *ws_in_take(struct ws_in *w, struct ws_share *share)
 {
-	*reserved = 0;
+	*share = (struct ws_share){ 0, w->owner };
 	if (w->in_message || w->msg_room <= WS_SMALL)
 		return NULL;
 	uint8_t *block = w->msg;
-	*reserved = w->reserved;
+	*share = reservation(w);
 	w->msg = NULL;
-	w->msg_len = w->msg_room = w->reserved = 0;
+	w->msg_len = w->msg_room = 0;
 	return block;
 }
 
 /* Makes the block exactly `room` bytes, if the budget and the heap allow. */
 static bool resize(struct ws_in *w, const struct ws_limits *limits, size_t room)
 {
-	size_t charge = room > WS_SMALL ? room : 0;
+	const uint32_t had = ws_in_reserved(w), charge = room > WS_SMALL ? (uint32_t)room : 0;
+	const struct ws_share more = { charge > had ? charge - had : 0, w->owner };
 
-	if (charge > w->reserved && !budget_take(limits->budget, charge - w->reserved))
+	if (!budget_take(limits->budget, more, had))
 		return false;
 	uint8_t *p = realloc(w->msg, room);
 	if (!p) {
-		if (charge > w->reserved)
-			ws_budget_give(limits->budget, charge - w->reserved);
+		ws_budget_give(limits->budget, more);
 		return false;
 	}
-	if (charge < w->reserved)
-		ws_budget_give(limits->budget, w->reserved - charge);
+	if (charge < had)
+		ws_budget_give(limits->budget, (struct ws_share){ had - charge, w->owner });
 	w->msg = p;
 	w->msg_room = (uint32_t)room;
-	w->reserved = (uint32_t)charge;
 	return true;
 }
 
@@ -262,6 +325,7 @@ static bool read_header(struct ws_in *w, const uint8_t *data, size_t n, size_t *
 static void begin_discarding(struct ws_in *w, const struct ws_limits *limits)
 {
 	w->is_oversize = 1;
+	w->discarded = 0;
 	if (w->msg_len > WS_HEAD_KEPT) {
 		w->discarded = w->msg_len - WS_HEAD_KEPT;
 		w->msg_len = WS_HEAD_KEPT;
@@ -306,7 +370,7 @@ static const char *begin_frame(struct ws_in *w, const struct ws_limits *limits, 
 		w->utf8 = (struct utf8){ 0 };
 	}
 	/* The bytes so far are within hard_bytes, unless the limit came down meanwhile. */
-	const uint64_t so_far = w->msg_len + w->discarded, hard = limits->hard_bytes;
+	const uint64_t so_far = w->msg_len + (w->is_oversize ? w->discarded : 0), hard = limits->hard_bytes;
 	if (len > hard || so_far > hard - len) {
 		*code = WS_CLOSE_TOO_BIG;
 		return "message too big";

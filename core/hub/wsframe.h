@@ -9,6 +9,8 @@
 
 #include "base/utf8.h"
 #include "base/wc.h"
+#include "hub/holdings.h"
+#include "hub/slow.h"
 
 enum ws_opcode { WS_CONT = 0, WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
@@ -20,10 +22,19 @@ enum ws_close { /* sent by the server, or by a client and answered with the same
 };
 /* clang-format on */
 
-/* Shared by all readers: bytes of unfinished messages over WS_SMALL that may be held in all. */
+/* Shared by all readers: bytes of unfinished messages over WS_SMALL that may be held in all. While more than half are spent, one person
+ * may have an eighth, one address a quarter, an IPv6 network of /48 half; but each of them one message, as long as that may be. */
 struct ws_budget {
 	_Atomic size_t used_bytes;
 	_Atomic size_t cap_bytes;
+	_Atomic int64_t wanted_ms, owed_ms; /* when a reader last waited for long; the same, of one within its shares. Monotonic */
+	struct holdings held;
+};
+
+/* A part of it. */
+struct ws_share {
+	uint32_t bytes;
+	holder owner;
 };
 
 /* They may change while readers read; a frame that has begun goes on as it was judged. */
@@ -55,12 +66,15 @@ enum ws_event {
 
 /* Idle it owns no heap memory, once the feed after the last event has said WS_EV_MORE. Zero-initialise, ws_in_fini to drop. */
 struct ws_in {
-	uint8_t *msg;               /* the unfinished message's bytes so far; NULL when there are none */
-	uint8_t *control;           /* a control frame's payload when it came in pieces; else NULL */
-	uint64_t remaining;         /* payload of the current frame still to come */
-	uint64_t discarded;         /* bytes of an oversize message thrown away so far */
+	uint8_t *msg;       /* the unfinished message's bytes so far; NULL when there are none */
+	uint8_t *control;   /* a control frame's payload when it came in pieces; else NULL */
+	uint64_t remaining; /* payload of the current frame still to come */
+	union {
+		uint64_t discarded; /* is_oversize: bytes of the message thrown away so far */
+		struct stride pace; /* else its owner's, to judge how fast it comes; 0 at first */
+	};
 	uint32_t msg_len, msg_room; /* both at most WS_MESSAGE_MAX */
-	uint32_t reserved;          /* bytes of it that are counted in the budget */
+	holder owner;               /* whose share of the budget it takes. To be changed only while ws_in_reserved is 0 */
 	uint8_t header[14], header_len;
 	uint8_t mask[4], mask_at;
 	uint8_t opcode : 4, fin : 1, in_frame : 1, in_message : 1, is_oversize : 1;
@@ -81,12 +95,21 @@ struct ws_out {
 /* Reads from data[0..n): unmasks in place, stops after one event. *used is how far it got (a caller loops until
  * WS_EV_MORE). A whole unfragmented message inside the input is returned without a copy. */
 enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_t *data, size_t n, size_t *used, struct ws_out *out);
-/* After WS_EV_MESSAGE whose data the reader owns: the caller takes the heap block (free() it; its budget share goes with it,
- * to be returned with ws_budget_give). NULL when the data lies in the input or was small. */
-uint8_t *ws_in_take(struct ws_in *w, size_t *reserved);
-void ws_budget_give(struct ws_budget *b, size_t bytes);
-void ws_budget_add(struct ws_budget *b, size_t bytes); /* counts what is there already, past the cap as well; NULL is ignored */
-bool ws_budget_is_short(const struct ws_budget *b);    /* three quarters are spent; NULL never is */
+/* After WS_EV_MESSAGE whose data the reader owns: the caller takes the heap block (free() it; its share of the budget goes with it,
+ * to be returned with ws_budget_give). NULL, and a share of no bytes, when the data lies in the input or was small. */
+uint8_t *ws_in_take(struct ws_in *w, struct ws_share *share);
+static inline uint32_t ws_in_reserved(const struct ws_in *w) /* bytes of an unfinished message that are counted in the budget */
+{
+	return w->msg_room > WS_SMALL ? w->msg_room : 0;
+}
+void ws_budget_give(struct ws_budget *b, struct ws_share s);
+void ws_budget_add(struct ws_budget *b, struct ws_share s); /* counts what is there already, past the cap as well; NULL is ignored */
+bool ws_budget_is_short(const struct ws_budget *b);         /* three quarters are spent; NULL never is */
+bool ws_budget_is_over_share(const struct ws_budget *b, holder who); /* the person or the address has more than its share */
+/* A reader has waited for long. Then those who hold much, or send slowly, are to make room. */
+void ws_budget_want(struct ws_budget *b, holder waiter, int64_t now_ms);
+bool ws_budget_is_wanted(const struct ws_budget *b, int64_t now_ms); /* lately; NULL never is */
+bool ws_budget_is_owed(const struct ws_budget *b, int64_t now_ms);   /* the same, by a reader within its shares */
 /* Did a message, or its first header, begin that has not ended? */
 bool ws_in_is_unfinished(const struct ws_in *w);
 void ws_in_fini(struct ws_in *w, const struct ws_limits *limits);

@@ -68,6 +68,48 @@ serverTest('large messages being received have one budget; talk goes on without 
 	await until(s, 'pending_in_bytes', n => n === 0, 40000);
 });
 
+serverTest('large messages of one address, never finished, leave room for others; then the address with most makes room', {
+	args: ['--exempt', 'none', '--max-message-kb', '1024', '--pending-in-mb', '8'], timeout: 90000,
+}, async s => {
+	const message = Buffer.from(JSON.stringify({ type: 'file', filename: 'f', data: 'A'.repeat(1000 * 1024) }));
+	const guest = async (localAddress, name) => {
+		const c = await Raw.open(s, { localAddress });
+		c.send({ type: 'join', name });
+		await c.json('users');
+		return c;
+	};
+	const a = await s.join('a'), held = [];
+	const hold = async (localAddress, n) => {
+		for (let i = 0; i < n; i++) {
+			const c = await guest(localAddress, `${localAddress} ${i}`);
+			c.frame(message.subarray(0, 700 * 1024), { fin: false });
+			held.push(c);
+		}
+	};
+	// 6 KB a second: they are slow, and get on.
+	const timer = setInterval(() => { for (const c of held) if (!c.ended) c.frame('A'.repeat(3072), { opcode: OP.cont, fin: false }); }, 500);
+	try {
+		await hold('127.0.0.2', 12);
+		await until(s, 'budget_waits_total', n => n >= 8);
+		const good = await guest('127.0.0.3', 'good');
+		for (let i = 0; i < 3; i++) {
+			good.frame(message);
+			await a.next(f => f.type === 'file' && f.from_name === 'good', 10000);
+		}
+		assert.equal(await metric(s, 'evicted_total{reason="budget"}'), 0, 'nobody had to go for that');
+		await hold('127.0.0.4', 3);
+		await hold('127.0.0.5', 3);
+		await until(s, 'pending_in_bytes', n => n > 7 << 20);
+		good.frame(message);
+		await a.next(f => f.type === 'file' && f.from_name === 'good', 14000);
+		assert.ok(await metric(s, 'evicted_total{reason="budget"}') >= 1);
+		assert.ok(held.slice(12).every(c => !c.ended), 'the address with most makes room');
+	} finally {
+		clearInterval(timer);
+		for (const c of held) c.destroy();
+	}
+});
+
 serverTest('output that nobody reads has one budget: hoarders go, readers stay', { args: ['--threads', '1', '--max-message-kb', '64', '--pending-out-mb', '1'], timeout: 90000 }, async s => {
 	const a = await join2(s, 'a'), reader = await join2(s, 'reader');
 	const deaf = [];

@@ -37,10 +37,10 @@ struct test {
 };
 
 /* The first message of a connection names its client, so that the test learns which conn is whose. */
-static bool on_message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved)
+static bool on_message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, struct ws_share share)
 {
 	struct test *t = arg;
-	(void)reserved;
+	(void)share;
 	assert_int_equal(len, 2);
 	int number = (data[0] - '0') * 10 + data[1] - '0';
 	t->v[number].conn = c;

@@ -24,10 +24,10 @@ struct test {
 
 static const uint8_t heavy_frame[] = { 0x81, 0x81, 0, 0, 0, 0, '0' }, light_frame[] = { 0x81, 0x81, 0, 0, 0, 0, '1' };
 
-static bool on_message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, size_t reserved)
+static bool on_message(void *arg, struct conn *c, uint8_t *data, size_t len, bool owned, struct ws_share share)
 {
 	struct test *t = arg;
-	(void)owned, (void)reserved;
+	(void)owned, (void)share;
 	assert_int_equal(len, 1);
 	const int who = data[0] - '0';
 	if (!t->conn[who]) {

@@ -247,6 +247,100 @@ static void test_budget(void **state)
 	assert_int_equal(w->h->budget_waiters, 0);
 }
 
+#define MB (1u << 20)
+
+/* A second of it, as the hub has them. */
+static void one_second(struct world *w)
+{
+	w->c->rx_s = ++w->h->now_s;
+	tick_begin(w->h);
+	conn_tick(w->c);
+	tick_end(w->h);
+}
+
+/* A megabyte of a large message is on its way. */
+static void begin_large(struct world *w, struct ws_budget *b)
+{
+	w->hubs.o.limits.budget = b;
+	w->c->in.in_message = 1;
+	w->c->in.msg = xmalloc(MB);
+	w->c->in.msg_room = MB;
+	w->c->in.msg_len = 1000;
+	ws_budget_add(b, (struct ws_share){ MB, w->c->in.owner });
+	for (int s = 0; s < 20; s++)
+		one_second(w); /* it hardly comes on, but nobody waits */
+	assert_false(w->c->is_dead || w->c->is_closing);
+}
+
+static void assert_made_room(const struct world *w, const struct ws_budget *b, uint64_t before)
+{
+	assert_true(w->c->is_closing);
+	assert_int_equal(metric_get(M_EVICTED_BUDGET), before + 1);
+	assert_false(ws_in_reserved(&w->c->in));
+	assert_true(b->used_bytes % MB == 0);
+}
+
+/* A large message comes slowly, and somebody waits for the budget that it takes. */
+static void test_slow_sender(void **state)
+{
+	static struct ws_budget budget = { .cap_bytes = 8 * MB };
+	const uint64_t before = metric_get(M_EVICTED_BUDGET);
+	struct world *w = *state;
+	begin_large(w, &budget);
+	for (int s = 0; s < 10; s++) {
+		w->c->in.msg_len += 2 * 4096;
+		one_second(w);
+	}
+	ws_budget_want(&budget, holder_of(7, NULL), mono_ms());
+	one_second(w);
+	assert_false(w->c->is_closing); /* slow, but it comes */
+	for (int s = 0; s < 10; s++) {
+		w->c->in.msg_len++;
+		one_second(w);
+	}
+	assert_made_room(w, &budget, before);
+}
+
+/* However fast it comes: its address has more than its share, and somebody else waits for one. */
+static void test_sender_over_its_share(void **state)
+{
+	static struct ws_budget budget = { .cap_bytes = 8 * MB };
+	const uint64_t before = metric_get(M_EVICTED_BUDGET);
+	struct world *w = *state;
+	begin_large(w, &budget);
+	const struct ws_share others = { 3 * MB, holder_address(w->c->in.owner) };
+	ws_budget_add(&budget, others);
+	for (int s = 0; s < 8; s++) {
+		w->c->in.msg_len += 100000;
+		ws_budget_want(&budget, others.owner, mono_ms()); /* of the same address: nothing is owed to that one */
+		one_second(w);
+	}
+	assert_false(w->c->is_closing);
+	ws_budget_want(&budget, holder_of(7, NULL), mono_ms());
+	w->c->in.msg_len += 100000;
+	one_second(w);
+	assert_made_room(w, &budget, before);
+	ws_budget_give(&budget, others);
+	assert_int_equal(budget.used_bytes, 0);
+}
+
+/* A reader that waits for a share of its own waits longer: others do not make room for it. */
+static void test_waiting_for_a_share(void **state)
+{
+	static struct ws_budget budget = { .cap_bytes = 8 * MB };
+	struct world *w = *state;
+	w->hubs.o.limits.budget = &budget;
+	ws_budget_add(&budget, (struct ws_share){ 3 * MB, w->c->in.owner });
+	w->c->pause = PAUSE_BUDGET;
+	w->h->budget_waiters = 1;
+	w->c->budget_s = NOW - 60;
+	assert_stays(w);
+	assert_true(ws_budget_is_wanted(&budget, mono_ms()));
+	assert_false(ws_budget_is_owed(&budget, mono_ms()));
+	w->c->budget_s = NOW - 61;
+	assert_ends(w, M_EVICTED_BUDGET, true);
+}
+
 static void test_silence(void **state)
 {
 	struct world *w = *state;
@@ -261,9 +355,21 @@ int main(void)
 {
 #define ROW(name) cmocka_unit_test_setup_teardown(name, come, go)
 	const struct CMUnitTest tests[] = {
-		ROW(test_good_order),         ROW(test_join_deadline),      ROW(test_close_deadline), ROW(test_stalled_output),
-		ROW(test_large_output),       ROW(test_wanted_output),      ROW(test_glutton),        ROW(test_hoard),
-		ROW(test_unfinished_message), ROW(test_late_large_message), ROW(test_budget),         ROW(test_silence),
+		ROW(test_good_order),
+		ROW(test_join_deadline),
+		ROW(test_close_deadline),
+		ROW(test_stalled_output),
+		ROW(test_large_output),
+		ROW(test_wanted_output),
+		ROW(test_glutton),
+		ROW(test_hoard),
+		ROW(test_unfinished_message),
+		ROW(test_late_large_message),
+		ROW(test_budget),
+		ROW(test_slow_sender),
+		ROW(test_sender_over_its_share),
+		ROW(test_waiting_for_a_share),
+		ROW(test_silence),
 	};
 	wc_thread_is(ROLE_IO, "test");
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
 /* test_wsframe_memory.c — the memory of the WebSocket reader: what it copies, reserves, refuses and gives back. */
+#include "base/ip.h"
 #include "wsframe_fixture.h"
 
 static void a_whole_message_is_not_copied(void **state)
@@ -6,7 +7,8 @@ static void a_whole_message_is_not_copied(void **state)
 	struct stream s = { 0 };
 	struct ws_in in = { 0 };
 	struct ws_out out;
-	size_t used, reserved;
+	size_t used;
+	struct ws_share share;
 	uint8_t *big = xmalloc(200000);
 	(void)state;
 	fill(big, 200000);
@@ -20,8 +22,8 @@ static void a_whole_message_is_not_copied(void **state)
 	assert_memory_equal(out.data, big, out.len);
 	assert_int_equal(used, 200014);
 	assert_null(in.msg);
-	assert_null(ws_in_take(&in, &reserved));
-	assert_int_equal(reserved, 0);
+	assert_null(ws_in_take(&in, &share));
+	assert_int_equal(share.bytes, 0);
 	assert_int_equal(ws_in_feed(&in, &limits, s.p + used, s.len - used, &used, &out), WS_EV_PING);
 	assert_ptr_equal(out.data, s.p + 200020);
 	assert_null(in.control);
@@ -38,7 +40,8 @@ static void taking_a_large_message(void **state)
 	struct ws_out out;
 	struct ws_budget budget = { .cap_bytes = 1 << 20 };
 	struct ws_limits limits = { .soft_bytes = 1 << 20, .hard_bytes = 1 << 20, .budget = &budget };
-	size_t used, reserved;
+	size_t used;
+	struct ws_share share, none;
 	uint8_t *big = xmalloc(N);
 
 	(void)state;
@@ -46,22 +49,22 @@ static void taking_a_large_message(void **state)
 	frame(&s, 0x81, big, N);
 	frame(&s, 0x81, big, 1000);
 	assert_int_equal(ws_in_feed(&in, &limits, s.p, 100000, &used, &out), WS_EV_MORE);
-	assert_null(ws_in_take(&in, &reserved)); /* not finished */
+	assert_null(ws_in_take(&in, &share)); /* not finished */
 	assert_int_equal(ws_in_feed(&in, &limits, s.p + 100000, 80000, &used, &out), WS_EV_MESSAGE);
-	uint8_t *block = ws_in_take(&in, &reserved);
+	uint8_t *block = ws_in_take(&in, &share);
 	assert_ptr_equal(block, out.data);
-	assert_int_equal(reserved, N); /* no more than the frame needs */
-	assert_int_equal(budget.used_bytes, reserved);
+	assert_int_equal(share.bytes, N); /* no more than the frame needs */
+	assert_int_equal(budget.used_bytes, share.bytes);
 	/* It outlives the reader's next messages; a small one is not to be taken. */
 	size_t at = 100000 + used;
 	assert_int_equal(ws_in_feed(&in, &limits, s.p + at, 500, &used, &out), WS_EV_MORE);
 	assert_int_equal(ws_in_feed(&in, &limits, s.p + at + used, s.len - at - used, &used, &out), WS_EV_MESSAGE);
 	assert_int_equal(out.len, 1000);
-	assert_null(ws_in_take(&in, &reserved));
+	assert_null(ws_in_take(&in, &none));
 	assert_memory_equal(block, big, N);
 	assert_int_equal(budget.used_bytes, N);
 	free(block);
-	ws_budget_give(&budget, N);
+	ws_budget_give(&budget, share);
 	/* Idle: the next feed, even of nothing, frees what the event had shown. */
 	assert_non_null(in.msg);
 	assert_int_equal(ws_in_feed(&in, &limits, s.p, 0, &used, &out), WS_EV_MORE);
@@ -101,8 +104,8 @@ static void memory_follows_what_arrives(void **state)
 			size_t arrived = at + n - 14;
 			assert_true(in.msg_room <= WC_MAX(4 * arrived + 4, 512));
 			assert_true(in.msg_room <= (is_fragmented ? limits.soft_bytes : (size_t)N));
-			assert_int_equal(in.reserved, in.msg_room > WS_SMALL ? in.msg_room : 0);
-			assert_int_equal(budget.used_bytes, in.reserved);
+			assert_int_equal(ws_in_reserved(&in), in.msg_room > WS_SMALL ? in.msg_room : 0);
+			assert_int_equal(budget.used_bytes, ws_in_reserved(&in));
 		}
 		assert_int_equal(event, WS_EV_MESSAGE);
 		assert_int_equal(out.len, N + (is_fragmented ? 5000 : 0));
@@ -156,6 +159,69 @@ static void a_spent_budget_blocks_only_large_ones(void **state)
 	free(s.p);
 	free(small.p);
 	free(big);
+}
+
+/* A reader of a message of n bytes, of which all but one have come. */
+static enum ws_event begin_large(struct ws_in *in, const struct ws_limits *limits, uint64_t person, const char *addr, size_t n)
+{
+	struct stream s = { 0 };
+	struct ws_out out;
+	uint8_t *text = xmalloc(n), bytes[16];
+	size_t used;
+	int bits;
+	assert_true(ip_net_parse(addr, bytes, &bits));
+	*in = (struct ws_in){ .owner = holder_of(person, bytes) };
+	fill(text, n);
+	frame(&s, 0x81, text, n);
+	const enum ws_event event = ws_in_feed(in, limits, s.p, s.len - 1, &used, &out);
+	free(s.p);
+	free(text);
+	return event;
+}
+
+static void a_budget_is_shared_out(void **state)
+{
+	enum { MB = 1 << 20 };
+	static struct ws_budget budget = { .cap_bytes = 16 * MB };
+	const struct ws_limits limits = { .soft_bytes = 4 * MB, .hard_bytes = 8 * MB, .budget = &budget };
+	struct ws_in in[16];
+	size_t n = 0;
+	(void)state;
+	/* Up to half of it anybody may take. */
+	for (uint64_t person = 1; person <= 8; person++)
+		assert_int_equal(begin_large(&in[n++], &limits, person, "198.51.100.1", MB), WS_EV_MORE);
+	assert_int_equal(begin_large(&in[n++], &limits, 9, "198.51.100.1", MB), WS_EV_BLOCKED);
+	assert_true(ws_budget_is_over_share(&budget, in[0].owner));
+	/* Then a person has an eighth, but one message anyhow. */
+	assert_int_equal(begin_large(&in[n++], &limits, 20, "198.51.100.2", 3 * MB), WS_EV_MORE);
+	assert_int_equal(begin_large(&in[n++], &limits, 20, "198.51.100.3", MB), WS_EV_BLOCKED);
+	/* An address has a quarter, a network of /48 half. */
+	assert_int_equal(begin_large(&in[n++], &limits, 30, "2001:db8:1:1::1", 2 * MB), WS_EV_MORE);
+	assert_int_equal(begin_large(&in[n++], &limits, 31, "2001:db8:1:1::2", 3 * MB), WS_EV_BLOCKED);
+	assert_int_equal(begin_large(&in[n++], &limits, 32, "2001:db8:1:2::1", MB), WS_EV_MORE);
+	assert_int_equal(holdings_of(&budget.held, in[n - 1].owner, HOLDER_SITE), 3 * MB);
+	assert_false(ws_budget_is_over_share(&budget, in[n - 1].owner));
+	while (n)
+		ws_in_fini(&in[--n], &limits);
+	assert_int_equal(budget.used_bytes, 0);
+	for (int by = 0; by < HOLDER_BYS; by++)
+		for (int place = 0; place < HOLDER_PLACES; place++)
+			assert_int_equal(budget.held.bytes[by][place], 0);
+}
+
+static void a_waiter_is_owed_its_share(void **state)
+{
+	static struct ws_budget budget = { .cap_bytes = 1 << 20 };
+	const holder full = holder_of(1, NULL), poor = holder_of(2, NULL);
+	(void)state;
+	ws_budget_add(&budget, (struct ws_share){ 1 << 19, full });
+	assert_false(ws_budget_is_wanted(&budget, 1000) || ws_budget_is_owed(&budget, 1000));
+	ws_budget_want(&budget, full, 1000);
+	assert_true(ws_budget_is_wanted(&budget, 3000));
+	assert_false(ws_budget_is_owed(&budget, 3000));
+	ws_budget_want(&budget, poor, 4000);
+	assert_true(ws_budget_is_owed(&budget, 6000));
+	assert_false(ws_budget_is_wanted(&budget, 7000) || ws_budget_is_owed(&budget, 7000));
 }
 
 static void oversize_messages(void **state)
@@ -256,8 +322,8 @@ static void holding_an_oversize_head_costs_no_budget(void **state)
 	assert_int_equal(in.msg_room, WS_HEAD_KEPT);
 	assert_int_equal(ws_in_feed(&in, &limits, s.p + second + 100, s.len - second - 100, &used, &out), WS_EV_OVERSIZE);
 	assert_memory_equal(out.data, text, WS_HEAD_KEPT);
-	size_t reserved;
-	assert_null(ws_in_take(&in, &reserved));
+	struct ws_share share;
+	assert_null(ws_in_take(&in, &share));
 	ws_in_fini(&in, &limits);
 	free(s.p);
 	free(text);
@@ -317,6 +383,8 @@ int main(void)
 		cmocka_unit_test(taking_a_large_message),
 		cmocka_unit_test(memory_follows_what_arrives),
 		cmocka_unit_test(a_spent_budget_blocks_only_large_ones),
+		cmocka_unit_test(a_budget_is_shared_out),
+		cmocka_unit_test(a_waiter_is_owed_its_share),
 		cmocka_unit_test(oversize_messages),
 		cmocka_unit_test(holding_an_oversize_head_costs_no_budget),
 		cmocka_unit_test(a_limit_that_comes_down_while_reading),
