@@ -17,14 +17,6 @@
 
 /* --- Life */
 
-/* Whose share large messages take. One under way stays with the share that it took. */
-static void set_owner(struct conn *c)
-{
-	if (ws_in_reserved(&c->in))
-		return;
-	c->in.owner = holder_of(c->identity, toll_is_exempt(c->hub->all->toll, c->addr) ? NULL : c->addr);
-}
-
 struct conn *conn_new(struct hub *h, const struct taken *t)
 {
 	struct conn *c = calloc(1, sizeof(*c));
@@ -39,7 +31,7 @@ struct conn *conn_new(struct hub *h, const struct taken *t)
 	if (ip_bytes(&t->peer, c->addr)) /* else a unix socket's, and "::" says so */
 		c->port = ntohs(t->peer.ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)(const void *)&t->peer)->sin6_port
 		                                              : ((const struct sockaddr_in *)(const void *)&t->peer)->sin_port);
-	set_owner(c);
+	c->in.owner = holder_of(0, toll_is_exempt(h->all->toll, c->addr) ? NULL : c->addr);
 	ws_budget_add(h->all->o.limits.budget, stash_share(c, c->stash_len));
 	metric_add(M_CONNECTIONS, 1);
 	metric_add(M_CONNECTS, 1);
@@ -102,7 +94,7 @@ void conn_drop_inserts(struct conn *c)
 	}
 	c->last = NULL;
 	count_inserts(c, -(int64_t)c->insert_bytes);
-	c->large_bytes = 0;
+	count_large(c, -(int64_t)c->large_bytes);
 }
 
 void conn_kill(struct conn *c, enum metric why, const char *reason)
@@ -169,7 +161,9 @@ void conn_resume(struct conn *c, int pause)
 void conn_subscribe(struct conn *c, int ring, uint64_t at, uint64_t identity)
 {
 	c->identity = identity;
-	set_owner(c);
+	/* A message under way stays with the share that it took. The address stays as it was counted, whatever is exempt by now. */
+	if (!ws_in_reserved(&c->in))
+		c->in.owner = holder_address(c->in.owner) | holder_of(identity, NULL);
 	c->deadline_s = 0;
 	if (!c->is_closing) {
 		list_remove(c->hub, c);

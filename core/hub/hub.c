@@ -437,6 +437,7 @@ void hubs_free(struct hubs *hs)
 			conn_free(h->all_conns);
 		for (int l = 0; l < LISTS; l++)
 			free(h->lists[l].v);
+		slow_fini(&h->slow_readers);
 		slow_fini(&h->slow_senders);
 		close(h->epoll);
 		close(h->event);

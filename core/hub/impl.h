@@ -109,9 +109,10 @@ struct hub {
 	int64_t front_us;          /* time that may be spent on the front (sweep.c) */
 	uint32_t now_s;            /* seconds since start, monotonic */
 	uint32_t budget_waiters;
-	size_t insert_bytes;           /* of all its connections */
-	bool budget_was_freed;         /* this tick already ended a connection for it */
-	struct slow_list slow_senders; /* of large frames whose budget others wait for, as this tick finds them */
+	size_t insert_bytes;   /* of all its connections */
+	bool budget_was_freed; /* this tick already ended a connection for it */
+	/* As one round of ticks finds them: readers of large buffers whose memory is wanted, senders of large frames whose budget is. */
+	struct slow_list slow_readers, slow_senders;
 	bool is_stopping;
 	int64_t stop_at_ms;
 	/* Counted here, added to the metrics once a turn. */
@@ -130,6 +131,7 @@ struct hubs {
 	int stop_timeout_ms;
 	struct shbuf *ping;
 	struct toll *toll;
+	struct holdings large; /* that wait, by the address of the reader: a buffer counts for each */
 	int64_t start_ms;
 };
 
@@ -144,6 +146,15 @@ static inline void count_inserts(struct conn *c, int64_t bytes)
 static inline struct ws_share stash_share(const struct conn *c, size_t bytes)
 {
 	return (struct ws_share){ (uint32_t)bytes, holder_address(c->in.owner) };
+}
+
+/* The same of large ones, for each connection and, over all hubs, for its address. */
+static inline void count_large(struct conn *c, int64_t bytes)
+{
+	if (!bytes)
+		return;
+	c->large_bytes = (size_t)((int64_t)c->large_bytes + bytes);
+	holdings_add(&c->hub->all->large, holder_address(c->in.owner), bytes);
 }
 
 /* Input is thrown away from now on. */
@@ -174,6 +185,8 @@ void conn_fill(struct conn *c, struct mail *m);   /* MAIL_FILL: takes m */
 void conn_flush(struct conn *c);
 bool conn_is_hoarding(const struct conn *c);
 bool conn_pins_what_is_wanted(const struct conn *c); /* large buffers that others, or their owner, want the memory of */
+/* The pace of its first waiting mail, as stride_pace; *wanted: the least it should be while others want the memory. Once a second. */
+uint32_t conn_reading_pace(struct conn *c, uint32_t *wanted);
 /* A close frame, at `at` or behind what is released now; counts why. reason: at most 123 bytes of it are sent. */
 void conn_start_close(struct conn *c, enum metric why, int code, const char *reason);
 void conn_start_close_at(struct conn *c, enum metric why, uint64_t at, int code, const void *reason, size_t reason_len);

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/shbuf.h"
 #include "base/wc.h"
+#include "hub/slow.h"
 
 #define MAIL_PARTS 3
 #define MAIL_AT_HEAD UINT64_MAX /* behind everything released so far, on a frame boundary */
@@ -35,7 +36,10 @@ struct mail {
 	struct mail *next;
 	struct conn *conn;
 	uint64_t at;
-	uint64_t id;
+	union {
+		uint64_t id;        /* MAIL_SUBSCRIBE */
+		struct stride pace; /* the hub's, while it is the first that waits */
+	};
 	uint32_t skip;
 	uint8_t kind, nparts, part; /* part, sent: how much of an insert has been sent */
 	uint8_t why;                /* MAIL_CLOSE: why the connection ends, counted from M_EVICTED_FIRST */

@@ -10,6 +10,9 @@
 #define FLUSH_BYTES ((size_t)128 * 1024)   /* at once to one connection; at least a record of TLS */
 #define CLOSE_WRITE_S 5                    /* for a close frame to go out */
 #define CLOSE_LINGER_S 2                   /* for the peer to close after it */
+/* While others want the memory of what waits, the first of it is to go on as fast as this: bytes a second, and seconds for all of it. */
+#define LEAST_PACE ((uint32_t)64 * 1024)
+#define LARGE_THROUGH_S 60
 
 /* --- Inserts */
 
@@ -86,7 +89,7 @@ void conn_insert(struct conn *c, struct mail *m)
 		return;
 	}
 	count_inserts(c, bytes);
-	c->large_bytes += large;
+	count_large(c, (int64_t)large);
 	/* Nearly always the end. Mail that the hub itself puts at its head can precede later mail of the room, never follow it. */
 	if (!c->last) {
 		c->first = c->last = m;
@@ -113,7 +116,7 @@ void conn_fill(struct conn *c, struct mail *fill)
 		m->nparts = fill->nparts;
 		memcpy(m->parts, fill->parts, sizeof(m->parts));
 		count_inserts(c, small_bytes(m));
-		c->large_bytes += all_bytes(m) + sizeof(*m) - small_bytes(m);
+		count_large(c, (int64_t)(all_bytes(m) + sizeof(*m) - small_bytes(m)));
 		fill->nparts = 0;
 		mark_for_output(c, m);
 		break;
@@ -131,6 +134,18 @@ bool conn_pins_what_is_wanted(const struct conn *c)
 			if (shbuf_is_wanted(m->parts[i]))
 				return true;
 	return false;
+}
+
+uint32_t conn_reading_pace(struct conn *c, uint32_t *wanted)
+{
+	struct mail *m = c->first;
+	if (!m || m->kind == MAIL_HOLD) /* the delay is the server's */
+		return STRIDE_UNKNOWN;
+	size_t sent = m->sent;
+	for (int i = 0; i < m->part; i++)
+		sent += m->parts[i]->len;
+	*wanted = WC_MAX(LEAST_PACE, (uint32_t)(all_bytes(m) / LARGE_THROUGH_S));
+	return stride_pace(&m->pace, (uint32_t)(c->cursor + sent), c->hub->now_s);
 }
 
 /* --- Flushing */
@@ -201,7 +216,7 @@ static void drop_first(struct conn *c)
 	if (!c->first)
 		c->last = NULL;
 	count_inserts(c, -(int64_t)small_bytes(m));
-	c->large_bytes -= all_bytes(m) + sizeof(*m) - small_bytes(m);
+	count_large(c, -(int64_t)(all_bytes(m) + sizeof(*m) - small_bytes(m)));
 	mail_free(m);
 }
 

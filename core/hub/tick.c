@@ -9,7 +9,8 @@
 #define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
 #define SHARE_WAIT_S 60  /* the same, of those who wait for their own person or address */
 #define BUDGET_WANT_S 3  /* of waiting, before others are to make room */
-#define CRAWL_PACE 4096  /* bytes a second. Below it nobody gets through in FRAME_S */
+#define CRAWL_PACE 4096  /* bytes a second. Below it no large frame gets through in FRAME_S */
+#define SLOW_PART 4      /* of the slow readers of an address, one in four goes in a second */
 
 /* Each of these returns true when the connection has been ended, or is on its way out. */
 
@@ -32,10 +33,41 @@ static bool is_output_stuck(struct conn *c, uint32_t now)
 	else if (c->is_blocked && c->large_bytes && now - c->blocked_s >= LARGE_SLOW_S && shbuf_large_bytes() > o->large_cap_bytes / 2)
 		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame while memory for those is short");
 	else if (c->is_blocked && now - c->blocked_s >= WANTED_SLOW_S && conn_pins_what_is_wanted(c))
-		conn_kill(c, M_EVICTED_LARGE, "slow reader of a large frame whose memory is wanted");
+		conn_kill(c, M_EVICTED_LARGE, "does not read a large frame whose memory is wanted");
 	else if (conn_is_hoarding(c))
 		conn_kill(c, M_EVICTED_PENDING, "does not read while memory for output is short");
 	return c->is_dead;
+}
+
+/* A reader that takes a little now and then is never blocked for long, but the memory that it holds is missing all the same. While others
+ * want it, one that hardly reads goes at once; of those that are only slow, tick_end ends some. While nobody wants it, all may be slow. */
+static bool is_reader_slow(struct conn *c)
+{
+	uint32_t wanted = 0;
+	if (!c->large_bytes)
+		return false;
+	const uint32_t pace = conn_reading_pace(c, &wanted);
+	if (pace == STRIDE_UNKNOWN || !c->is_blocked || pace >= wanted || !conn_pins_what_is_wanted(c))
+		return false;
+	if (pace < CRAWL_PACE)
+		conn_kill(c, M_EVICTED_LARGE, "hardly reads a large frame whose memory is wanted");
+	else
+		slow_add(&c->hub->slow_readers, c, 0, pace);
+	return c->is_dead;
+}
+
+/* Of the address that most waits for, the slowest. */
+static void end_slow_readers(struct hub *h)
+{
+	struct slow_list *l = &h->slow_readers;
+	size_t n = 0;
+	for (size_t i = 0; i < l->n; i++)
+		l->v[i].holds = WC_MAX(holdings_of_address(&h->all->large, l->v[i].c->in.owner), l->v[i].c->large_bytes);
+	slow_sort(l);
+	while (n < l->n && l->v[n].holds == l->v[0].holds)
+		n++;
+	for (size_t i = 0; i < (n + SLOW_PART - 1) / SLOW_PART; i++)
+		conn_kill(l->v[i].c, M_EVICTED_LARGE, "slow reader of a large frame whose memory is wanted");
 }
 
 /* is_unread: what the peer may have sent has not been looked at yet, so the delay is the server's. */
@@ -133,8 +165,8 @@ void conn_tick(struct conn *c)
 {
 	const uint32_t now = c->hub->now_s;
 	const bool is_unread = c->pause || c->waits & 1 << WAIT_READ;
-	if (!is_past_deadline(c, now) && !is_output_stuck(c, now) && !is_frame_late(c, now, is_unread) && !is_budget_wait_over(c, now) &&
-	    !is_silent(c, now, is_unread))
+	if (!is_past_deadline(c, now) && !is_output_stuck(c, now) && !is_reader_slow(c) && !is_frame_late(c, now, is_unread) &&
+	    !is_budget_wait_over(c, now) && !is_silent(c, now, is_unread))
 		ping_if_due(c, now);
 	if (!c->is_dead)
 		judge_large_frame(c, now, is_unread);
@@ -145,12 +177,13 @@ void conn_tick(struct conn *c)
 void tick_begin(struct hub *h)
 {
 	h->budget_was_freed = false;
-	h->slow_senders.n = 0;
+	h->slow_readers.n = h->slow_senders.n = 0;
 }
 
 void tick_end(struct hub *h)
 {
 	struct slow_list *l = &h->slow_senders;
+	end_slow_readers(h);
 	slow_sort(l);
 	for (size_t i = 0; i < l->n && !h->budget_was_freed; i++)
 		if (!l->v[i].c->is_dead && ws_in_reserved(&l->v[i].c->in))

@@ -67,6 +67,41 @@ serverTest('files of one person to a reader who reads nothing wait; files of oth
 	assert.ok(most <= 13 * MB, `${most} bytes`); // a's eighth, and b's file
 });
 
+serverTest('a reader who reads a little all the time is let be, until somebody wants the memory', { args: ['--memory-mb', '1000', '--pending-out-mb', '64'], timeout: 90000 }, async s => {
+	const a = await join2(s, 'a'), good = await s.join('good');
+	let isSlow = false;
+	const callback = (n, bytes) => {
+		slow.socket.emit('data', Buffer.from(bytes.subarray(0, n)));
+		return !isSlow;
+	};
+	const slow = await Raw.connect(s, { onread: { buffer: Buffer.alloc(16384), callback } });
+	await slow.upgrade();
+	slow.send({ type: 'join', name: 'slow' });
+	slow.id = (await slow.json('init')).my_id;
+	await slow.json('users');
+	const first = await upload(s, a.token, crypto.randomBytes(6 * MB)), second = await upload(s, a.token, crypto.randomBytes(3 * MB));
+	// About 64 KB a second: something goes out all the time.
+	isSlow = true;
+	const timer = setInterval(() => slow.socket.resume(), 250);
+	try {
+		a.send({ type: 'file', filename: 'f', to_id: slow.id, blob: first, cid: 'first' });
+		assert.equal((await a.next(f => f.cid === 'first', 20000)).type, 'file', a.story());
+		await sleep(12000);
+		assert.equal(await metric(s, 'evicted_total{reason="large"}'), 0);
+		assert.ok(!slow.ended && (await metric(s, 'pending_large_bytes')) > 7 * MB);
+		a.send({ type: 'file', filename: 'second', to_id: good.id, blob: second, cid: 'second' });
+		assert.equal((await a.next(f => f.cid === 'second', 20000)).type, 'file', a.story());
+		await good.next(f => f.filename === 'second' && f.data.length === 4 * MB, 20000);
+		assert.equal(await metric(s, 'evicted_total{reason="large"}'), 1);
+	} finally {
+		clearInterval(timer);
+		slow.destroy();
+	}
+	const back = await s.join('slow');
+	a.send({ type: 'file', filename: 'again', to_id: back.id, blob: first, cid: 'again' });
+	await back.next(f => f.filename === 'again' && f.data.length === 8 * MB, 20000);
+});
+
 serverTest('pages that one person does not read are refused past a share; others get theirs', { args: ['--pending-out-mb', '64'], timeout: 90000 }, async s => {
 	const a = await join2(s, 'a'), other = await join2(s, 'other');
 	for (let i = 0; i < 300; i++) {

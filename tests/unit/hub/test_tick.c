@@ -1,5 +1,6 @@
 /* test_tick.c — deadlines of a connection (tick.c), called by hand with a clock of the test's own: each ends it for its own reason, and
  * pings. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -166,6 +167,119 @@ static void test_wanted_output(void **state)
 	shbuf_bound(SIZE_MAX);
 }
 
+#define MB (1u << 20)
+
+/* A second of it, as the hub has them. */
+static void one_second(struct world *w, struct conn *other)
+{
+	w->h->now_s++;
+	tick_begin(w->h);
+	for (int i = 0; i < 2; i++) {
+		struct conn *c = i ? other : w->c;
+		if (!c || c->is_dead)
+			continue;
+		c->rx_s = w->h->now_s;
+		if (c->is_blocked)
+			c->blocked_s = w->h->now_s; /* a little went out */
+		conn_tick(c);
+	}
+	tick_end(w->h);
+}
+
+/* 4 MB wait for it, all that this owner may have. */
+static void wait_for_large(struct conn *c, shbuf_owner owner)
+{
+	struct mail *m = mail_new(MAIL_INSERT, c);
+	mail_part(m, shbuf_new_spare(4 * MB, owner));
+	conn_insert(c, m);
+	c->is_blocked = true;
+}
+
+/* It reads all the time, but slowly, and so holds memory that its owner wants. */
+static void test_slow_reader(void **state)
+{
+	struct world *w = *state;
+	const shbuf_owner person = shbuf_for(shbuf_owner_of(11, NULL), SHBUF_FILE);
+	shbuf_bound(32 * MB);
+	wait_for_large(w->c, person);
+	for (int s = 0; s < 20; s++) {
+		w->c->first->sent += 1000;
+		one_second(w, NULL); /* nobody wants it: it may be as slow as it likes */
+	}
+	for (int s = 0; s < 10; s++) { /* as fast as it must be, after a while */
+		w->c->first->sent += 150000;
+		if (s > 7)
+			assert_false(shbuf_has_room(SHBUF_LARGE, person));
+		one_second(w, NULL);
+	}
+	assert_false(w->c->is_dead);
+	const uint64_t before = metric_get(M_EVICTED_LARGE);
+	for (int s = 0; s < 20; s++) {
+		w->c->first->sent += 20000;
+		assert_false(shbuf_has_room(SHBUF_LARGE, person));
+		one_second(w, NULL);
+		if (w->c->is_dead)
+			break;
+	}
+	assert_true(w->c->is_dead);
+	assert_int_equal(metric_get(M_EVICTED_LARGE), before + 1);
+	shbuf_bound(SIZE_MAX);
+}
+
+/* The helper or the room still owes it what comes first: the delay is the server's. */
+static void test_reader_behind_a_hold(void **state)
+{
+	struct world *w = *state;
+	const shbuf_owner person = shbuf_for(shbuf_owner_of(12, NULL), SHBUF_FILE);
+	shbuf_bound(32 * MB);
+	conn_insert(w->c, mail_new(MAIL_HOLD, w->c));
+	wait_for_large(w->c, person);
+	for (int s = 0; s < 20; s++) {
+		assert_false(shbuf_has_room(SHBUF_LARGE, person));
+		one_second(w, NULL);
+	}
+	assert_false(w->c->is_dead);
+	shbuf_bound(SIZE_MAX);
+}
+
+/* Of two that are as slow, the one whose address has more waiting goes first. */
+static void test_slow_readers_of_two_addresses(void **state)
+{
+	struct world *w = *state;
+	const shbuf_owner person = shbuf_for(shbuf_owner_of(13, NULL), SHBUF_FILE);
+	int sv[2];
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	struct taken t = { .fd = sv[0] };
+	struct sockaddr_in *in = (void *)&t.peer;
+	in->sin_family = AF_INET;
+	in->sin_addr.s_addr = htonl(0x7f000002);
+	struct conn *c = conn_new(w->h, &t);
+	assert_non_null(c);
+	list_add(w->h, c, LIST_RING_1);
+	c->ping_s = NOW + 100;
+	shbuf_bound(32 * MB);
+	wait_for_large(w->c, person);
+	wait_for_large(c, shbuf_for(shbuf_owner_of(14, NULL), SHBUF_FILE));
+	holdings_add(&w->hubs.large, holder_address(c->in.owner), 1); /* another tab of it */
+	assert_false(shbuf_has_room(SHBUF_LARGE, shbuf_for(shbuf_owner_of(14, NULL), SHBUF_FILE)));
+	for (int s = 0; s < 4; s++) {
+		w->c->first->sent += 20000;
+		c->first->sent += 30000;
+		assert_false(w->c->is_dead || c->is_dead);
+		assert_false(shbuf_has_room(SHBUF_LARGE, person));
+		one_second(w, c);
+	}
+	assert_true(c->is_dead);
+	assert_false(w->c->is_dead);
+	one_second(w, c);
+	assert_true(w->c->is_dead);
+	assert_int_equal(w->closed, 2);
+	w->closed = 1; /* for the teardown */
+	conn_free(c);
+	close(sv[1]);
+	shbuf_bound(SIZE_MAX);
+}
+
 /* Much of what is large waits for one connection that does not read, while that is short. */
 static void test_glutton(void **state)
 {
@@ -247,17 +361,6 @@ static void test_budget(void **state)
 	assert_int_equal(w->h->budget_waiters, 0);
 }
 
-#define MB (1u << 20)
-
-/* A second of it, as the hub has them. */
-static void one_second(struct world *w)
-{
-	w->c->rx_s = ++w->h->now_s;
-	tick_begin(w->h);
-	conn_tick(w->c);
-	tick_end(w->h);
-}
-
 /* A megabyte of a large message is on its way. */
 static void begin_large(struct world *w, struct ws_budget *b)
 {
@@ -268,7 +371,7 @@ static void begin_large(struct world *w, struct ws_budget *b)
 	w->c->in.msg_len = 1000;
 	ws_budget_add(b, (struct ws_share){ MB, w->c->in.owner });
 	for (int s = 0; s < 20; s++)
-		one_second(w); /* it hardly comes on, but nobody waits */
+		one_second(w, NULL); /* it hardly comes on, but nobody waits */
 	assert_false(w->c->is_dead || w->c->is_closing);
 }
 
@@ -289,14 +392,14 @@ static void test_slow_sender(void **state)
 	begin_large(w, &budget);
 	for (int s = 0; s < 10; s++) {
 		w->c->in.msg_len += 2 * 4096;
-		one_second(w);
+		one_second(w, NULL);
 	}
 	ws_budget_want(&budget, holder_of(7, NULL), mono_ms());
-	one_second(w);
+	one_second(w, NULL);
 	assert_false(w->c->is_closing); /* slow, but it comes */
 	for (int s = 0; s < 10; s++) {
 		w->c->in.msg_len++;
-		one_second(w);
+		one_second(w, NULL);
 	}
 	assert_made_room(w, &budget, before);
 }
@@ -313,12 +416,12 @@ static void test_sender_over_its_share(void **state)
 	for (int s = 0; s < 8; s++) {
 		w->c->in.msg_len += 100000;
 		ws_budget_want(&budget, others.owner, mono_ms()); /* of the same address: nothing is owed to that one */
-		one_second(w);
+		one_second(w, NULL);
 	}
 	assert_false(w->c->is_closing);
 	ws_budget_want(&budget, holder_of(7, NULL), mono_ms());
 	w->c->in.msg_len += 100000;
-	one_second(w);
+	one_second(w, NULL);
 	assert_made_room(w, &budget, before);
 	ws_budget_give(&budget, others);
 	assert_int_equal(budget.used_bytes, 0);
@@ -361,6 +464,9 @@ int main(void)
 		ROW(test_stalled_output),
 		ROW(test_large_output),
 		ROW(test_wanted_output),
+		ROW(test_slow_reader),
+		ROW(test_reader_behind_a_hold),
+		ROW(test_slow_readers_of_two_addresses),
 		ROW(test_glutton),
 		ROW(test_hoard),
 		ROW(test_unfinished_message),
