@@ -68,13 +68,41 @@ void conn_open(struct hub *h, struct conn *c)
 	conn_mark_ready(c);
 }
 
+#define DROPPED_LOG_MS 60000
+_Static_assert(M_EVICTED_FIRST == M_EVICTED_LAG && M_EVICTED_BUDGET == M_EVICTED_LAG + 7, "the order of `dropped`");
+
+/* Of clients that are too slow an admin hears, once a minute for each reason. The metrics count all. */
+static void tell_dropped(enum metric why)
+{
+	static struct {
+		const char *reason, *detail;
+		struct log_gap gap;
+	} dropped[] = {
+		{ "lag", "read more slowly than the chat is written", { 0 } },
+		{ "inserts", "read more slowly than private frames come", { 0 } },
+		{ "stalled", "read nothing for 30 seconds", { 0 } },
+		{ "pending", "do not read while memory for output is short; more with --pending-out-mb", { 0 } },
+		{ "large", "read slowly while others want the memory; more with --pending-out-mb", { 0 } },
+		{ "late", "did not finish a large frame in time", { 0 } },
+		{ "unfinished", "did not finish a message in time; longer with --message-timeout", { 0 } },
+		{ "budget", "too many large frames at once; more with --pending-in-mb", { 0 } },
+	};
+	uint64_t missed;
+	if (why > M_EVICTED_BUDGET || !log_gap_is_over(&dropped[why - M_EVICTED_FIRST].gap, DROPPED_LOG_MS, &missed))
+		return;
+	log_info("slow client dropped", "reason=%s detail=\"%s\" more_since_the_last_line=%llu", dropped[why - M_EVICTED_FIRST].reason,
+	         dropped[why - M_EVICTED_FIRST].detail, (unsigned long long)missed);
+}
+
 /* Exactly once for each connection, whatever else happens to it on its way out. */
 void conn_count_end(struct conn *c, enum metric why)
 {
 	WC_ASSERT(why >= M_EVICTED_FIRST && why <= M_END_LAST);
-	if (!c->is_counted)
-		metric_add(why, 1);
+	if (c->is_counted)
+		return;
 	c->is_counted = true;
+	metric_add(why, 1);
+	tell_dropped(why);
 }
 
 void conn_drop_stash(struct conn *c)

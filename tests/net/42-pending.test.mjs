@@ -33,6 +33,8 @@ serverTest('a message that is never finished closes its connection, however live
 		clearInterval(timer);
 	}
 	assert.equal(await metric(s, 'evicted_total{reason="unfinished"}'), 3);
+	await s.says(/ slow client dropped reason=unfinished detail="[^"]*--message-timeout" more_since_the_last_line=0\n/);
+	assert.equal(s.output.match(/slow client dropped/g).length, 1, 'once a minute, not for each');
 	fine.send({ type: 'text', text: 'fine' });
 	await a.next({ text: 'fine' });
 	await sleep(3000); // nobody who is idle between messages is meant

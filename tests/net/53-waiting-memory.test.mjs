@@ -93,6 +93,7 @@ serverTest('a reader who reads a little all the time is let be, until somebody w
 		assert.equal((await a.next(f => f.cid === 'second', 20000)).type, 'file', a.story());
 		await good.next(f => f.filename === 'second' && f.data.length === 4 * MB, 20000);
 		assert.equal(await metric(s, 'evicted_total{reason="large"}'), 1);
+		await s.says(/ slow client dropped reason=large detail="[^"]*--pending-out-mb" more_since_the_last_line=0\n/);
 	} finally {
 		clearInterval(timer);
 		slow.destroy();
