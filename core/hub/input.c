@@ -52,7 +52,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 		struct ws_share share;
 		uint8_t *taken = ws_in_take(&c->in, &share);
 		metric_add(M_MESSAGES_IN, 1);
-		c->frame_s = c->budget_s = 0;
+		c->frame_s = 0;
 		if (ops->message(ops->arg, c, taken ? taken : out->data, out->len, taken != NULL, share))
 			c->pause |= PAUSE_HELPER;
 		break;
@@ -108,6 +108,8 @@ static size_t parse(struct conn *c, uint8_t *data, size_t n, int *units)
 		enum ws_event ev = ws_in_feed(&c->in, &c->hub->all->o.limits, data + at, n - at, &used, &out);
 		at += used;
 		note_noise(c, ev);
+		if (ev != WS_EV_BLOCKED)
+			c->budget_s = 0; /* it goes on: should it have to wait again, that is counted anew */
 		if (ev == WS_EV_MORE)
 			break;
 		*units -= units_of(&out);

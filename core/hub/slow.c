@@ -39,10 +39,12 @@ void slow_sort(struct slow_list *l)
 {
 	if (l->n > 1)
 		qsort(l->v, l->n, sizeof(*l->v), compare);
+	atomic_store_explicit(&l->most, l->n ? l->v[0].holds : 0, memory_order_relaxed);
 }
 
 void slow_fini(struct slow_list *l)
 {
 	free(l->v);
-	*l = (struct slow_list){ 0 };
+	l->v = NULL;
+	l->n = l->room = 0;
 }

@@ -2,6 +2,8 @@
 #ifndef WC_HUB_SLOW_H
 #define WC_HUB_SLOW_H
 
+#include <stdatomic.h>
+
 #include "base/wc.h"
 
 #define SLOW_LOOK_S 3 /* shorter, and nothing is said of a pace */
@@ -26,10 +28,11 @@ struct slow_list {
 		uint32_t pace;
 	} * v;
 	size_t n, room;
+	_Atomic size_t most; /* what the first one holds, for the other hubs; 0: none */
 };
 
 void slow_add(struct slow_list *l, struct conn *c, size_t holds, uint32_t pace);
-/* Puts those first whose address holds most, the slowest of them at the front. */
+/* Puts those first whose address holds most, the slowest of them at the front, and tells `most`. */
 void slow_sort(struct slow_list *l);
 void slow_fini(struct slow_list *l);
 

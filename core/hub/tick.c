@@ -56,6 +56,19 @@ static bool is_reader_slow(struct conn *c)
 	return c->is_dead;
 }
 
+/* No other I/O thread has found an address that holds more, a second ago or since: else that one's connections go first. */
+static bool is_foremost(const struct hub *h, bool of_senders)
+{
+	const struct slow_list *own = of_senders ? &h->slow_senders : &h->slow_readers;
+	for (int i = 0; i < h->all->count; i++) {
+		const struct hub *other = h->all->v[i];
+		const struct slow_list *l = of_senders ? &other->slow_senders : &other->slow_readers;
+		if (atomic_load_explicit(&l->most, memory_order_relaxed) > atomic_load_explicit(&own->most, memory_order_relaxed))
+			return false;
+	}
+	return own->n > 0;
+}
+
 /* Of the address that most waits for, the slowest. */
 static void end_slow_readers(struct hub *h)
 {
@@ -64,6 +77,8 @@ static void end_slow_readers(struct hub *h)
 	for (size_t i = 0; i < l->n; i++)
 		l->v[i].holds = WC_MAX(holdings_of_address(&h->all->large, l->v[i].c->in.owner), l->v[i].c->large_bytes);
 	slow_sort(l);
+	if (!is_foremost(h, false))
+		return;
 	while (n < l->n && l->v[n].holds == l->v[0].holds)
 		n++;
 	for (size_t i = 0; i < (n + SLOW_PART - 1) / SLOW_PART; i++)
@@ -185,7 +200,7 @@ void tick_end(struct hub *h)
 	struct slow_list *l = &h->slow_senders;
 	end_slow_readers(h);
 	slow_sort(l);
-	for (size_t i = 0; i < l->n && !h->budget_was_freed; i++)
+	for (size_t i = 0; i < l->n && !h->budget_was_freed && is_foremost(h, true); i++)
 		if (!l->v[i].c->is_dead && ws_in_reserved(&l->v[i].c->in))
 			end_large_frame(l->v[i].c);
 }

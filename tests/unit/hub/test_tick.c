@@ -44,6 +44,7 @@ static int come(void **state)
 	w->h = aligned_alloc(64, (sizeof(*w->h) + 63) / 64 * 64);
 	memset(w->h, 0, sizeof(*w->h));
 	w->h->all = &w->hubs;
+	w->hubs.v = &w->h;
 	w->h->now_s = NOW;
 	int sv[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
@@ -70,6 +71,8 @@ static int go(void **state)
 	for (int l = 0; l < LISTS; l++)
 		free(w->h->lists[l].v);
 	shbuf_unref(w->hubs.ping);
+	slow_fini(&w->h->slow_readers);
+	slow_fini(&w->h->slow_senders);
 	free(w->h);
 	free(w);
 	return 0;
@@ -271,9 +274,20 @@ static void test_slow_readers_of_two_addresses(void **state)
 	}
 	assert_true(c->is_dead);
 	assert_false(w->c->is_dead);
+	/* Another I/O thread has one whose address has still more. */
+	struct hub *both[2] = { w->h, aligned_alloc(64, (sizeof(struct hub) + 63) / 64 * 64) };
+	memset(both[1], 0, sizeof(*both[1]));
+	both[1]->slow_readers.most = 5 * MB;
+	w->hubs.v = both;
+	w->hubs.count = 2;
+	one_second(w, c);
+	assert_false(w->c->is_dead);
+	both[1]->slow_readers.most = 0;
 	one_second(w, c);
 	assert_true(w->c->is_dead);
 	assert_int_equal(w->closed, 2);
+	free(both[1]);
+	w->hubs.count = 1;
 	w->closed = 1; /* for the teardown */
 	conn_free(c);
 	close(sv[1]);
