@@ -50,7 +50,7 @@ static void handle(struct conn *c, const struct ws_out *out)
 	switch (out->event) {
 	case WS_EV_MESSAGE: {
 		struct ws_share share;
-		uint8_t *taken = ws_in_take(&c->in, &share);
+		uint8_t *taken = ws_in_take(&c->in, &c->hub->all->o.limits, &share);
 		metric_add(M_MESSAGES_IN, 1);
 		c->frame_s = 0;
 		if (ops->message(ops->arg, c, taken ? taken : out->data, out->len, taken != NULL, share))

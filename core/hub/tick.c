@@ -114,16 +114,20 @@ static bool is_frame_late(struct conn *c, uint32_t now, bool is_unread)
  * sends. tick_end ends one of those found. is_unread: as above. */
 static void judge_large_frame(struct conn *c, uint32_t now, bool is_unread)
 {
-	const struct ws_budget *b = c->hub->all->o.limits.budget;
+	struct ws_budget *b = c->hub->all->o.limits.budget;
 	if (!ws_in_reserved(&c->in) || c->in.is_oversize || conn_is_deaf(c))
 		return;
 	const uint32_t pace = stride_pace(&c->in.pace, c->in.msg_len, now);
 	const int64_t now_ms = mono_ms();
-	if (pace == STRIDE_UNKNOWN || !ws_budget_is_wanted(b, now_ms))
+	if (!ws_budget_is_wanted(b, now_ms))
 		return;
 	/* Those who wait for a share of their own are in nobody's way but their own. */
 	const bool crawls = !is_unread && pace < CRAWL_PACE, is_owed = ws_budget_is_owed(b, now_ms);
-	const bool is_over = ws_budget_is_over_share(b, c->in.owner);
+	const bool is_over = ws_budget_is_over_share(b, &c->in);
+	if (is_over && !crawls && !(c->pause & PAUSE_BUDGET))
+		ws_budget_move(b, now_ms);
+	if (pace == STRIDE_UNKNOWN)
+		return;
 	if (is_over ? is_owed || crawls : is_owed && crawls)
 		slow_add(&c->hub->slow_senders, c, WC_MAX(holdings_of_address(&b->held, c->in.owner), (size_t)ws_in_reserved(&c->in)),
 		         pace);
@@ -146,8 +150,9 @@ static bool is_budget_wait_over(struct conn *c, uint32_t now)
 		return false;
 	const uint32_t waited_s = now - c->budget_s;
 	if (b && waited_s >= BUDGET_WANT_S)
-		ws_budget_want(b, c->in.owner, mono_ms());
-	const bool is_for_itself = b && !c->saw_hangup && ws_budget_is_over_share(b, c->in.owner);
+		ws_budget_want(b, &c->in, mono_ms());
+	/* Those who wait for their own may wait longer, unless they only wait for each other. */
+	const bool is_for_itself = b && !c->saw_hangup && ws_budget_is_over_share(b, &c->in) && ws_budget_moves(b, mono_ms());
 	if (h->budget_was_freed || waited_s <= (is_for_itself ? SHARE_WAIT_S : BUDGET_WAIT_S))
 		return false;
 	end_large_frame(c);

@@ -57,10 +57,11 @@ static bool is_over_share(const struct ws_budget *b, holder who, enum holder_by 
 	return held > share && held > own && held - own > share / 8;
 }
 
-bool ws_budget_is_over_share(const struct ws_budget *b, holder who)
+bool ws_budget_is_over_share(const struct ws_budget *b, const struct ws_in *w)
 {
-	return is_over_share(b, who, HOLDER_PERSON, 0) || is_over_share(b, who, HOLDER_HOUSEHOLD, 0) ||
-	       is_over_share(b, who, HOLDER_SITE, 0);
+	const size_t own = ws_in_reserved(w);
+	return is_over_share(b, w->owner, HOLDER_PERSON, own) || is_over_share(b, w->owner, HOLDER_HOUSEHOLD, own) ||
+	       is_over_share(b, w->owner, HOLDER_SITE, own);
 }
 
 void ws_budget_give(struct ws_budget *b, struct ws_share s)
@@ -79,21 +80,40 @@ void ws_budget_add(struct ws_budget *b, struct ws_share s)
 	holdings_add(&b->held, s.owner, s.bytes);
 }
 
-/* own: what the message has already. */
-static bool budget_take(struct ws_budget *b, struct ws_share s, size_t own)
+/* Is the message the one of its owner that may go past the share? It becomes that where there is none. */
+static bool is_first(struct ws_budget *b, const struct ws_in *w, enum holder_by by)
 {
-	if (!b || !s.bytes)
+	const void *none = NULL;
+	_Atomic(const void *) *first = &b->first[by][holder_place(w->owner, by)];
+	return atomic_compare_exchange_strong_explicit(first, &none, w, memory_order_relaxed, memory_order_relaxed) || none == w;
+}
+
+/* The message is over, or needs no budget any more. */
+static void end_first(struct ws_budget *b, const struct ws_in *w)
+{
+	for (int by = 0; b && by < HOLDER_BYS; by++) {
+		const void *own = w;
+		atomic_compare_exchange_strong_explicit(&b->first[by][holder_place(w->owner, (enum holder_by)by)], &own, NULL,
+		                                        memory_order_relaxed, memory_order_relaxed);
+	}
+}
+
+static bool budget_take(struct ws_budget *b, const struct ws_in *w, uint32_t bytes)
+{
+	if (!b || !bytes)
 		return true;
+	const struct ws_share s = { bytes, w->owner };
 	size_t used = atomic_load_explicit(&b->used_bytes, memory_order_relaxed), cap = b->cap_bytes;
 	do
-		if (used > cap || s.bytes > cap - used)
+		if (used > cap || bytes > cap - used)
 			return false;
-	while (!atomic_compare_exchange_weak_explicit(&b->used_bytes, &used, used + s.bytes, memory_order_relaxed, memory_order_relaxed));
-	holdings_add(&b->held, s.owner, s.bytes);
-	if (used + s.bytes <= cap / 2)
+	while (!atomic_compare_exchange_weak_explicit(&b->used_bytes, &used, used + bytes, memory_order_relaxed, memory_order_relaxed));
+	holdings_add(&b->held, s.owner, bytes);
+	if (used + bytes <= cap / 2)
 		return true;
 	for (int by = 0; by < HOLDER_BYS; by++)
-		if (is_over_share(b, s.owner, (enum holder_by)by, own + s.bytes)) {
+		if (is_over_share(b, s.owner, (enum holder_by)by, (size_t)ws_in_reserved(w) + bytes) &&
+		    !is_first(b, w, (enum holder_by)by)) {
 			ws_budget_give(b, s);
 			return false;
 		}
@@ -108,7 +128,7 @@ static bool was_lately(const _Atomic int64_t *ms, int64_t now_ms)
 	return then_ms && now_ms - then_ms < WANTED_MS;
 }
 
-void ws_budget_want(struct ws_budget *b, holder waiter, int64_t now_ms)
+void ws_budget_want(struct ws_budget *b, const struct ws_in *waiter, int64_t now_ms)
 {
 	atomic_store_explicit(&b->wanted_ms, now_ms, memory_order_relaxed);
 	if (!ws_budget_is_over_share(b, waiter))
@@ -118,6 +138,16 @@ void ws_budget_want(struct ws_budget *b, holder waiter, int64_t now_ms)
 bool ws_budget_is_wanted(const struct ws_budget *b, int64_t now_ms)
 {
 	return b && was_lately(&b->wanted_ms, now_ms);
+}
+
+void ws_budget_move(struct ws_budget *b, int64_t now_ms)
+{
+	atomic_store_explicit(&b->moved_ms, now_ms, memory_order_relaxed);
+}
+
+bool ws_budget_moves(const struct ws_budget *b, int64_t now_ms)
+{
+	return was_lately(&b->moved_ms, now_ms);
 }
 
 bool ws_budget_is_owed(const struct ws_budget *b, int64_t now_ms)
@@ -138,7 +168,10 @@ static struct ws_share reservation(const struct ws_in *w)
 static void drop_message(struct ws_in *w, const struct ws_limits *limits)
 {
 	free(w->msg);
-	ws_budget_give(limits->budget, reservation(w));
+	if (ws_in_reserved(w)) {
+		end_first(limits->budget, w);
+		ws_budget_give(limits->budget, reservation(w));
+	}
 	w->msg = NULL;
 	w->msg_len = w->msg_room = 0;
 }
@@ -162,13 +195,14 @@ bool ws_in_is_unfinished(const struct ws_in *w)
 	return w->in_message || w->in_frame || w->header_len;
 }
 
-uint8_t *ws_in_take(struct ws_in *w, struct ws_share *share)
+uint8_t *ws_in_take(struct ws_in *w, const struct ws_limits *limits, struct ws_share *share)
 {
 	*share = (struct ws_share){ 0, w->owner };
 	if (w->in_message || w->msg_room <= WS_SMALL)
 		return NULL;
 	uint8_t *block = w->msg;
 	*share = reservation(w);
+	end_first(limits->budget, w);
 	w->msg = NULL;
 	w->msg_len = w->msg_room = 0;
 	return block;
@@ -180,7 +214,7 @@ static bool resize(struct ws_in *w, const struct ws_limits *limits, size_t room)
 	const uint32_t had = ws_in_reserved(w), charge = room > WS_SMALL ? (uint32_t)room : 0;
 	const struct ws_share more = { charge > had ? charge - had : 0, w->owner };
 
-	if (!budget_take(limits->budget, more, had))
+	if (!budget_take(limits->budget, w, more.bytes))
 		return false;
 	uint8_t *p = realloc(w->msg, room);
 	if (!p) {
@@ -189,6 +223,8 @@ static bool resize(struct ws_in *w, const struct ws_limits *limits, size_t room)
 	}
 	if (charge < had)
 		ws_budget_give(limits->budget, (struct ws_share){ had - charge, w->owner });
+	if (had && !charge)
+		end_first(limits->budget, w);
 	w->msg = p;
 	w->msg_room = (uint32_t)room;
 	return true;

@@ -23,12 +23,15 @@ enum ws_close { /* sent by the server, or by a client and answered with the same
 /* clang-format on */
 
 /* Shared by all readers: bytes of unfinished messages over WS_SMALL that may be held in all. While more than half are spent, one person
- * may have an eighth, one address a quarter, an IPv6 network of /48 half; but each of them one message, as long as that may be. */
+ * may have an eighth, one address a quarter, an IPv6 network of /48 half. One message of each goes on regardless, so that they do not all
+ * wait for each other. */
 struct ws_budget {
 	_Atomic size_t used_bytes;
 	_Atomic size_t cap_bytes;
-	_Atomic int64_t wanted_ms, owed_ms; /* when a reader last waited for long; the same, of one within its shares. Monotonic */
+	/* When a reader last waited for long; the same, of one within its shares; when one over them got on. Monotonic. */
+	_Atomic int64_t wanted_ms, owed_ms, moved_ms;
 	struct holdings held;
+	_Atomic(const void *) first[HOLDER_BYS][HOLDER_PLACES]; /* of each owner, the reader whose message may go past the share */
 };
 
 /* A part of it. */
@@ -97,7 +100,7 @@ struct ws_out {
 enum ws_event ws_in_feed(struct ws_in *w, const struct ws_limits *limits, uint8_t *data, size_t n, size_t *used, struct ws_out *out);
 /* After WS_EV_MESSAGE whose data the reader owns: the caller takes the heap block (free() it; its share of the budget goes with it,
  * to be returned with ws_budget_give). NULL, and a share of no bytes, when the data lies in the input or was small. */
-uint8_t *ws_in_take(struct ws_in *w, struct ws_share *share);
+uint8_t *ws_in_take(struct ws_in *w, const struct ws_limits *limits, struct ws_share *share);
 static inline uint32_t ws_in_reserved(const struct ws_in *w) /* bytes of an unfinished message that are counted in the budget */
 {
 	return w->msg_room > WS_SMALL ? w->msg_room : 0;
@@ -105,10 +108,12 @@ static inline uint32_t ws_in_reserved(const struct ws_in *w) /* bytes of an unfi
 void ws_budget_give(struct ws_budget *b, struct ws_share s);
 void ws_budget_add(struct ws_budget *b, struct ws_share s); /* counts what is there already, past the cap as well; NULL is ignored */
 bool ws_budget_is_short(const struct ws_budget *b);         /* three quarters are spent; NULL never is */
-bool ws_budget_is_over_share(const struct ws_budget *b, holder who); /* the person or the address has more than its share */
+bool ws_budget_is_over_share(const struct ws_budget *b, const struct ws_in *w); /* its person or address is, and not by its message alone */
 /* A reader has waited for long. Then those who hold much, or send slowly, are to make room. */
-void ws_budget_want(struct ws_budget *b, holder waiter, int64_t now_ms);
+void ws_budget_want(struct ws_budget *b, const struct ws_in *waiter, int64_t now_ms);
 bool ws_budget_is_wanted(const struct ws_budget *b, int64_t now_ms); /* lately; NULL never is */
+void ws_budget_move(struct ws_budget *b, int64_t now_ms);            /* a message of an owner over its shares gets on … */
+bool ws_budget_moves(const struct ws_budget *b, int64_t now_ms);     /* … lately, so that waiting for one may help */
 bool ws_budget_is_owed(const struct ws_budget *b, int64_t now_ms);   /* the same, by a reader within its shares */
 /* Did a message, or its first header, begin that has not ended? */
 bool ws_in_is_unfinished(const struct ws_in *w);

@@ -408,7 +408,7 @@ static void test_slow_sender(void **state)
 		w->c->in.msg_len += 2 * 4096;
 		one_second(w, NULL);
 	}
-	ws_budget_want(&budget, holder_of(7, NULL), mono_ms());
+	ws_budget_want(&budget, &(struct ws_in){ .owner = holder_of(7, NULL) }, mono_ms());
 	one_second(w, NULL);
 	assert_false(w->c->is_closing); /* slow, but it comes */
 	for (int s = 0; s < 10; s++) {
@@ -429,11 +429,13 @@ static void test_sender_over_its_share(void **state)
 	ws_budget_add(&budget, others);
 	for (int s = 0; s < 8; s++) {
 		w->c->in.msg_len += 100000;
-		ws_budget_want(&budget, others.owner, mono_ms()); /* of the same address: nothing is owed to that one */
+		ws_budget_want(&budget, &(struct ws_in){ .owner = others.owner },
+		               mono_ms()); /* of the same address: nothing is owed to that one */
 		one_second(w, NULL);
 	}
 	assert_false(w->c->is_closing);
-	ws_budget_want(&budget, holder_of(7, NULL), mono_ms());
+	assert_true(ws_budget_moves(&budget, mono_ms()));
+	ws_budget_want(&budget, &(struct ws_in){ .owner = holder_of(7, NULL) }, mono_ms());
 	w->c->in.msg_len += 100000;
 	one_second(w, NULL);
 	assert_made_room(w, &budget, before);
@@ -450,11 +452,17 @@ static void test_waiting_for_a_share(void **state)
 	ws_budget_add(&budget, (struct ws_share){ 3 * MB, w->c->in.owner });
 	w->c->pause = PAUSE_BUDGET;
 	w->h->budget_waiters = 1;
+	w->c->budget_s = NOW - 15;
+	assert_stays(w);
+	ws_budget_move(&budget, mono_ms()); /* another one gets on */
 	w->c->budget_s = NOW - 60;
+	assert_stays(w);
+	budget.moved_ms = 0; /* they all wait for each other */
+	w->c->budget_s = NOW - 15;
 	assert_stays(w);
 	assert_true(ws_budget_is_wanted(&budget, mono_ms()));
 	assert_false(ws_budget_is_owed(&budget, mono_ms()));
-	w->c->budget_s = NOW - 61;
+	w->c->budget_s = NOW - 16;
 	assert_ends(w, M_EVICTED_BUDGET, true);
 }
 
