@@ -30,6 +30,7 @@ static struct {
 	int64_t doubt_ahead_ms, doubt_since_ms; /* a step that is not believed yet; since 0: none */
 	int64_t stored_ms, stored_at_ms;        /* for steady_to_store: it was stored_ms at that boot_ms */
 	int64_t hold_until_ms;                  /* boot_ms; 0: none */
+	int64_t files_hold_until_ms;            /* likewise, of files alone */
 	bool began_behind, is_mended;           /* for steady_mended */
 	int64_t said_ms;                        /* boot_ms */
 } st = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -75,24 +76,24 @@ static void set_back(struct history *h, int64_t ahead)
 	h->v[0].ahead_ms = WC_MIN(h->v[0].ahead_ms, ahead);
 }
 
-static int64_t cut(const struct history *h, int64_t age_ms)
+static int64_t cut(const struct history *h, const int64_t *hold_until_ms, int64_t age_ms)
 {
 	if (!atomic_load(&has_begun))
 		return real_ms() - age_ms;
 	pthread_mutex_lock(&st.lock);
-	const int64_t now_ms = boot_ms(), cut_ms = st.hold_until_ms > now_ms ? INT64_MIN : lowest(h, now_ms, age_ms);
+	const int64_t now_ms = boot_ms(), cut_ms = *hold_until_ms > now_ms ? INT64_MIN : lowest(h, now_ms, age_ms);
 	pthread_mutex_unlock(&st.lock);
 	return cut_ms;
 }
 
 int64_t steady_cut_ms(int64_t age_ms)
 {
-	return cut(&st.own, age_ms);
+	return cut(&st.own, &st.hold_until_ms, age_ms);
 }
 
 int64_t steady_file_cut_ms(int64_t age_ms)
 {
-	return cut(&st.files, age_ms);
+	return cut(&st.files, &st.files_hold_until_ms, age_ms);
 }
 
 /* --- The clock */
@@ -111,6 +112,9 @@ void steady_begin(int64_t last_ms)
 	st.stored_ms = is_far ? last_ms : now_ms + ahead;
 	st.stored_at_ms = now_ms;
 	st.hold_until_ms = is_far ? now_ms + STEADY_HOLD_MS : 0;
+	/* Some files are kept for a day only, so for them an hour ahead is far. A network sets the clock right in minutes. */
+	const bool may_be_ahead = last_ms > 0 && real - last_ms > STEADY_DOUBT_MS;
+	st.files_hold_until_ms = is_far ? st.hold_until_ms : may_be_ahead ? now_ms + 2 * STEADY_DOUBT_MS : 0;
 	atomic_store(&ahead_ms, ahead);
 	atomic_store(&has_begun, true);
 	pthread_mutex_unlock(&st.lock);
@@ -177,6 +181,8 @@ bool steady_follow(void)
 		st.doubt_since_ms = now_ms;
 		if (st.hold_until_ms > now_ms) /* set right late in the hour: it is believed before the hour is over */
 			st.hold_until_ms = WC_MAX(st.hold_until_ms, now_ms + 2 * STEADY_DOUBT_MS);
+		if (st.files_hold_until_ms > now_ms)
+			st.files_hold_until_ms = WC_MAX(st.files_hold_until_ms, now_ms + 2 * STEADY_DOUBT_MS);
 		metric_add(M_CLOCK_STEPS, 1);
 		say(now_ms, by_ms, false);
 	} else if (now_ms - st.doubt_since_ms >= STEADY_DOUBT_MS) {

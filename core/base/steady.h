@@ -24,7 +24,8 @@ bool steady_mended(void);
 
 int64_t steady_ms(void); /* Unix time. Any thread, never waits */
 /* The lowest time that the clock showed within the last age_ms: what has an earlier stamp is older than that, for sure. INT64_MIN while
- * nothing is. For stamps of steady_ms; and for those of the kernel, such as st_mtim. Any thread. */
+ * nothing is. For stamps of steady_ms; and for those of the kernel, such as st_mtim, and for what is kept for a day: that waits for ten
+ * minutes where the server was down for five, or the clock is ahead. Any thread. */
 int64_t steady_cut_ms(int64_t age_ms);
 int64_t steady_file_cut_ms(int64_t age_ms);
 

@@ -185,6 +185,24 @@ static void a_start_far_ahead_can_be_set_right(void **state)
 	assert_true(now_ms - 30 * DAY_MS < steady_cut_ms(30 * DAY_MS) && now_ms - 30 * DAY_MS < steady_file_cut_ms(30 * DAY_MS));
 }
 
+static void files_wait_for_a_clock_that_may_be_hours_ahead(void **state)
+{
+	(void)state;
+	const int64_t now_ms = atomic_load(&test_real_ms);
+	step_clock(23 * HOUR_MS);
+	steady_begin(now_ms); /* not far, but a file of today would pass for one of yesterday */
+	assert_true(steady_file_cut_ms(DAY_MS) == INT64_MIN && steady_cut_ms(DAY_MS) > INT64_MIN);
+	look(9 * MINUTE_MS);
+	step_clock(-23 * HOUR_MS);
+	look(1000);
+	look(4 * MINUTE_MS);
+	assert_true(steady_file_cut_ms(0) == INT64_MIN);
+	look(6 * MINUTE_MS);
+	assert_true(steady_file_cut_ms(DAY_MS) > INT64_MIN && steady_file_cut_ms(DAY_MS) < now_ms - 23 * HOUR_MS);
+	steady_begin(atomic_load(&test_real_ms) - MINUTE_MS); /* an ordinary restart */
+	assert_true(steady_file_cut_ms(DAY_MS) == atomic_load(&test_real_ms) - DAY_MS);
+}
+
 /* --- The room */
 
 static void a_clock_ahead_for_a_minute_destroys_nothing(void **state)
@@ -485,6 +503,7 @@ int main(void)
 		cmocka_unit_test(a_clock_ahead_for_a_minute_destroys_nothing),
 		cmocka_unit_test(a_believed_step_moves_no_end),
 		cmocka_unit_test(a_start_far_ahead_can_be_set_right),
+		cmocka_unit_test(files_wait_for_a_clock_that_may_be_hours_ahead),
 		cmocka_unit_test(an_end_moves_at_once_whatever_the_store_does),
 		cmocka_unit_test(names_end_with_the_time_that_passed),
 		cmocka_unit_test(a_start_far_ahead_that_is_set_right_destroys_nothing),
