@@ -317,6 +317,23 @@ export const rows = [
 			f.end(s);
 		}, { n: 24, pause: 500 });
 	} },
+	{ name: 'slow-frames', line: 2, what: 'frames of 33 MB from 24 guests of three addresses, a quarter of each, and then a byte now and then', counted: [...MEMORY, ...MESSAGES], isBlind: true, attack: f => {
+		const claimed = frame(Buffer.concat([Buffer.from('{"type":"file","filename":"x","data":"'), Buffer.alloc(33 * MB, 'x')]));
+		f.forever(async i => {
+			const s = await f.chat(guests(f)(i), { from: `127.0.77.${1 + i % 3}` });
+			await f.write(s, claimed.subarray(0, 9 * MB));
+			for (let at = 9 * MB; await f.write(s, claimed.subarray(at, at + 1)); at++) await sleep(1000);
+		}, { n: 24, pause: 500 });
+	} },
+	{ name: 'slow-pages', line: 2, what: '64 tabs of two people ask for pages, and read 16 KB of them in two seconds', counted: [...MEMORY, ...REQUESTS], isBlind: true, attack: f =>
+		f.forever(async i => {
+			const s = await f.chat(f.known(i % 2), { reads: false });
+			for (let n = 0; await f.write(s, Foe.frame({ type: 'history', limit: 1000 })); n++)
+				for (let turns = 0; turns < 4 && !s.destroyed; turns++) {
+					await sleep(2000);
+					s.read(16384);
+				}
+		}, { n: 64, pause: 200 }) },
 
 	// 3. Uploads
 	{ name: 'upload-bytes', line: 3, what: 'one person uploads new files of 10 MB without a message', counted: UPLOADS, args: ['--byte-burst-mb', '60'], disk: 130,
