@@ -13,6 +13,7 @@
 #define ONLY_GROWS ((size_t)4 << 20)       /* a page has 1 MB or a little more, and a buffer's room doubles */
 #define PAGE_SHARE_LEAST ((size_t)5 << 18) /* where there is little memory: a page, and the list of people that goes with it to a joiner */
 #define WANTED_MS 2000
+#define CRUMBS 8 /* of a share */
 
 static _Atomic size_t large_bytes, bound_bytes = SIZE_MAX;
 /* Bytes held, and when more was refused last (monotonic). */
@@ -113,7 +114,7 @@ static size_t share_of(shbuf_owner owner, int by)
 	if (by == BY_KIND)
 		return kind == SHBUF_PAGE ? bound / 4 : bound / 2;
 	const bool is_page = kind == SHBUF_PAGE || kind == SHBUF_JOIN;
-	const size_t sure = is_page ? bound / 4 : bound / 2;
+	const size_t sure = kind == SHBUF_PAGE ? bound / 8 : kind == SHBUF_JOIN ? bound / 4 : bound / 2;
 	const size_t share = by == BY_PERSON ? sure / 4 : by == BY_ADDRESS ? sure / 2 : sure / 8 * 5;
 	return is_page ? WC_MAX(share, PAGE_SHARE_LEAST) : share;
 }
@@ -124,11 +125,11 @@ static bool refused(struct place *p)
 	return false;
 }
 
-/* A place's only buffer may be larger than its share: the largest file must go through, and a page where there is little memory. had: what
- * the buffer has already. */
+/* A place's only buffer may be larger than its share: the largest file must go through, and a page where there is little memory. Crumbs do
+ * not count: a small picture in the tail must not stop its sender's next file. had: what the buffer has already. */
 static bool fits(size_t used, size_t bytes, size_t had, size_t share)
 {
-	if (used == 0 || (used <= share && bytes <= share - used))
+	if (used <= share / CRUMBS || (used <= share && bytes <= share - used))
 		return true;
 	const size_t most = WC_MAX(ONLY_GROWS, atomic_load_explicit(&bound_bytes, memory_order_relaxed) / 8);
 	return used <= had && used <= most && bytes <= most - used;

@@ -27,8 +27,8 @@ enum shbuf_kind {
 
 /* For whom large buffers are made: a kind, a person, an address, and the /48 of an IPv6 address. 0: for everybody, or nobody in particular.
  *
- * Of half the bound for files, a quarter for pages and a quarter for joins, one person may have a quarter, one address a half, and one /48
- * five eighths; but one buffer alone may be larger. So files of somebody take nothing from the pages of the same. */
+ * Of half the bound for files, an eighth for pages and a quarter for joins, one person may have a quarter, one address a half, and one /48
+ * five eighths; but one buffer alone, beside crumbs, may be larger. So files of somebody take nothing from the pages of the same. */
 typedef uint32_t shbuf_owner;
 #define SHBUF_OWNER_BITS 10 /* of each of the three: a place, by hash */
 /* For all who join, the same page. It has a person's share, however many versions slow readers hold. */

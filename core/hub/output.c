@@ -12,7 +12,8 @@
 #define CLOSE_LINGER_S 2                   /* for the peer to close after it */
 /* While others want the memory of what waits, the first of it is to go on as fast as this: bytes a second, and seconds for all of it. */
 #define LEAST_PACE ((uint32_t)64 * 1024)
-#define LARGE_THROUGH_S 60
+#define LARGE_THROUGH_S 60 /* one large frame … */
+#define ALL_THROUGH_S 120  /* … and all that a connection holds */
 
 /* --- Inserts */
 
@@ -124,27 +125,39 @@ void conn_fill(struct conn *c, struct mail *fill)
 	mail_free(fill);
 }
 
-#define WANTED_LOOKS 256 /* at the longest waiting mail; what is behind it waits for it anyway */
+#define WANTED_LOOKS 256 /* at large mail; of small mail no more waits than insert_cap_bytes */
 
 bool conn_pins_what_is_wanted(const struct conn *c)
 {
 	int looks = 0;
-	for (const struct mail *m = c->large_bytes ? c->first : NULL; m && looks < WANTED_LOOKS; m = m->next, looks++)
-		for (int i = 0; i < m->nparts; i++)
+	for (const struct mail *m = c->large_bytes ? c->first : NULL; m && looks < WANTED_LOOKS; m = m->next)
+		for (int i = 0; i < m->nparts; i++) {
 			if (shbuf_is_wanted(m->parts[i]))
 				return true;
+			looks += is_large(m->parts[i]);
+		}
 	return false;
+}
+
+static bool is_for_join(const struct shbuf *b)
+{
+	return shbuf_for(b->owner, SHBUF_JOIN) == b->owner;
 }
 
 uint32_t conn_reading_pace(struct conn *c, uint32_t *wanted)
 {
 	struct mail *m = c->first;
-	if (!m || m->kind == MAIL_HOLD) /* the delay is the server's */
+	if (m && m->kind == MAIL_HOLD) /* the delay is the server's */
+		m->pace = (struct stride){ 0 };
+	if (!m || m->kind == MAIL_HOLD)
 		return STRIDE_UNKNOWN;
 	size_t sent = m->sent;
 	for (int i = 0; i < m->part; i++)
 		sent += m->parts[i]->len;
-	*wanted = WC_MAX(LEAST_PACE, (uint32_t)(all_bytes(m) / LARGE_THROUGH_S));
+	/* A page that a joiner waits for comes again from its first byte if it is cut off, so that one may take its time. */
+	const bool is_init = m->nparts && is_for_join(m->parts[m->nparts - 1]);
+	*wanted = WC_MAX(is_init ? CRAWL_PACE : LEAST_PACE, (uint32_t)(all_bytes(m) / LARGE_THROUGH_S));
+	*wanted = WC_MAX(*wanted, (uint32_t)(c->large_bytes / ALL_THROUGH_S));
 	return stride_pace(&m->pace, (uint32_t)(c->cursor + sent), c->hub->now_s);
 }
 
@@ -215,6 +228,8 @@ static void drop_first(struct conn *c)
 	c->first = m->next;
 	if (!c->first)
 		c->last = NULL;
+	else if (m->pace.since_s) /* the look goes on: small mail in front of large hides nobody */
+		c->first->pace = (struct stride){ m->pace.since_s, m->pace.from - (uint32_t)all_bytes(m) };
 	count_inserts(c, -(int64_t)small_bytes(m));
 	count_large(c, -(int64_t)(all_bytes(m) + sizeof(*m) - small_bytes(m)));
 	mail_free(m);

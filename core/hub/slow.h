@@ -6,8 +6,9 @@
 
 #include "base/wc.h"
 
-#define SLOW_LOOK_S 3 /* shorter, and nothing is said of a pace */
-#define SLOW_BACK_S 8 /* what was longer ago says nothing */
+#define SLOW_LOOK_S 3               /* shorter, and nothing is said of a pace */
+#define SLOW_BACK_S 8               /* what was longer ago says nothing */
+#define CRAWL_PACE ((uint32_t)4096) /* bytes a second: such a peer hardly moves */
 
 struct conn;
 

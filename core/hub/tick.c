@@ -9,7 +9,6 @@
 #define BUDGET_WAIT_S 15 /* for others' large frames to leave the budget; half-read ones could wait for each other for ever */
 #define SHARE_WAIT_S 60  /* the same, of those who wait for their own person or address */
 #define BUDGET_WANT_S 3  /* of waiting, before others are to make room */
-#define CRAWL_PACE 4096  /* bytes a second. Below it no large frame gets through in FRAME_S */
 #define SLOW_PART 4      /* of the slow readers of an address, one in four goes in a second */
 
 /* Each of these returns true when the connection has been ended, or is on its way out. */
@@ -110,6 +109,13 @@ static bool is_frame_late(struct conn *c, uint32_t now, bool is_unread)
 	return false;
 }
 
+/* Below it the message would not be whole in FRAME_S. */
+static uint32_t least_pace(const struct conn *c, uint32_t now)
+{
+	const uint32_t left_s = c->frame_s && now - c->frame_s < FRAME_S ? FRAME_S - (now - c->frame_s) : 1;
+	return (uint32_t)WC_MIN(WC_MAX(c->in.remaining / left_s, (uint64_t)CRAWL_PACE), (uint64_t)STRIDE_UNKNOWN - 1);
+}
+
 /* While others wait for the budget: an address over its share is to make room for those within theirs, and so is a client that hardly
  * sends. tick_end ends one of those found. is_unread: as above. */
 static void judge_large_frame(struct conn *c, uint32_t now, bool is_unread)
@@ -122,7 +128,7 @@ static void judge_large_frame(struct conn *c, uint32_t now, bool is_unread)
 	if (!ws_budget_is_wanted(b, now_ms))
 		return;
 	/* Those who wait for a share of their own are in nobody's way but their own. */
-	const bool crawls = !is_unread && pace < CRAWL_PACE, is_owed = ws_budget_is_owed(b, now_ms);
+	const bool crawls = !is_unread && pace < least_pace(c, now), is_owed = ws_budget_is_owed(b, now_ms);
 	const bool is_over = ws_budget_is_over_share(b, &c->in);
 	if (is_over && !crawls && !(c->pause & PAUSE_BUDGET))
 		ws_budget_move(b, now_ms);

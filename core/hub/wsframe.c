@@ -214,11 +214,12 @@ static bool resize(struct ws_in *w, const struct ws_limits *limits, size_t room)
 	const uint32_t had = ws_in_reserved(w), charge = room > WS_SMALL ? (uint32_t)room : 0;
 	const struct ws_share more = { charge > had ? charge - had : 0, w->owner };
 
-	if (!budget_take(limits->budget, w, more.bytes))
-		return false;
-	uint8_t *p = realloc(w->msg, room);
-	if (!p) {
+	uint8_t *p = NULL;
+	if (budget_take(limits->budget, w, more.bytes) && !(p = realloc(w->msg, room)))
 		ws_budget_give(limits->budget, more);
+	if (!p) {
+		if (!had) /* it holds nothing, so it is nobody's first */
+			end_first(limits->budget, w);
 		return false;
 	}
 	if (charge < had)

@@ -79,6 +79,18 @@ static void one_alone_may_be_larger(void **state)
 	assert_null(shbuf_new_spare(48 * MB + 1, me)); /* three quarters of all */
 }
 
+/* A small picture that the tail holds does not stop its sender's next file. */
+static void crumbs_do_not_count(void **state)
+{
+	(void)state;
+	const shbuf_owner me = shbuf_for(shbuf_owner_of(7, NULL), SHBUF_FILE);
+	struct shbuf *crumb = shbuf_new_spare(MB, me), *large = shbuf_new_spare(40 * MB, me);
+	assert_non_null(large);
+	assert_null(shbuf_new_spare(SHBUF_LARGE, me));
+	shbuf_unref(large);
+	shbuf_unref(crumb);
+}
+
 /* How many buffers of 1 MB the people of one address, or of a new /64 of one /48 each, get in all. */
 static int fill_at(struct shbuf **v, int people, uint8_t addr[16], bool moves, enum shbuf_kind kind)
 {
@@ -102,9 +114,9 @@ static void address_has_half_of_what_a_kind_has(void **state)
 	assert_int_equal(n, 16);
 	/* One kind takes nothing from another: files that wait for others' slow readers keep nobody from coming back. */
 	n += fill_at(v + n, 20, addr, false, SHBUF_PAGE);
-	assert_int_equal(n, 16 + 8);
+	assert_int_equal(n, 16 + 4);
 	n += fill_at(v + n, 20, addr, false, SHBUF_JOIN);
-	assert_int_equal(n, 16 + 8 + 8);
+	assert_int_equal(n, 16 + 4 + 8);
 	drop(v, n);
 	/* The /64 of IPv6 is one. */
 	uint8_t six[16] = { 0x20, 0x01, 0x0d, 0xb8 }, same[16] = { 0x20, 0x01, 0x0d, 0xb8, [15] = 9 };
@@ -120,9 +132,9 @@ static void networks_of_one_customer_leave_room(void **state)
 	int n = fill_at(v, 40, addr, true, SHBUF_FILE);
 	assert_int_equal(n, 20);
 	n += fill_at(v + n, 30, addr, true, SHBUF_PAGE);
-	assert_int_equal(n, 20 + 10);
+	assert_int_equal(n, 20 + 5);
 	n += fill_at(v + n, 30, addr, true, SHBUF_JOIN);
-	assert_int_equal(n, 20 + 10 + 10);
+	assert_int_equal(n, 20 + 5 + 10);
 	for (int kind = SHBUF_FILE; kind <= SHBUF_JOIN; kind++)
 		assert_int_equal(fill(theirs + kind - 1, 1, MB, shbuf_for(shbuf_owner_of(1000, other), (enum shbuf_kind)kind)), 1);
 	drop(theirs, 3);
@@ -222,6 +234,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_for_all_has_a_share, bound, unbound), /* first: nothing was refused yet */
 		cmocka_unit_test_setup_teardown(person_has_an_eighth, bound, unbound),
 		cmocka_unit_test_setup_teardown(one_alone_may_be_larger, bound, unbound),
+		cmocka_unit_test_setup_teardown(crumbs_do_not_count, bound, unbound),
 		cmocka_unit_test_setup_teardown(address_has_half_of_what_a_kind_has, bound, unbound),
 		cmocka_unit_test_setup_teardown(networks_of_one_customer_leave_room, bound, unbound),
 		cmocka_unit_test_setup_teardown(only_buffer_may_grow, bound, unbound),

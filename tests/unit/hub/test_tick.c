@@ -156,6 +156,11 @@ static void test_wanted_output(void **state)
 	struct world *w = *state;
 	shbuf_bound(8 * SHBUF_LARGE);
 	const shbuf_owner person = shbuf_for(shbuf_owner_of(7, NULL), SHBUF_FILE);
+	for (int i = 0; i < 300; i++) { /* small mail in front hides nothing */
+		struct mail *small = mail_new(MAIL_INSERT, w->c);
+		mail_part(small, frame_of("{}", 2));
+		conn_insert(w->c, small);
+	}
 	struct mail *m = mail_new(MAIL_INSERT, w->c);
 	mail_part(m, shbuf_new_spare(SHBUF_LARGE, person));
 	conn_insert(w->c, m);
@@ -418,6 +423,24 @@ static void test_slow_sender(void **state)
 	assert_made_room(w, &budget, before);
 }
 
+/* The same pace is too slow for a message that would take longer than one may. */
+static void test_sender_too_slow_for_its_message(void **state)
+{
+	static struct ws_budget budget = { .cap_bytes = 64 * MB };
+	const uint64_t before = metric_get(M_EVICTED_BUDGET);
+	struct world *w = *state;
+	begin_large(w, &budget);
+	w->c->in.remaining = 32 * MB;
+	for (int s = 0; s < 10; s++) {
+		w->c->in.msg_len += 2 * 4096;
+		one_second(w, NULL);
+	}
+	assert_false(w->c->is_closing);
+	ws_budget_want(&budget, &(struct ws_in){ .owner = holder_of(7, NULL) }, mono_ms());
+	one_second(w, NULL);
+	assert_made_room(w, &budget, before);
+}
+
 /* However fast it comes: its address has more than its share, and somebody else waits for one. */
 static void test_sender_over_its_share(void **state)
 {
@@ -495,6 +518,7 @@ int main(void)
 		ROW(test_late_large_message),
 		ROW(test_budget),
 		ROW(test_slow_sender),
+		ROW(test_sender_too_slow_for_its_message),
 		ROW(test_sender_over_its_share),
 		ROW(test_waiting_for_a_share),
 		ROW(test_silence),

@@ -210,6 +210,11 @@ static void a_budget_is_shared_out(void **state)
 	assert_int_equal(begin_large(&in[n++], &limits, 34, "2001:db8:1:2::1", MB / 4), WS_EV_MORE);
 	assert_false(ws_budget_is_over_share(&budget, &in[n - 1]));
 	assert_int_equal(holdings_of(&budget.held, in[n - 1].owner, HOLDER_SITE), 4 * MB + MB / 2);
+	/* Refused for its address, it is not its person's message past the share either. */
+	assert_int_equal(begin_large(&in[n++], &limits, 34, "2001:db8:1:1::5", 2 * MB), WS_EV_BLOCKED);
+	ws_in_fini(&in[--n], &limits);
+	for (int place = 0; place < HOLDER_PLACES; place++)
+		assert_true(budget.first[HOLDER_PERSON][place] != &in[n]);
 	while (n)
 		ws_in_fini(&in[--n], &limits);
 	assert_int_equal(budget.used_bytes, 0);
