@@ -292,7 +292,7 @@ void chores_tick(struct room *r)
 	if (r->mono_now_ms < r->chores_next_ms || r->is_quiet)
 		return;
 	r->chores_next_ms = r->mono_now_ms + TURN_MS;
-	clock_store_ends(r);
+	clock_store_ends(r, false);
 	retain(r);
 	/* The reserve is for bans and deletions, not for addresses and times. */
 	const bool is_full = space_is_full(r->o.space);
@@ -341,7 +341,7 @@ void chores_tick(struct room *r)
 void chores_stop(struct room *r)
 {
 	clock_look(r);
-	clock_store_ends(r);
+	clock_store_ends(r, true);
 	if (!space_is_full(r->o.space)) {
 		drop_ended(r);
 		note_seen(r, true);

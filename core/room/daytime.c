@@ -5,7 +5,8 @@
 #include "base/steady.h"
 #include "room/impl.h"
 
-#define CLOCK_MS 500 /* between two looks at the machine's clock */
+#define CLOCK_MS 500   /* between two looks at the machine's clock */
+#define RETRY_MS 10000 /* between two tries to store what it moved */
 
 int64_t clock_next(int64_t last_ms, int64_t now_ms)
 {
@@ -55,14 +56,15 @@ void clock_begin(struct room *r)
 	r->clock_kept_ms = last_ms;
 }
 
-void clock_store_ends(struct room *r)
+void clock_store_ends(struct room *r, bool is_last)
 {
-	if (!r->ends_moved)
+	if (!r->ends_moved || (r->mono_now_ms < r->ends_next_ms && !is_last))
 		return;
 	int rc = store_begin(r->o.store);
 	if (rc == 0)
 		rc = sanctions_store_ends(r);
 	if (rc == 0)
 		rc = lockdown_store_end(r);
-	r->ends_moved = store_finish(r->o.store, rc) < 0; /* the next turn tries again */
+	r->ends_moved = store_finish(r->o.store, rc) < 0;
+	r->ends_next_ms = r->mono_now_ms + RETRY_MS; /* there may be thousands, and the disk may stay full */
 }

@@ -201,6 +201,7 @@ struct room {
 	int64_t clock_next_ms; /* monotonic: when the clock is looked at again */
 	int64_t clock_kept_ms; /* the last time of day that was stored */
 	bool ends_moved;       /* by a step that was believed: the store has them as they were */
+	int64_t ends_next_ms;  /* monotonic: after a failure they are not stored before */
 	_Atomic uint32_t dialect_1_count;
 	_Atomic bool keeps_blobs; /* a backup is under way: nothing is collected */
 	bool is_stopping;
@@ -231,7 +232,7 @@ void clock_begin(struct room *r);
 int64_t clock_next(int64_t last_ms, int64_t now_ms); /* the time of day after last_ms when the clock says now_ms */
 void clock_look(struct room *r);                     /* sets now_ms, mono_now_ms and boot_now_ms */
 void clock_tick(struct room *r);                     /* also looks at the machine's clock, if it is time */
-void clock_store_ends(struct room *r);               /* after a step that is believed: a restart must find them */
+void clock_store_ends(struct room *r, bool is_last); /* after a step that is believed: a restart must find them */
 
 /* ends.c: for an end. until_ms: Unix; ends_ms: boot_ms; loaded_ms: until_ms as it was loaded, 0: made in this run.
  * True: ends_ms moved. follow_clock: after a step that is believed. hold: nothing loaded ends within the hold, which may be put off. */
