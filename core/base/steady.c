@@ -30,7 +30,9 @@ static struct {
 	int64_t doubt_ahead_ms, doubt_since_ms; /* a step that is not believed yet; since 0: none */
 	int64_t stored_ms, stored_at_ms;        /* for steady_to_store: it was stored_ms at that boot_ms */
 	int64_t hold_until_ms;                  /* boot_ms; 0: none */
-	int64_t files_hold_until_ms;            /* likewise, of files alone */
+	int64_t files_hold_until_ms;            /* likewise, of files; never before hold_until_ms */
+	int64_t doubt_until_ms;                 /* likewise: until then a step may show that the clock was wrong at the start */
+	int64_t last_ahead_ms;                  /* of the last time stored before the start */
 	bool began_behind, is_mended;           /* for steady_mended */
 	int64_t said_ms;                        /* boot_ms */
 } st = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -109,12 +111,14 @@ void steady_begin(int64_t last_ms)
 	st.doubt_since_ms = st.said_ms = 0;
 	st.began_behind = is_behind;
 	st.is_mended = false;
-	st.stored_ms = is_far ? last_ms : now_ms + ahead;
 	st.stored_at_ms = now_ms;
 	st.hold_until_ms = is_far ? now_ms + STEADY_HOLD_MS : 0;
 	/* Some files are kept for a day only, so for them an hour ahead is far. A network sets the clock right in minutes. */
 	const bool may_be_ahead = last_ms > 0 && real - last_ms > STEADY_DOUBT_MS;
 	st.files_hold_until_ms = is_far ? st.hold_until_ms : may_be_ahead ? now_ms + 2 * STEADY_DOUBT_MS : 0;
+	st.stored_ms = may_be_ahead ? last_ms : now_ms + ahead;
+	st.doubt_until_ms = may_be_ahead ? now_ms + STEADY_HOLD_MS : 0;
+	st.last_ahead_ms = last_ms - now_ms;
 	atomic_store(&ahead_ms, ahead);
 	atomic_store(&has_begun, true);
 	pthread_mutex_unlock(&st.lock);
@@ -147,17 +151,32 @@ static void advance(int64_t now_ms)
 {
 	const int64_t clock_ms = now_ms + atomic_load(&ahead_ms);
 	st.stored_ms = WC_MIN(st.stored_ms + (now_ms - st.stored_at_ms), clock_ms);
-	if (st.hold_until_ms && now_ms >= st.hold_until_ms) {
+	if (st.files_hold_until_ms && now_ms >= st.files_hold_until_ms) {
 		st.stored_ms = clock_ms;
-		st.hold_until_ms = 0;
+		st.files_hold_until_ms = 0;
 	}
 	st.stored_at_ms = now_ms;
 }
 
-/* A step that is believed: back within the hold, or forward after a start behind, it shows that the clock was wrong at the start. */
+/* Whether a step shows that the clock was wrong at the start: back in the hold, or in the hour and not past the last time stored, or
+ * forward after a start behind. */
+static bool mends(int64_t now_ms, int64_t raw, int64_t by_ms)
+{
+	if (by_ms > 0)
+		return st.began_behind;
+	return st.hold_until_ms > now_ms || (st.doubt_until_ms > now_ms && raw >= st.last_ahead_ms - STEADY_DOUBT_MS);
+}
+
+/* Puts off the end of a hold that has not ended. */
+static void put_off(int64_t *until_ms, int64_t now_ms)
+{
+	if (*until_ms > now_ms)
+		*until_ms = WC_MAX(*until_ms, now_ms + 2 * STEADY_DOUBT_MS);
+}
+
 static void believe(int64_t now_ms, int64_t raw, int64_t by_ms)
 {
-	st.is_mended = by_ms < 0 ? st.hold_until_ms > now_ms : st.began_behind;
+	st.is_mended = mends(now_ms, raw, by_ms);
 	st.began_behind &= by_ms < 0;
 	if (by_ms < 0) {
 		set_back(&st.own, raw);
@@ -179,10 +198,10 @@ bool steady_follow(void)
 	} else if (!st.doubt_since_ms || llabs(raw - st.doubt_ahead_ms) > STEADY_STEP_MS) {
 		st.doubt_ahead_ms = raw;
 		st.doubt_since_ms = now_ms;
-		if (st.hold_until_ms > now_ms) /* set right late in the hour: it is believed before the hour is over */
-			st.hold_until_ms = WC_MAX(st.hold_until_ms, now_ms + 2 * STEADY_DOUBT_MS);
-		if (st.files_hold_until_ms > now_ms)
-			st.files_hold_until_ms = WC_MAX(st.files_hold_until_ms, now_ms + 2 * STEADY_DOUBT_MS);
+		/* Set right late in the hour, it is believed before the hour is over. */
+		put_off(&st.hold_until_ms, now_ms);
+		put_off(&st.files_hold_until_ms, now_ms);
+		put_off(&st.doubt_until_ms, now_ms);
 		metric_add(M_CLOCK_STEPS, 1);
 		say(now_ms, by_ms, false);
 	} else if (now_ms - st.doubt_since_ms >= STEADY_DOUBT_MS) {
@@ -227,6 +246,14 @@ int64_t steady_hold_until_ms(void)
 	const int64_t until_ms = st.hold_until_ms > boot_ms() ? st.hold_until_ms : 0;
 	pthread_mutex_unlock(&st.lock);
 	return until_ms;
+}
+
+bool steady_in_doubt(void)
+{
+	pthread_mutex_lock(&st.lock);
+	const bool in_doubt = st.doubt_until_ms > boot_ms();
+	pthread_mutex_unlock(&st.lock);
+	return in_doubt;
 }
 
 int64_t steady_to_store(void)

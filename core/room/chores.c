@@ -280,7 +280,7 @@ int chores_timeout_ms(const struct room *r)
 	return (int)WC_MAX(WC_MIN(r->chores_next_ms - r->mono_now_ms, (int64_t)TURN_MS), 1);
 }
 
-/* No restart brings them back then, whatever the clock says. */
+/* No restart brings them back then, whatever the clock says. Those of before the start stay while the clock of it is in doubt. */
 static void drop_ended(struct room *r)
 {
 	lockdown_drop_ended(r);

@@ -106,10 +106,11 @@ struct moderation { /* sanction.c */
 
 struct lockdown { /* room/lockdown.c */
 	enum lockdown_level level;
-	int64_t until_ms;  /* Unix; 0: until an admin ends it */
-	int64_t ends_ms;   /* the same by boot_ms, which no step of a clock moves */
-	int64_t loaded_ms; /* until_ms as it was loaded; 0: set in this run */
-	bool is_ended;     /* by itself: it is off, and the store has it still */
+	int64_t until_ms;                /* Unix; 0: until an admin ends it */
+	int64_t ends_ms;                 /* the same by boot_ms, which no step of a clock moves */
+	int64_t loaded_ms;               /* until_ms as it was loaded; 0: set in this run */
+	bool is_ended;                   /* by itself: it is off, and the store has it still */
+	enum lockdown_level ended_level; /* what it was then */
 };
 
 enum by_address {

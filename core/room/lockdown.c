@@ -24,10 +24,22 @@ static int64_t left_ms(const struct room *r)
 	return r->lockdown.ends_ms ? WC_MAX(r->lockdown.ends_ms - r->boot_now_ms, (int64_t)1) : 0;
 }
 
+static const char *name_of(enum lockdown_level level)
+{
+	return level == LOCKDOWN_READ_ONLY ? "read_only" : "new_people";
+}
+
 static void set(struct room *r, struct lockdown l)
 {
 	r->lockdown = l;
 	lockdown_show(l.level, l.ends_ms);
+}
+
+static struct lockdown ended(const struct lockdown *l)
+{
+	return (struct lockdown){
+		.level = LOCKDOWN_OFF, .loaded_ms = l->loaded_ms, .is_ended = l->level != LOCKDOWN_OFF, .ended_level = l->level
+	};
 }
 
 void lockdown_load(struct room *r)
@@ -37,12 +49,13 @@ void lockdown_load(struct room *r)
 
 	l.loaded_ms = l.until_ms;
 	l.ends_ms = l.until_ms ? steady_deadline_ms(l.until_ms) : 0;
-	if (l.level > LOCKDOWN_READ_ONLY || is_over(&l, boot_ms()))
-		l = (struct lockdown){ .level = LOCKDOWN_OFF, .is_ended = l.level != LOCKDOWN_OFF };
+	if (l.level > LOCKDOWN_READ_ONLY)
+		l = (struct lockdown){ .level = LOCKDOWN_OFF, .is_ended = true };
+	else if (is_over(&l, boot_ms()))
+		l = ended(&l);
 	set(r, l);
 	if (l.level)
-		log_warn("lockdown", "level=%s ends=\"%s\" remedy=\"wavechatctl lockdown off ends it\"",
-		         l.level == LOCKDOWN_READ_ONLY ? "read_only" : "new_people",
+		log_warn("lockdown", "level=%s ends=\"%s\" remedy=\"wavechatctl lockdown off ends it\"", name_of(l.level),
 		         l.until_ms ? "by itself; wavechatctl lockdown says when" : "by an admin alone");
 }
 
@@ -132,6 +145,14 @@ void lockdown_follow_clock(struct room *r)
 {
 	struct lockdown l = r->lockdown;
 
+	if (l.is_ended && l.loaded_ms > steady_ms() && steady_mended()) { /* by a clock that was ahead */
+		lockdown_set(r, (struct lockdown){ .level = l.ended_level,
+		                                   .until_ms = l.loaded_ms,
+		                                   .ends_ms = steady_deadline_ms(l.loaded_ms),
+		                                   .loaded_ms = l.loaded_ms });
+		log_warn("lockdown", "level=%s ends=\"by itself; wavechatctl lockdown says when\" cause=\"the clock was ahead\"",
+		         name_of(l.ended_level));
+	}
 	if (!l.ends_ms)
 		return;
 	const bool is_moved = end_follow_clock(&l.until_ms, &l.ends_ms, l.loaded_ms);
@@ -166,13 +187,13 @@ void lockdown_tick(struct room *r)
 {
 	if (!is_over(&r->lockdown, r->boot_now_ms))
 		return;
-	lockdown_set(r, (struct lockdown){ .level = LOCKDOWN_OFF, .is_ended = true });
+	lockdown_set(r, ended(&r->lockdown));
 	log_info("lockdown", "level=off ends=\"its time is over\"");
 }
 
 void lockdown_drop_ended(struct room *r)
 {
-	if (!r->lockdown.is_ended)
+	if (!r->lockdown.is_ended || (r->lockdown.loaded_ms && steady_in_doubt()))
 		return;
 	int rc = store_begin(r->o.store);
 	if (rc == 0)

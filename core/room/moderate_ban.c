@@ -118,7 +118,7 @@ struct targets {
 		*longer[TARGETS_MAX]; /* the one of the same target that stands and lasts longer: nothing is done then. NULL: none */
 	int n;
 	const struct user *culprit; /* the person meant; NULL: nobody whom the room knows */
-	bool spares_loaded;         /* in the hold after a start: which of the two lasts longer is not known, so both stand */
+	bool spares_loaded; /* while the clock of the start is in doubt: which of the two lasts longer is not known, so both stand */
 };
 
 static void add_target(struct targets *t, struct sanction *s)
@@ -438,7 +438,7 @@ static size_t apply_targets(struct room *r, struct targets *t)
 
 void moderate_sanction(struct room *r, struct command *c, const struct sanction_order *o)
 {
-	struct targets t = { .n = 0, .spares_loaded = !o->replace && steady_hold_until_ms() };
+	struct targets t = { .n = 0, .spares_loaded = !o->replace && steady_in_doubt() };
 	struct buf args;
 	bool found = find_targets(r, c, o, &t);
 	if (found)

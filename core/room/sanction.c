@@ -154,9 +154,10 @@ static bool is_dropped(void *arg, const struct sanction *s)
 void sanctions_drop_ended(struct room *r)
 {
 	struct ended e = { .n = 0 };
+	const bool in_doubt = steady_in_doubt(); /* a step back would bring those back that were loaded */
 	for (size_t i = 0; i < r->mod.count && e.n < ENDED_SLICE; i++) {
 		const struct sanction *s = r->mod.list[i];
-		if (sanction_is_over(s, r->boot_now_ms))
+		if (sanction_is_over(s, r->boot_now_ms) && !(in_doubt && s->loaded_ms))
 			e.ids[e.n++] = s->id;
 	}
 	if (e.n == 0)

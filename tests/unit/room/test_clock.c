@@ -469,6 +469,74 @@ static void in_the_hold_a_ban_replaces_none_of_before(void **state)
 	close_room(f);
 }
 
+static void lock_for(struct fixture *f, int64_t ms)
+{
+	expect_order(f, (struct order){ .what = ORDER_LOCKDOWN, .level = LOCKDOWN_READ_ONLY, .for_ms = ms }, 200, "");
+}
+
+static void a_start_hours_ahead_that_is_set_right_ends_no_ban(void **state)
+{
+	(void)state;
+	const int64_t set_right_after[] = { MINUTE_MS, 50 * MINUTE_MS };
+	struct room_settings set = some_settings();
+	for (int i = 0; i < 2; i++) {
+		struct fixture *f = open_room(&set, NULL);
+		sanction_for(f, "Eve", 2 * HOUR_MS); /* over by the wrong clock */
+		sanction_for(f, "Mal", 10 * HOUR_MS);
+		lock_for(f, 2 * HOUR_MS);
+		const int64_t eve_ms = f->room->mod.list[0]->until_ms, mal_ms = f->room->mod.list[1]->until_ms;
+		const int64_t locked_ms = f->room->lockdown.until_ms;
+		step_clock(3 * HOUR_MS);
+		for (int again = 0; again < 2; again++) { /* and once more before it is set right */
+			restart(f, NULL);
+			after(f, MINUTE_MS);
+			assert_int_equal(f->room->mod.count, 2);
+			assert_int_equal(f->room->lockdown.level, LOCKDOWN_OFF);
+		}
+		after(f, set_right_after[i]);
+		sanction_for(f, "Mal", 8 * HOUR_MS); /* by the wrong clock the old one is over before */
+		step_clock(-3 * HOUR_MS);
+		stand(f);
+		for (int again = 0; again < 2; again++) {
+			const struct moderation *mod = &f->room->mod;
+			assert_int_equal(mod->count, 3);
+			assert_true(mod->list[0]->until_ms == eve_ms && mod->list[1]->until_ms == mal_ms);
+			const int64_t late_ms = mod->list[1]->ends_ms - f->room->boot_now_ms - (mal_ms - f->room->now_ms);
+			assert_true(llabs(late_ms) < MINUTE_MS && !sanction_is_over(mod->list[0], f->room->boot_now_ms));
+			assert_int_equal(f->room->lockdown.level, LOCKDOWN_READ_ONLY);
+			assert_true(f->room->lockdown.until_ms == locked_ms);
+			restart(f, NULL);
+		}
+		after(f, 2 * HOUR_MS);
+		after(f, MINUTE_MS);
+		assert_int_equal(f->room->mod.count, 2);
+		assert_int_equal(f->room->lockdown.level, LOCKDOWN_OFF);
+		close_room(f);
+	}
+}
+
+static void what_ended_while_the_server_was_down_goes_after_an_hour(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	sanction_for(f, "Eve", 2 * HOUR_MS);
+	lock_for(f, 2 * HOUR_MS);
+	step_clock(3 * HOUR_MS);
+	restart(f, NULL);
+	after(f, HOUR_MS - MINUTE_MS);
+	assert_int_equal(f->room->mod.count, 1);
+	after(f, 2 * MINUTE_MS);
+	assert_int_equal(f->room->mod.count, 0);
+	restart(f, NULL);
+	assert_false(f->room->lockdown.is_ended);
+	sanction_for(f, "Eve", HOUR_MS);
+	restart(f, NULL); /* an ordinary one: nothing is in doubt */
+	sanction_for(f, "Eve", 2 * HOUR_MS);
+	assert_int_equal(f->room->mod.count, 1);
+	close_room(f);
+}
+
 static void what_has_ended_comes_back_at_no_start(void **state)
 {
 	(void)state;
@@ -512,6 +580,8 @@ int main(void)
 		cmocka_unit_test(a_start_far_ahead_that_is_set_right_ends_no_ban),
 		cmocka_unit_test(a_start_behind_that_is_set_right_lengthens_no_ban),
 		cmocka_unit_test(in_the_hold_a_ban_replaces_none_of_before),
+		cmocka_unit_test(a_start_hours_ahead_that_is_set_right_ends_no_ban),
+		cmocka_unit_test(what_ended_while_the_server_was_down_goes_after_an_hour),
 		cmocka_unit_test(what_has_ended_comes_back_at_no_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
