@@ -117,7 +117,7 @@ void steady_begin(int64_t last_ms)
 	const bool may_be_ahead = last_ms > 0 && real - last_ms > STEADY_DOUBT_MS;
 	st.files_hold_until_ms = is_far ? st.hold_until_ms : may_be_ahead ? now_ms + 2 * STEADY_DOUBT_MS : 0;
 	st.stored_ms = may_be_ahead ? last_ms : now_ms + ahead;
-	st.doubt_until_ms = may_be_ahead ? now_ms + STEADY_HOLD_MS : 0;
+	st.doubt_until_ms = may_be_ahead || is_behind ? now_ms + STEADY_HOLD_MS : 0;
 	st.last_ahead_ms = last_ms - now_ms;
 	atomic_store(&ahead_ms, ahead);
 	atomic_store(&has_begun, true);
@@ -159,12 +159,13 @@ static void advance(int64_t now_ms)
 }
 
 /* Whether a step shows that the clock was wrong at the start: back in the hold, or in the hour and not past the last time stored, or
- * forward after a start behind. */
+ * forward after a start behind. Later than that hour a step is the likelier error. A machine whose network comes so late lengthens bans by
+ * the time that it was off, and an admin can lift them. A ban that ended by mistake would be gone. */
 static bool mends(int64_t now_ms, int64_t raw, int64_t by_ms)
 {
-	if (by_ms > 0)
-		return st.began_behind;
-	return st.hold_until_ms > now_ms || (st.doubt_until_ms > now_ms && raw >= st.last_ahead_ms - STEADY_DOUBT_MS);
+	if (st.doubt_until_ms <= now_ms)
+		return false;
+	return by_ms > 0 ? st.began_behind : st.hold_until_ms > now_ms || raw >= st.last_ahead_ms - STEADY_DOUBT_MS;
 }
 
 /* Puts off the end of a hold that has not ended. */
@@ -178,6 +179,8 @@ static void believe(int64_t now_ms, int64_t raw, int64_t by_ms)
 {
 	st.is_mended = mends(now_ms, raw, by_ms);
 	st.began_behind &= by_ms < 0;
+	if (st.is_mended && by_ms > 0) /* it may be the wrong one: as after a start far ahead */
+		st.hold_until_ms = st.files_hold_until_ms = st.doubt_until_ms = now_ms + STEADY_HOLD_MS;
 	if (by_ms < 0) {
 		set_back(&st.own, raw);
 		set_back(&st.files, raw);

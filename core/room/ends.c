@@ -9,7 +9,7 @@ bool end_follow_clock(int64_t *until_ms, int64_t *ends_ms, int64_t loaded_ms)
 {
 	const int64_t was_ms = *ends_ms, now_ms = boot_ms();
 	if (loaded_ms && steady_mended()) {
-		/* One that the new clock has ended stays for an hour at most: this step may be the wrong one. */
+		/* One that the new clock has ended stays for an hour: this step may be the wrong one. See end_hold. */
 		*until_ms = loaded_ms;
 		*ends_ms = now_ms + WC_MAX(loaded_ms - steady_ms(), WC_MIN(was_ms - now_ms, (int64_t)STEADY_HOLD_MS));
 	} else if (!loaded_ms || !steady_hold_until_ms()) { /* within the hold a loaded one is as it was stored: the clock is in doubt */
@@ -21,7 +21,7 @@ bool end_follow_clock(int64_t *until_ms, int64_t *ends_ms, int64_t loaded_ms)
 bool end_hold(int64_t *ends_ms, int64_t loaded_ms)
 {
 	const int64_t was_ms = *ends_ms;
-	if (loaded_ms && was_ms)
+	if (loaded_ms && was_ms > boot_ms()) /* what has ended does not come back by it */
 		*ends_ms = WC_MAX(was_ms, steady_hold_until_ms());
 	return *ends_ms != was_ms;
 }

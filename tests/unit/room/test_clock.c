@@ -537,6 +537,40 @@ static void what_ended_while_the_server_was_down_goes_after_an_hour(void **state
 	close_room(f);
 }
 
+static void a_wrong_step_after_a_start_behind_ends_no_ban(void **state)
+{
+	(void)state;
+	const int64_t steps_after[] = { MINUTE_MS, 10 * MINUTE_MS, 2 * HOUR_MS };
+	struct room_settings set = some_settings();
+	for (int i = 0; i < 3; i++) {
+		struct fixture *f = open_room(&set, NULL);
+		sanction_for(f, "Eve", 60 * DAY_MS);
+		lock_for(f, 60 * DAY_MS);
+		const int64_t until_ms = f->room->mod.list[0]->until_ms;
+		step_clock(-10 * 1000);
+		restart(f, NULL);
+		for (int64_t ms = 0; ms < steps_after[i]; ms += MINUTE_MS)
+			after(f, MINUTE_MS);
+		step_clock(100 * DAY_MS);
+		stand(f);
+		for (int minutes = 0; minutes < 50; minutes++)
+			after(f, MINUTE_MS);
+		step_clock(-100 * DAY_MS);
+		stand(f);
+		for (int minutes = 0; minutes < 150; minutes++)
+			after(f, MINUTE_MS);
+		for (int again = 0; again < 2; again++) {
+			assert_int_equal(f->room->mod.count, 1);
+			assert_true(llabs(f->room->mod.list[0]->until_ms - until_ms) < MINUTE_MS);
+			assert_int_equal((f->room->mod.list[0]->ends_ms - f->room->boot_now_ms) / DAY_MS, 59);
+			assert_int_equal(f->room->lockdown.level, LOCKDOWN_READ_ONLY);
+			assert_int_equal((f->room->lockdown.ends_ms - f->room->boot_now_ms) / DAY_MS, 59);
+			restart(f, NULL);
+		}
+		close_room(f);
+	}
+}
+
 static void what_has_ended_comes_back_at_no_start(void **state)
 {
 	(void)state;
@@ -582,6 +616,7 @@ int main(void)
 		cmocka_unit_test(in_the_hold_a_ban_replaces_none_of_before),
 		cmocka_unit_test(a_start_hours_ahead_that_is_set_right_ends_no_ban),
 		cmocka_unit_test(what_ended_while_the_server_was_down_goes_after_an_hour),
+		cmocka_unit_test(a_wrong_step_after_a_start_behind_ends_no_ban),
 		cmocka_unit_test(what_has_ended_comes_back_at_no_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
