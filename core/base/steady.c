@@ -259,6 +259,14 @@ bool steady_in_doubt(void)
 	return in_doubt;
 }
 
+bool steady_may_be_behind(void)
+{
+	pthread_mutex_lock(&st.lock);
+	const bool may_be = st.began_behind && st.doubt_until_ms > boot_ms();
+	pthread_mutex_unlock(&st.lock);
+	return may_be;
+}
+
 int64_t steady_to_store(void)
 {
 	pthread_mutex_lock(&st.lock);

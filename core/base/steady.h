@@ -34,8 +34,10 @@ int64_t steady_deadline_ms(int64_t until_ms);
 int64_t steady_until_ms(int64_t deadline_ms); /* the Unix time of a boot_ms, as steady_ms has it now. Any thread */
 int64_t steady_hold_until_ms(void);           /* a boot_ms; 0: there is no hold. A step within it may put it off. Any thread */
 /* Whether a step may yet show that the clock was wrong at the start, so that a stored time counts anew: for an hour after a start more than
- * 5 minutes past the last time stored, or behind it, and for an hour after a step that showed the latter. Any thread. */
+ * 5 minutes past the last time stored, or behind it, and for an hour after a step that showed the latter. Behind: what was loaded may
+ * end too late. Any thread. */
 bool steady_in_doubt(void);
+bool steady_may_be_behind(void);
 int64_t steady_to_store(void); /* a time of day that was never moved forward by a step. Any thread */
 
 #endif

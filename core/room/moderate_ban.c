@@ -324,9 +324,12 @@ static bool guard(struct room *r, struct command *c, const struct sanction_order
 /* Which of them stand already, for longer? */
 static void find_longer(const struct room *r, bool replace, struct targets *t)
 {
+	const bool may_be_late = steady_may_be_behind(); /* the loaded ones would end too late */
 	for (int i = 0; i < t->n; i++)
 		for (size_t j = 0; j < r->mod.count && !replace; j++) {
 			struct sanction *old = r->mod.list[j];
+			if (may_be_late && old->loaded_ms)
+				continue;
 			if (is_same_target(old, t->v[i]) && !sanction_is_over(old, r->boot_now_ms) && sanction_outlasts(old, t->v[i]))
 				t->longer[i] = old;
 		}

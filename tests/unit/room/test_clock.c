@@ -571,6 +571,29 @@ static void a_wrong_step_after_a_start_behind_ends_no_ban(void **state)
 	}
 }
 
+static void after_a_start_behind_a_new_ban_stands_beside_the_old_one(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	sanction_for(f, "Eve", 8 * DAY_MS);
+	step_clock(-10 * 1000); /* down for ten days, without a clock of its own */
+	restart(f, NULL);
+	after(f, 20 * 1000);
+	step_clock(10 * DAY_MS);
+	after(f, MINUTE_MS);
+	sanction_for(f, "Eve", 7 * DAY_MS); /* the old one seems to last longer */
+	assert_int_equal(f->room->mod.count, 2);
+	stand(f);
+	for (int minutes = 0; minutes < 62; minutes++)
+		after(f, MINUTE_MS);
+	assert_int_equal(f->room->mod.count, 1);
+	assert_int_equal((f->room->mod.list[0]->ends_ms - f->room->boot_now_ms) / DAY_MS, 6);
+	struct order shorter = { .what = ORDER_SANCTION, .act = SANCTION_BAN, .name = "Eve", .for_ms = DAY_MS };
+	expect_order(f, shorter, 200, "\"kept\":true");
+	close_room(f);
+}
+
 static void what_has_ended_comes_back_at_no_start(void **state)
 {
 	(void)state;
@@ -617,6 +640,7 @@ int main(void)
 		cmocka_unit_test(a_start_hours_ahead_that_is_set_right_ends_no_ban),
 		cmocka_unit_test(what_ended_while_the_server_was_down_goes_after_an_hour),
 		cmocka_unit_test(a_wrong_step_after_a_start_behind_ends_no_ban),
+		cmocka_unit_test(after_a_start_behind_a_new_ban_stands_beside_the_old_one),
 		cmocka_unit_test(what_has_ended_comes_back_at_no_start),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
