@@ -99,11 +99,11 @@ test('leaving ends the token, in all tabs of the browser; other devices stay', a
 	for (const p of [ada, phone]) await p.close();
 });
 
-/** What the server says to somebody who comes with this token. */
+/** What the server says to somebody who comes with this token, or with none. */
 function knock(token) {
 	const socket = new WebSocket(`ws://127.0.0.1:${server.port}/ws`);
 	return new Promise((resolve, reject) => {
-		socket.on('open', () => socket.send(JSON.stringify({ type: 'join', v: 2, token }))).on('error', reject);
+		socket.on('open', () => socket.send(JSON.stringify({ type: 'join', v: 2, token, name: 'Knock' }))).on('error', reject);
 		socket.on('message', (data) => {
 			socket.close();
 			resolve(JSON.parse(data));
@@ -155,6 +155,34 @@ test('leaving that the server refuses at first is done all the same', async () =
 	await until(() => ada.page.evaluate(() => localStorage.getItem('wave.ending') === null), 'the token to be ended');
 	assert.equal(refusals, 2);
 	assert.equal((await knock(token)).code, 'bad_token');
+	await ada.close();
+});
+
+test('a token whose end is refused holds up no other, and is told of once', async () => {
+	const ada = await Person.open(server, 'Ada Held Up'), held = await tokenOf(ada), other = (await knock()).token;
+	let refusals = 0;
+	await ada.page.routeWebSocket('**/ws', (ws) => {
+		const there = ws.connectToServer();
+		ws.onMessage((text) => {
+			const frame = JSON.parse(text);
+			if (frame.type !== 'join' || frame.token !== held) return there.send(text);
+			refusals++;
+			ws.send(JSON.stringify({ type: 'error', code: 'password_required', text: 'password required' }));
+		});
+	});
+	await ada.page.evaluate((tokens) => {
+		localStorage.removeItem('wave.token');
+		localStorage.setItem('wave.ending', JSON.stringify(tokens));
+	}, [held, other]);
+	await ada.page.reload();
+	await ada.page.waitForSelector('.toast:has-text("does not end your sign-in")');
+	await until(async () => (await knock(other)).code === 'bad_token', 'the other token to be ended');
+	await ada.kept('ending', (left) => left.length === 1 && left[0] === held, 'the first token to be left');
+	assert.equal(refusals, 1);
+	await ada.page.reload();
+	await until(() => refusals === 2, 'another try');
+	await ada.join('Ada Lets Go');
+	assert.equal(await ada.page.locator('.toast:has-text("sign-in")').count(), 0);
 	await ada.close();
 });
 

@@ -84,6 +84,29 @@ test('changed while the page is open: asked once, in Russian, on a phone; nothin
 	await boris.close();
 });
 
+test('a token given up under the last password ends with the next one that is typed', async () => {
+	const dora = await Person.open(server, null);
+	await dora.page.fill('#name', 'Dora');
+	await dora.page.press('#name', 'Enter');
+	await asked(dora);
+	await answer(dora, 'red lagoon');
+	await dora.ready();
+	await change('white lagoon');
+	await dora.page.evaluate(() => {
+		localStorage.setItem('wave.ending', JSON.stringify([JSON.parse(localStorage.getItem('wave.token'))]));
+		localStorage.removeItem('wave.token');
+	});
+	await dora.page.reload();
+	await dora.page.waitForSelector('.toast:has-text("does not end your sign-in")');
+	await dora.page.fill('#name', 'Dora again');
+	await dora.page.press('#name', 'Enter');
+	await asked(dora);
+	await answer(dora, 'white lagoon');
+	await dora.ready();
+	await until(() => dora.page.evaluate(() => localStorage.getItem('wave.ending') === null), 'the token to be ended');
+	await dora.close();
+});
+
 test('too many guesses: the page says for how long to wait', async () => {
 	const eve = await Person.open(server, null);
 	await eve.page.fill('#name', 'Eve');

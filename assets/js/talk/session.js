@@ -1,7 +1,7 @@
 // The talk with the server in dialect 2: join, resume, history pages, presence. Turns frames into changes of the model.
 import { emit, on } from '../base/bus.js';
 import { recall, remember, forgetIdentity } from '../base/prefs.js';
-import { giveUp } from './farewell.js';
+import { endTokens, giveUp } from './farewell.js';
 import { net, connect, disconnect, send, setReady } from './net.js';
 import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages, forgetPassersBy,
 	forgetEverything, keyOf } from './model.js';
@@ -69,6 +69,7 @@ function onInit(f) {
 	if (joinedAs && joinedAs !== f.my_id) forgetEverything();
 	me.id = f.my_id;
 	me.name = f.my_name;
+	if (password) endTokens(password);
 	linkCode = password = ''; // from here on the token is what lets this browser in
 	remember('me', { id: me.id, name: me.name });
 	Object.assign(limits, f.limits);

@@ -179,6 +179,7 @@ export const en = {
 	signOutTitle: 'Leave this chat?',
 	signOutText: 'This browser will forget you. Unless you are signed in on another device, you cannot use the name “{name}” again for a while.',
 	signOutLate: 'The server has not ended your sign-in here yet. This page goes on trying while it is open, and when it is opened again.',
+	signOutRefused: 'The server does not end your sign-in here for now. This page tries again whenever it is opened.',
 	tokenLost: 'The server no longer knows this browser. You have joined as a new person.',
 	version: 'Version {v}',
 
