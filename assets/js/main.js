@@ -6,7 +6,7 @@ import { initLang, reasonOf, t } from './base/i18n.js';
 import { recall } from './base/prefs.js';
 import { conv, GENERAL, isDm, keyOf, knowUser, me, nameOf, neighbours, takeReadMarks, users, world } from './talk/model.js';
 import { watchNetwork } from './talk/net.js';
-import { endTokens, isEnded } from './talk/farewell.js';
+import { endTokens } from './talk/farewell.js';
 import { initSession, leave, openHistory, signOut, start, token } from './talk/session.js';
 import { forgetOutbox, initOutbox } from './talk/outbox.js';
 import { initPlayer, togglePlay } from './media/player.js';
@@ -217,9 +217,8 @@ function boot() {
 	});
 	on('signOut', signOut);
 	on('signedOut', (hasEnded) => {
-		if (hasEnded) isEnded(token());
 		forgetOutbox();
-		leave();
+		leave(hasEnded);
 		leaveTimeline();
 		history.replaceState(null, '');
 		location.reload();

@@ -186,6 +186,31 @@ test('a token whose end is refused holds up no other, and is told of once', asyn
 	await ada.close();
 });
 
+test('a token that ends late takes nothing from the person who has joined in another tab meanwhile', async () => {
+	const ada = await Person.open(server, 'Ada Late'), old = await tokenOf(ada), first = ada.page;
+	const { token, my_id, my_name } = await knock();
+	const second = await ada.tab();
+	await ada.ready();
+	await first.evaluate(([ending, next, me]) => {
+		localStorage.setItem('wave.ending', JSON.stringify([ending]));
+		localStorage.setItem('wave.token', JSON.stringify(next));
+		localStorage.setItem('wave.me', JSON.stringify(me));
+		localStorage.setItem('wave.drafts', JSON.stringify({ general: 'half a word' }));
+	}, [old, token, { id: my_id, name: my_name }]);
+	const reloaded = second.waitForEvent('framenavigated');
+	await first.reload();
+	await reloaded; // it has heard that its token has ended
+	for (const page of [first, second]) {
+		await page.waitForSelector('#app[data-net=ready]:not([hidden])');
+		await page.locator('#people .person', { hasText: 'you' }).filter({ hasText: my_name }).waitFor({ state: 'attached' });
+	}
+	assert.equal(await tokenOf(ada), token);
+	assert.equal(await first.evaluate(() => localStorage.getItem('wave.drafts')), '{"general":"half a word"}');
+	assert.equal(await first.evaluate(() => localStorage.getItem('wave.ending')), null);
+	assert.equal((await knock(old)).code, 'bad_token');
+	await ada.close();
+});
+
 test('a token the server does not know: in anew under the same name, and told so', async () => {
 	const ada = await Person.open(server, 'Forgotten');
 	await ada.page.evaluate(() => localStorage.setItem('wave.token', JSON.stringify('A'.repeat(43))));

@@ -1,7 +1,7 @@
 // The talk with the server in dialect 2: join, resume, history pages, presence. Turns frames into changes of the model.
 import { emit, on } from '../base/bus.js';
 import { recall, remember, forgetIdentity } from '../base/prefs.js';
-import { endTokens, giveUp } from './farewell.js';
+import { endTokens, giveUp, isEnded } from './farewell.js';
 import { net, connect, disconnect, send, setReady } from './net.js';
 import { me, limits, world, users, convs, conv, GENERAL, isDm, knowUser, addMessage, countUnread, recount, setRead, trimGeneral, forgetMessages, forgetPassersBy,
 	forgetEverything, keyOf } from './model.js';
@@ -24,7 +24,11 @@ let joinedAs = 0;             // the identity whose messages the model holds
 
 export const session = { get isSyncing() { return inGap; } };
 
+let usedToken = null;         // lets this tab's connection in
+
 export const token = () => recall('token');
+// Not if somebody has joined in another tab meanwhile: what the browser remembers is that person's.
+const isOurs = () => !usedToken || !token() || token() === usedToken;
 
 export function start(name, code = '', secret = '') {
 	clearTimeout(admissionTimer);
@@ -38,15 +42,16 @@ const SIGN_OUT_MS = 3000;     // the end of the token is waited for that long
 
 // The server ends the token, so that nobody can come in with a copy of it. Where it cannot now, that is done as soon as it can (farewell.js).
 export function signOut() {
-	giveUp(token());
+	giveUp(usedToken ?? token());
 	if (net.state !== 'ready' || !send({ type: 'sign_out' })) return emit('signedOut', false);
 	isLeaving = true;
 	setTimeout(() => emit('signedOut', false), SIGN_OUT_MS);
 }
 
-export function leave() {
+export function leave(hasEnded) {
+	if (hasEnded) isEnded(usedToken);
 	disconnect();
-	forgetIdentity();
+	if (isOurs()) forgetIdentity();
 	forgetEverything();
 	joinedAs = syncedTo = 0;
 }
@@ -54,7 +59,7 @@ export function leave() {
 function join() {
 	const frame = { type: 'join', v: 2, name: wantedName || recall('me')?.name || '' };
 	if (linkCode) frame.code = linkCode;
-	else if (token()) frame.token = token();
+	else if (token()) frame.token = usedToken = token();
 	if (password) frame.password = password;
 	if (joinedAs && !linkCode) frame.since = syncedTo; // 0: nothing had been said yet
 	send(frame);
@@ -65,7 +70,7 @@ function onInit(f) {
 	// Another identity than this browser's last: what was remembered for that one is not this one's.
 	const last = recall('me');
 	if (f.token && last && last.id !== f.my_id) forgetIdentity();
-	if (f.token) remember('token', f.token);
+	if (f.token) remember('token', usedToken = f.token);
 	if (joinedAs && joinedAs !== f.my_id) forgetEverything();
 	me.id = f.my_id;
 	me.name = f.my_name;
@@ -286,8 +291,11 @@ function onError(f) {
 	if (f.code === 'password_required' || f.code === 'bad_password' || (f.code === 'rate_limited' && net.state === 'joining')) return onUnadmitted(f);
 	if (f.code === 'bad_token') {
 		// The server has forgotten this identity: come in as new under the same name, and say so.
-		remember('token', null);
-		emit('notice', 'tokenLost');
+		if (isOurs()) {
+			remember('token', null);
+			emit('notice', 'tokenLost');
+		}
+		usedToken = null;
 		syncedTo = joinedAs = 0;
 		forgetEverything();
 		return join();
