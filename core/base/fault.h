@@ -25,6 +25,7 @@ enum fault_word {
 	FAULT_HELPER_STALL_MS,    /* the same for a helper's next job */
 	FAULT_HELPER_PATIENCE_MS, /* in place of the time that a helper may take before it counts as hanging; 0: as it is */
 	FAULT_COLD_STALL_MS,      /* so long the next read of a file for a download takes; taken once */
+	FAULT_COLD_BROKEN,        /* unless 0, such reads fail */
 	FAULT_WORDS,
 };
 

@@ -5,16 +5,19 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/fault.h"
+#include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
 
 #define THREADS 2
 #define STEP_BYTES (64 * 1024) /* the page cache is filled and emptied in runs of pages, not page by page */
 #define READ_BYTES (64 * 1024)
+#define TELL_GAP_MS 60000
 
 struct cold {
 	void (*done)(struct cold_piece *p, void *arg);
@@ -37,14 +40,29 @@ bool cold_is(int fd, uint64_t offset, size_t len)
 	return false;
 }
 
-static void fetch(const struct cold_piece *p, uint8_t *scrap)
+static void tell_unread(int error)
 {
-	for (size_t at = 0; at < p->len;) {
-		ssize_t n = pread(p->fd, scrap, WC_MIN(p->len - at, (size_t)READ_BYTES), (off_t)(p->offset + at));
-		if (n <= 0)
-			return;
-		at += (size_t)n;
+	static struct log_gap gap;
+	uint64_t missed;
+	if (log_gap_is_over(&gap, TELL_GAP_MS, &missed))
+		log_warn("file unread", "error=%s others=%llu", strerror(error), (unsigned long long)missed);
+}
+
+static void fetch(struct cold_piece *p, uint8_t *scrap)
+{
+	size_t at = 0;
+	ssize_t n = 1;
+	errno = 0; /* a file that is too short sets none */
+	while (at < p->len && n > 0) {
+		n = fault_value(FAULT_COLD_BROKEN) ? -1
+		                                   : pread(p->fd, scrap, WC_MIN(p->len - at, (size_t)READ_BYTES), (off_t)(p->offset + at));
+		if (n > 0)
+			at += (size_t)n;
 	}
+	p->has_failed = at < p->len;
+	p->len = at;
+	if (p->has_failed)
+		tell_unread(errno ? errno : EIO);
 }
 
 static void *cold_main(void *arg)

@@ -332,6 +332,12 @@ static ssize_t send_file(struct lane *x, struct hconn *c, size_t most)
 	return n;
 }
 
+/* To send them would wait for the disk's retries once more, and so would all who take their turns behind it. */
+static bool is_unreadable(const struct xfer_job *job)
+{
+	return job->piece.has_failed && job->send.fd_offset == job->piece.offset + job->piece.len;
+}
+
 static bool go_on_sending(struct lane *x, struct hconn *c)
 {
 	struct xfer_job *job = c->job;
@@ -343,6 +349,8 @@ static bool go_on_sending(struct lane *x, struct hconn *c)
 			n = send_memory(c);
 		else if (!job->send.fd_len)
 			return sent_all(x, c);
+		else if (is_unreadable(job))
+			n = -WC_EIO;
 		else if ((warm = warm_bytes(job)))
 			n = send_file(x, c, warm);
 		else {

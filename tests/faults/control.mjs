@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
-const words = ['allocCountdown', 'allocsFailed', 'syncMs', 'clockMs', 'roomStallMs', 'ioStallMs', 'helperStallMs', 'helperPatienceMs', 'coldStallMs'];
+const words = ['allocCountdown', 'allocsFailed', 'syncMs', 'clockMs', 'roomStallMs', 'ioStallMs', 'helperStallMs', 'helperPatienceMs', 'coldStallMs', 'coldBroken'];
 
 export class Control {
 	constructor() {

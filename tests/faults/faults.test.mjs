@@ -13,7 +13,7 @@ import { join2, newKey, rejoin2, request, uploadPath } from '../net/v2.mjs';
 import { Control } from './control.mjs';
 
 /** What a server without memory or with a slow disk may say. */
-const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|thread hangs|clock|storage check|retention/;
+const allow = /memory|storage|store|blob|database|upload|commit|checkpoint|thread hangs|clock|storage check|retention|file unread/;
 
 function faultTest(title, options, fn) {
 	test(title, { timeout: options.timeout || 120000 }, async t => {
@@ -302,6 +302,18 @@ faultTest('a file that a disk takes its time with holds up no other download', {
 	for (let i = 0; i < 5; i++) assert.equal((await request(s, 'GET', urls[1])).body.length, 1 << 20);
 	assert.ok(!isThere, 'the others came first');
 	assert.equal((await cold).body.length, 2 << 20);
+});
+
+faultTest('a download of what a disk does not give ends there, and can be had once the disk gives it', {}, async (s, control, t) => {
+	const a = await join2(s, 'ann');
+	a.send({ type: 'file', filename: 'f', data: noise(1 << 20).toString('base64') });
+	const { url } = await a.next('file');
+	if (!makeCold(path.join(s.dir, 'data', 'blobs'))) return t.skip('this file system does not tell');
+	control.set('coldBroken', 1);
+	await assert.rejects(request(s, 'GET', url), 'closed before its end');
+	assert.match(s.output, /file unread error=/);
+	control.set('coldBroken', 0);
+	assert.equal((await request(s, 'GET', url)).body.length, 1 << 20);
 });
 
 faultTest('the end takes less than 5 s, whatever waits for a slow disk', { args: ['--max-uploads-per-user', '200'] }, async (s, control) => {

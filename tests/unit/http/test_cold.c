@@ -25,7 +25,7 @@ static atomic_int done_count;
 static void done(struct cold_piece *p, void *arg)
 {
 	assert_ptr_equal(arg, &done_count);
-	assert_true(p->len > 0);
+	assert_non_null(p);
 	atomic_fetch_add(&done_count, 1);
 }
 
@@ -68,6 +68,8 @@ static void is_cold_until_it_is_read(void **state)
 	assert_int_equal(cold_start(&cold, done, &done_count, &cause), 0);
 	cold_read(cold, &piece, &somebody);
 	wait_for(1);
+	assert_false(piece.has_failed);
+	assert_int_equal(piece.len, PIECE_BYTES);
 	assert_false(cold_is(piece.fd, piece.offset, piece.len));
 	cold_stop(cold);
 	close(piece.fd);
@@ -77,15 +79,23 @@ static void is_cold_until_it_is_read(void **state)
 static void is_never_lost(void **state)
 {
 	static struct cold_piece pieces[200];
+	struct cold_piece broken = { .fd = -1, .len = PIECE_BYTES };
 	struct cold *cold;
 	char *cause = NULL;
 	int memory = memfd_create("m", MFD_CLOEXEC), file = new_file();
+	struct cold_piece cut = { .fd = file, .offset = (uint64_t)(PIECES - 1) * PIECE_BYTES + 1000, .len = PIECE_BYTES };
 	(void)state;
 	assert_false(cold_is(memory, 0, PIECE_BYTES));
 	assert_false(cold_is(-1, 0, PIECE_BYTES));
 	assert_false(cold_is(file, (uint64_t)PIECES * PIECE_BYTES, PIECE_BYTES)); /* behind the end */
 	atomic_store(&done_count, 0);
 	assert_int_equal(cold_start(&cold, done, &done_count, &cause), 0);
+	cold_read(cold, &broken, &(struct rota_owner){ 0 });
+	cold_read(cold, &cut, &(struct rota_owner){ 0 });
+	wait_for(2);
+	assert_true(broken.has_failed && cut.has_failed);
+	assert_int_equal(broken.len, 0);
+	assert_int_equal(cut.len, PIECE_BYTES - 1000); /* that much can be sent */
 	for (size_t i = 0; i < WC_LEN(pieces); i++) {
 		struct rota_owner owner = { .addr = { [15] = (uint8_t)(i % 7) } };
 		pieces[i] = (struct cold_piece){ .fd = i % 3 == 0   ? file
@@ -96,7 +106,7 @@ static void is_never_lost(void **state)
 		cold_read(cold, &pieces[i], &owner);
 	}
 	cold_stop(cold); /* which gives back what was not read */
-	assert_int_equal(atomic_load(&done_count), WC_LEN(pieces));
+	assert_int_equal(atomic_load(&done_count), 2 + WC_LEN(pieces));
 	cold_stop(NULL);
 	close(memory);
 	close(file);
