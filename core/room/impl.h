@@ -340,6 +340,7 @@ static inline bool sanction_is_over(const struct sanction *s, int64_t boot_now_m
 	return s->ends_ms && s->ends_ms <= boot_now_ms;
 }
 bool sanction_is_of_user(const struct sanction *s, const struct user *u);
+bool sanction_is_of_look(const struct sanction *s, const struct looks *wish); /* of a name that this one can be taken for */
 bool sanction_is_of_conn(const struct sanction *s, const struct conn *c);
 char *sanction_words(const struct sanction *s, const char *otherwise); /* its reason, or these words; the caller frees */
 /* Before a join, of u or, if NULL, of the name that is asked for; before a message. True: refused, and the action says why. */

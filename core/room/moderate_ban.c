@@ -545,12 +545,38 @@ static int drop_pardoned(struct room *r, struct pardon *p, struct buf *args)
 	return rc < 0 ? rc : n;
 }
 
+/* The first ban of a name that this one can be taken for: it keeps this one out. NULL: none. */
+static const struct sanction *look_alike(const struct room *r, const char *name)
+{
+	const struct sanction *found = NULL;
+	struct looks wish;
+	looks_of_wish(&wish, str_of(name));
+	for (size_t i = 0; i < r->mod.count && !found; i++)
+		if (r->mod.list[i]->act == SANCTION_BAN && sanction_is_of_look(r->mod.list[i], &wish))
+			found = r->mod.list[i];
+	looks_fini(&wish);
+	return found;
+}
+
+static void fail_look_alike(struct command *c, const struct sanction *ban)
+{
+	char *text = NULL;
+	if (asprintf(&text, "there is no such ban, but ban %llu, of the name %s, keeps out names that look like it",
+	             (unsigned long long)ban->id, ban->name) < 0)
+		abort();
+	mod_fail(c, 404, "no_such_sanction", text);
+	free(text);
+}
+
 static void fail_pardon(struct room *r, struct command *c, const struct sanction_target *of, const struct pardon *p)
 {
+	const struct sanction *ban = of->act == SANCTION_BAN && p->like && p->like->name ? look_alike(r, p->like->name) : NULL;
 	if (of->net && !p->like)
 		mod_fail(c, 400, "bad_request", "neither an address nor a network such as 10.0.0.0/8");
 	else if (of->user && !p->u && !p->like)
 		mod_fail_user(r, c, of->user);
+	else if (ban)
+		fail_look_alike(c, ban);
 	else
 		mod_fail(c, 404, "no_such_sanction", of->act == SANCTION_BAN ? "there is no such ban" : "there is no such mute");
 }

@@ -238,7 +238,7 @@ static const struct sanction *longer(const struct sanction *a, const struct sanc
 	return !a || sanction_outlasts(b, a) ? b : a;
 }
 
-static bool is_of_look(const struct sanction *s, const struct looks *wish)
+bool sanction_is_of_look(const struct sanction *s, const struct looks *wish)
 {
 	for (int i = 0; s->looks && i < s->looks->count; i++)
 		for (int j = 0; j < wish->count; j++)
@@ -256,7 +256,7 @@ static const struct sanction *ban_of(const struct room *r, const struct conn *c,
 		const struct sanction *s = r->mod.list[i];
 		if (s->act != SANCTION_BAN || sanction_is_over(s, r->boot_now_ms))
 			continue;
-		if ((u && sanction_is_of_user(s, u)) || (has_look && is_of_look(s, wish)) || sanction_is_of_conn(s, c))
+		if ((u && sanction_is_of_user(s, u)) || (has_look && sanction_is_of_look(s, wish)) || sanction_is_of_conn(s, c))
 			found = longer(found, s);
 	}
 	return found;

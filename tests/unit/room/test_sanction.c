@@ -249,6 +249,11 @@ static void commands_that_name_nobody_do_nothing(void **state)
 	expect_order(f, UNBAN(.user = "Ann"), 404, "there is no such ban");
 	expect_order(f, UNMUTE(.id = 99), 404, "there is no such mute");
 	assert_int_equal(f->room->mod.count, 0);
+	expect_order(f, BAN(.name = "Mark"), 200, "");
+	expect_order(f, UNBAN(.name = "M\u0430rk"), 404, "there is no such ban, but ban 1, of the name Mark, keeps out"); /* Cyrillic */
+	expect_order(f, UNBAN(.name = "Marc"), 404, "there is no such ban\"");
+	expect_order(f, UNMUTE(.name = "M\u0430rk"), 404, "there is no such mute");
+	expect_order(f, UNBAN(.name = "Mark"), 200, "");
 	expect_open(one);
 	expect_open(two);
 	close_room(f);
