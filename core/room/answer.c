@@ -40,6 +40,13 @@ void refuse_for(struct action *a, enum error_code code, int64_t ms, const char *
 
 /* --- Said */
 
+void answer_count_error(enum error_code code)
+{
+	_Static_assert(M_ERROR_BUSY - M_ERROR_BAD_REQUEST + 1 == ERR_COUNT, "a metric for each code, in the same order");
+	metric_add(M_ERRORS, 1);
+	metric_add((enum metric)(M_ERROR_BAD_REQUEST + code), 1);
+}
+
 void answer_count_memory(struct room *r)
 {
 	metric_add(M_REFUSED_MEMORY, 1);
@@ -85,9 +92,7 @@ void answer_error_retry(struct room *r, struct conn *c, enum error_code code, st
 	mail_part(m, frame_of_buf(&b));
 	publish_mail(r->pub, m);
 	buf_fini(&b);
-	metric_add(M_ERRORS, 1);
-	_Static_assert(M_ERROR_BUSY - M_ERROR_BAD_REQUEST + 1 == ERR_COUNT, "a metric for each code, in the same order");
-	metric_add((enum metric)(M_ERROR_BAD_REQUEST + code), 1);
+	answer_count_error(code);
 }
 
 void answer_not_joined(struct room *r, struct conn *c)

@@ -255,7 +255,8 @@ void answer_turn_away(struct room *r, struct conn *c, bool is_dialect_1, int cod
 void answer_release(struct room *r, struct conn *c);  /* the room is done with it: its memory may go */
 void session_done(struct room *r, struct session *s); /* a job ended: frees a closed session with its last */
 
-void answer_count_memory(struct room *r); /* something was refused for want of memory: counts it, and logs it once a minute */
+void answer_count_error(enum error_code code); /* for an error frame that goes another way. Any thread */
+void answer_count_memory(struct room *r);      /* something was refused for want of memory: counts it, and logs it once a minute */
 
 /* The store refused what may use the reserve, because the disk is full. True: the reserve was given up, try once more. */
 static inline bool room_made_room(struct room *r)

@@ -277,6 +277,7 @@ static void send_init(struct room *r, const struct init *in, bool is_held)
 	if (!first) {
 		/* No memory for a joiner: it may come again. The error takes the place of its first frame. */
 		answer_count_memory(r);
+		answer_count_error(ERR_BUSY);
 		shbuf_unref(in->history);
 		buf_reset(&r->scratch);
 		encode_error(&r->scratch, s->dialect, ERR_BUSY, STR("The server is short of memory. Come again in a moment"), STR(""));

@@ -128,6 +128,7 @@ static void send_reply(struct page_job *j)
 		mail_part(m, body);
 	} else {
 		j->is_short = true;
+		answer_count_error(ERR_BUSY);
 		encode_error(&j->out, j->dialect, ERR_BUSY, STR("The server is short of memory. Ask again later"), STR(""));
 		mail_part(m, frame_of_buf(&j->out));
 	}

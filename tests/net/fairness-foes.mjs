@@ -373,7 +373,7 @@ export const rows = [
 		const s = await f.chat(f.known(1 + i % 4), { reads: false });
 		while (await f.write(s, many(frame('{')), 2000)) await sleep(1);
 	}, { n: 100, pause: 250 }) },
-	{ name: 'trickles', line: 4, what: 'frames a byte at a time, 400 connections', counted: [...CHEAP, ...MEMORY], optional: true, attack: f => {
+	{ name: 'trickles', line: 4, what: 'frames a byte at a time, 400 connections', counted: [...CHEAP, ...REQUESTS], optional: true, attack: f => {
 		const one = frame({ type: 'zzz', pad: 'x'.repeat(100) });
 		f.forever(async i => {
 			const s = await f.chat(f.known(i % 20));
