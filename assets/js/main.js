@@ -11,7 +11,7 @@ import { initSession, leave, openHistory, signOut, start, token } from './talk/s
 import { forgetOutbox, initOutbox } from './talk/outbox.js';
 import { initPlayer, togglePlay } from './media/player.js';
 import { errorText, urlOf } from './ui/message.js';
-import { ask, topDialog } from './ui/dialog.js';
+import { ask, tookLayerBack, topDialog } from './ui/dialog.js';
 import { closeEntry, initEntry, showEntry } from './ui/entry.js';
 import { toast } from './ui/toast.js';
 import { initComposer, openComposer } from './ui/composer.js';
@@ -68,7 +68,12 @@ function showList() {
 	closeTalk();
 }
 
+// What was opened while a dialog's step was on its way back has lost its own step to it.
 function onStep({ state }) {
+	if (tookLayerBack()) {
+		if (narrow.matches && !topDialog() && document.body.dataset.pane === 'chat' && state?.pane !== 'chat' && world.openKey != null) open(world.openKey);
+		return;
+	}
 	const dialog = topDialog();
 	if (dialog) return dialog.close();
 	if (!narrow.matches || document.body.dataset.pane === (state?.pane ?? 'list') && (state?.key ?? null) === world.openKey) return;

@@ -66,6 +66,28 @@ for (const [locale, general, priv] of [['en-US', 'General', 'Private · online']
 	});
 }
 
+test('what is opened while a dialog is on its way out stays open', async () => {
+	const ada = await Person.open(server, 'Ada Opens', { viewport: PHONE }), boris = await Person.open(server, 'Boris Waits');
+	await ada.page.goBack();
+	await until(async () => (await pane(ada)) === 'list', 'the list');
+	await ada.page.tap('#settings');
+	await ada.page.waitForSelector('dialog[open]');
+	await ada.page.evaluate(() => new Promise((done) => {
+		const dialog = document.querySelector('dialog[open]');
+		addEventListener('popstate', () => setTimeout(done), { once: true });
+		// The step back is on its way by then, and the browser has not taken it yet.
+		dialog.addEventListener('close', () => setTimeout(() => document.querySelector('#talks .talk').click()));
+		dialog.close();
+	}));
+	assert.equal(await pane(ada), 'chat');
+	await ada.say('still here');
+	await boris.page.waitForSelector('.row.theirs :text("still here")');
+	await ada.page.goBack();
+	await until(async () => (await pane(ada)) === 'list', 'the list again');
+	await ada.close();
+	await boris.close();
+});
+
 test('a turn of the screen and the soft keyboard leave what is read where it is', async () => {
 	const ada = await Person.open(server, 'Turner', { viewport: PHONE, hasClock: true });
 	const { page } = ada;

@@ -5,16 +5,34 @@ import { t } from '../base/i18n.js';
 
 export const topDialog = () => [...document.querySelectorAll('dialog[open]')].at(-1);
 
+let isTakingBack = false;     // the last dialog has gone, and its step goes: the browser says so later
+
+// Once for each such step. A dialog that was opened meanwhile gets a step of its own again.
+export function tookLayerBack() {
+	const took = isTakingBack;
+	isTakingBack = false;
+	if (took && topDialog()) addLayer();
+	return took;
+}
+
+function addLayer() {
+	if (narrow.matches && !history.state?.layer) history.pushState({ ...history.state, layer: true }, '');
+}
+
 export function showModal(dialog, onclose) {
 	dialog.addEventListener('close', () => {
 		dialog.remove();
 		onclose?.();
 		// One dialog may have opened the next: the step goes when the last is closed.
-		setTimeout(() => !topDialog() && history.state?.layer && history.back());
+		setTimeout(() => {
+			if (isTakingBack || topDialog() || !history.state?.layer) return;
+			isTakingBack = true;
+			history.back();
+		});
 	});
 	document.body.append(dialog);
 	dialog.showModal();
-	if (narrow.matches && !history.state?.layer) history.pushState({ ...history.state, layer: true }, '');
+	addLayer();
 }
 
 // A modal with a heading; `fillBody(dialog)` returns its content. Escape, the backdrop and the cross close it.
