@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/ip.h"
+#include "base/place.h"
 
 #define OWNERS (1U << SHBUF_OWNER_BITS)    /* places of each sort; two that share one share what it may have */
 #define NETWORK_BYTES 6                    /* of IPv6: the /48 that one customer may have */
@@ -52,44 +53,24 @@ size_t shbuf_large_left(void)
 
 /* --- Owners */
 
-/* 1 .. OWNERS - 2; 0 is nobody's, and the last one all joiners'. The seed is the process's own, so that nobody can choose whose place to
- * share. */
-static uint32_t place_of(uint64_t a, uint64_t b)
-{
-	static _Atomic uint64_t seed;
-	uint64_t h = atomic_load_explicit(&seed, memory_order_relaxed), none = 0;
-
-	while (!h) {
-		wc_random(&h, sizeof(h));
-		if (!atomic_compare_exchange_strong(&seed, &none, h))
-			h = none;
-	}
-	const uint64_t words[2] = { a, b };
-	for (int i = 0; i < 2; i++) {
-		h ^= words[i];
-		h *= 0x9e3779b97f4a7c15;
-		h ^= h >> 29;
-		h *= 0xbf58476d1ce4e5b9;
-		h ^= h >> 32;
-	}
-	return 1 + (uint32_t)(h % (OWNERS - 2));
-}
+/* 0 is nobody's, and the last one all joiners'. */
+#define OWNER_PLACES (OWNERS - 2)
 
 shbuf_owner shbuf_owner_of(uint64_t person, const uint8_t *addr)
 {
-	uint32_t at[BYS] = { [BY_PERSON] = person ? place_of(person, 0) : 0 };
+	uint32_t at[BYS] = { [BY_PERSON] = person ? place_of(person, 0, OWNER_PLACES) : 0 };
 	uint8_t net[16];
 	uint64_t half[2];
 
 	if (addr) {
 		ip_household(addr, net);
 		memcpy(half, net, sizeof(half));
-		at[BY_ADDRESS] = place_of(half[0], half[1]);
+		at[BY_ADDRESS] = place_of(half[0], half[1], OWNER_PLACES);
 	}
 	if (addr && !ip_is_v4(addr)) {
 		memset(net + NETWORK_BYTES, 0, sizeof(net) - NETWORK_BYTES);
 		memcpy(half, net, sizeof(half));
-		at[BY_NETWORK] = place_of(half[0], 0);
+		at[BY_NETWORK] = place_of(half[0], 0, OWNER_PLACES);
 	}
 	shbuf_owner owner = 0;
 	for (int by = BY_NETWORK; by > BY_KIND; by--)

@@ -1,44 +1,27 @@
-/* holdings.c — see holdings.h. Owns the seed of the places. */
+/* holdings.c — see holdings.h. */
 #include "hub/holdings.h"
 
 #include <string.h>
 
 #include "base/ip.h"
+#include "base/place.h"
 
-/* 1 .. HOLDER_PLACES - 1 */
-static uint32_t place_of(enum holder_by by, const uint64_t words[2])
-{
-	static _Atomic uint64_t seed;
-	uint64_t h = atomic_load_explicit(&seed, memory_order_relaxed), none = 0;
-	while (!h) {
-		wc_random(&h, sizeof(h));
-		if (!atomic_compare_exchange_strong(&seed, &none, h))
-			h = none;
-	}
-	h += by;
-	for (int i = 0; i < 2; i++) {
-		h = (h ^ words[i]) * 0xd6e8feb86659fd93u;
-		h ^= h >> 32;
-		h *= 0xd6e8feb86659fd93u;
-		h ^= h >> 32;
-	}
-	return 1 + (uint32_t)(h % (HOLDER_PLACES - 1));
-}
+#define PLACES (HOLDER_PLACES - 1) /* 0 is nobody's */
 
 holder holder_of(uint64_t person, const uint8_t *addr)
 {
-	holder who = person ? place_of(HOLDER_PERSON, (const uint64_t[2]){ person, 0 }) : 0;
+	holder who = person ? place_of(person, 0, PLACES) : 0;
 	uint8_t net[16];
 	uint64_t words[2];
 	if (!addr)
 		return who;
 	const bool is_v6 = ip_household(addr, net) < 128;
 	memcpy(words, net, sizeof(words));
-	who |= place_of(HOLDER_HOUSEHOLD, words) << HOLDER_BITS;
+	who |= place_of(words[0], words[1], PLACES) << HOLDER_BITS;
 	if (is_v6) {
 		memset(net + 6, 0, sizeof(net) - 6);
 		memcpy(words, net, sizeof(words));
-		who |= place_of(HOLDER_SITE, words) << 2 * HOLDER_BITS;
+		who |= place_of(words[0], words[1], PLACES) << 2 * HOLDER_BITS;
 	}
 	return who;
 }
