@@ -207,27 +207,62 @@ static size_t plain_run(const uint8_t *p, size_t n)
 	return i;
 }
 
-static void put_escaped(struct buf *b, uint8_t c)
+/* U+2028 or U+2029: end a line in JavaScript. */
+static bool is_line_end(const uint8_t *p, size_t n)
+{
+	return n >= 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] & 0xfe) == 0xa8;
+}
+
+/* How many bytes at p are written as they are. */
+static size_t as_is_run(const uint8_t *p, size_t n)
+{
+	size_t i = 0;
+	for (;;) {
+		i += plain_run(p + i, n - i);
+		/* Letters of two bytes come in rows, and none of them is special. */
+		while (n - i >= 2 && p[i] >= 0xc2 && p[i] < 0xe0 && (p[i + 1] & 0xc0) == 0x80)
+			i += 2;
+		if (i == n)
+			return i;
+		size_t step = p[i] >= 0x20 && p[i] != '"' && p[i] != '\\' ? utf8_step(p + i, n - i) : 0;
+		if (step == 0 || is_line_end(p + i, n - i))
+			return i;
+		i += step;
+	}
+}
+
+/* The text for what is at p and not written as it is, `step` bytes there. u: room for it. */
+static struct str escape_of(const uint8_t *p, size_t n, char u[6], size_t *step)
 {
 	static const char hex[] = "0123456789abcdef";
-	char u[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
 
-	switch (c) {
-	case '"': buf_put(b, "\\\"", 2); break;
-	case '\\': buf_put(b, "\\\\", 2); break;
-	case '\b': buf_put(b, "\\b", 2); break;
-	case '\f': buf_put(b, "\\f", 2); break;
-	case '\n': buf_put(b, "\\n", 2); break;
-	case '\r': buf_put(b, "\\r", 2); break;
-	case '\t': buf_put(b, "\\t", 2); break;
-	default: buf_put(b, u, sizeof(u)); break;
+	*step = 1;
+	switch (*p) {
+	case '"': return STR("\\\"");
+	case '\\': return STR("\\\\");
+	case '\b': return STR("\\b");
+	case '\f': return STR("\\f");
+	case '\n': return STR("\\n");
+	case '\r': return STR("\\r");
+	case '\t': return STR("\\t");
+	default: break;
 	}
+	if (*p < 0x20) {
+		memcpy(u, "\\u00", 4);
+		u[4] = hex[*p >> 4];
+		u[5] = hex[*p & 15];
+		return (struct str){ u, 6 };
+	}
+	if (!is_line_end(p, n))
+		return STR("\xef\xbf\xbd");
+	*step = 3;
+	return p[2] == 0xa8 ? STR("\\u2028") : STR("\\u2029");
 }
 
 void json_str(struct buf *b, struct str s)
 {
 	const uint8_t *p = (const uint8_t *)s.p;
-	size_t run = 0, i = 0; /* run .. i is copied as it is, once something else turns up */
+	char u[6];
 
 	if (s.len > SIZE_MAX - 2) {
 		b->failed = true;
@@ -237,38 +272,33 @@ void json_str(struct buf *b, struct str s)
 	if (!buf_reserve(b, s.len + 2))
 		return;
 	buf_putc(b, '"');
-	while (i < s.len) {
-		i += plain_run(p + i, s.len - i);
+	for (size_t i = 0, step; i < s.len; i += step) {
+		const size_t run = as_is_run(p + i, s.len - i);
+		buf_put(b, p + i, run);
+		i += run;
 		if (i == s.len)
 			break;
-		size_t step = 1;
-		if (p[i] >= 0x80) {
-			/* Letters of two bytes come in rows, and none of them is special. */
-			while (s.len - i >= 2 && p[i] >= 0xc2 && p[i] < 0xe0 && (p[i + 1] & 0xc0) == 0x80)
-				i += 2;
-			if (i == s.len || p[i] < 0x80)
-				continue;
-			step = utf8_step(p + i, s.len - i);
-			bool is_line_end = step == 3 && p[i] == 0xe2 && p[i + 1] == 0x80 && (p[i + 2] & 0xfe) == 0xa8;
-			if (step && !is_line_end) {
-				i += step;
-				continue;
-			}
-			buf_put(b, p + run, i - run);
-			if (is_line_end)
-				buf_puts(b, p[i + 2] == 0xa8 ? "\\u2028" : "\\u2029");
-			else
-				buf_puts(b, "\xef\xbf\xbd");
-			step = is_line_end ? 3 : 1;
-		} else {
-			buf_put(b, p + run, i - run);
-			put_escaped(b, p[i]);
-		}
-		i += step;
-		run = i;
+		struct str escape = escape_of(p + i, s.len - i, u, &step);
+		buf_put(b, escape.p, escape.len);
 	}
-	buf_put(b, p + run, i - run);
 	buf_putc(b, '"');
+}
+
+size_t json_str_len(struct str s)
+{
+	const uint8_t *p = (const uint8_t *)s.p;
+	char u[6];
+	size_t len = 2;
+
+	for (size_t i = 0, step; i < s.len; i += step) {
+		const size_t run = as_is_run(p + i, s.len - i);
+		len += run;
+		i += run;
+		if (i == s.len)
+			break;
+		len += escape_of(p + i, s.len - i, u, &step).len;
+	}
+	return len;
 }
 
 void json_num(struct buf *b, double n)

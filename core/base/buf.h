@@ -40,6 +40,7 @@ struct shbuf *buf_share(struct buf *b);
 /* JSON output. A string is quoted and escaped: `"`, `\`, control characters, U+2028 and U+2029; `<` as \u003c is not needed
  * and not done. Input is valid UTF-8; a byte that is not becomes U+FFFD. Everything else is buf_puts. */
 void json_str(struct buf *b, struct str s);
+size_t json_str_len(struct str s);      /* of what json_str writes, quotes included */
 void json_num(struct buf *b, double n); /* the shortest of %.15g/%.17g that reads back; not finite: 0 */
 
 #endif

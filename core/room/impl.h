@@ -49,6 +49,7 @@ struct action {
 	const char *words;       /* if rc: what to say; NULL: what always is said */
 	int64_t retry_ms;        /* if rc and above 0: when it would be taken */
 	struct msg msg;          /* EV_TEXT, EV_FILE, EV_VOICE; strings borrowed from the event and from users */
+	uint64_t bytes, spread;  /* a message: what limit.c charges for, and the part of it that goes to all */
 	bool is_over;            /* a limit refused it (limit.c) */
 	bool is_void;            /* its connection was closed meanwhile: no answer */
 	bool closes;             /* after its error */

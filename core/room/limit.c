@@ -182,44 +182,27 @@ static bool is_void(struct action *a)
 	return a->is_void;
 }
 
-/* As everybody gets it: most control characters, U+2028 and U+2029 are six bytes of JSON (json_str). */
-static uint64_t text_bytes(struct str text)
+/* Takes the sizes that the message is charged for: both are read several times. Text counts as JSON has it; `spread` is what the message
+ * adds to the log that every client reads. */
+static void take_sizes(const struct room *r, struct action *a)
 {
-	uint64_t bytes = text.len;
-	for (size_t i = 0; i < text.len; i++) {
-		const unsigned char c = (unsigned char)text.p[i];
-		if (c < ' ')
-			bytes += strchr("\b\f\n\r\t", c) && c ? 1 : 5;
-		else if (c == 0xe2 && text.len - i > 2 && memcmp(text.p + i, "\xe2\x80", 2) == 0 &&
-		         ((unsigned char)text.p[i + 2] & 0xfe) == 0xa8)
-			bytes += 3;
-		else
-			bytes += c == '"' || c == '\\';
+	const struct event *e = a->e;
+	if (e->kind == EV_TEXT) {
+		a->bytes = json_str_len(e->text) - 2;
+		a->spread = e->has_to ? 0 : a->bytes;
+		return;
 	}
-	return bytes;
-}
-
-static uint64_t bytes_of(const struct event *e)
-{
-	return e->kind == EV_TEXT ? text_bytes(e->text) : e->file.size;
-}
-
-/* What the message adds to the log that every client reads. */
-static uint64_t spread_of(const struct room *r, const struct event *e)
-{
-	if (e->has_to)
-		return 0;
-	if (e->kind == EV_TEXT)
-		return text_bytes(e->text);
 	const uint64_t data = BASE64_LEN(e->file.size);
-	return r->users.session_count[DIALECT_1] && data <= LOG_DATA_MAX ? data : 0;
+	a->bytes = e->file.size;
+	a->spread = !e->has_to && r->users.session_count[DIALECT_1] && data <= LOG_DATA_MAX ? data : 0;
 }
 
-static void address_pay_message(const struct room *r, const uint8_t addr[16], const struct event *e, int64_t sign)
+static void address_pay_message(const struct room *r, const uint8_t addr[16], const struct action *a, int64_t sign)
 {
 	address_pay(r, BY_MESSAGES, addr, sign);
-	address_pay(r, BY_BYTES, addr, sign * (int64_t)bytes_of(e));
-	address_pay(r, BY_SPREAD, addr, sign * (int64_t)spread_of(r, e));
+	address_pay(r, BY_BYTES, addr, sign * (int64_t)a->bytes);
+	if (a->spread)
+		address_pay(r, BY_SPREAD, addr, sign * (int64_t)a->spread);
 }
 
 bool limit_message(struct room *r, struct action *a)
@@ -231,9 +214,10 @@ bool limit_message(struct room *r, struct action *a)
 	int64_t least_us = 0, wait_us = 0;
 	if (is_void(a))
 		return false;
+	take_sizes(r, a);
 	const bool is_by_address = is_counted(r, a->e->conn, addr);
 	for (enum by_address k = BY_MESSAGES; is_by_address && k <= BY_SPREAD; k++) {
-		if (k == BY_SPREAD && !spread_of(r, a->e))
+		if (k == BY_SPREAD && !a->spread)
 			continue;
 		wait_us = address_wait(r, k, addr);
 		if (wait_us <= least_us)
@@ -241,15 +225,15 @@ bool limit_message(struct room *r, struct action *a)
 		least_us = wait_us;
 		cause = &address_causes[k];
 	}
-	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_MESSAGE, bytes_of(a->e), least_us, &wait_us);
+	enum pace_verdict verdict = pace_check(p, &r->limits.pace, now_us(r), PACE_MESSAGE, a->bytes, least_us, &wait_us);
 	if (verdict == PACE_PASS && a->e->kind != EV_TEXT && a->e->file.is_unread && !lockdown_is_read_only()) {
-		pace_give_back(p, &r->limits.pace, bytes_of(a->e));
+		pace_give_back(p, &r->limits.pace, a->bytes);
 		verdict = PACE_WAIT;
 		wait_us = UNREAD_WAIT_MS * 1000;
 	}
 	if (obey(a, verdict, was_silent, wait_us, wait_us > least_us ? &by_person_messages : cause)) {
 		if (is_by_address)
-			address_pay_message(r, addr, a->e, 1);
+			address_pay_message(r, addr, a, 1);
 		return true;
 	}
 	/* The next file of this connection is not worth a disk's work before then. */
@@ -262,9 +246,9 @@ void limit_give_back(struct room *r, struct action *a)
 	uint8_t addr[16];
 	if (a->is_over)
 		return;
-	pace_give_back(&a->session->user->pace, &r->limits.pace, bytes_of(a->e));
+	pace_give_back(&a->session->user->pace, &r->limits.pace, a->bytes);
 	if (is_counted(r, a->e->conn, addr))
-		address_pay_message(r, addr, a->e, -1);
+		address_pay_message(r, addr, a, -1);
 }
 
 /* n more requests than the one that passed. */

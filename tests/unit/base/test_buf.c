@@ -129,6 +129,7 @@ static void check_json(const char *in, size_t n, const char *want)
 	assert_non_null(text);
 	assert_string_equal(text, want);
 	assert_int_equal(len, strlen(want));
+	assert_int_equal(json_str_len((struct str){ in, n }), len);
 	free(text);
 }
 
