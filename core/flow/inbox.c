@@ -13,7 +13,7 @@ struct inbox {
 	_Alignas(64) _Atomic uint32_t is_sleeping; /* the futex word */
 	_Atomic bool was_full;                     /* a producer was turned away since the last inbox_done */
 	size_t cap_bytes;
-	size_t taken_bytes; /* the consumer's own: cost of the batch it holds */
+	size_t taken_bytes; /* the consumer's own: cost of what it holds */
 };
 
 struct inbox *inbox_new(size_t cap_bytes)
@@ -83,7 +83,6 @@ struct event *inbox_take(struct inbox *in, int timeout_ms)
 		top = atomic_exchange(&in->top, NULL);
 	}
 	struct event *oldest_first = NULL;
-	in->taken_bytes = 0;
 	while (top) {
 		struct event *next = top->next;
 		in->taken_bytes += top->cost;
@@ -94,9 +93,9 @@ struct event *inbox_take(struct inbox *in, int timeout_ms)
 	return oldest_first;
 }
 
-bool inbox_done(struct inbox *in)
+bool inbox_done(struct inbox *in, size_t held_bytes)
 {
-	atomic_fetch_sub(&in->bytes, in->taken_bytes);
-	in->taken_bytes = 0;
+	atomic_fetch_sub(&in->bytes, in->taken_bytes - held_bytes);
+	in->taken_bytes = held_bytes;
 	return atomic_load(&in->bytes) < in->cap_bytes && atomic_exchange(&in->was_full, false);
 }

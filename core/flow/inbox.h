@@ -24,7 +24,8 @@ bool inbox_is_full(const struct inbox *in);
 
 /* Everything pushed so far, oldest first; NULL if nothing came within timeout_ms. Thread: room. */
 struct event *inbox_take(struct inbox *in, int timeout_ms);
-/* The batch taken was worked off. True if producers that saw the inbox full may go on now (wake them). Thread: room. */
-bool inbox_done(struct inbox *in);
+/* The batch was worked off, but for events that cost held_bytes. True if producers that saw the inbox full may go on now (wake them).
+ * Thread: room. */
+bool inbox_done(struct inbox *in, size_t held_bytes);
 
 #endif

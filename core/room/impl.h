@@ -33,7 +33,7 @@
  *   chores.c    upkeep of the store          collector.c  files that nobody refers to
  *   daytime.c   the time of day              ids.c        the order of events
  *   sight.c     what one may know of others  leave.c      who may upload
- *   ends.c      ends, as the clock steps */
+ *   turn.c      whose events come next       ends.c       ends, as the clock steps */
 
 #define LOG_DATA_MAX (64 * 1024) /* dialect 1: a file with more base64 is shared by its readers, not copied into the log of all */
 #define FRAME_CAP (1024 * 1024)  /* of one encoded frame without a file's data */
@@ -167,6 +167,12 @@ struct addresses {                /* addresses.c */
 	uint64_t unsaid[2]; /* leaves and joins without a line */
 };
 
+/* Events that wait for a later batch (turn.c). */
+struct turns {
+	struct rota *joins, *events;
+	size_t held_bytes; /* of events: what they cost the inbox */
+};
+
 struct room {
 	struct room_opts o;
 	struct room_settings settings; /* in force */
@@ -183,8 +189,8 @@ struct room {
 	struct codes codes;
 	struct action *actions;
 	int action_count, action_room;
-	bool group_has_join_1;         /* the group under way makes dialect-1 readers */
-	struct rota *joins;            /* waiting for a later batch, in turns */
+	bool group_has_join_1; /* the group under way makes dialect-1 readers */
+	struct turns turns;
 	struct buf scratch, scratch_2; /* frames under construction */
 	uint64_t last_id, id_base;     /* ids.c: the last one taken; what the monotonic time lacks of the next */
 	uint64_t applied_id;           /* of the last published one: what a page may show */
@@ -273,6 +279,12 @@ void join_apply(struct room *r, struct action *a);
 void leave_apply(struct room *r, struct conn *c);
 void link_apply(struct room *r, struct action *a);
 void sign_out_apply(struct room *r, struct action *a); /* the connection's token ends, in a commit of its own */
+
+/* turn.c. take: the batch that is to be worked off now, of what came and of what waits. */
+void turn_init(struct room *r);
+void turn_fini(struct room *r);
+struct event *turn_take(struct room *r, struct event *batch);
+bool turn_is_due(const struct room *r);
 
 /* ids.c. start: after `last`, the highest that is stored. */
 void ids_start(struct room *r, uint64_t last);

@@ -13,11 +13,9 @@
 #include "base/logmsg.h"
 #include "base/metrics.h"
 #include "base/pulse.h"
-#include "base/rota.h"
 #include "room/impl.h"
 
-#define GROUP_MAX 4096  /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
-#define JOINS_A_BATCH 4 /* a join costs as much as many messages: thousands at once must not hold up the chat */
+#define GROUP_MAX 4096 /* events in one transaction: bounds what a failed commit takes along, and the wait of the first */
 
 /* --- A group: events that share a transaction */
 
@@ -239,65 +237,6 @@ static bool is_sent_away(const struct conn *c)
 	return s && s->is_sent_away;
 }
 
-/* A join that waits for a later batch. */
-struct waiting_join {
-	struct rota_item item; /* first: the rota's */
-	struct event *e;
-};
-
-static void let_join_wait(struct room *r, struct event *e)
-{
-	/* A token tells people of one address apart, if it is one: those that a client makes up bring no turns of their own. */
-	const struct token *t = join_token(r, e);
-	const uint64_t person = t ? t->user->id : 0;
-	const struct rota_owner owner = conn_owner(e->conn, person);
-	struct waiting_join *w = xmalloc(sizeof(*w));
-	e->next = NULL;
-	w->e = e;
-	rota_put(r->joins, &owner, &w->item);
-}
-
-static struct event *take_join(struct room *r)
-{
-	struct waiting_join *w = (struct waiting_join *)rota_take(r->joins);
-	struct event *e = w ? w->e : NULL;
-	free(w);
-	return e;
-}
-
-/* Skips those whose connection was closed meanwhile: they take nobody's turn. NULL: none waits. A client that sends nothing more may wait
- * for its init, and messages may be behind its join. */
-static struct event *next_join(struct room *r)
-{
-	struct event *e;
-	while ((e = take_join(r)) && conn_is_gone(e->conn)) {
-		metric_add(M_JOBS_DROPPED, 1);
-		publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn));
-		event_free(e);
-	}
-	return e;
-}
-
-/* The batch with no more than JOINS_A_BATCH joins, in turns of addresses and people; they go last, the rest waits. Nothing follows the
- * first join of a connection before it is dealt with, so this changes no connection's order. A second one, which is refused, stays in its
- * place: the connection's end may follow at once. */
-static struct event *hold_back_joins(struct room *r, struct event *list)
-{
-	struct event **end = &list;
-	while (*end) {
-		struct event *e = *end;
-		if (e->kind != EV_JOIN || conn_session(e->conn)) {
-			end = &e->next;
-			continue;
-		}
-		*end = e->next;
-		let_join_wait(r, e);
-	}
-	for (int n = 0; n < JOINS_A_BATCH && (*end = next_join(r)); n++)
-		end = &(*end)->next;
-	return list;
-}
-
 /* It has a transaction of its own, and what its connection sent behind it counts no more. */
 static bool ends_token(const struct event *e)
 {
@@ -337,7 +276,7 @@ static void run_batch(struct room *r, struct event *list)
 
 void room_turn(struct room *r, struct event *batch)
 {
-	batch = hold_back_joins(r, batch);
+	batch = turn_take(r, batch);
 	if (batch)
 		run_batch(r, batch);
 	clock_tick(r);
@@ -346,7 +285,7 @@ void room_turn(struct room *r, struct event *batch)
 	message_tick(r);
 	chores_tick(r);
 	publish_flush(r->pub);
-	if (inbox_done(r->o.inbox))
+	if (inbox_done(r->o.inbox, r->turns.held_bytes))
 		hubs_wake(r->o.hubs);
 }
 
@@ -356,7 +295,7 @@ static void *room_main(void *arg)
 	wc_thread_is(ROLE_ROOM, "room");
 	while (!r->is_stopping) {
 		int wait_ms = WC_MIN(WC_MIN(presence_timeout_ms(r), chores_timeout_ms(r)), lockdown_timeout_ms(r));
-		wait_ms = rota_count(r->joins) ? 0 : WC_MIN(wait_ms, message_timeout_ms(r));
+		wait_ms = turn_is_due(r) ? 0 : WC_MIN(wait_ms, message_timeout_ms(r));
 		pulse_rest();
 		struct event *batch = inbox_take(r->o.inbox, wait_ms);
 		pulse_work();
@@ -469,9 +408,7 @@ fail:
 static void room_free(struct room *r)
 {
 	presence_fini(r);
-	for (struct event *e; (e = take_join(r));) /* their sockets are closed already */
-		event_free(e);
-	rota_free(r->joins);
+	turn_fini(r);
 	sanctions_free(r);
 	lockdown_show(LOCKDOWN_OFF, 0);
 	addresses_free(r);
@@ -500,7 +437,7 @@ int room_open(struct room **out, const struct room_opts *opts, char **cause)
 	codes_init(&r->codes);
 	limits_set(r, NULL);
 	r->has_free_pages = true; /* what the last run left */
-	r->joins = rota_new();
+	turn_init(r);
 	r->tail = tail_new(r->settings.history_limit);
 	if (opts->recent_bytes != SIZE_MAX)
 		tail_bound(r->tail, opts->recent_bytes / 2); /* as much again is for pages being made of them */

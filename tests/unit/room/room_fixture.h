@@ -253,7 +253,7 @@ static UNUSED void turn(struct fixture *f)
 	do {
 		room_turn(f->room, inbox_take(f->opts.inbox, 0));
 		deliver(f);
-	} while (rota_count(f->room->joins));
+	} while (turn_is_due(f->room));
 }
 
 static UNUSED void after(struct fixture *f, int64_t ms)

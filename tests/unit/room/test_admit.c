@@ -307,7 +307,7 @@ static void a_join_of_a_closed_connection_is_dropped(void **state)
 	}
 	room_turn(f->room, inbox_take(f->opts.inbox, 0));
 	deliver(f);
-	assert_int_equal(rota_count(f->room->joins), 0); /* one turn: those dropped took nobody's */
+	assert_int_equal(rota_count(f->room->turns.joins), 0); /* one turn: those dropped took nobody's */
 	expect(c[9], "\"my_name\":\"Ann\"");
 	for (int i = 0; i < 9; i++) {
 		assert_null(conn_session(c[i]->conn));
@@ -330,7 +330,7 @@ static void made_up_tokens_bring_no_turns(void **state)
 	room_turn(f->room, inbox_take(f->opts.inbox, 0));
 	deliver(f);
 	expect(ann, "\"my_name\":\"Ann\"");
-	assert_true(rota_count(f->room->joins) > 30);
+	assert_true(rota_count(f->room->turns.joins) > 30);
 	settle(f);
 	free(token);
 	close_room(f);
