@@ -110,8 +110,8 @@ static enum txn prepare_group(struct room *r)
 	return txn;
 }
 
-/* After it, each action either is committed or has its error. */
-static void commit_group(struct room *r, enum txn txn)
+/* After it, each action either is committed or has its error. last_id: the last one before the group. */
+static void commit_group(struct room *r, enum txn txn, uint64_t last_id)
 {
 	if (txn == TXN_READ)
 		store_rollback(r->o.store);
@@ -132,7 +132,7 @@ static void commit_group(struct room *r, enum txn txn)
 	chores_stored(r, SIZE_MAX / 2);
 	for (int i = 0; i < r->action_count; i++) {
 		struct action *a = &r->actions[i];
-		if (!a->is_stored)
+		if (!a->is_stored && !(a->is_repeat && a->msg.id > last_id)) /* the repeat of what is lost is lost with it */
 			continue;
 		undo(r, a);
 		refuse(a, ERR_STORAGE);
@@ -199,14 +199,15 @@ static void end_event(struct room *r, struct event *e)
 
 static void run_group(struct room *r)
 {
+	const uint64_t last_id = r->last_id;
 	enum txn txn = prepare_group(r);
 	if (fault("publish-early") && txn == TXN_WRITTEN) {
 		apply_group(r);
 		publish_flush(r->pub);
 		usleep(20000);
-		commit_group(r, txn);
+		commit_group(r, txn, last_id);
 	} else {
-		commit_group(r, txn);
+		commit_group(r, txn, last_id);
 		apply_group(r);
 	}
 	for (int i = 0; i < r->action_count; i++) {

@@ -180,6 +180,33 @@ static void nobody_sees_what_is_not_stored(void **state)
 	close_room(f);
 }
 
+static void a_repeat_of_what_is_lost_is_lost(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	calm(f);
+	for (int step = 1; step <= 12; step++) { /* the last ones are beyond the commit */
+		const uint64_t head = store_last_id(f->opts.store);
+		int refused = 0, told = 0;
+		break_store(f, step);
+		say(f, ann, "{\"type\":\"text\",\"text\":\"one\",\"cid\":\"c%d\"}", step);
+		say(f, ann, "{\"type\":\"text\",\"text\":\"one\",\"cid\":\"c%d\"}", step);
+		turn(f);
+		break_store(f, 0);
+		for (; ann->seen < ann->count; ann->seen++) {
+			refused += strstr(ann->frame[ann->seen], "\"code\":\"storage\"") != NULL;
+			told += strstr(ann->frame[ann->seen], "\"self\":true") != NULL;
+		}
+		assert_int_equal(refused + told, 2);
+		assert_int_equal(store_last_id(f->opts.store) > head, told > 0);
+		if (step == 12)
+			assert_int_equal(told, 2);
+	}
+	close_room(f);
+}
+
 /* --- Direct messages */
 
 static void a_direct_message_is_for_two(void **state)
@@ -381,6 +408,7 @@ int main(void)
 		cmocka_unit_test(a_guest_has_no_cid),
 		cmocka_unit_test(before_the_join_nothing_is_taken),
 		cmocka_unit_test(nobody_sees_what_is_not_stored),
+		cmocka_unit_test(a_repeat_of_what_is_lost_is_lost),
 		cmocka_unit_test(a_direct_message_is_for_two),
 		cmocka_unit_test(nobody_is_not_written_to),
 		cmocka_unit_test(a_file_is_a_link_or_bytes),
