@@ -242,7 +242,11 @@ export function serverTest(title, options, fn) {
 			else s.checkOutput();
 		} catch (e) {
 			if (!s.alive()) e.message = `the server is gone: ${JSON.stringify(await s.exited)}; ${e.message}`;
-			if (s.output && !e.message.includes(s.output)) e.message += `\n--- the server said:\n${s.output.slice(-3000)}`;
+			if (s.output && !e.message.includes(s.output)) {
+				const said = `\n--- the server said:\n${s.output.slice(-3000)}`;
+				e.message += said;
+				e.stack += said; // which was made of the message before, and is what a report shows
+			}
 			throw e;
 		} finally {
 			await s.cleanUp();
