@@ -13,9 +13,11 @@
 #define OF_MOMENTS 16 /* a blob written, a folder read, a certificate read again, a backup */
 
 #define CONNECTIONS_LEAST 8
-/* Uploads and downloads hold one more than their connection. They may have what connections leave, and this is kept for them. */
+/* Uploads and downloads hold one more than their connection. This is kept for them; of what connections leave they may have more, but
+ * never so much that slow ones keep people out. */
 #define TRANSFERS_LEAST 8
 #define TRANSFERS_SHARE 32 /* a share: one in this many */
+#define TRANSFERS_MOST 4   /* … and at most, one in this many */
 /* With data in memory each file holds one as well. */
 #define FILES_LEAST 8
 #define FILES_MOST 1000
@@ -68,6 +70,8 @@ int descriptors_plan(struct descriptors *out, const struct descriptor_opts *o, c
 	out->files = o->in_memory ? FILES_LEAST + WC_MIN(more / FILES_SHARE, FILES_MOST - FILES_LEAST) : 0;
 	out->for_peers = out->limit - own - out->files;
 	out->connections_max = out->for_peers - TRANSFERS_LEAST - more / TRANSFERS_SHARE;
+	out->transfers = TRANSFERS_LEAST + more / TRANSFERS_MOST;
+	out->uploads = out->transfers / 2;
 	out->connections = o->max_connections ? WC_MIN(o->max_connections, out->connections_max) : out->connections_max;
 	return 0;
 }

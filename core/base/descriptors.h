@@ -12,6 +12,8 @@ struct descriptors {
 	int for_peers;       /* of them, for connections and for the files that these send and receive */
 	int connections_max; /* of those, for connections */
 	int connections;     /* --max-connections, or all of these where that is 0 */
+	int transfers;       /* of for_peers, for the files that are sent and received at once */
+	int uploads;         /* of those, for files that are received */
 	int files;           /* for files and parts of uploads in memory, which hold one each; 0 with data on disk */
 };
 

@@ -214,15 +214,24 @@ static enum seats_verdict sit(struct seats *s, const struct sockaddr_storage *a,
 	return SEATS_GIVEN;
 }
 
+static int held(const struct seats *s)
+{
+	return s->o.held ? s->o.held(s->o.held_arg) : 0;
+}
+
+static bool has_free(const struct seats *s)
+{
+	return !s->o.descriptors || atomic_load(&s->open) + (size_t)held(s) < (size_t)s->o.descriptors;
+}
+
 bool seats_has_descriptor(const struct seats *s)
 {
-	const int held = s->o.held ? s->o.held(s->o.held_arg) : 0;
-	return !s->o.descriptors || atomic_load(&s->open) + (size_t)held < (size_t)s->o.descriptors;
+	return has_free(s) && (!s->o.held_most || held(s) < s->o.held_most);
 }
 
 enum seats_verdict seats_take(struct seats *s, const struct sockaddr_storage *a, struct seat **out)
 {
-	if ((s->o.total && atomic_load(&s->open) >= (size_t)s->o.total) || !seats_has_descriptor(s))
+	if ((s->o.total && atomic_load(&s->open) >= (size_t)s->o.total) || !has_free(s))
 		return SEATS_FULL;
 	atomic_fetch_add(&s->open, 1);
 	enum seats_verdict verdict = sit(s, a, true, out);

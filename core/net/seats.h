@@ -27,6 +27,7 @@ struct seats_opts {
 	int descriptors;        /* connections and the descriptors that `held` counts; 0: no bound */
 	int (*held)(void *arg); /* descriptors that transfers hold now; any thread. NULL: none do */
 	void *held_arg;
+	int held_most;         /* for what transfers hold; 0: no bound of its own */
 	int per_address;       /* of them from one IPv4 address or /64; 0: no bound */
 	int share;             /* in its place, if it is less, once half of all are taken; 0: none */
 	int rate;              /* new connections, or WebSockets through a proxy, of one address a second; 0: no bound */

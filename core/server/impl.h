@@ -61,6 +61,7 @@ int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
 /* The same for other options; -WC_EBAD and *cause: too few descriptors. */
 int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK;
 struct space_limits server_space_limits(const struct options *o);
+int server_uploads_max(const struct server *s);                     /* --max-uploads, as far as descriptors allow them */
 struct room_settings server_room_settings(const struct options *o); /* networks are borrowed from o */
 struct hub_opts server_hub_opts(struct server *s);                  /* sets the budget's cap, too */
 void server_http_limits(struct server *s, struct httpd_limits *out);

@@ -52,7 +52,7 @@ const struct option_row option_table[] = {
 	{ "Guarding", "min-body-rate", "WAVECHAT_MIN_BODY_RATE", "N",
 	  "least bytes a second of an upload or download; 0: any", .kind = KIND_INT,
 	  AT(min_body_rate), .high = 1048576, .fallback = 1024, LIVE },
-	{ "Guarding", "max-uploads", "WAVECHAT_MAX_UPLOADS", "N", "uploads at once; 0: no limit", .kind = KIND_INT, AT(max_uploads),
+	{ "Guarding", "max-uploads", "WAVECHAT_MAX_UPLOADS", "N", "uploads at once; 0: as many as descriptors allow", .kind = KIND_INT, AT(max_uploads),
 	  .high = INT_MAX, .fallback = 256, LIVE },
 	{ "Guarding", "max-uploads-per-user", "WAVECHAT_MAX_UPLOADS_PER_USER", "N",
 	  "uploads of one person at once; 0: no limit", .kind = KIND_INT,

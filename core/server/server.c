@@ -261,7 +261,7 @@ static int open_doors(struct server *s, const char *dir, char **cause)
 {
 	const struct options *o = s->o;
 	s->site = (struct site){ .max_file_mb = o->max_file_mb,
-		                 .max_uploads = o->max_uploads,
+		                 .max_uploads = server_uploads_max(s),
 		                 .max_uploads_per_user = o->max_uploads_per_user,
 		                 .blobs = s->blobs,
 		                 .helpers = s->helpers,

@@ -150,6 +150,12 @@ static int held_by_transfers(void *site)
 	return atomic_load(&((struct site *)site)->upload_descriptors) + http_files_open();
 }
 
+int server_uploads_max(const struct server *s)
+{
+	const int most = s->plan->descriptors.uploads;
+	return s->o->max_uploads ? WC_MIN(s->o->max_uploads, most) : most;
+}
+
 /* One address never has most of the connections that memory or descriptors allow, unless the admin gives a number. While there is room, it
  * has what it wants: a class of 40 behind one address with 3 tabs each needs 360. */
 static int share_of_address(const struct server *s)
@@ -170,6 +176,7 @@ void server_http_limits(struct server *s, struct httpd_limits *out)
 		                     .descriptors = s->plan->descriptors.for_peers,
 		                     .held = held_by_transfers,
 		                     .held_arg = &s->site,
+		                     .held_most = s->plan->descriptors.transfers,
 		                     .per_address = o->max_connections_per_ip < 0 ? PER_ADDRESS : o->max_connections_per_ip,
 		                     .share = share_of_address(s),
 		                     .rate = o->handshake_rate,

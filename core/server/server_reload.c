@@ -145,7 +145,7 @@ static void apply(struct server *s, const struct options *was, const struct stag
 	if (in_memory)
 		blobs_set_cap(s->blobs, s->plan->budgets.files);
 	s->site.max_file_mb = o->max_file_mb;
-	s->site.max_uploads = o->max_uploads;
+	s->site.max_uploads = server_uploads_max(s);
 	s->site.max_uploads_per_user = o->max_uploads_per_user;
 	space_set_limits(s->space, server_space_limits(o));
 	server_show_config(s);

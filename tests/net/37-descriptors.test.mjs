@@ -84,7 +84,8 @@ serverTest('more connections than descriptors are not promised: both numbers are
 	assert.ok(s.fds() < 256);
 });
 
-serverTest('with all uploads under way there are descriptors left for files and people', { timeout: 60000, nofile: 160, args: ['--max-uploads-per-user', '0'] }, async s => {
+// One by one, each upload takes both of its descriptors before the next one's connection takes any.
+for (const [way, pause] of [['at once', 0], ['one by one', 30]]) serverTest(`with all uploads under way there are descriptors left for files and people: ${way}`, { timeout: 60000, nofile: 160, args: ['--max-uploads', '0', '--max-uploads-per-user', '0'] }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b');
 	const blob = await upload(s, a.token, noise(1 << 20));
 	a.send({ type: 'file', blob, filename: 'f.bin' });
@@ -92,7 +93,7 @@ serverTest('with all uploads under way there are descriptors left for files and 
 	// Begun and not finished: each holds a connection and a part.
 	const people = await Promise.all(['c', 'd', 'e'].map(n => join2(s, n)));
 	const refused = [];
-	for (let i = 0; i < 70; i++)
+	for (let i = 0; i < 70; i++, pause && await sleep(pause))
 		request(s, 'POST', uploadPath(newKey(), 1000), { headers: { authorization: `Bearer ${people[i % 3].token}`, 'content-length': 1000 }, body: Buffer.alloc(10), endEarly: 40000 * patience })
 			.then(r => refused.push(r.status), () => {});
 	for (let i = 0; i < 100 * patience && !refused.length; i++) await sleep(50);
