@@ -130,6 +130,12 @@ size_t rota_count(const struct rota *r)
 	return r->all.count;
 }
 
+bool rota_has(const struct rota *r, const struct rota_owner *owner)
+{
+	const struct key key = key_of(owner, PERSON);
+	return map_get(&r->nodes, &key, sizeof(key)) != NULL;
+}
+
 size_t rota_count_of(const struct rota *r, const struct rota_owner *owner)
 {
 	const struct key key = key_of(owner, NETWORK);

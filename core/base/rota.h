@@ -25,6 +25,7 @@ void rota_free(struct rota *r); /* which must be empty */
 void rota_put(struct rota *r, const struct rota_owner *owner, struct rota_item *item);
 struct rota_item *rota_take(struct rota *r); /* whose turn it is; NULL: empty */
 size_t rota_count(const struct rota *r);
+bool rota_has(const struct rota *r, const struct rota_owner *owner); /* items of this very person, at this household */
 /* Items of the owner's network: an IPv4 address, or the /48 of IPv6 that one customer may have. */
 size_t rota_count_of(const struct rota *r, const struct rota_owner *owner);
 

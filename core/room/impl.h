@@ -51,6 +51,7 @@ struct action {
 	struct msg msg;          /* EV_TEXT, EV_FILE, EV_VOICE; strings borrowed from the event and from users */
 	uint64_t bytes, spread;  /* a message: what limit.c charges for, and the part of it that goes to all */
 	bool is_over;            /* a limit refused it (limit.c) */
+	bool is_charged;         /* a message, by limit.c: it may be given back, once */
 	bool is_void;            /* its connection was closed meanwhile: no answer */
 	bool closes;             /* after its error */
 	bool is_stored;
@@ -285,6 +286,7 @@ void turn_init(struct room *r);
 void turn_fini(struct room *r);
 struct event *turn_take(struct room *r, struct event *batch);
 bool turn_is_due(const struct room *r);
+void event_done(struct room *r, struct event *e); /* the room is done with it; NULL: it was handed on */
 
 /* ids.c. start: after `last`, the highest that is stored. */
 void ids_start(struct room *r, uint64_t last);

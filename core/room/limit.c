@@ -234,6 +234,7 @@ bool limit_message(struct room *r, struct action *a)
 	if (obey(a, verdict, was_silent, wait_us, wait_us > least_us ? &by_person_messages : cause)) {
 		if (is_by_address)
 			address_pay_message(r, addr, a, 1);
+		a->is_charged = true;
 		return true;
 	}
 	/* The next file of this connection is not worth a disk's work before then. */
@@ -244,8 +245,9 @@ bool limit_message(struct room *r, struct action *a)
 void limit_give_back(struct room *r, struct action *a)
 {
 	uint8_t addr[16];
-	if (a->is_over)
+	if (!a->is_charged)
 		return;
+	a->is_charged = false;
 	pace_give_back(&a->session->user->pace, &r->limits.pace, a->bytes);
 	if (is_counted(r, a->e->conn, addr))
 		address_pay_message(r, addr, a, -1);

@@ -1,7 +1,8 @@
 /* moderate.h — the acts of an admin that the room carries out.
  *
- * The admin's socket hands over a command. The room's thread runs it alone, between two groups of events: what came before is stored and
- * shown, what came after is not. Every act is decided and audited in one transaction, and applied after its commit. */
+ * The admin's socket hands over a command. The room's thread runs it alone, between two groups of events. All that came before is stored
+ * and shown, but for events that wait for their turn (turn.c). Every act is decided and audited in one transaction, and applied after its
+ * commit. */
 #ifndef WC_MODERATE_H
 #define WC_MODERATE_H
 

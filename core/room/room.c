@@ -189,14 +189,6 @@ static void apply_group(struct room *r)
 		apply(r, &r->actions[i]);
 }
 
-/* The room is done with e; NULL: it was handed on. */
-static void end_event(struct room *r, struct event *e)
-{
-	if (e && e->holds_conn)
-		publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn));
-	event_free(e);
-}
-
 static void run_group(struct room *r)
 {
 	const uint64_t last_id = r->last_id;
@@ -212,7 +204,7 @@ static void run_group(struct room *r)
 	}
 	for (int i = 0; i < r->action_count; i++) {
 		free(r->actions[i].copy);
-		end_event(r, r->actions[i].e);
+		event_done(r, r->actions[i].e);
 	}
 	r->action_count = 0;
 	users_bury(&r->users);
@@ -262,7 +254,7 @@ static void run_batch(struct room *r, struct event *list)
 		has_leave |= e->kind == EV_CLOSED;
 		events++;
 		if (e->kind != EV_CLOSED && is_sent_away(e->conn)) {
-			end_event(r, e);
+			event_done(r, e);
 			continue;
 		}
 		add_action(r, e);

@@ -2,15 +2,16 @@
  * batch. Where there is more than a turn's work, so do the events of those who are in. Addresses take turns, and people within them:
  * somebody who sends a thousand frames at once delays others by a few.
  *
- * Owns both queues. Events of one person keep their order. Thread: room. */
+ * Owns both queues. Events of one connection keep their order, and so do those of one person at one address. Thread: room. */
 #include "base/metrics.h"
 #include "flow/publish.h"
 #include "hub/conn.h"
 #include "hub/mail.h"
 #include "room/impl.h"
 
-#define JOINS_A_TURN 4    /* thousands at once must not hold up the chat */
-#define EVENTS_A_TURN 256 /* some milliseconds' work, and enough for one commit to be cheap */
+#define JOINS_A_TURN 4     /* thousands at once must not hold up the chat */
+#define WORK_A_TURN 4096   /* some milliseconds' */
+#define WORK_OF_MESSAGE 16 /* that of anything else is 1; so a turn has 256 messages, enough for one commit to be cheap */
 
 struct waiting {
 	struct rota_item item; /* first: the rota's */
@@ -22,13 +23,12 @@ void turn_init(struct room *r)
 	r->turns = (struct turns){ rota_new(), rota_new(), 0 };
 }
 
-static void put(struct rota *queue, struct event *e, uint64_t person)
+static void put(struct rota *queue, struct event *e, const struct rota_owner *owner)
 {
-	const struct rota_owner owner = conn_owner(e->conn, person);
 	struct waiting *w = xmalloc(sizeof(*w));
 	e->next = NULL;
 	w->e = e;
-	rota_put(queue, &owner, &w->item);
+	rota_put(queue, owner, &w->item);
 }
 
 static struct event *take(struct rota *queue)
@@ -52,13 +52,21 @@ bool turn_is_due(const struct room *r)
 	return rota_count(r->turns.joins) || rota_count(r->turns.events);
 }
 
+void event_done(struct room *r, struct event *e)
+{
+	if (e && e->holds_conn)
+		publish_mail(r->pub, mail_new(MAIL_RESUME, e->conn));
+	event_free(e);
+}
+
 /* --- Joins */
 
 static void let_join_wait(struct room *r, struct event *e)
 {
 	/* A token tells people of one address apart, if it is one: those that a client makes up bring no turns of their own. */
 	const struct token *t = join_token(r, e);
-	put(r->turns.joins, e, t ? t->user->id : 0);
+	const struct rota_owner owner = conn_owner(e->conn, t ? t->user->id : 0);
+	put(r->turns.joins, e, &owner);
 }
 
 /* Skips those whose connection was closed meanwhile: they take nobody's turn. NULL: none waits. A client that sends nothing more may wait
@@ -101,12 +109,24 @@ static bool has_turn(const struct event *e)
 	return e->kind < EV_CALL && e->conn && conn_session(e->conn);
 }
 
-static struct event *next_event(struct room *r)
+static size_t work_of(const struct event *e)
 {
-	struct event *e = take(r->turns.events);
-	if (e)
-		r->turns.held_bytes -= e->cost;
-	return e;
+	return e->kind == EV_TEXT || e->kind == EV_FILE || e->kind == EV_VOICE ? WORK_OF_MESSAGE : 1;
+}
+
+static struct rota_owner owner_of(const struct event *e)
+{
+	const struct session *s = conn_session(e->conn);
+	return conn_owner(e->conn, s->user->id);
+}
+
+/* An end that follows nothing that waits is for now: a name must not be held by somebody who has left. */
+static bool has_to_wait(const struct room *r, const struct event *e)
+{
+	if (!has_turn(e))
+		return false;
+	const struct rota_owner owner = owner_of(e);
+	return (e->kind != EV_CLOSED && e->kind != EV_ENDING) || rota_has(r->turns.events, &owner);
 }
 
 /* Those of the list that have turns, put into the queue. Returns the others, in their order. */
@@ -115,32 +135,46 @@ static struct event *let_events_wait(struct room *r, struct event *list)
 	struct event **at = &list;
 	while (*at) {
 		struct event *e = *at;
-		if (!has_turn(e)) {
+		if (!has_to_wait(r, e)) {
 			at = &e->next;
 			continue;
 		}
 		*at = e->next;
 		r->turns.held_bytes += e->cost;
-		const struct session *s = conn_session(e->conn);
-		put(r->turns.events, e, s->user->id);
+		const struct rota_owner owner = owner_of(e);
+		put(r->turns.events, e, &owner);
 	}
 	return list;
+}
+
+/* The events of somebody who was sent away meanwhile take nobody's turn. */
+static struct event *next_event(struct room *r)
+{
+	struct event *e;
+	while ((e = take(r->turns.events))) {
+		r->turns.held_bytes -= e->cost;
+		const struct session *s = conn_session(e->conn);
+		if (e->kind == EV_CLOSED || !s || !s->is_sent_away)
+			break;
+		event_done(r, e);
+	}
+	return e;
 }
 
 /* A turn's work: what the server wants of itself, then the events whose turn it is. Before the stop all of them are dealt with. */
 static struct event *hold_back_events(struct room *r, struct event *list)
 {
-	size_t n = 0;
+	size_t work = 0;
 	bool is_last = false;
 	for (const struct event *e = list; e; e = e->next) {
-		n += has_turn(e);
+		work += has_turn(e) ? work_of(e) : 0;
 		is_last |= e->kind == EV_STOP;
 	}
-	if (!rota_count(r->turns.events) && (n <= EVENTS_A_TURN || is_last))
+	if (!rota_count(r->turns.events) && (work <= WORK_A_TURN || is_last))
 		return list;
 	struct event *first = NULL, **end = &first, *others = let_events_wait(r, list);
-	for (n = 0; (n < EVENTS_A_TURN || is_last) && (*end = next_event(r)); n++)
-		end = &(*end)->next;
+	for (work = 0; (work < WORK_A_TURN || is_last) && (*end = next_event(r)); end = &(*end)->next)
+		work += work_of(*end);
 	if (is_last) {
 		*end = others;
 		return first;

@@ -20,8 +20,8 @@ enum event_kind {
 	/* from the server itself */
 	EV_ENDING,  /* the peer said goodbye or broke the protocol: once all it sent before is answered, the close frame `end` */
 	EV_CLOSED,  /* the connection is gone; its memory is freed after the room's MAIL_RELEASE */
-	EV_CALL,    /* run call(arg) on the room thread, in order with the rest */
-	EV_ADMIN,   /* the same between two groups: what came before is committed and shown, and it may have a transaction of its own */
+	EV_CALL,    /* run call(arg) on the room thread, in order with the rest but for what waits for its turn (room/turn.c) */
+	EV_ADMIN,   /* the same between two groups: what they did is committed and shown, and it may have a transaction of its own */
 	EV_STOP,    /* close everyone and end */
 };
 /* clang-format on */

@@ -97,6 +97,10 @@ static void names_and_addresses_multiply_no_turns(void **state)
 	put(r, "2001:db8:8::1", 8, 5000);
 	assert_int_equal(rota_count_of(r, &(struct rota_owner){ .addr = { 0x20, 1, 0x0d, 0xb8, 0, 7 } }), 500); /* of the whole /48 */
 	assert_int_equal(rota_count_of(r, &(struct rota_owner){ .addr = { 0x20, 1, 0x0d, 0xb8, 0, 8 } }), 1);
+	struct rota_owner one = { .addr = { 0x20, 1, 0x0d, 0xb8, 0, 8, [15] = 1 }, .person = 8 };
+	assert_true(rota_has(r, &one));
+	one.person = 9;
+	assert_false(rota_has(r, &one));
 	assert_int_equal(place_of(r, 5000), 1);
 	rota_free(r);
 }

@@ -245,6 +245,36 @@ static void what_the_store_refuses_is_given_back(void **state)
 	close_room(f);
 }
 
+/* The repeat gave its charge back when it was found. That the first one is lost behind it, and so it is, too, gives nothing more. */
+static void a_lost_repeat_is_given_back_once(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	set.message_rate = 1;
+	set.message_burst = 5;
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	calm(f);
+	send_texts(f, ann, 3); /* two are left */
+	expect_texts(ann, 3);
+	for (int step = 2; step <= 12; step++) { /* from the first savepoint to behind the commit */
+		int lost = 0;
+		break_store(f, step);
+		say(f, ann, "{\"type\":\"text\",\"text\":\"x\",\"cid\":\"c\"}");
+		say(f, ann, "{\"type\":\"text\",\"text\":\"x\",\"cid\":\"c\"}");
+		turn(f);
+		break_store(f, 0);
+		for (; ann->seen < ann->count; ann->seen++)
+			lost += strstr(ann->frame[ann->seen], "\"code\":\"storage\"") != NULL;
+		if (lost < 2)
+			break; /* both, or one, got through */
+	}
+	send_texts(f, ann, 2);
+	expect_texts(ann, 1); /* the one that got through cost one */
+	expect(ann, "\"code\":\"rate_limited\"");
+	close_room(f);
+}
+
 static void a_flood_is_muted_then_sent_away(void **state)
 {
 	(void)state;
@@ -560,6 +590,7 @@ int main(void)
 		cmocka_unit_test(an_unread_file_is_refused_and_costs_nothing),
 		cmocka_unit_test(what_is_stored_already_is_a_request),
 		cmocka_unit_test(what_the_store_refuses_is_given_back),
+		cmocka_unit_test(a_lost_repeat_is_given_back_once),
 		cmocka_unit_test(a_flood_is_muted_then_sent_away),
 		cmocka_unit_test(without_a_mute_a_flood_is_only_refused),
 		cmocka_unit_test(requests_have_ten_seconds_worth),

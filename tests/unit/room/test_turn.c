@@ -84,6 +84,67 @@ static void an_end_follows_what_was_sent(void **state)
 	close_room(f);
 }
 
+static void who_left_is_gone_before_others_come(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *guest = join_1(f, "10.0.0.2", "Bob");
+	calm(f);
+	texts(f, ann, MANY);
+	leave(f, guest); /* nothing of the guest waits, so the name is free */
+	struct client *again = client_new(f, "10.0.0.2");
+	say(f, again, "{\"type\":\"join\",\"name\":\"Bob\"}");
+	one_turn(f);
+	expect(again, "{\"type\":\"init\"", "\"my_name\":\"Bob\"");
+	assert_true(rota_count(f->room->turns.events) > 0);
+	turn(f);
+	close_room(f);
+}
+
+static void who_was_sent_away_takes_no_turns(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann"), *bob = join_2(f, "10.0.0.2", "Bob");
+	calm(f);
+	texts(f, ann, MANY);
+	one_turn(f);
+	assert_true(f->room->turns.held_bytes > 0);
+	struct order kick = { .what = ORDER_KICK, .user = "Ann" };
+	kick.c.verb = "test"; /* it goes before what waits */
+	kick.c.run = order_run;
+	kick.c.done = order_done;
+	buf_init_sure(&kick.c.out, 64 * 1024);
+	room_command(f->room, &kick.c);
+	one_turn(f);
+	assert_int_equal(kick.c.status, 200);
+	const int shown = bob->count;
+	one_turn(f);
+	assert_int_equal(rota_count(f->room->turns.events), 0);
+	assert_int_equal(f->room->turns.held_bytes, 0);
+	assert_int_equal(bob->count, shown);
+	buf_fini(&kick.c.out);
+	close_room(f);
+}
+
+/* What costs little is not held up by how many messages one commit has. */
+static void small_events_are_many_to_a_turn(void **state)
+{
+	(void)state;
+	struct room_settings set = some_settings();
+	struct fixture *f = open_room(&set, NULL);
+	struct client *ann = join_2(f, "10.0.0.1", "Ann");
+	calm(f);
+	for (int i = 0; i < MANY; i++)
+		say(f, ann, "{\"type\":\"ping\"}");
+	one_turn(f);
+	assert_int_equal(rota_count(f->room->turns.events), 0);
+	assert_int_equal(ann->count - ann->seen, MANY);
+	close_room(f);
+}
+
 static void a_stop_leaves_nothing_waiting(void **state)
 {
 	(void)state;
@@ -105,9 +166,9 @@ static void a_stop_leaves_nothing_waiting(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(many_frames_of_one_delay_another_by_a_few),
-		cmocka_unit_test(an_end_follows_what_was_sent),
-		cmocka_unit_test(a_stop_leaves_nothing_waiting),
+		cmocka_unit_test(many_frames_of_one_delay_another_by_a_few), cmocka_unit_test(an_end_follows_what_was_sent),
+		cmocka_unit_test(who_left_is_gone_before_others_come),       cmocka_unit_test(who_was_sent_away_takes_no_turns),
+		cmocka_unit_test(small_events_are_many_to_a_turn),           cmocka_unit_test(a_stop_leaves_nothing_waiting),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
