@@ -14,7 +14,7 @@
 
 #define CONNECTIONS_LEAST 8
 /* Uploads and downloads hold one more than their connection. This is kept for them; of what connections leave they may have more, but
- * never so much that slow ones keep people out. */
+ * never so much that slow ones keep people out. Each sort has half of it. */
 #define TRANSFERS_LEAST 8
 #define TRANSFERS_SHARE 32 /* a share: one in this many */
 #define TRANSFERS_MOST 4   /* … and at most, one in this many */
@@ -32,8 +32,8 @@ void descriptors_raise(void)
 	}
 }
 
-/* The parent may have left some open; the one that reads the folder is not among them. */
-static int inherited(void)
+/* The one that reads the folder is not among them. */
+int descriptors_inherited(void)
 {
 	DIR *d = opendir("/proc/self/fd");
 	int count = -1;
@@ -48,7 +48,7 @@ static int inherited(void)
 int descriptors_plan(struct descriptors *out, const struct descriptor_opts *o, char **cause)
 {
 	struct rlimit rl;
-	int own = inherited() + OF_DOOR + OF_THREAD * o->threads + (o->in_memory ? OF_MEMORY : OF_DISK) + OF_MOMENTS;
+	int own = o->inherited + OF_DOOR + OF_THREAD * o->threads + (o->in_memory ? OF_MEMORY : OF_DISK) + OF_MOMENTS;
 	*out = (struct descriptors){ .limit = 1 << 30 };
 	own += o->listeners - 1; /* one is the door's */
 	own += (o->has_admin ? OF_ADMIN : 0) + (o->metrics_connections ? OF_DOOR + o->metrics_connections : 0);
@@ -70,8 +70,7 @@ int descriptors_plan(struct descriptors *out, const struct descriptor_opts *o, c
 	out->files = o->in_memory ? FILES_LEAST + WC_MIN(more / FILES_SHARE, FILES_MOST - FILES_LEAST) : 0;
 	out->for_peers = out->limit - own - out->files;
 	out->connections_max = out->for_peers - TRANSFERS_LEAST - more / TRANSFERS_SHARE;
-	out->transfers = TRANSFERS_LEAST + more / TRANSFERS_MOST;
-	out->uploads = out->transfers / 2;
+	out->uploads = out->downloads = (TRANSFERS_LEAST + more / TRANSFERS_MOST) / 2;
 	out->connections = o->max_connections ? WC_MIN(o->max_connections, out->connections_max) : out->connections_max;
 	return 0;
 }

@@ -12,8 +12,8 @@ struct descriptors {
 	int for_peers;       /* of them, for connections and for the files that these send and receive */
 	int connections_max; /* of those, for connections */
 	int connections;     /* --max-connections, or all of these where that is 0 */
-	int transfers;       /* of for_peers, for the files that are sent and received at once */
-	int uploads;         /* of those, for files that are received */
+	int uploads;         /* of for_peers, for files that are received, beside their connections */
+	int downloads;       /* the same for files that are sent */
 	int files;           /* for files and parts of uploads in memory, which hold one each; 0 with data on disk */
 };
 
@@ -27,7 +27,11 @@ struct descriptor_opts {
 	bool has_admin;          /* the admin's socket */
 	int metrics_connections; /* at once, at the metrics' own door; 0: there is none */
 	int max_connections;     /* 0: as many as can be */
+	int inherited;           /* open before anything is opened here: descriptors_inherited() */
 };
+
+/* How many are open: the parent may have left some. Before anything is opened. */
+int descriptors_inherited(void);
 
 /* Shares out what the limit allows. -WC_EBAD and one line in *cause if it is too low to serve anybody. Opens nothing. */
 int descriptors_plan(struct descriptors *out, const struct descriptor_opts *o, char **cause) WC_MUSTCHECK;

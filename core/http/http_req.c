@@ -113,6 +113,11 @@ bool http_has_descriptor(const struct http_req *r)
 	return !r->h->o.seats || seats_has_descriptor(r->h->o.seats);
 }
 
+bool http_may_have_file(const struct http_req *r)
+{
+	return http_has_descriptor(r) && seat_may_have_file(r->c->seat);
+}
+
 void http_turned_away(const struct http_req *r, enum metric why, const char *limit)
 {
 	gate_turned_away(&r->c->peer, why, limit);

@@ -27,6 +27,8 @@ void http_address(const struct http_req *r, uint8_t addr[16]);
 bool http_is_gone(const struct http_req *r);
 /* May one more descriptor be had for this request, beside its own connection? The door's seats decide; without them: always. */
 bool http_has_descriptor(const struct http_req *r);
+/* The same for a file that is sent, of which one address may not have most. */
+bool http_may_have_file(const struct http_req *r);
 /* Counts a refusal of this client, which the caller answers; the log tells of it once a minute. limit: what turns it away. */
 void http_turned_away(const struct http_req *r, enum metric why, const char *limit);
 

@@ -25,6 +25,7 @@
 #include "base/rota.h"
 #include "http/cold.h"
 #include "http/gate.h"
+#include "net/seats.h"
 
 #define TURN_BYTES (256 * 1024)
 #define CHUNK_BYTES (64 * 1024)
@@ -86,6 +87,7 @@ static void job_free(struct hconn *c)
 		free(job->send.copy);
 		if (job->send.fd >= 0) {
 			close(job->send.fd);
+			seat_count_file(c->seat, -1);
 			atomic_fetch_sub_explicit(&files_open, 1, memory_order_relaxed);
 		}
 	}
@@ -136,8 +138,10 @@ static struct xfer_job *job_new(struct hconn *c, enum kind kind)
 void xfer_send(struct xfer *x, struct hconn *c, const struct xfer_send *send)
 {
 	job_new(c, SENDING)->send = *send;
-	if (send->fd >= 0)
+	if (send->fd >= 0) {
+		seat_count_file(c->seat, 1);
 		atomic_fetch_add_explicit(&files_open, 1, memory_order_relaxed);
+	}
 	post(&x->sends, c);
 }
 

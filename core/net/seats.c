@@ -15,6 +15,7 @@ struct seat {
 	struct seats *all;
 	struct seat *wide; /* of its /48, while somebody sits here; NULL: there is none */
 	atomic_uint count; /* connections that have this seat, or one below it */
+	atomic_int files;  /* that are sent to them */
 	bool is_wide;
 	uint8_t key[16];
 	int64_t milli_tokens; /* handshakes it may make at once, as of filled_ms */
@@ -24,6 +25,7 @@ struct seat {
 struct seats {
 	struct seats_opts o;
 	atomic_size_t open;
+	atomic_int files;  /* that are sent */
 	struct seat apart; /* of proxies and of exempt addresses */
 	struct map by_key;
 	struct seat **v; /* all in the map; `hand` goes round in it */
@@ -214,24 +216,37 @@ static enum seats_verdict sit(struct seats *s, const struct sockaddr_storage *a,
 	return SEATS_GIVEN;
 }
 
-static int held(const struct seats *s)
-{
-	return s->o.held ? s->o.held(s->o.held_arg) : 0;
-}
-
-static bool has_free(const struct seats *s)
-{
-	return !s->o.descriptors || atomic_load(&s->open) + (size_t)held(s) < (size_t)s->o.descriptors;
-}
-
 bool seats_has_descriptor(const struct seats *s)
 {
-	return has_free(s) && (!s->o.held_most || held(s) < s->o.held_most);
+	const int held = s->o.held ? s->o.held(s->o.held_arg) : 0;
+	return !s->o.descriptors || atomic_load(&s->open) + (size_t)held < (size_t)s->o.descriptors;
+}
+
+bool seat_may_have_file(const struct seat *seat)
+{
+	if (!seat || !seat->all->o.files_most)
+		return true;
+	const struct seats *s = seat->all;
+	const int most = s->o.files_most, sent = atomic_load(&s->files);
+	if (sent < most / 2 || (seat == &s->apart && sent < most))
+		return true;
+	const bool is_wide_at_most = seat->wide && atomic_load(&seat->wide->files) >= most / 2;
+	return sent < most && atomic_load(&seat->files) < WC_MAX(most / 3, 1) && !is_wide_at_most;
+}
+
+void seat_count_file(struct seat *seat, int n)
+{
+	if (!seat)
+		return;
+	atomic_fetch_add(&seat->all->files, n);
+	atomic_fetch_add(&seat->files, n);
+	if (seat->wide)
+		atomic_fetch_add(&seat->wide->files, n);
 }
 
 enum seats_verdict seats_take(struct seats *s, const struct sockaddr_storage *a, struct seat **out)
 {
-	if ((s->o.total && atomic_load(&s->open) >= (size_t)s->o.total) || !has_free(s))
+	if ((s->o.total && atomic_load(&s->open) >= (size_t)s->o.total) || !seats_has_descriptor(s))
 		return SEATS_FULL;
 	atomic_fetch_add(&s->open, 1);
 	enum seats_verdict verdict = sit(s, a, true, out);

@@ -27,7 +27,7 @@ struct seats_opts {
 	int descriptors;        /* connections and the descriptors that `held` counts; 0: no bound */
 	int (*held)(void *arg); /* descriptors that transfers hold now; any thread. NULL: none do */
 	void *held_arg;
-	int held_most;         /* for what transfers hold; 0: no bound of its own */
+	int files_most;        /* files that are sent at once; 0: no bound */
 	int per_address;       /* of them from one IPv4 address or /64; 0: no bound */
 	int share;             /* in its place, if it is less, once half of all are taken; 0: none */
 	int rate;              /* new connections, or WebSockets through a proxy, of one address a second; 0: no bound */
@@ -50,5 +50,10 @@ struct seat *seats_move_back(struct seat *seat);
 void seat_leave(struct seat *seat);
 
 bool seats_has_descriptor(const struct seats *s); /* may a transfer take one more? Any thread */
+
+/* May a file be sent to who sits there? Once half of files_most is taken, an address has at most a third of them, a /48 of IPv6 half. NULL:
+ * it is not counted. Any thread. */
+bool seat_may_have_file(const struct seat *seat);
+void seat_count_file(struct seat *seat, int n); /* 1: one begins; -1: it is over. The seat is taken until then. Any thread */
 
 #endif

@@ -22,6 +22,7 @@ struct plan {
 	struct budgets budgets;
 	struct descriptors descriptors;
 	int connections_max;
+	int inherited; /* descriptors that were open before the server opened any */
 };
 
 struct server {
@@ -59,7 +60,7 @@ struct server {
 /* Looks at what this process may have, before the sandbox hides it. *cause: one line. */
 int server_plan_limits(struct server *s, char **cause) WC_MUSTCHECK;
 /* The same for other options; -WC_EBAD and *cause: too few descriptors. */
-int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause) WC_MUSTCHECK;
+int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, int inherited, char **cause) WC_MUSTCHECK;
 struct space_limits server_space_limits(const struct options *o);
 int server_uploads_max(const struct server *s);                     /* --max-uploads, as far as descriptors allow them */
 struct room_settings server_room_settings(const struct options *o); /* networks are borrowed from o */

@@ -48,7 +48,7 @@ static struct ws_limits frame_limits(struct server *s)
 }
 
 /* Looks at what this process may have, before the sandbox hides it. */
-int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, char **cause)
+int server_plan(struct plan *out, const struct options *o, const struct memory_limit *limit, int inherited, char **cause)
 {
 	int addresses = 0;
 	while (o->listen && o->listen[addresses])
@@ -60,7 +60,9 @@ int server_plan(struct plan *out, const struct options *o, const struct memory_l
 		.has_admin = !o->admin_socket || strcmp(o->admin_socket, "none") != 0,
 		.metrics_connections = o->metrics ? ADMIN_METRICS_CONNECTIONS : 0,
 		.max_connections = o->max_connections,
+		.inherited = inherited,
 	};
+	out->inherited = inherited;
 	if (descriptors_plan(&out->descriptors, &descriptors, cause) < 0)
 		return -WC_EBAD;
 	const struct budget_opts budgets = {
@@ -89,7 +91,7 @@ int server_plan_limits(struct server *s, char **cause)
 	descriptors_raise();
 	memory_limit_read(&limit, "");
 	s->plan = &s->first_plan;
-	return server_plan(&s->first_plan, s->o, &limit, cause);
+	return server_plan(&s->first_plan, s->o, &limit, descriptors_inherited(), cause);
 }
 
 struct hub_opts server_hub_opts(struct server *s)
@@ -176,7 +178,7 @@ void server_http_limits(struct server *s, struct httpd_limits *out)
 		                     .descriptors = s->plan->descriptors.for_peers,
 		                     .held = held_by_transfers,
 		                     .held_arg = &s->site,
-		                     .held_most = s->plan->descriptors.transfers,
+		                     .files_most = s->plan->descriptors.downloads,
 		                     .per_address = o->max_connections_per_ip < 0 ? PER_ADDRESS : o->max_connections_per_ip,
 		                     .share = share_of_address(s),
 		                     .rate = o->handshake_rate,

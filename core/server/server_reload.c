@@ -78,7 +78,7 @@ static int stage(struct server *s, struct staged *n, char **cause)
 {
 	const struct options *o = n->in_force;
 
-	if (server_plan(&n->plan, o, &s->plan->budgets.limit, cause) < 0)
+	if (server_plan(&n->plan, o, &s->plan->budgets.limit, s->plan->inherited, cause) < 0)
 		return -WC_EBAD;
 	if (!same_text(o->join_password_file, s->o->join_password_file)) {
 		n->has_password = true;

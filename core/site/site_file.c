@@ -239,7 +239,7 @@ static void find_file(void *arg, struct store_reader *reader)
 		http_text(job->r, 410, "Gone"); /* the message is there, its bytes are not any more */
 	else if (fd < 0)
 		http_text(job->r, 503, "Service Unavailable");
-	else if (!http_has_descriptor(job->r)) {
+	else if (!http_may_have_file(job->r)) {
 		close(fd);
 		http_turned_away(job->r, M_REFUSED_DOWNLOADS, "descriptors");
 		http_reply(job->r, &(struct http_reply){ .status = 503,

@@ -2,9 +2,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
+import http from 'node:http';
+import https from 'node:https';
 import os from 'node:os';
 import path from 'node:path';
 import test from 'node:test';
+import { adminRequest } from './admin.mjs';
 import { Server, binary, noise, overTls, patience, serverTest, sleep, within } from './lib.mjs';
 import { join2, newKey, request, upload, uploadPath } from './v2.mjs';
 
@@ -72,6 +75,26 @@ for (const [what, args] of kinds)
 		}
 	});
 
+test('a reload does not take the descriptors of clients for those of the parent', { timeout: 60000 * patience }, async () => {
+	const top = fs.mkdtempSync(path.join(os.tmpdir(), 'wavechat-few-')), file = path.join(top, 'settings');
+	fs.writeFileSync(file, '');
+	const s = await Server.start({ nofile: 256, args: ['--config', file] });
+	try {
+		const most = async () => (await adminRequest(s, 'GET', '/v1/status')).json.connections_max, before = await most();
+		const clients = [];
+		assert.ok(before > 100, `${before}`);
+		for (let i = 0; i < 60; i++) clients.push(await s.connect());
+		s.child.kill('SIGHUP');
+		await s.says(/settings reloaded/);
+		assert.equal(await most(), before);
+		for (let i = clients.length; i < 100; i++) clients.push(await s.connect());
+		await s.stop();
+	} finally {
+		await s.cleanUp();
+		fs.rmSync(top, { recursive: true, force: true });
+	}
+});
+
 serverTest('more connections than descriptors are not promised: both numbers are said', { timeout: 60000, nofile: 256, args: ['--max-connections', '100000'], allow: /max-connections lowered/ }, async s => {
 	const [, asked, allowed, limit] = await s.says(/max-connections lowered asked=(\d+) allowed=(\d+) descriptors=(\d+) remedy="raise/);
 	assert.equal(asked, '100000');
@@ -107,4 +130,26 @@ for (const [way, pause] of [['at once', 0], ['one by one', 30]]) serverTest(`wit
 	await b.next({ text: 'still here' });
 	assert.ok(s.fds() < 160);
 	assert.doesNotMatch(s.output, /cannot accept/);
+});
+
+/** A download that reads its header and then nothing; the status. */
+const slowDownload = (s, url, from) => new Promise((resolve, reject) => {
+	const req = (s.isSecure ? https : http).request({ host: '127.0.0.1', port: s.port, path: url, agent: false, localAddress: from, rejectUnauthorized: false }, res => {
+		res.pause();
+		resolve({ status: res.statusCode, end: () => req.destroy() });
+	});
+	req.on('error', reject).end();
+});
+
+serverTest('slow downloads of one address leave some to others', { timeout: 60000, nofile: 160, args: ['--exempt', 'none'] }, async s => {
+	const a = await join2(s, 'a');
+	const blob = await upload(s, a.token, noise(8 << 20));
+	a.send({ type: 'file', blob, filename: 'f.bin' });
+	const { url } = await a.next('file'), slow = [];
+	for (let i = 0; i < 30; i++) slow.push(await slowDownload(s, url, '127.0.0.2'));
+	const count = status => slow.filter(d => d.status === status).length;
+	assert.ok(count(200) >= 4 && count(503) > 0 && count(200) + count(503) === 30, `${slow.map(d => d.status)}`);
+	const other = await slowDownload(s, url, '127.0.0.3');
+	assert.equal(other.status, 200);
+	for (const d of [...slow, other]) d.end();
 });

@@ -294,11 +294,68 @@ static void check_threads(void **state)
 	seats_free(s);
 }
 
+/* Sends files to the seat until no more may be. Returns how many. */
+static int fill_files(struct seat *seat)
+{
+	int n = 0;
+	for (; n < 1000 && seat_may_have_file(seat); n++)
+		seat_count_file(seat, 1);
+	return n;
+}
+
+static void check_files(void **state)
+{
+	struct ip_net loopback = { .bits = 0 };
+	struct seats_opts opts = { .per_address = 100, .files_most = 12, .exempt = { &loopback, 1 } };
+	struct seat *a, *b, *c, *proxy;
+	(void)state;
+	assert_true(ip_net_parse("127.0.0.0/8", loopback.addr, &loopback.bits));
+	struct seats *s = seats_new(&opts);
+	assert_int_equal(take(s, "192.0.2.1", &a), SEATS_GIVEN);
+	assert_int_equal(take(s, "192.0.2.2", &b), SEATS_GIVEN);
+	assert_int_equal(take(s, "192.0.2.3", &c), SEATS_GIVEN);
+	assert_int_equal(take(s, "127.0.0.1", &proxy), SEATS_GIVEN);
+	/* While there is plenty an address has what it wants, up to half; then others have theirs. */
+	assert_int_equal(fill_files(a), 6);
+	assert_int_equal(fill_files(b), 4);
+	assert_int_equal(fill_files(c), 2);
+	assert_false(seat_may_have_file(proxy));
+	seat_count_file(a, -6);
+	assert_int_equal(fill_files(proxy), 6); /* exempt: what there is */
+	seat_count_file(proxy, -6);
+	seat_count_file(b, -4);
+	seat_count_file(c, -2);
+	assert_true(seat_may_have_file(NULL));
+	/* A /48 has half of them, however many its networks are. */
+	struct seat *v6[8];
+	int sum = 0;
+	for (int i = 0; i < 8; i++) {
+		char text[32];
+		snprintf(text, sizeof(text), "2001:db8:0:%d::1", i);
+		assert_int_equal(take(s, text, &v6[i]), SEATS_GIVEN);
+		for (int n = 0; n < 2 && seat_may_have_file(v6[i]); n++, sum++)
+			seat_count_file(v6[i], 1);
+	}
+	assert_int_equal(sum, 6);
+	assert_true(seat_may_have_file(a));
+	opts.files_most = 0;
+	seats_set_opts(s, &opts);
+	assert_int_equal(fill_files(v6[0]), 1000);
+	for (int i = 0; i < 8; i++)
+		seat_leave(v6[i]);
+	seat_leave(a);
+	seat_leave(b);
+	seat_leave(c);
+	seat_leave(proxy);
+	seats_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(check_counts), cmocka_unit_test(check_wide),  cmocka_unit_test(check_proxied),
 		cmocka_unit_test(check_rate),   cmocka_unit_test(check_table), cmocka_unit_test(check_threads),
+		cmocka_unit_test(check_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
