@@ -338,8 +338,13 @@ diskTest('a full disk without a reserve: what is there is shown; where not even 
 	await s.restart();
 	assert.deepEqual(await history(s, a.token), before);
 	const b = await join2(s, '', { token: a.token });
-	b.send({ type: 'text', text: 'refused', cid: 'r' });
-	assert.equal((await b.next(f => f.cid === 'r')).code, 'storage');
+	let answer;
+	for (let i = 0; i < 20 && answer?.code !== 'storage'; i++) { // the start and the upkeep give some back
+		fillUp(ballast);
+		b.send({ type: 'text', text: 'refused', cid: `r${i}` });
+		answer = await b.next(f => f.cid === `r${i}`);
+	}
+	assert.equal(answer.code, 'storage');
 	fs.rmSync(ballast);
 	await s.stop();
 	fillUp(ballast);
