@@ -163,7 +163,7 @@ serverTest('messages in memory are bounded by their bytes', { timeout: 60000, ar
 	assert.equal(page.messages.at(-1).text.split(' ')[0], String(Number(history[0].text.split(' ')[0]) - 1));
 });
 
-serverTest('pages that nobody reads are refused when there is no memory for more: busy', { timeout: 60000, args: ['--data', ':memory:', '--memory-mb', '200'], allow: /./ }, async s => {
+serverTest('pages that nobody reads are refused when there is no memory for more: busy', { seeds: 3, timeout: 60000, args: ['--data', ':memory:', '--memory-mb', '200'], allow: /./ }, async s => {
 	const a = await join2(s, 'a');
 	for (let i = 0; i < 300; i++) {
 		a.text(`(${'\u0001'.repeat(3988)})`);

@@ -71,7 +71,7 @@ serverTest('large messages being received have one budget; talk goes on without 
 });
 
 serverTest('large messages of one address, never finished, leave room for others; then the address with most makes room', {
-	args: ['--exempt', 'none', '--max-message-kb', '1024', '--pending-in-mb', '8'], timeout: 90000,
+	args: ['--exempt', 'none', '--max-message-kb', '1024', '--pending-in-mb', '8'], seeds: 3, timeout: 90000,
 }, async s => {
 	const message = Buffer.from(JSON.stringify({ type: 'file', filename: 'f', data: 'A'.repeat(1000 * 1024) }));
 	const guest = async (localAddress, name) => {

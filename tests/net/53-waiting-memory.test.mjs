@@ -47,7 +47,7 @@ serverTest('the base64 of a file exists once, however many messages have it for 
 	await until(s, 'pending_large_bytes', n => n === 0);
 });
 
-serverTest('files of one person to a reader who reads nothing wait; files of others go on', { args: ['--pending-out-mb', '64'], timeout: 90000 }, async s => {
+serverTest('files of one person to a reader who reads nothing wait; files of others go on', { args: ['--pending-out-mb', '64'], seeds: 3, timeout: 90000 }, async s => {
 	const a = await join2(s, 'a'), b = await join2(s, 'b'), deaf = await deafGuest(s, 'deaf'), good = await s.join('good');
 	const blobs = [];
 	for (let i = 0; i < 8; i++) blobs.push(await upload(s, a.token, crypto.randomBytes(3 * MB)));
@@ -67,7 +67,7 @@ serverTest('files of one person to a reader who reads nothing wait; files of oth
 	assert.ok(most <= 13 * MB, `${most} bytes`); // a's eighth, and b's file
 });
 
-serverTest('a reader who reads a little all the time is let be, until somebody wants the memory', { args: ['--memory-mb', '1000', '--pending-out-mb', '64'], timeout: 90000 }, async s => {
+serverTest('a reader who reads a little all the time is let be, until somebody wants the memory', { args: ['--memory-mb', '1000', '--pending-out-mb', '64'], seeds: 3, timeout: 90000 }, async s => {
 	const a = await join2(s, 'a'), good = await s.join('good');
 	let isSlow = false;
 	const callback = (n, bytes) => {
@@ -103,7 +103,7 @@ serverTest('a reader who reads a little all the time is let be, until somebody w
 	await back.next(f => f.filename === 'again' && f.data.length === 8 * MB, 20000);
 });
 
-serverTest('pages that one person does not read are refused past a share; others get theirs', { args: ['--pending-out-mb', '64'], timeout: 90000 }, async s => {
+serverTest('pages that one person does not read are refused past a share; others get theirs', { args: ['--pending-out-mb', '64'], seeds: 3, timeout: 90000 }, async s => {
 	const a = await join2(s, 'a'), other = await join2(s, 'other');
 	for (let i = 0; i < 300; i++) {
 		a.text('"'.repeat(4000)); // 8 KB each in JSON
@@ -151,7 +151,7 @@ async function joinDeaf(s, join, from = HOARD) {
 	return r;
 }
 
-serverTest('pages of joins that nobody reads count as their person and address: others join', { args: OWN, timeout: 60000 }, async s => {
+serverTest('pages of joins that nobody reads count as their person and address: others join', { args: OWN, seeds: 3, timeout: 60000 }, async s => {
 	const a = await fillTail(s, HOARD);
 	const hoard = await Promise.all(Array.from({ length: 50 }, () => joinDeaf(s, { v: 2, token: a.token })));
 	await until(s, 'refused_total{reason="memory"}', n => n >= 1, 'nothing was refused');
@@ -165,7 +165,7 @@ serverTest('pages of joins that nobody reads count as their person and address: 
 	await join2(s, 'a', { token: a.token }, { localAddress: HOARD });
 });
 
-serverTest('old versions of the history that nobody reads keep nobody out', { args: OWN, timeout: 60000 }, async s => {
+serverTest('old versions of the history that nobody reads keep nobody out', { args: OWN, seeds: 3, timeout: 60000 }, async s => {
 	const a = await fillTail(s, AWAY);
 	const hoard = [];
 	for (let i = 0; i < 30; i++) { // another version for each guest
@@ -182,7 +182,7 @@ serverTest('old versions of the history that nobody reads keep nobody out', { ar
 });
 
 for (const [what, address] of [['one address', () => null], ['the networks of one /48', i => `2001:db8:7:${i}::1`]])
-	serverTest(`pages that ${what} does not read leave room for others'`, { args: [...OWN, '--trust-proxy', HOARD], timeout: 60000 }, async s => {
+	serverTest(`pages that ${what} does not read leave room for others'`, { args: [...OWN, '--trust-proxy', HOARD], seeds: 3, timeout: 60000 }, async s => {
 		await fillTail(s, AWAY);
 		const away = await join2(s, 'away', {}, { localAddress: '127.0.9.3' });
 		const hoard = [];

@@ -304,7 +304,7 @@ serverTest('whatever is written is its owner\'s alone, and a data folder that ot
 		process.umask(umask);
 	}
 	t.after(() => s2.cleanUp());
-	assert.match(s2.output, /warn +data folder open to others data=.* mode=755 remedy="chmod 700/);
+	await s2.says(/warn +data folder open to others data=.* mode=755 remedy="chmod 700/);
 	const b = await join2(s2, 'b');
 	await send(b, 20000, 3 << 20);
 	const stuck = stuckBackup(s2);

@@ -229,28 +229,45 @@ export class Server {
 	}
 }
 
-/** A test with a server of its own: started before, stopped and judged after. */
+/** The test's function with a server of its own: started before, stopped and judged after. */
+async function withServer(options, fn, t) {
+	const s = await Server.start(options), kill = () => s.child.kill('SIGKILL');
+	// A test that ran out of time never comes to its end: its server must not keep the whole run waiting.
+	t.signal.addEventListener('abort', kill);
+	try {
+		await fn(s, t);
+		if (s.alive()) await s.stop();
+		else s.checkOutput();
+	} catch (e) {
+		e.isChance = s.alive();
+		if (!s.alive()) e.message = `the server is gone: ${JSON.stringify(await s.exited)}; ${e.message}`;
+		if (s.output && !e.message.includes(s.output)) {
+			const said = `\n--- the server said:\n${s.output.slice(-3000)}`;
+			e.message += said;
+			e.stack += said; // which was made of the message before, and is what a report shows
+		}
+		throw e;
+	} finally {
+		t.signal.removeEventListener('abort', kill);
+		await s.cleanUp();
+	}
+}
+
+/**
+ * A test with a server of its own. `seeds`: with so many servers, one after another, until it passes. For those that judge who is refused: sums of
+ * what people hold are kept by a hash with a random seed, and of twenty people one in fifty shares the sum of another.
+ */
 export function serverTest(title, options, fn) {
 	if (typeof options === 'function') [options, fn] = [{}, options];
-	test(title, { timeout: (options.timeout || 30000) * patience }, async t => {
-		const s = await Server.start(options);
-		// A test that ran out of time never comes to its end: its server must not keep the whole run waiting.
-		t.signal.addEventListener('abort', () => s.child.kill('SIGKILL'));
-		try {
-			await fn(s, t);
-			if (s.alive()) await s.stop();
-			else s.checkOutput();
-		} catch (e) {
-			if (!s.alive()) e.message = `the server is gone: ${JSON.stringify(await s.exited)}; ${e.message}`;
-			if (s.output && !e.message.includes(s.output)) {
-				const said = `\n--- the server said:\n${s.output.slice(-3000)}`;
-				e.message += said;
-				e.stack += said; // which was made of the message before, and is what a report shows
+	const seeds = options.seeds || 1;
+	test(title, { timeout: (options.timeout || 30000) * patience * seeds }, async t => {
+		for (let i = 1; ; i++)
+			try {
+				return await withServer(options, fn, t);
+			} catch (e) {
+				if (i === seeds || !e.isChance) throw e;
+				t.diagnostic(`with another seed once more: ${e.message.slice(0, 200)}`);
 			}
-			throw e;
-		} finally {
-			await s.cleanUp();
-		}
 	});
 }
 
