@@ -1,4 +1,4 @@
-/* seats.h — seats: the number of connections, in all and from each address, and the rate of new ones from an address.
+/* seats.h — seats: the number of connections, in all and from each address, the rate of new ones from an address, and the files sent to it.
  *
  * A connection has one seat from accept to close, wherever its socket goes in between. So a WebSocket counts as long as it lives. A
  * connection of a trusted proxy sits apart; for each of its requests it moves to the seat of the client that the proxy names. IPv6 counts

@@ -286,6 +286,7 @@ void turn_init(struct room *r);
 void turn_fini(struct room *r);
 struct event *turn_take(struct room *r, struct event *batch);
 bool turn_is_due(const struct room *r);
+bool event_is_void(const struct event *e);        /* of a connection that was sent away meanwhile */
 void event_done(struct room *r, struct event *e); /* the room is done with it; NULL: it was handed on */
 
 /* ids.c. start: after `last`, the highest that is stored. */

@@ -223,13 +223,6 @@ static void add_action(struct room *r, struct event *e)
 		a->session = conn_session(e->conn);
 }
 
-/* Kicked, banned or flooding: what it had sent before its socket closed counts no more. */
-static bool is_sent_away(const struct conn *c)
-{
-	const struct session *s = c ? conn_session(c) : NULL;
-	return s && s->is_sent_away;
-}
-
 /* It has a transaction of its own, and what its connection sent behind it counts no more. */
 static bool ends_token(const struct event *e)
 {
@@ -253,7 +246,7 @@ static void run_batch(struct room *r, struct event *list)
 		}
 		has_leave |= e->kind == EV_CLOSED;
 		events++;
-		if (e->kind != EV_CLOSED && is_sent_away(e->conn)) {
+		if (event_is_void(e)) {
 			event_done(r, e);
 			continue;
 		}

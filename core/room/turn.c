@@ -52,6 +52,13 @@ bool turn_is_due(const struct room *r)
 	return rota_count(r->turns.joins) || rota_count(r->turns.events);
 }
 
+/* Kicked, banned or flooding: what it had sent before its socket closed counts no more. */
+bool event_is_void(const struct event *e)
+{
+	const struct session *s = e->conn ? conn_session(e->conn) : NULL;
+	return e->kind != EV_CLOSED && s && s->is_sent_away;
+}
+
 void event_done(struct room *r, struct event *e)
 {
 	if (e && e->holds_conn)
@@ -153,8 +160,7 @@ static struct event *next_event(struct room *r)
 	struct event *e;
 	while ((e = take(r->turns.events))) {
 		r->turns.held_bytes -= e->cost;
-		const struct session *s = conn_session(e->conn);
-		if (e->kind == EV_CLOSED || !s || !s->is_sent_away)
+		if (!event_is_void(e))
 			break;
 		event_done(r, e);
 	}

@@ -602,8 +602,8 @@ static void order_done(struct command *c)
 	buf_putc(&c->out, '\0');
 }
 
-/* Carries it out, between two batches. o->c.out is terminated; free it with buf_fini. */
-static UNUSED void carry_out(struct fixture *f, struct order *o)
+/* It is to be carried out with the next turn. */
+static UNUSED void hand_over(struct fixture *f, struct order *o)
 {
 	o->c.verb = "test";
 	o->c.reason = o->reason;
@@ -611,6 +611,12 @@ static UNUSED void carry_out(struct fixture *f, struct order *o)
 	o->c.done = order_done;
 	buf_init_sure(&o->c.out, 1024 * 1024);
 	room_command(f->room, &o->c);
+}
+
+/* Carries it out, between two batches. o->c.out is terminated; free it with buf_fini. */
+static UNUSED void carry_out(struct fixture *f, struct order *o)
+{
+	hand_over(f, o);
 	turn(f);
 }
 

@@ -113,12 +113,8 @@ static void who_was_sent_away_takes_no_turns(void **state)
 	one_turn(f);
 	assert_true(f->room->turns.held_bytes > 0);
 	struct order kick = { .what = ORDER_KICK, .user = "Ann" };
-	kick.c.verb = "test"; /* it goes before what waits */
-	kick.c.run = order_run;
-	kick.c.done = order_done;
-	buf_init_sure(&kick.c.out, 64 * 1024);
-	room_command(f->room, &kick.c);
-	one_turn(f);
+	hand_over(f, &kick);
+	one_turn(f); /* it goes before what waits */
 	assert_int_equal(kick.c.status, 200);
 	const int shown = bob->count;
 	one_turn(f);
